@@ -1,0 +1,57 @@
+# Everything runs from .venv, which is made from the hash-locked requirements.txt.
+# A machine needs Python 3.11 (with its venv module), make and git; no Java, no database, no AWS account.
+
+PYTHON  ?= python3.11
+VENV    := .venv
+BIN     := $(VENV)/bin
+SOURCE  ?=
+ROWS    ?=
+LIVY    ?=
+REPORT  ?=
+
+# Product code is imported as Airflow imports it: from plugins/ and from the root.
+export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
+
+.PHONY: help run up down test lint bench contract lock clean
+
+help:            ## Show what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+run: $(VENV)/.installed     ## Run the immigration pipeline on this machine (SOURCE=dir for real data)
+	$(BIN)/python -m sandbox run immigration $(if $(SOURCE),--source $(SOURCE)) $(if $(ROWS),--rows $(ROWS)) $(if $(REPORT),--report $(REPORT))
+
+up: $(VENV)/.installed      ## Start the whole sandbox with Airflow's UI
+	$(BIN)/python -m sandbox up
+
+down: $(VENV)/.installed    ## Stop it
+	$(BIN)/python -m sandbox down
+
+test: $(VENV)/.installed lint   ## Lint, types and every test
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed    ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed   ## Measure speed and memory
+	$(BIN)/python -m bench
+
+contract: $(VENV)/.installed    ## The Livy contract suite against a real Livy: make contract LIVY=http://...
+	MAYFLY_LIVY_URL=$(LIVY) $(BIN)/python -m pytest tests/contract/test_livy_contract.py
+
+lock: $(VENV)/.installed    ## Compile requirements.in to requirements.txt
+	$(BIN)/uv pip compile -q --generate-hashes --python-version 3.11 --no-header \
+	    --no-emit-find-links --no-emit-index-url requirements.in -o requirements.txt
+
+clean:           ## Remove what runs left in the checkout
+	rm -rf .sandbox .pytest_cache .mypy_cache .ruff_cache
+
+# uv first, by pip and its own hash from the lock; then everything by uv.
+$(VENV)/.installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Mayfly needs $(PYTHON): apt-get install python3.11 python3.11-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3.11-venv"; exit 1; }
+	awk '/^uv==/{p=1;print;next} /^[^ ]/{p=0} p' requirements.txt > $(VENV)/uv.txt
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync -q requirements.txt
+	@touch $@

@@ -1,0 +1,83 @@
+"""US immigration: who arrived by air, where to, and what the place was like."""
+
+from datetime import UTC, datetime
+
+from airflow_lib.pipeline import (
+    AcceptedValues,
+    Complete,
+    Dimension,
+    Fact,
+    Hardware,
+    Holds,
+    NotNull,
+    OneOf,
+    Pipeline,
+    References,
+    Severity,
+    SparkJob,
+    Staging,
+    Unique,
+)
+from subdags import build_dag
+
+IMMIGRATION = Pipeline(
+    name="immigration",
+    description="I94 arrivals by air, with states, airports and temperatures",
+    schedule="1 0 * * *",
+    start=datetime(2016, 4, 1, tzinfo=UTC),
+    jobs=(
+        SparkJob(
+            "arrivals",
+            sources=(OneOf("sas_data/", "immigrationData.csv"), "I94_SAS_Labels_Descriptions.SAS"),
+            windowed=True,
+        ),
+        SparkJob("cities", sources=("us-cities-demographics.csv",)),
+        SparkJob("temperature", sources=("GlobalLandTemperaturesByState.csv",)),
+        SparkJob("airports", sources=("airport-codes_csv.csv",)),
+    ),
+    tables=(
+        Staging("staging_immigration", job="arrivals"),
+        Staging("staging_demography", job="cities"),
+        Staging("staging_landtemp", job="temperature"),
+        Staging("staging_airport", job="airports"),
+        Dimension("dimTourist", key="Tourist_id"),
+        Dimension("dimStateDestination", key="AddressTo"),
+        Dimension("dimAirport", key="portcode"),
+        Dimension("dimArriveDate", key="arrivedate_id"),
+        Fact("factArrivetheUsa", key="Tourist_id", window_column="arrivedate_id"),
+    ),
+    checks=(
+        NotNull("factArrivetheUsa", ("arrive_id", "Tourist_id", "arrivedate_id", "AddressTo", "portcode")),
+        NotNull("dimTourist", ("Tourist_id",)),
+        NotNull("dimStateDestination", ("AddressTo",)),
+        NotNull("dimAirport", ("portcode",)),
+        NotNull("dimArriveDate", ("arrivedate_id", "year", "month", "day")),
+        Unique("factArrivetheUsa", ("Tourist_id",)),
+        Unique("dimTourist", ("Tourist_id",)),
+        Unique("dimStateDestination", ("AddressTo",)),
+        Unique("dimAirport", ("portcode",)),
+        Unique("dimArriveDate", ("arrivedate_id",)),
+        References("factArrivetheUsa", "Tourist_id", "dimTourist", "Tourist_id"),
+        References("factArrivetheUsa", "AddressTo", "dimStateDestination", "AddressTo"),
+        References("factArrivetheUsa", "portcode", "dimAirport", "portcode"),
+        References("factArrivetheUsa", "arrivedate_id", "dimArriveDate", "arrivedate_id"),
+        Complete(job="arrivals", staging="staging_immigration", fact="factArrivetheUsa"),
+        Holds(
+            "departs_after_arrival",
+            "factArrivetheUsa",
+            "CAST(arrivedate_id AS date) <= departdate",
+            severity=Severity.WARN,
+        ),
+        AcceptedValues("dimTourist", "gender", ("F", "M", "U", "X", "Nil")),
+    ),
+    answers=(
+        "stays_april_2016",
+        "updated_stays_april_2016",
+        "arrivals_by_state",
+        "busiest_airports",
+        "stay_by_visa",
+    ),
+    hardware=Hardware(master_type="m5.xlarge", core_type="m5.xlarge", core_count=1, ebs_gib=64),
+)
+
+dag = build_dag(IMMIGRATION)

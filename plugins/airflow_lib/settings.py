@@ -1,0 +1,277 @@
+"""What the Airflow Variables say, validated: `aws_credentials`, `aws_region`, `mayfly`.
+
+Reading the Variables is the operators' work (this library never imports Airflow); here their text becomes
+frozen models. Every mistake is told at once, naming the Variable and the key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from airflow_lib.errors import SettingsError
+from airflow_lib.pipeline import Hardware, Pipeline
+
+VARIABLES = ("aws_credentials", "aws_region", "mayfly")
+OPTIONAL_VARIABLES = frozenset({"aws_credentials"})
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")
+_S3_LOCATION = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()=-]+)*/?\Z")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_M = TypeVar("_M", bound=_Model)
+
+
+class AwsCredentials(_Model):
+    """A key pair; without the Variable the `aws_default` connection is used, then boto3's chain."""
+
+    access_key_id: str = Field(min_length=1)
+    secret_access_key: SecretStr = Field(min_length=1)
+    session_token: SecretStr | None = None
+
+
+class S3Settings(_Model):
+    """Locations in buckets that exist already: no run creates or deletes a bucket.
+
+    The pipeline's name is appended to each, so pipelines can share them.
+    """
+
+    source: str
+    processed: str
+    state: str
+    logs: str
+
+    @field_validator("source", "processed", "state", "logs")
+    @classmethod
+    def _is_a_location(cls, value: str) -> str:
+        if not _S3_LOCATION.match(value):
+            raise ValueError(f"{value!r} is no S3 location; write s3://bucket/prefix")
+        return value.rstrip("/")
+
+
+class NetworkSettings(_Model):
+    """Where the clusters live, and who may reach Livy (8998) and Redshift (5439)."""
+
+    subnet_id: str | None = None
+    client_security_group_id: str | None = None
+    client_cidr: str | None = None
+
+    @field_validator("client_cidr")
+    @classmethod
+    def _is_private_enough(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        network = ipaddress.ip_network(value)
+        if network.prefixlen < 8 or not (network.is_private or network.prefixlen == network.max_prefixlen):
+            raise ValueError(
+                f"{value} would open Livy and Redshift to strangers; "
+                "name a private range, or the one address (/32) that Airflow comes from"
+            )
+        return str(network)
+
+    @model_validator(mode="after")
+    def _names_a_client(self) -> NetworkSettings:
+        if self.client_security_group_id is None and self.client_cidr is None:
+            raise ValueError(
+                "nobody could reach Livy or Redshift; set client_security_group_id or client_cidr "
+                "to where Airflow's workers are"
+            )
+        return self
+
+
+class EmrSettings(_Model):
+    """EMR parameters; a hardware value left out is the pipeline's own."""
+
+    release: str = "emr-7.13.0"
+    master_type: str | None = None
+    core_type: str | None = None
+    core_count: int | None = Field(default=None, ge=1, le=100)
+    ebs_gib: int | None = Field(default=None, ge=15, le=2048)
+    idle_timeout_s: int = Field(default=3600, ge=60, le=604800)
+    create_timeout_s: int = Field(default=1800, ge=1)
+    delete_timeout_s: int = Field(default=1200, ge=1)
+
+    @field_validator("release")
+    @classmethod
+    def _is_emr_7(cls, value: str) -> str:
+        if not re.match(r"emr-7\.\d+\.\d+\Z", value):
+            raise ValueError(f"{value!r} is not an EMR 7 release; the Spark jobs are written for emr-7.13.0")
+        return value
+
+
+class WarehouseSettings(_Model):
+    """Redshift parameters; a hardware value left out is the pipeline's own."""
+
+    node_type: str | None = None
+    nodes: int | None = Field(default=None, ge=1, le=32)
+    database: str = Field(default="mayfly", pattern=r"^[a-z][a-z0-9_]{0,62}$")
+    keep_snapshots: int = Field(default=2, ge=2, le=20)
+    create_timeout_s: int = Field(default=2400, ge=1)
+    delete_timeout_s: int = Field(default=2400, ge=1)
+
+    @field_validator("node_type")
+    @classmethod
+    def _can_be_created(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith(("dc2.", "ds2.", "dc1.")):
+            raise ValueError(f"AWS no longer creates {value}; use ra3.large (or ra3.xlplus, ra3.4xlarge)")
+        return value
+
+
+class LivySettings(_Model):
+    """How long sessions and statements may take, and how often they are asked."""
+
+    port: int = Field(default=8998, ge=1, le=65535)
+    session_timeout_s: int = Field(default=600, ge=1)
+    statement_timeout_s: int = Field(default=7200, ge=1)
+
+
+class PipelineSettings(_Model):
+    """Overrides for one pipeline; what is left out is the deployment's."""
+
+    source: str | None = None
+    emr: dict[str, Any] = Field(default_factory=dict)
+    warehouse: dict[str, Any] = Field(default_factory=dict)
+
+
+class NotifySettings(_Model):
+    """Whom a red run and the janitor's findings tell."""
+
+    sns_topic_arn: str | None = None
+
+
+class MayflySettings(_Model):
+    """The Variable `mayfly`."""
+
+    deployment: str = Field(pattern=r"^[a-z][a-z0-9]{0,15}$")
+    s3: S3Settings
+    network: NetworkSettings
+    emr: EmrSettings = EmrSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    livy: LivySettings = LivySettings()
+    notify: NotifySettings = NotifySettings()
+    lease_s: int = Field(default=1800, ge=60)
+    keep_alive_s: int = Field(default=0, ge=0, le=86400)
+    max_age_s: int = Field(default=14400, ge=600)
+    poll_s: float = Field(default=20.0, gt=0, le=120)
+    pipelines: dict[str, PipelineSettings] = Field(default_factory=dict)
+
+
+class Settings(_Model):
+    """All that a run of one pipeline is told from outside."""
+
+    region: str
+    credentials: AwsCredentials | None
+    mayfly: MayflySettings
+
+    def for_pipeline(self, name: str) -> Settings:
+        """These settings with the pipeline's overrides merged in, validated again.
+
+        Raises SettingsError where an override does not fit.
+        """
+        override = self.mayfly.pipelines.get(name)
+        if override is None:
+            return self
+        mistakes: list[str] = []
+        merged = self.mayfly.model_dump(exclude_unset=True)
+        merged["emr"] = {**merged.get("emr", {}), **override.emr}
+        merged["warehouse"] = {**merged.get("warehouse", {}), **override.warehouse}
+        if override.source is not None:
+            merged["s3"]["source"] = override.source
+        mayfly = _validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
+        _raise_if(mistakes)
+        assert mayfly is not None
+        return self.model_copy(update={"mayfly": mayfly})
+
+    def hardware(self, pipeline: Pipeline) -> Hardware:
+        """The pipeline's hardware with what the Variable overrides."""
+        emr, warehouse, own = self.mayfly.emr, self.mayfly.warehouse, pipeline.hardware
+        return Hardware(
+            master_type=emr.master_type or own.master_type,
+            core_type=emr.core_type or own.core_type,
+            core_count=emr.core_count or own.core_count,
+            ebs_gib=emr.ebs_gib or own.ebs_gib,
+            warehouse_node_type=warehouse.node_type or own.warehouse_node_type,
+            warehouse_nodes=warehouse.nodes or own.warehouse_nodes,
+        )
+
+
+def parse_settings(variables: Mapping[str, str | None]) -> Settings:
+    """Settings from the Variables' text, keyed by `VARIABLES`.
+
+    Raises SettingsError with every mistake of every Variable at once; no value of a secret is in it.
+    """
+    mistakes: list[str] = []
+    region = variables.get("aws_region")
+    if not region:
+        mistakes.append("aws_region: the Variable is missing; set it to a region such as us-east-1")
+    elif not _REGION.match(region):
+        mistakes.append(f"aws_region: {region!r} is no region name; write one such as us-east-1")
+    credentials = None
+    if variables.get("aws_credentials"):
+        credentials = _validate(
+            AwsCredentials, _json(variables, "aws_credentials", mistakes), "aws_credentials", mistakes
+        )
+    mayfly = None
+    if not variables.get("mayfly"):
+        mistakes.append("mayfly: the Variable is missing; start from variables.example.json")
+    else:
+        mayfly = _validate(MayflySettings, _json(variables, "mayfly", mistakes), "mayfly", mistakes)
+    _raise_if(mistakes)
+    assert region is not None
+    assert mayfly is not None
+    return Settings(region=region, credentials=credentials, mayfly=mayfly)
+
+
+def _json(variables: Mapping[str, str | None], name: str, mistakes: list[str]) -> dict[str, Any] | None:
+    try:
+        value = json.loads(variables[name] or "")
+    except json.JSONDecodeError as error:
+        mistakes.append(f"{name}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})")
+        return None
+    if not isinstance(value, dict):
+        mistakes.append(f"{name}: a JSON object is expected, a {type(value).__name__} was found")
+        return None
+    return value
+
+
+def _validate(model: type[_M], value: dict[str, Any] | None, variable: str, mistakes: list[str]) -> _M | None:
+    if value is None:
+        return None
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            key = ".".join(str(part) for part in item["loc"])
+            mistakes.append(f"{variable}: {key + ': ' if key else ''}{_plain(item['type'], item['msg'])}")
+        return None
+
+
+def _plain(kind: str, message: str) -> str:
+    if kind == "extra_forbidden":
+        return "no such key; check its spelling"
+    if kind == "missing":
+        return "missing"
+    return message.removeprefix("Value error, ")
+
+
+def _raise_if(mistakes: list[str]) -> None:
+    if mistakes:
+        lines = "\n".join(f"- {mistake}" for mistake in mistakes)
+        raise SettingsError(f"The Airflow Variables cannot be used:\n{lines}")

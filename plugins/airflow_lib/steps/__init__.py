@@ -1,0 +1,86 @@
+"""What each task of a run does, one class a task, without Airflow.
+
+A step begins, and answers `Done` or `Waiting`; while it waits it is polled. The operators drive steps
+in Airflow; the tests drive the same steps with a clock of their own. Steps keep nothing in memory between
+calls: what they must remember is in the register, in S3, or in `Waiting.state` (JSON).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_lib.naming import Environment
+from airflow_lib.pipeline import Pipeline, Window
+
+if TYPE_CHECKING:
+    from airflow_lib.aws import Aws
+    from airflow_lib.livy import LivyClient
+    from airflow_lib.settings import Settings
+    from airflow_lib.waiting import Clock
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """The step is through; `result` (JSON) is kept with the run for people to read."""
+
+    result: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The step waits: poll again in `poll_s` with `state` (JSON). `what` says for what."""
+
+    what: str
+    state: Json
+    poll_s: float
+
+
+Outcome = Done | Waiting
+
+
+@dataclass(frozen=True)
+class Services:
+    """The outside world, as a run reaches it; tests bring stand-ins."""
+
+    aws: Aws
+    clock: Clock
+    open_livy: Callable[[str], LivyClient]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of one pipeline: what every step is told."""
+
+    pipeline: Pipeline
+    run_id: str
+    window: Window
+    settings: Settings
+    services: Services
+
+    @property
+    def environment(self) -> Environment:
+        return Environment(self.settings.mayfly.deployment, self.pipeline.name)
+
+    @property
+    def aws(self) -> Aws:
+        return self.services.aws
+
+
+class Step(Protocol):
+    """A frozen dataclass of JSON-able fields."""
+
+    def begin(self, run: Run) -> Outcome:
+        """Start, or find what an earlier attempt started. Raises MayflyError."""
+        ...
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        """One look at what is waited for; never sleeps. Raises MayflyError."""
+        ...
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """End what belongs to this run alone, because the task was killed while it waited."""
+        ...

@@ -1,0 +1,68 @@
+"""Which loopback address each part of the sandbox listens on.
+
+Every address is in 127.0.0.0/8. `SANDBOX_NET` (0 to 254) picks the second byte, so that a test's sandbox
+and a user's can run side by side.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from dataclasses import dataclass
+
+LIVY_PORT = 8998
+REDSHIFT_PORT = 5439
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The addresses of one sandbox."""
+
+    net: int = 0
+
+    @classmethod
+    def from_environment(cls) -> Addresses:
+        return cls(int(os.environ.get("SANDBOX_NET", "0")))
+
+    @property
+    def host(self) -> str:
+        """Where AWS, Airflow and Airflow's PostgreSQL listen."""
+        return f"127.{self.net}.0.1"
+
+    @property
+    def aws_port(self) -> int:
+        return 5566
+
+    @property
+    def aws_url(self) -> str:
+        return f"http://{self.host}:{self.aws_port}"
+
+    @property
+    def airflow_port(self) -> int:
+        return 8080
+
+    @property
+    def airflow_db_port(self) -> int:
+        return 5432
+
+    def redshift(self, n: int) -> str:
+        """The n-th warehouse's own address (n from 1)."""
+        return f"127.{self.net}.1.{n}"
+
+    def emr(self, n: int) -> str:
+        """The n-th EMR master's own address (n from 1)."""
+        return f"127.{self.net}.2.{n}"
+
+
+def check_free(host: str, port: int, what: str) -> None:
+    """Raise SystemExit, telling what wanted the port and what to do, where something listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise SystemExit(
+                f"{what} cannot listen on {host}:{port} ({error.strerror}). "
+                "Is a sandbox running already? `python -m sandbox down` stops it; "
+                "SANDBOX_NET=1 starts a second one beside it."
+            ) from None
