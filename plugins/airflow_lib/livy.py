@@ -264,7 +264,7 @@ def _session(answer: dict[str, Any]) -> SessionView:
     return SessionView(
         id=int(answer["id"]),
         name=answer.get("name"),
-        state=_state(SessionState, answer.get("state"), f"Livy session {answer['id']}"),
+        state=_state(SessionState, str(answer.get("state")), f"Livy session {answer['id']}"),
         app_id=answer.get("appId"),
     )
 
@@ -272,7 +272,7 @@ def _session(answer: dict[str, Any]) -> SessionView:
 def _statement(answer: dict[str, Any]) -> StatementView:
     return StatementView(
         id=int(answer["id"]),
-        state=_state(StatementState, answer.get("state"), f"Livy statement {answer['id']}"),
+        state=_state(StatementState, str(answer.get("state")), f"Livy statement {answer['id']}"),
         progress=float(answer.get("progress") or 0.0),
         output=answer.get("output"),
     )
@@ -281,7 +281,7 @@ def _statement(answer: dict[str, Any]) -> StatementView:
 _State = TypeVar("_State", SessionState, StatementState)
 
 
-def _state(kind: type[_State], value: object, thing: str) -> _State:
+def _state(kind: type[_State], value: str, thing: str) -> _State:
     try:
         return kind(value)
     except ValueError:
