@@ -1,0 +1,91 @@
+"""A private PostgreSQL: starts from nothing and from what is there, and leaves nothing running."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import psutil
+import psycopg2
+import pytest
+
+from sandbox.postgres import Postgres, PostgresError
+
+pytestmark = pytest.mark.sandbox
+
+HOST = "127.143.3.1"
+
+
+def ask(server: Postgres, sql: str, database: str = "postgres") -> list[tuple]:
+    connection = psycopg2.connect(**server.dsn(database))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
+def test_what_was_written_is_there_after_a_restart_and_in_a_copy(tmp_path: Path) -> None:
+    with Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner") as server:
+        server.create_database("shop")
+        server.create_database("shop")
+        ask(server, "CREATE TABLE t AS SELECT 7 AS n", "shop")
+    assert not server.alive
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    for directory in ("a", "b"):
+        with Postgres(tmp_path / directory, host=HOST, port=5501, superuser="owner") as server:
+            assert ask(server, "SELECT n FROM t", "shop") == [(7,)]
+
+
+def test_a_taken_port_is_told_with_the_log(tmp_path: Path) -> None:
+    with (
+        Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner"),
+        pytest.raises(PostgresError, match=r"did not start on 127.143.3.1:5501(.|\n)*bind"),
+    ):
+        Postgres(tmp_path / "b", host=HOST, port=5501, superuser="owner").start()
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    with (
+        Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner"),
+        pytest.raises(PostgresError, match="in use by the PostgreSQL with process id"),
+    ):
+        Postgres(tmp_path / "a", host=HOST, port=5502, superuser="owner").start()
+
+
+def test_a_directory_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    with pytest.raises(PostgresError, match="holds files but no PostgreSQL database"):
+        Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner").start()
+    assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
+
+
+def test_it_dies_with_a_killed_parent_and_starts_again(tmp_path: Path) -> None:
+    script = (
+        "import sys, time; from sandbox.postgres import Postgres\n"
+        f"s = Postgres(sys.argv[1], host={HOST!r}, port=5501, superuser='owner').start()\n"
+        "print(s._server_process().pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "a")], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        server = psutil.Process(int(parent.stdout.readline()))
+        os.kill(parent.pid, signal.SIGKILL)
+    server.wait(15)
+    with Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner") as again:
+        assert ask(again, "SELECT 1") == [(1,)]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+def test_root_may_keep_the_data_where_nobody_may_not_enter() -> None:
+    with tempfile.TemporaryDirectory() as closed:
+        assert Path(closed).stat().st_mode & 0o077 == 0
+        with Postgres(Path(closed) / "a", host=HOST, port=5501, superuser="owner") as server:
+            assert psutil.Process(server._server_process().pid).username() == "nobody"
+            ask(server, "CREATE TABLE t AS SELECT 7 AS n")
