@@ -1,0 +1,199 @@
+"""Airflow's REST API, as far as the sandbox asks it.
+
+https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import requests
+
+from sandbox.errors import SandboxError
+
+_TIMEOUT_S = 30
+Json = dict[str, Any]
+
+
+class NotFound(SandboxError):
+    """Airflow answers 404."""
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One task of one DAG run, as Airflow last saw it; `state` is None before it is scheduled."""
+
+    task_id: str
+    state: str | None
+    start: datetime | None
+    end: datetime | None
+    try_number: int
+    map_index: int = -1
+
+    @property
+    def name(self) -> str:
+        return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+class AirflowClient:
+    """Asks as one user; raises SandboxError with Airflow's own words where it refuses."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.url = url.rstrip("/")
+        self._user, self._password = user, password
+        self._http = requests.Session()
+        self._http.trust_env = False  # a proxy of the caller's does not reach loopback
+        self._has_token = False
+
+    def health(self) -> dict[str, str | None]:
+        """The state of each component; raises requests.ConnectionError while nobody listens."""
+        answer = self._http.get(f"{self.url}/api/v2/monitor/health", timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        return {name: (part or {}).get("status") for name, part in answer.json().items()}
+
+    def set_variable(self, name: str, value: str) -> None:
+        """Create or replace a Variable."""
+        body = {"key": name, "value": value}
+        try:
+            self._ask("PATCH", f"/variables/{name}", json=body)
+        except NotFound:
+            self._ask("POST", "/variables", json=body)
+
+    def find_dag(self, dag_id: str) -> Json | None:
+        """The DAG, or None while Airflow has not read it yet."""
+        try:
+            return self._ask("GET", f"/dags/{dag_id}")
+        except NotFound:
+            return None
+
+    def import_errors(self) -> list[str]:
+        """`file: traceback` of each DAG file that cannot be read."""
+        errors = self._ask("GET", "/importErrors")["import_errors"]
+        return [f"{error['filename']}:\n{error['stack_trace'].rstrip()}" for error in errors]
+
+    def trigger(self, dag_id: str, conf: Json) -> str:
+        """Ask for a run with `conf` as its params; answers its run id."""
+        self._ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        run = self._ask("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        return str(run["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> Json:
+        """The DAG run; its `state` is queued, running, success or failed."""
+        return self._ask("GET", _run_path(dag_id, run_id))
+
+    def fail_run(self, dag_id: str, run_id: str) -> None:
+        """Mark the run failed: what runs is ended, teardowns still run."""
+        self._ask("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
+
+    def tasks(self, dag_id: str, run_id: str) -> list[TaskRun]:
+        """Every task of the run, in the order in which they began; those not begun are last."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances"
+        found = self._ask("GET", path, params={"limit": 1000})["task_instances"]
+        runs = [
+            TaskRun(
+                task_id=item["task_id"],
+                state=item["state"],
+                start=_time(item["start_date"]),
+                end=_time(item["end_date"]),
+                try_number=item["try_number"],
+                map_index=item["map_index"],
+            )
+            for item in found
+        ]
+        return sorted(runs, key=lambda run: (run.start is None, run.start.timestamp() if run.start else 0))
+
+    def result(self, dag_id: str, run_id: str, task: TaskRun) -> Any:
+        """What the task returned, or None where it returned nothing."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/xcomEntries/return_value"
+        try:
+            entry = self._ask("GET", path, params={"map_index": task.map_index, "stringify": "false"})
+        except NotFound:
+            return None
+        value = entry["value"]
+        if isinstance(value, str):
+            try:
+                return json.loads(value)
+            except json.JSONDecodeError:
+                return value
+        return value
+
+    def log(self, dag_id: str, run_id: str, task: TaskRun) -> list[str]:
+        """The lines that the task's last attempt wrote, errors with their tracebacks."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
+        try:
+            answer = self._ask("GET", path, params={"map_index": task.map_index, "full_content": "true"})
+        except NotFound:
+            return []
+        content = answer["content"]
+        entries = content if isinstance(content, list) else [content]
+        return [line for entry in entries for line in _log_lines(entry)]
+
+    def _ask(self, method: str, path: str, *, params: Json | None = None, json: Any = None) -> Any:
+        if not self._has_token:
+            self._log_in()
+        answer = self._send(method, path, params, json)
+        if answer.status_code == 401:  # the token is as old as the sandbox
+            self._log_in()
+            answer = self._send(method, path, params, json)
+        if answer.status_code == 404:
+            raise NotFound(f"Airflow knows no {path}")
+        if not answer.ok:
+            raise SandboxError(
+                f"Airflow refused {method} {path} with {answer.status_code}: {_detail(answer)}"
+            )
+        return answer.json() if answer.content else {}
+
+    def _send(self, method: str, path: str, params: Json | None, body: Any) -> requests.Response:
+        url = f"{self.url}/api/v2{path}"
+        try:
+            return self._http.request(method, url, params=params, json=body, timeout=_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise SandboxError(f"Airflow does not answer at {self.url} ({error})") from error
+
+    def _log_in(self) -> None:
+        answer = self._http.post(
+            f"{self.url}/auth/token",
+            json={"username": self._user, "password": self._password},
+            timeout=_TIMEOUT_S,
+        )
+        if answer.status_code != 201:
+            raise SandboxError(
+                f"Airflow at {self.url} does not let {self._user} in ({answer.status_code}): "
+                "is it another sandbox's? `python -m sandbox down` stops what runs"
+            )
+        self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+        self._has_token = True
+
+
+def _run_path(dag_id: str, run_id: str) -> str:
+    return f"/dags/{dag_id}/dagRuns/{requests.utils.quote(run_id, safe='')}"
+
+
+def _time(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _detail(answer: requests.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        return answer.text[:500]
+    return detail if isinstance(detail, str) else json.dumps(detail)
+
+
+def _log_lines(entry: Any) -> list[str]:
+    """A log entry as text: Airflow answers structured events."""
+    if not isinstance(entry, dict):
+        return str(entry).splitlines()
+    level = str(entry.get("level") or "").upper()
+    lines = str(entry.get("event", "")).splitlines() or [""]
+    if level:
+        lines[0] = f"{level} {lines[0]}"
+    for detail in entry.get("error_detail") or ():
+        frames = detail.get("frames") or ()
+        lines += [f"  {frame['filename']}:{frame['lineno']} in {frame['name']}" for frame in frames]
+        lines += f"{detail.get('exc_type')}: {detail.get('exc_value')}".splitlines()
+    return lines

@@ -1,0 +1,173 @@
+"""What Airflow's processes are told, as environment variables; no airflow.cfg is read or written.
+
+Everything binds the sandbox's loopback address, and nothing of the caller's own AWS or Airflow configuration
+reaches the processes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.addresses import Addresses
+
+USER = "admin"
+DATABASE = "airflow"
+
+# A task of a run waits deferred, so few hold a slot at the same time; each is a process of about 150 MB.
+_PARALLELISM = 8
+
+# The caller's variables with these beginnings would reach the product as configuration.
+_FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "AIRFLOW__", "BOTO", "SPARK_", "PYSPARK_")
+# Processes talk to loopback alone, and the locked packages are compiled once, not at each start.
+_FOREIGN = frozenset(
+    {
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "ftp_proxy",
+        "pythondontwritebytecode",
+        "pythonhome",
+        "pythonpath",
+        "pythonstartup",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Random for each start of Airflow."""
+
+    password: str
+    jwt: str
+    api: str
+    fernet: str
+
+
+@dataclass(frozen=True)
+class AirflowPlan:
+    """Where one sandbox's Airflow lives, and what it runs."""
+
+    addresses: Addresses
+    home: Path
+    dags: Path
+    plugins: Path
+    root: Path
+    database_url: str
+    secrets: Secrets
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.addresses.host}:{self.addresses.airflow_port}"
+
+    @property
+    def password_file(self) -> Path:
+        return self.home / "passwords.json"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` without the caller's AWS, Airflow, Spark, proxy and Python settings."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.startswith(_FOREIGN_PREFIXES) and name.lower() not in _FOREIGN
+    }
+
+
+def aws_environment(aws_url: str) -> dict[str, str]:
+    """What makes boto3 find the sandbox's AWS, and no other account's keys or profiles."""
+    return {
+        "AWS_ENDPOINT_URL": aws_url,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[str, str]:
+    """The whole environment of Airflow's processes."""
+    options = {
+        f"AIRFLOW__{section.upper()}__{key.upper()}": value
+        for section, keys in _options(plan).items()
+        for key, value in keys.items()
+    }
+    return {
+        **clean_environment(caller),
+        **aws_environment(plan.addresses.aws_url),
+        **options,
+        "AIRFLOW_HOME": str(plan.home),
+        "AIRFLOW_CONFIG": str(plan.home / "airflow.cfg"),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), caller.get("PATH", os.defpath)]),
+        "PYTHONPATH": os.pathsep.join([str(plan.plugins), str(plan.root)]),
+        "PYTHONUNBUFFERED": "1",
+        "TZ": "UTC",
+    }
+
+
+def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
+    return {
+        "core": {
+            "dags_folder": str(plan.dags),
+            "plugins_folder": str(plan.plugins),
+            "executor": "LocalExecutor",
+            "parallelism": str(_PARALLELISM),
+            "load_examples": "False",
+            "dags_are_paused_at_creation": "False",
+            "fernet_key": plan.secrets.fernet,
+            # The default asks the network's name server who we are.
+            "hostname_callable": "socket.gethostname",
+            "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
+            "simple_auth_manager_users": f"{USER}:admin",
+            "simple_auth_manager_passwords_file": str(plan.password_file),
+            # Without it every task asks port 8080 of localhost, and fails after 10 s.
+            "execution_api_server_url": f"{plan.url}/execution/",
+        },
+        "database": {
+            "sql_alchemy_conn": f"postgresql+psycopg2://{plan.database_url}",
+            "sql_alchemy_conn_async": f"postgresql+asyncpg://{plan.database_url}",
+        },
+        "api": {
+            "host": plan.addresses.host,
+            "port": str(plan.addresses.airflow_port),
+            "base_url": plan.url,
+            "workers": "1",
+            "secret_key": plan.secrets.api,
+            "maximum_page_limit": "1000",
+            "expose_config": "False",
+        },
+        "api_auth": {"jwt_secret": plan.secrets.jwt, "jwt_expiration_time": str(7 * 24 * 3600)},
+        "logging": {
+            "base_log_folder": str(plan.logs),
+            "dag_processor_child_process_log_directory": str(plan.logs / "dag_processor"),
+            "colored_console_log": "False",
+        },
+        "scheduler": {
+            "scheduler_idle_sleep_time": "0.1",
+            # Nothing runs by itself: a run is asked for by REST, in the UI, or as a backfill.
+            "use_job_schedule": "False",
+            "orphaned_tasks_check_interval": "30",
+        },
+        "dag_processor": {
+            "parsing_processes": "1",
+            "refresh_interval": "5",
+            "min_file_process_interval": "30",
+            "dag_bundle_config_list": json.dumps(
+                [
+                    {
+                        "name": "dags-folder",
+                        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+                        "kwargs": {"path": str(plan.dags)},
+                    }
+                ]
+            ),
+        },
+        "usage_data_collection": {"enabled": "False"},
+    }
