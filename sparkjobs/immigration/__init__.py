@@ -1,0 +1,1 @@
+"""The immigration pipeline's Spark jobs: arrivals, cities, temperature, airports."""

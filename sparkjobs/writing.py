@@ -1,0 +1,67 @@
+"""Writing what a job keeps and what it rejects, counted on the way.
+
+A tagged row carries REASON: why it is rejected, or null where it is kept.
+"""
+
+from pyspark.sql import Observation
+from pyspark.sql import functions as fn
+
+from sparkjobs.reading import CORRUPT, refuse_corrupt, refuse_empty, told_plainly
+
+REASON = "reason"
+
+
+def fit(column, size):
+    """`column` cut to `size` bytes of UTF-8, never within a character: Redshift's VARCHAR(n) counts bytes.
+
+    Text that fits, as nearly all does, costs no more than a look at its length.
+    """
+    head = fn.decode(fn.substring(column.cast("binary"), 1, size), "UTF-8")
+    # A character cut in two decodes as the replacement character, which itself takes three bytes.
+    return fn.when(fn.octet_length(column) > size, fn.regexp_replace(head, "\ufffd+$", "")).otherwise(column)
+
+
+def first_reason(*reasons):
+    """REASON: the name of the first of `(name, condition)` that is true; a null condition is not."""
+    chosen = fn.lit(None).cast("string")
+    for name, condition in reversed(reasons):
+        chosen = fn.when(condition, fn.lit(name)).otherwise(chosen)
+    return chosen.alias(REASON)
+
+
+def settle(uri, tagged, kept, target, rejected):
+    """Write a small dataset: what `kept` makes of its kept rows, and the rejected rows as they came.
+
+    Returns the job's counts. `tagged` is read once, and held for the second write. Raises ValueError where
+    the file behind it is empty, cut off or damaged.
+    """
+    tagged = tagged.persist()
+    try:
+        with told_plainly(uri):
+            counted = tagged.groupBy(REASON).agg(
+                fn.count(fn.lit(1)).alias("rows"), fn.min(CORRUPT).alias(CORRUPT)
+            )
+            by_reason = {row[REASON]: row for row in counted.collect()}
+        for row in by_reason.values():
+            refuse_corrupt(uri, row[CORRUPT])
+        rejects = {reason: row["rows"] for reason, row in by_reason.items() if reason is not None}
+        read = sum(row["rows"] for row in by_reason.values())
+        refuse_empty(uri, read)
+        written = write_counted(kept(tagged.where(fn.col(REASON).isNull()).drop(REASON, CORRUPT)), target)
+        if rejects:
+            write(tagged.where(fn.col(REASON).isNotNull()).drop(CORRUPT).coalesce(1), rejected)
+    finally:
+        tagged.unpersist()
+    return {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
+
+
+def write(rows, folder):
+    """Write `rows` as Parquet into `folder`, which holds nothing of worth before."""
+    rows.write.mode("overwrite").option("compression", "snappy").parquet(folder)
+
+
+def write_counted(rows, folder):
+    """Write a small dataset as one file, and return its rows, counted as they pass."""
+    counting = Observation()
+    write(rows.coalesce(1).observe(counting, fn.count(fn.lit(1)).alias("rows")), folder)
+    return counting.get["rows"]
