@@ -51,7 +51,7 @@ class Environment:
 class Names:
     """Every name of one generation of one slot.
 
-    Longest: `mayfly-<16>-<16>-warehouse-copy-g<n>` stays within IAM's 64 and Redshift's 63 characters.
+    The longest, `mayfly-<12>-<16>-warehouse-service-g<n>`, stays within IAM's 64 and Redshift's 63 characters.
     """
 
     environment: Environment

@@ -159,7 +159,7 @@ class NotifySettings(_Model):
 class MayflySettings(_Model):
     """The Variable `mayfly`."""
 
-    deployment: str = Field(pattern=r"^[a-z][a-z0-9]{0,15}$")
+    deployment: str = Field(pattern=r"^[a-z][a-z0-9]{0,11}$")
     s3: S3Settings
     network: NetworkSettings
     emr: EmrSettings = EmrSettings()

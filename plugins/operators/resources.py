@@ -1,0 +1,66 @@
+"""The two tasks that are not a step: `plan`, which cannot fail, and `verdict`, which looks at all the others."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+from airflow_lib.steps.plan import describe_plan
+
+from airflow_lib.notify import notify
+from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps import Json
+from operators.airflow_run import open_run, window_of
+
+log = logging.getLogger(__name__)
+
+_RED = frozenset({"failed", "upstream_failed"})
+
+
+class PlanOperator(BaseOperator):
+    """Says what the run will create, and its names. Touches nothing and always succeeds.
+
+    It is a setup of every teardown, and a teardown runs only where a setup succeeded: so what is wrong
+    is only told here. `provision.prepare` is the task that fails of it.
+    """
+
+    def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Any) -> Json:
+        try:
+            plan = describe_plan(open_run(self.pipeline, context["run_id"], window_of(context)))
+        except Exception as error:  # noqa: BLE001  see the docstring
+            log.warning("the plan cannot be told: %s", error)
+            return {"problem": str(error)}
+        for line in plan["lines"]:
+            log.info("%s", line)
+        return plan
+
+
+class VerdictOperator(BaseOperator):
+    """Fails where any task of the run failed, so that the run is red, and notifies."""
+
+    def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.pipeline = pipeline
+
+    def execute(self, context: Any) -> Json:
+        ti, run_id = context["ti"], context["run_id"]
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
+        failed = sorted(task for task, state in states.items() if state in _RED and task != self.task_id)
+        if not failed:
+            return {"verdict": "green"}
+        message = f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}."
+        self._tell(context, message)
+        raise AirflowFailException(message)
+
+    def _tell(self, context: Any, message: str) -> None:
+        """A notification that cannot be sent must not hide what it was about."""
+        try:
+            notify(open_run(self.pipeline, context["run_id"], window_of(context)), message)
+        except Exception as error:  # noqa: BLE001
+            log.error("the notification could not be sent: %s", error)

@@ -1,0 +1,20 @@
+"""Load: each job's Parquet by COPY into the run's own staging schema, then one transaction."""
+
+from __future__ import annotations
+
+from airflow.sdk import TaskGroup
+from airflow_lib.steps.load import CopyStaging, CreateTables, LoadWindow
+
+from airflow_lib.pipeline import Pipeline
+from operators.step import StepOperator
+
+
+def load(pipeline: Pipeline) -> TaskGroup:
+    """create_tables → <staging table>, … → load_window."""
+    with TaskGroup("load", tooltip="COPY into staging, then one transaction") as group:
+        create = StepOperator(task_id="create_tables", pipeline=pipeline, step=CreateTables())
+        window = StepOperator(task_id="load_window", pipeline=pipeline, step=LoadWindow())
+        for table in pipeline.staging:
+            copy = StepOperator(task_id=table.name, pipeline=pipeline, step=CopyStaging(table.name))
+            create >> copy >> window
+    return group

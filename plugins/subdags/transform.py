@@ -1,0 +1,29 @@
+"""Transform: one Livy session per Spark job, all at once; then EMR is let go."""
+
+from __future__ import annotations
+
+from airflow.sdk import TaskGroup
+from airflow_lib.steps.release import ReleaseSlot
+from airflow_lib.steps.transform import RunJob
+
+from airflow_lib.naming import Slot
+from airflow_lib.pipeline import Pipeline
+from operators.step import StepOperator
+
+
+def transform(pipeline: Pipeline) -> TaskGroup:
+    """<job>, <job>, … → release_emr."""
+    with TaskGroup("transform", tooltip="Concurrent Spark sessions on the cluster's Livy server") as group:
+        release_emr = StepOperator(
+            task_id="release_emr", pipeline=pipeline, step=ReleaseSlot(Slot.EMR), retries=3
+        )
+        for job in pipeline.jobs:
+            session = StepOperator(
+                task_id=job.name,
+                pipeline=pipeline,
+                step=RunJob(job.name),
+                # The cluster is sized for this many runs at once; a deferred task counts (Airflow 3.3).
+                max_active_tis_per_dag=pipeline.max_parallel_runs,
+            )
+            session >> release_emr
+    return group

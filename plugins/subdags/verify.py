@@ -1,0 +1,25 @@
+"""Verify and answer: every check at once, then every question."""
+
+from __future__ import annotations
+
+from airflow.sdk import TaskGroup
+from airflow_lib.steps.load import Answer, RunCheck
+
+from airflow_lib.pipeline import Pipeline
+from operators.step import StepOperator
+
+
+def verify(pipeline: Pipeline) -> TaskGroup:
+    """One task a check."""
+    with TaskGroup("verify", tooltip="Each check is a SELECT of failing rows") as group:
+        for check in pipeline.checks:
+            StepOperator(task_id=check.name, pipeline=pipeline, step=RunCheck(check))
+    return group
+
+
+def answers(pipeline: Pipeline) -> TaskGroup:
+    """One task a question."""
+    with TaskGroup("answers", tooltip="The questions this schema was built for") as group:
+        for name in pipeline.answers:
+            StepOperator(task_id=name, pipeline=pipeline, step=Answer(name))
+    return group

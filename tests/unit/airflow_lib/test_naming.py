@@ -1,0 +1,55 @@
+"""Names carry environment, slot and generation; only name and tag together make a thing ours."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, session_name, tags
+
+ENVIRONMENT = Environment("prod", "immigration")
+NAMES = Names(ENVIRONMENT, Slot.EMR, 7)
+ALL_NAMES = [name for name, kind in vars(Names).items() if isinstance(kind, property)]
+
+
+def test_names_stay_within_awss_limits_at_the_longest():
+    longest = Names(Environment("d" * 12, "p" * 16), Slot.WAREHOUSE, 99999)
+    for name in ALL_NAMES:
+        assert len(getattr(longest, name)) <= 63, name
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+def test_every_name_tells_its_generation(name):
+    assert generation_of(ENVIRONMENT, getattr(NAMES, name)) == 7
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mayfly-prod-immigration2-emr-g7",
+        "mayfly-prod-immigration-emr-g7x",
+        "mayfly-prod-immigration-g7",
+        "xmayfly-prod-immigration-emr-g7",
+        "mayfly-dev-immigration-emr-g7",
+    ],
+)
+def test_a_look_alike_is_not_ours(name):
+    assert generation_of(ENVIRONMENT, name) is None
+
+
+def test_ours_needs_name_and_tag_both():
+    own = tags(ENVIRONMENT, 7, datetime(2026, 1, 1, tzinfo=UTC), 3600)
+    assert is_ours(ENVIRONMENT, NAMES.cluster, own)
+    assert not is_ours(ENVIRONMENT, NAMES.cluster, {})
+    assert not is_ours(ENVIRONMENT, NAMES.cluster, {**own, "mayfly:environment": "dev-immigration"})
+    assert not is_ours(ENVIRONMENT, "somebody-elses", own)
+
+
+def test_expiry_is_birth_plus_max_age():
+    own = tags(ENVIRONMENT, 7, datetime(2026, 1, 1, tzinfo=UTC), 3600)
+    assert own["mayfly:expires-at"] == "2026-01-01T01:00:00Z"
+
+
+def test_a_retry_of_the_same_run_finds_the_same_session_and_another_run_does_not():
+    first = session_name(ENVIRONMENT, "manual__2026", "arrivals")
+    assert first == session_name(ENVIRONMENT, "manual__2026", "arrivals")
+    assert first != session_name(ENVIRONMENT, "manual__2027", "arrivals")

@@ -1,0 +1,109 @@
+"""The Variables become settings, or one error that names every mistake."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_lib.errors import SettingsError
+from airflow_lib.settings import parse_settings
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def mayfly(**changes):
+    value = json.loads((ROOT / "variables.example.json").read_text())["mayfly"]
+    for path, item in changes.items():
+        *parents, key = path.split("__")
+        target = value
+        for parent in parents:
+            target = target.setdefault(parent, {})
+        if item is None:
+            target.pop(key, None)
+        else:
+            target[key] = item
+    return value
+
+
+def parse(mayfly_value, **others):
+    return parse_settings({"aws_region": "eu-central-1", "mayfly": json.dumps(mayfly_value), **others})
+
+
+def test_the_example_is_valid_as_it_is():
+    variables = json.loads((ROOT / "variables.example.json").read_text())
+    settings = parse_settings(
+        {name: value if isinstance(value, str) else json.dumps(value) for name, value in variables.items()}
+    )
+    assert settings.mayfly.deployment == "dev"
+    assert settings.credentials is None
+
+
+def test_missing_variables_are_named_all_at_once():
+    with pytest.raises(SettingsError, match=r"(?s)aws_region: the Variable is missing.*mayfly: the Variable"):
+        parse_settings({})
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"deployment": None}, "mayfly: deployment: missing"),
+        ({"deploymnet": "dev"}, "mayfly: deploymnet: no such key; check its spelling"),
+        ({"deployment": "Dev!"}, "mayfly: deployment: String should match"),
+        ({"s3__source": "my-bucket/source"}, "mayfly: s3.source: 'my-bucket/source' is no S3 location"),
+        ({"emr__core_count": "many"}, "mayfly: emr.core_count: Input should be a valid integer"),
+        ({"emr__release": "emr-6.15.0"}, "mayfly: emr.release: 'emr-6.15.0' is not an EMR 7 release"),
+        ({"warehouse__node_type": "dc2.large"}, "AWS no longer creates dc2.large; use ra3.large"),
+        ({"warehouse__keep_snapshots": 1}, "mayfly: warehouse.keep_snapshots: Input should be greater"),
+        ({"network__client_cidr": "0.0.0.0/0"}, "would open Livy and Redshift to strangers"),
+        ({"network__client_cidr": "8.8.0.0/16"}, "would open Livy and Redshift to strangers"),
+        ({"network__client_cidr": "10.0.0.1/8"}, "has host bits set"),
+        ({"network__client_security_group_id": None}, "mayfly: network: nobody could reach Livy"),
+        ({"lease_s": 5}, "mayfly: lease_s: Input should be greater than or equal to 60"),
+    ],
+)
+def test_a_wrong_key_is_named_with_its_mend(change, told):
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(**change))
+    assert told in str(caught.value)
+
+
+def test_every_mistake_of_a_variable_is_told_at_once():
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(deployment="Dev!", emr__core_count=0, s3__logs="x"), aws_region="Frankfurt")
+    assert str(caught.value).count("\n- ") == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [("{'a': 1}", "mayfly: not JSON (line 1, column 2"), ("[1]", "a JSON object is expected, a list was")],
+)
+def test_text_that_is_no_json_object_is_told_where(text, told):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"aws_region": "us-east-1", "mayfly": text})
+    assert told in str(caught.value)
+
+
+def test_one_address_may_be_public_and_private_ranges_may_be_wide():
+    assert parse(mayfly(network__client_cidr="8.8.8.8/32")).mayfly.network.client_cidr == "8.8.8.8/32"
+    assert parse(mayfly(network__client_cidr="10.0.0.0/16")).mayfly.network.client_cidr == "10.0.0.0/16"
+
+
+def test_credentials_never_show():
+    secret = "wJalrXUtnFEMI"
+    credentials = json.dumps({"access_key_id": "AKIA", "secret_access_key": secret})
+    settings = parse(mayfly(), aws_credentials=credentials)
+    assert secret not in repr(settings)
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(), aws_credentials=json.dumps({"secret_access_key": secret, "typo": secret}))
+    assert secret not in str(caught.value)
+    assert "aws_credentials: access_key_id: missing" in str(caught.value)
+
+
+def test_a_pipelines_overrides_are_merged_and_validated():
+    changed = mayfly(emr__core_count=2, pipelines__goodreads__emr={"core_type": "m5.2xlarge"})
+    emr = parse(changed).for_pipeline("goodreads").mayfly.emr
+    assert (emr.core_count, emr.core_type) == (2, "m5.2xlarge")
+    assert parse(changed).for_pipeline("flats").mayfly.emr.core_type is None
+    wrong = mayfly(pipelines__goodreads__warehouse={"node_type": "dc2.large"})
+    with pytest.raises(SettingsError, match=r"pipelines.goodreads merged in\): warehouse.node_type"):
+        parse(wrong).for_pipeline("goodreads")
