@@ -5,6 +5,7 @@
     │   └── SizingError       its sessions cannot fit the declared hardware
     ├── SettingsError         an Airflow Variable is missing or wrong
     ├── SourceError           the input is missing, or not what the pipeline reads
+    ├── OutputError           a Spark job's output is incomplete, or its manifest cannot be used
     ├── RegisterError         the register is unreadable, or a write could not be settled
     │   └── LeaseLost         this run no longer holds what it is about to use
     ├── ResourceError         an AWS resource failed, was refused, or is not ours to touch
@@ -17,6 +18,7 @@
     │   ├── SessionFailed     the session died
     │   └── StatementFailed   the Spark job raised
     └── WarehouseError        a statement or a COPY failed
+        ├── ConnectionLost    the warehouse cannot be reached, or went away
         └── QualityError      a check of severity `error` found rows
 
 A message names the thing, the state seen, what was expected, and the next step.
@@ -48,6 +50,10 @@ class SettingsError(MayflyError):
 
 class SourceError(MayflyError):
     """The input is missing, or is not what the pipeline reads."""
+
+
+class OutputError(MayflyError):
+    """A Spark job's output is incomplete, or its manifest cannot be used."""
 
 
 class RegisterError(MayflyError):
@@ -96,6 +102,10 @@ class StatementFailed(LivyError):
 
 class WarehouseError(MayflyError):
     """A statement or a COPY failed; the message carries the warehouse's own detail."""
+
+
+class ConnectionLost(WarehouseError):
+    """The warehouse cannot be reached, or went away: what was read can be read again on a new connection."""
 
 
 class QualityError(WarehouseError):
