@@ -1,0 +1,13 @@
+-- Which states do travellers go to, and how many are that to a thousand who live in their cities?
+SELECT
+    S.AddressTo,
+    S.State,
+    COUNT(*) AS arrivals,
+    S.TotalPopulation,
+    S.ForeignBorn,
+    CAST(1000.0 * COUNT(*) / NULLIF(S.TotalPopulation, 0) AS DECIMAL(12, 3)) AS arrivals_per_thousand
+FROM factArrivetheUsa AS F
+JOIN dimStateDestination AS S ON S.AddressTo = F.AddressTo
+GROUP BY S.AddressTo, S.State, S.TotalPopulation, S.ForeignBorn
+ORDER BY arrivals DESC, S.AddressTo
+LIMIT 20;

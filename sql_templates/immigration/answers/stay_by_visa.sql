@@ -1,0 +1,13 @@
+-- How long do travellers stay, by visa? Departures before the arrival are left out: they are errors of the source.
+SELECT
+    T.Visa,
+    T.visatype,
+    COUNT(*) AS stays,
+    CAST(AVG(1.0 * DATEDIFF(day, CAST(F.arrivedate_id AS DATE), F.departdate)) AS DECIMAL(9, 2)) AS mean_days,
+    MAX(DATEDIFF(day, CAST(F.arrivedate_id AS DATE), F.departdate)) AS longest_days
+FROM factArrivetheUsa AS F
+JOIN dimTourist AS T ON T.Tourist_id = F.Tourist_id
+WHERE CAST(F.arrivedate_id AS DATE) <= F.departdate
+GROUP BY T.Visa, T.visatype
+ORDER BY stays DESC, T.Visa, T.visatype
+LIMIT 20;

@@ -1,0 +1,1 @@
+SELECT D.Tourist_id,F.arrivedate_id,F.departdate,F.arrivalFlag,F.departureFlag,F.updateFlag,F.matchFlag FROM ((factArrivetheUsa F JOIN dimTourist D ON F.Tourist_id = D.Tourist_id) JOIN dimArriveDate A ON A.arrivedate_id = F.arrivedate_id) WHERE CAST(F.arrivedate_id AS date) < F.departdate AND A.year =2016 AND A.month = 4 AND F.updateFlag != 'Nil' LIMIT 10;

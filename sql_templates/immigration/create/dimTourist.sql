@@ -1,0 +1,21 @@
+-- One row a traveller's arrival record (the source numbers records, not persons).
+-- DISTKEY and SORTKEY Tourist_id: beside its fact, and merge-joined with it.
+-- Codes and numbers that are text in the source stay text: flight numbers start with 0.
+CREATE TABLE IF NOT EXISTS dimTourist (
+    Tourist_id BIGINT NOT NULL,
+    gender VARCHAR(8),
+    birthyear INT,
+    citizenship VARCHAR(64),
+    resident VARCHAR(64),
+    age INT,
+    occupation VARCHAR(32),
+    Visa VARCHAR(32),
+    visatype VARCHAR(16),
+    visapost VARCHAR(16),
+    flight_no VARCHAR(16),
+    airline VARCHAR(16),
+    issuanceNum VARCHAR(32),
+    admissionNum VARCHAR(32)
+)
+DISTKEY (Tourist_id)
+SORTKEY (Tourist_id);

@@ -1,0 +1,63 @@
+-- Made anew as a whole at each load, out of the dates in use and the newest temperatures.
+DELETE FROM dimArriveDate;
+
+INSERT INTO dimArriveDate (
+    arrivedate_id, year, month, day, weekday, week,
+    AverageTemperature, AverageTemperatureUncertainty, temperaturebasis
+)
+WITH date_in_use AS (
+    SELECT arrivedate FROM {{ schema | ident }}.staging_immigration
+    UNION
+    SELECT CAST(arrivedate_id AS DATE) FROM factArrivetheUsa
+),
+us_month AS (
+    SELECT
+        CAST(EXTRACT(YEAR FROM month) AS INT) AS year,
+        CAST(EXTRACT(MONTH FROM month) AS INT) AS month,
+        AVG(averagetemperature) AS temperature,
+        AVG(averagetemperatureuncertainty) AS uncertainty
+    FROM {{ schema | ident }}.staging_landtemp
+    GROUP BY 1, 2
+),
+recent AS (
+    SELECT
+        month, temperature, uncertainty,
+        ROW_NUMBER() OVER (PARTITION BY month ORDER BY year DESC) AS years_back
+    FROM us_month
+),
+ten_years AS (
+    SELECT month, AVG(temperature) AS temperature, AVG(uncertainty) AS uncertainty
+    FROM recent
+    WHERE years_back <= 10
+    GROUP BY month
+),
+calendar AS (
+    SELECT
+        TO_CHAR(arrivedate, 'YYYY-MM-DD') AS arrivedate_id,
+        CAST(EXTRACT(YEAR FROM arrivedate) AS INT) AS year,
+        CAST(EXTRACT(MONTH FROM arrivedate) AS INT) AS month,
+        CAST(EXTRACT(DAY FROM arrivedate) AS INT) AS day,
+        -- Redshift counts the days of a week from 0, Sunday.
+        (CAST(EXTRACT(DOW FROM arrivedate) AS INT) + 6) % 7 + 1 AS weekday,
+        CAST(EXTRACT(WEEK FROM arrivedate) AS INT) AS week
+    FROM date_in_use
+)
+SELECT
+    calendar.arrivedate_id,
+    calendar.year,
+    calendar.month,
+    calendar.day,
+    calendar.weekday,
+    calendar.week,
+    CAST(COALESCE(us_month.temperature, ten_years.temperature) AS DECIMAL(9, 6)),
+    CAST(
+        CASE WHEN us_month.month IS NOT NULL THEN us_month.uncertainty ELSE ten_years.uncertainty END
+        AS DECIMAL(9, 6)
+    ),
+    CASE
+        WHEN us_month.month IS NOT NULL THEN 'month'
+        WHEN ten_years.month IS NOT NULL THEN 'ten_year_mean'
+    END
+FROM calendar
+LEFT JOIN us_month ON us_month.year = calendar.year AND us_month.month = calendar.month
+LEFT JOIN ten_years ON ten_years.month = calendar.month;

@@ -1,0 +1,17 @@
+-- The staged travellers' rows, new and known.
+DELETE FROM dimTourist
+USING {{ schema | ident }}.staging_immigration
+WHERE
+    dimTourist.Tourist_id = staging_immigration.cicid
+    AND staging_immigration.arrivedate >= {{ window_start | literal }}
+    AND staging_immigration.arrivedate < {{ window_end | literal }};
+
+INSERT INTO dimTourist (
+    Tourist_id, gender, birthyear, citizenship, resident, age, occupation,
+    Visa, visatype, visapost, flight_no, airline, issuanceNum, admissionNum
+)
+SELECT
+    cicid, gender, birthyear, citizenship, resident, age, occupation,
+    visa, visatype, visapost, flight_no, airline, issuancenum, admissionnum
+FROM {{ schema | ident }}.staging_immigration
+WHERE arrivedate >= {{ window_start | literal }} AND arrivedate < {{ window_end | literal }};

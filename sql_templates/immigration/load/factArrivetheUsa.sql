@@ -1,0 +1,18 @@
+-- The window's rows are gone by now (shared/replace_window). A record whose arrival date was corrected in the
+-- source may still lie in another window: its newest date wins, so that Tourist_id stays unique.
+DELETE FROM factArrivetheUsa
+USING {{ schema | ident }}.staging_immigration
+WHERE
+    factArrivetheUsa.Tourist_id = staging_immigration.cicid
+    AND staging_immigration.arrivedate >= {{ window_start | literal }}
+    AND staging_immigration.arrivedate < {{ window_end | literal }};
+
+INSERT INTO factArrivetheUsa (
+    Tourist_id, arrivedate_id, AddressTo, portcode, portOfEntryCity, departdate,
+    arrivalFlag, departureFlag, updateFlag, matchFlag, admittedDate
+)
+SELECT
+    cicid, TO_CHAR(arrivedate, 'YYYY-MM-DD'), addressto, portcode, portofentrycity, departdate,
+    arrivalflag, departureflag, updateflag, matchflag, admitteddate
+FROM {{ schema | ident }}.staging_immigration
+WHERE arrivedate >= {{ window_start | literal }} AND arrivedate < {{ window_end | literal }};

@@ -1,0 +1,4 @@
+-- A null is for a not-null check to find.
+SELECT *
+FROM {{ table | ident }}
+WHERE {{ column | ident }} NOT IN {{ accepted | literal }};

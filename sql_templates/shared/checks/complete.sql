@@ -1,0 +1,9 @@
+-- One row, with the three counts, where they are not the same.
+SELECT {{ written | literal }} AS written, staged.staged, loaded.loaded
+FROM (SELECT COUNT(*) AS staged FROM {{ schema | ident }}.{{ staging | ident }}) AS staged
+CROSS JOIN (
+    SELECT COUNT(*) AS loaded
+    FROM {{ fact | ident }}
+    WHERE {{ column | ident }} >= {{ window_start | literal }} AND {{ column | ident }} < {{ window_end | literal }}
+) AS loaded
+WHERE staged.staged <> {{ written | literal }} OR loaded.loaded <> {{ written | literal }};

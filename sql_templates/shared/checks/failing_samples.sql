@@ -1,0 +1,5 @@
+SELECT * FROM (
+{{ failing }}
+) AS failing
+ORDER BY 1
+LIMIT {{ limit | literal }};

@@ -1,0 +1,3 @@
+SELECT *
+FROM {{ table | ident }}
+WHERE {{ columns | map("ident") | join(" IS NULL OR ") }} IS NULL;

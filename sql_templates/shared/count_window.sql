@@ -1,0 +1,3 @@
+SELECT COUNT(*)
+FROM {{ table | ident }}
+WHERE {{ column | ident }} >= {{ window_start | literal }} AND {{ column | ident }} < {{ window_end | literal }};
