@@ -8,6 +8,7 @@ import os
 import secrets
 import shutil
 import sys
+import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
@@ -56,6 +57,7 @@ class Airflow:
             secrets=_new_secrets(),
         )
         self._children: dict[str, Child] = {}
+        self._stopping = threading.Event()
 
     @property
     def password(self) -> str:
@@ -75,6 +77,7 @@ class Airflow:
         environment = airflow_environment(self.plan, os.environ)
         try:
             start_database(self._postgres, environment)
+            self._refuse_when_stopping()
             for name, command in _COMMANDS.items():
                 self._children[name] = Child(
                     [sys.executable, "-m", "airflow", *command],
@@ -103,11 +106,16 @@ class Airflow:
 
     def stop(self) -> None:
         """End everything, the database last; twice is fine."""
+        self._stopping.set()
         children, self._children = list(self._children.values()), {}
         if children:
             with ThreadPoolExecutor(len(children)) as pool:
                 list(pool.map(lambda child: child.stop(), children))
         self._postgres.stop()
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise SandboxError("Airflow was stopped while it started")
 
     def _write_password(self) -> None:
         path = self.plan.password_file
@@ -117,6 +125,7 @@ class Airflow:
     def _wait_healthy(self, timeout_s: float, clock: Callable[[], float]) -> None:
         client, deadline, seen = self.client(), clock() + timeout_s, "nothing listens yet"
         while clock() < deadline:
+            self._refuse_when_stopping()
             self.check()
             try:
                 states = client.health()

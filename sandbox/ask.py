@@ -1,0 +1,128 @@
+"""`sql`: restore a pipeline's latest snapshot into a warehouse, ask it, and delete it again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+from botocore.exceptions import ClientError
+from rich.console import Console
+
+from sandbox.account import DEPLOYMENT, Account
+from sandbox.errors import SandboxError
+from sandbox.report import table
+from sandbox.serve import account_of
+from sandbox.state import Place
+
+_TIMEOUT_S = 120.0
+_POLL_S = 0.3
+
+
+def ask(place: Place, console: Console, *, pipeline: str, statement: str, as_json: bool) -> int:
+    """Print what `statement` answers, as a table or as JSON {columns, rows}."""
+    with account_of(place, "sql") as account, _warehouse(account, pipeline) as dsn:
+        columns, rows = _query(dsn, statement)
+    if as_json:
+        console.print(
+            json.dumps({"columns": columns, "rows": rows}, default=str),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return 0
+    for line in table(columns, rows) if columns else ["Done; the statement answers no rows"]:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    return 0
+
+
+def latest_snapshot(redshift: Any, pipeline: str) -> str:
+    """The newest available snapshot of the pipeline's warehouse. Raises SandboxError where there is none."""
+    prefix = f"mayfly-{DEPLOYMENT}-{pipeline}-"
+    found = [
+        snapshot
+        for page in redshift.get_paginator("describe_cluster_snapshots").paginate()
+        for snapshot in page["Snapshots"]
+        if snapshot["ClusterIdentifier"].startswith(prefix) and snapshot["Status"] == "available"
+    ]
+    if not found:
+        raise SandboxError(
+            f"There is no snapshot of {pipeline}'s warehouse: `python -m sandbox run {pipeline}` leaves one"
+        )
+    newest = max(found, key=lambda snapshot: snapshot["SnapshotCreateTime"])
+    return str(newest["SnapshotIdentifier"])
+
+
+@contextlib.contextmanager
+def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
+    """Connection arguments of a warehouse restored for this; it is deleted at the end."""
+    redshift = account.client("redshift")
+    name = f"mayfly-sql-{secrets.token_hex(4)}"
+    redshift.restore_from_cluster_snapshot(
+        ClusterIdentifier=name, SnapshotIdentifier=latest_snapshot(redshift, pipeline)
+    )
+    try:
+        cluster = _wait_available(redshift, name)
+        user, database = cluster["MasterUsername"], cluster["DBName"]
+        credentials = redshift.get_cluster_credentials(
+            ClusterIdentifier=name, DbUser=user, DbName=database, DurationSeconds=900
+        )
+        yield {
+            "host": cluster["Endpoint"]["Address"],
+            "port": cluster["Endpoint"]["Port"],
+            "dbname": database,
+            "user": credentials["DbUser"],
+            "password": credentials["DbPassword"],
+            "sslmode": "require",
+            "connect_timeout": 10,
+        }
+    finally:
+        _delete(redshift, name)
+
+
+def _query(dsn: dict[str, Any], statement: str) -> tuple[list[str], list[list[Any]]]:
+    try:
+        connection = psycopg2.connect(**dsn)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(statement)
+                if cursor.description is None:
+                    return [], []
+                return [column.name for column in cursor.description], [
+                    list(row) for row in cursor.fetchall()
+                ]
+        finally:
+            connection.close()
+    except psycopg2.Error as error:
+        raise SandboxError(f"The warehouse refuses: {str(error).strip()}") from error
+
+
+def _wait_available(redshift: Any, name: str) -> dict[str, Any]:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        cluster: dict[str, Any] = redshift.describe_clusters(ClusterIdentifier=name)["Clusters"][0]
+        if cluster["ClusterStatus"] == "available":
+            return cluster
+        if cluster["ClusterStatus"] not in ("creating", "restoring") or time.monotonic() > deadline:
+            raise SandboxError(f"The restored warehouse {name} is {cluster['ClusterStatus']}, not available")
+        time.sleep(_POLL_S)
+
+
+def _delete(redshift: Any, name: str) -> None:
+    """Ask until it is deleted: a cluster that is still restoring refuses."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while time.monotonic() < deadline:
+        try:
+            redshift.delete_cluster(ClusterIdentifier=name, SkipFinalClusterSnapshot=True)
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code in ("ClusterNotFound", "ClusterNotFoundFault"):
+                return
+            if code not in ("InvalidClusterState", "InvalidClusterStateFault"):
+                raise
+        time.sleep(_POLL_S)
+    raise SandboxError(f"The warehouse {name} could not be deleted within {_TIMEOUT_S:.0f} s")

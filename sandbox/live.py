@@ -1,0 +1,162 @@
+"""A run as it goes: a moving picture on a terminal, one line per change elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sandbox.airflow.client import TaskRun
+from sandbox.progress import Session, Snapshot
+
+_STYLES = {
+    "success": "green",
+    "running": "cyan",
+    "deferred": "cyan",
+    "queued": "dim",
+    "scheduled": "dim",
+    "failed": "bold red",
+    "upstream_failed": "red",
+    "up_for_retry": "yellow",
+    "skipped": "dim",
+}
+_NOW = ("running", "deferred", "up_for_retry", "failed", "upstream_failed")
+_PROGRESS_STEP = 0.25
+# Too brief or too many to be worth a line each.
+_QUIET = frozenset({None, "scheduled", "queued"})
+
+
+class View(Protocol):
+    """Shows snapshots, and tells what happens beside them."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def tell(self, line: str) -> None:
+        """A line that stays."""
+        ...
+
+    def show(self, snapshot: Snapshot) -> None:
+        """The run as it is now."""
+        ...
+
+
+def make_view(console: Console, clock: Callable[[], float] = time.monotonic) -> View:
+    """The moving picture where `console` is a terminal, plain lines where it is a file or a pipe."""
+    return MovingView(console, clock) if console.is_terminal else PlainView(console, clock)
+
+
+class PlainView:
+    """One line per change: seconds since the start, what, and its new state."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console, self._clock, self._begun = console, clock, clock()
+        self._tasks: dict[str, str | None] = {}
+        self._sessions: dict[str, tuple[str, int]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    def tell(self, line: str) -> None:
+        elapsed = self._clock() - self._begun
+        self._console.print(f"{elapsed:6.1f} s  {line}", markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, snapshot: Snapshot) -> None:
+        for task in snapshot.tasks:
+            if task.state != self._tasks.get(task.name) and task.state not in _QUIET:
+                self.tell(f"{task.name}: {task.state}")
+                self._tasks[task.name] = task.state
+        for session in snapshot.sessions:
+            seen = (session.state, int(session.progress / _PROGRESS_STEP))
+            if seen != self._sessions.get(session.name):
+                self.tell(f"Spark {session.name}: {session.state} {session.progress:.0%}")
+                self._sessions[session.name] = seen
+
+
+class MovingView:
+    """Groups of tasks with what runs in each, and a bar per Spark session."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console, self._clock, self._begun = console, clock, clock()
+        self._live = Live(console=console, refresh_per_second=8, transient=False)
+        self._sessions: dict[str, Session] = {}
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def tell(self, line: str) -> None:
+        elapsed = self._clock() - self._begun
+        self._console.print(f"{elapsed:6.1f} s  {line}", markup=False, highlight=False)
+
+    def show(self, snapshot: Snapshot) -> None:
+        self._remember(snapshot.sessions)
+        head = Text(f"{self._clock() - self._begun:6.1f} s  {snapshot.state}")
+        parts: list[Text | Table] = [head, group_table(snapshot.tasks)]
+        if self._sessions:
+            parts.append(_session_table(list(self._sessions.values())))
+        self._live.update(Group(*parts))
+
+    def _remember(self, sessions: Sequence[Session]) -> None:
+        """A closed session's bar stays, and is full if it was idle when last seen."""
+        now = {session.name: session for session in sessions}
+        for name, session in self._sessions.items():
+            if name not in now:
+                done = 1.0 if session.progress > 0 else 0.0
+                now[name] = Session(name, "closed", done)
+        self._sessions = dict(sorted(now.items()))
+
+
+def group_table(tasks: Sequence[TaskRun]) -> Table:
+    """One row per task group: how many of its tasks are through, and which are at work or failed."""
+    groups: dict[str, list[TaskRun]] = {}
+    for task in tasks:
+        groups.setdefault(task.task_id.split(".")[0], []).append(task)
+    grid = Table.grid(padding=(0, 2))
+    for name, members in groups.items():
+        states = Counter(task.state for task in members)
+        done = states["success"] + states["skipped"]
+        now = Text(", ").join(
+            Text(_short(task), style=_STYLES.get(task.state or "", ""))
+            for task in members
+            if task.state in _NOW
+        )
+        style = "green" if done == len(members) else ""
+        grid.add_row(Text(name, style=style), Text(f"{done}/{len(members)}", style=style), now)
+    return grid
+
+
+def _short(task: TaskRun) -> str:
+    name = task.name.partition(".")[2] or task.name
+    return name if task.state in ("running", "deferred") else f"{name} {task.state}"
+
+
+def _session_table(sessions: Sequence[Session]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for session in sessions:
+        bar = ProgressBar(total=1.0, completed=session.progress, width=40)
+        grid.add_row(
+            Text(f"Spark {session.name}"), bar, Text(f"{session.progress:4.0%}"), Text(session.state)
+        )
+    return grid

@@ -1,0 +1,95 @@
+"""What a run is doing now: its tasks from Airflow, and each Spark session's progress asked from Livy itself."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.account import Account
+from sandbox.airflow.client import TaskRun
+
+log = logging.getLogger(__name__)
+
+_LIVY_PORT = 8998
+_TIMEOUT_S = 2
+_EMR_USABLE = ("WAITING", "RUNNING")
+_UNDECIDED = frozenset({"queued", "running"})
+
+
+@dataclass(frozen=True)
+class Session:
+    """One Spark session: `progress` from 0 to 1 is its last statement's, `state` Livy's own word."""
+
+    name: str
+    state: str
+    progress: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A run at one moment."""
+
+    state: str
+    tasks: tuple[TaskRun, ...]
+    sessions: tuple[Session, ...]
+
+    @property
+    def is_over(self) -> bool:
+        return self.state not in _UNDECIDED
+
+
+class SparkProgress:
+    """The sessions of every EMR cluster that takes work. Never raises: a cluster may go while it is asked."""
+
+    def __init__(self, account: Account) -> None:
+        self._emr = account.client("emr")
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def look(self) -> tuple[Session, ...]:
+        """Every session there is now, by name."""
+        found = []
+        try:
+            clusters = self._emr.list_clusters(ClusterStates=list(_EMR_USABLE))["Clusters"]
+            for cluster in clusters:
+                details = self._emr.describe_cluster(ClusterId=cluster["Id"])["Cluster"]
+                if details.get("MasterPublicDnsName"):
+                    found += self._sessions(details["MasterPublicDnsName"])
+        except (ClientError, BotoCoreError, requests.RequestException, ValueError, KeyError) as error:
+            log.debug("No Spark progress now: %s", error)
+        return tuple(sorted(found, key=lambda session: session.name))
+
+    def _sessions(self, host: str) -> list[Session]:
+        base = f"http://{host}:{_LIVY_PORT}"
+        return [
+            Session(
+                name=_job_of(session.get("name") or str(session["id"])),
+                state=session["state"],
+                progress=self._progress(base, session),
+            )
+            for session in self._get(f"{base}/sessions").get("sessions", ())
+        ]
+
+    def _progress(self, base: str, session: dict[str, Any]) -> float:
+        if session["state"] not in ("idle", "busy"):
+            return 0.0
+        statements = self._get(f"{base}/sessions/{session['id']}/statements").get("statements", ())
+        if not statements:
+            return 0.0
+        last = statements[-1]
+        return 1.0 if last["state"] == "available" else float(last.get("progress") or 0.0)
+
+    def _get(self, url: str) -> dict[str, Any]:
+        answer = self._http.get(url, timeout=_TIMEOUT_S)
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+def _job_of(session_name: str) -> str:
+    """The product names a session after environment, run and job; the job is what a person knows."""
+    return session_name.rsplit("-", 1)[-1]

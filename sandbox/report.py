@@ -1,0 +1,221 @@
+"""A run as one JSON document, and as text for people. Pure: what is known comes in, text goes out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sandbox.airflow.client import TaskRun
+
+Json = dict[str, Any]
+
+_GANTT_WIDTH = 48
+_ANSWER_ROWS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run came to: `results` is what each task returned, by task id."""
+
+    state: str
+    wall_s: float
+    tasks: Sequence[TaskRun]
+    results: Mapping[str, Any]
+    left: Sequence[Any] = ()
+    kept: Sequence[Any] = ()
+    calls: Mapping[str, int] = field(default_factory=dict)
+
+
+def build_report(facts: RunFacts) -> Json:
+    """The document that `--report` writes; what a red run did not reach is left out of it."""
+    results = facts.results
+    return {
+        "state": facts.state,
+        "wall_s": round(facts.wall_s, 3),
+        "tasks": [
+            {"task_id": task.name, "state": task.state, "start": _iso(task.start), "end": _iso(task.end)}
+            for task in facts.tasks
+        ],
+        "jobs": _jobs(results),
+        "tables": _tables(results),
+        "checks": _checks(results),
+        "answers": _answers(results),
+        "inventory": list(facts.left),
+        "kept": list(facts.kept),
+        "calls": dict(facts.calls),
+    }
+
+
+def is_green(report: Json) -> bool:
+    """Whether the run succeeded and nothing is left of it."""
+    return report["state"] == "success" and not report["inventory"]
+
+
+def _jobs(results: Mapping[str, Any]) -> Json:
+    jobs = {}
+    for name, result in _group(results, "transform"):
+        if "read" in result and "written" in result:
+            jobs[name] = {
+                "read": result["read"],
+                "written": result["written"],
+                "rejected": result.get("rejected") or {},
+                **({"notes": result["notes"]} if result.get("notes") else {}),
+            }
+    return jobs
+
+
+def _tables(results: Mapping[str, Any]) -> Json:
+    tables: Json = {}
+    for _, result in _group(results, "load"):
+        tables.update(result.get("tables") or {})
+    return tables
+
+
+def _checks(results: Mapping[str, Any]) -> list[Json]:
+    return [
+        {
+            "name": result["name"],
+            "severity": result.get("severity", "error"),
+            "passed": result["passed"],
+            "failing_rows": result.get("failing_rows", 0),
+            **({"samples": result["samples"]} if result.get("samples") else {}),
+        }
+        for _, result in _group(results, "verify")
+        if "name" in result and "passed" in result
+    ]
+
+
+def _answers(results: Mapping[str, Any]) -> Json:
+    return {
+        name: {"columns": result["columns"], "rows": result["rows"]}
+        for name, result in _group(results, "answers")
+        if "columns" in result and "rows" in result
+    }
+
+
+def _group(results: Mapping[str, Any], group: str) -> list[tuple[str, Json]]:
+    """(name within the group, result) of the group's tasks that returned an object."""
+    prefix = f"{group}."
+    return [
+        (task_id.removeprefix(prefix), result)
+        for task_id, result in results.items()
+        if task_id.startswith(prefix) and isinstance(result, dict)
+    ]
+
+
+def timeline(tasks: Sequence[TaskRun], width: int = _GANTT_WIDTH) -> list[str]:
+    """One line a task that ran, in the order they began: when it began, how long it took, and where that lies."""
+    ran = sorted((task for task in tasks if task.start and task.end), key=lambda task: _at(task.start))
+    if not ran:
+        return []
+    zero = _at(ran[0].start)
+    span = max(_at(task.end) for task in ran) - zero or 1.0
+    label = max(len(task.name) for task in ran)
+    lines = []
+    for task in ran:
+        begin, end = _at(task.start) - zero, _at(task.end) - zero
+        first = min(int(begin / span * width), width - 1)
+        length = max(1, min(round((end - begin) / span * width), width - first))
+        bar = " " * first + ("█" if task.state == "success" else "▒") * length
+        lines.append(f"{task.name:<{label}} {begin:6.1f} s {end - begin:6.1f} s  {bar}".rstrip())
+    return lines
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None = None) -> list[str]:
+    """Rows as aligned text: numbers to the right, nulls empty, at most `limit` rows and a word on the others."""
+    shown = [[_cell(value) for value in row] for row in (rows if limit is None else rows[:limit])]
+    widths = [max(len(column), *(len(row[i]) for row in shown), 1) for i, column in enumerate(columns)]
+    numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(cells, widths, numeric, strict=True)
+        ]
+        return "  ".join(parts).rstrip()
+
+    lines = [line(columns), line(["-" * width for width in widths]), *(line(row) for row in shown)]
+    if limit is not None and len(rows) > limit:
+        lines.append(f"... {len(rows) - limit} more")
+    return lines
+
+
+def summary(report: Json, tasks: Sequence[TaskRun]) -> list[str]:
+    """The whole run for a person, section by section; sections without content are left out."""
+    sections = {
+        "Spark jobs": _jobs_text(report["jobs"]),
+        "Tables": _if_any(table(["table", "rows"], list(report["tables"].items())), report["tables"]),
+        "Checks": _checks_text(report["checks"]),
+        **{f"Answer: {name}": _answer_text(answer) for name, answer in report["answers"].items()},
+        "Timeline": timeline(tasks),
+        "Kept": [_describe(item) for item in report["kept"]],
+        "Left behind": [_describe(item) for item in report["inventory"]] or ["nothing"],
+    }
+    lines = []
+    for title, content in sections.items():
+        if content:
+            lines += ["", title, "=" * len(title), *content]
+    return lines
+
+
+def _jobs_text(jobs: Json) -> list[str]:
+    rows = [
+        [name, job["read"], job["written"], _counts(job["rejected"]), _counts(job.get("notes", {}))]
+        for name, job in jobs.items()
+    ]
+    return _if_any(table(["job", "read", "written", "rejected", "notes"], rows), rows)
+
+
+def _checks_text(checks: Sequence[Json]) -> list[str]:
+    rows = [
+        [
+            "passed" if check["passed"] else ("WARNS" if check["severity"] == "warn" else "FAILS"),
+            check["failing_rows"],
+            check["name"],
+        ]
+        for check in checks
+    ]
+    return _if_any(table(["verdict", "failing rows", "check"], rows), rows)
+
+
+def _answer_text(answer: Json) -> list[str]:
+    return table(answer["columns"], answer["rows"], limit=_ANSWER_ROWS_SHOWN)
+
+
+def _if_any(lines: list[str], content: Any) -> list[str]:
+    return lines if content else []
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _describe(item: Any) -> str:
+    if isinstance(item, dict):
+        return " ".join(str(item[key]) for key in ("kind", "name", "state") if item.get(key)) or json.dumps(
+            item
+        )
+    return str(item)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _is_numeric(values: Sequence[Any]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in known)
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _at(moment: datetime | None) -> float:
+    assert moment is not None
+    return moment.timestamp()

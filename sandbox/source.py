@@ -1,0 +1,80 @@
+"""What a run reads: the caller's files, or generated ones; and which window it loads by default."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+from sandbox.account import Account, source_files
+from sandbox.errors import SandboxError
+
+# Where the published data lies, [start, end).
+_DEFAULT_WINDOWS = {"immigration": (date(2016, 4, 1), date(2016, 5, 1))}
+_SEED = 2016
+_NOT_PIPELINES = frozenset({"janitor"})
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open dates."""
+
+    start: date
+    end: date
+
+    @property
+    def conf(self) -> dict[str, str]:
+        """As the DAG's params want it."""
+        return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
+
+
+def check_pipeline(name: str, dags: Path) -> None:
+    """Raise SandboxError, naming those there are, where no DAG file has this name."""
+    known = sorted(path.stem for path in dags.glob("*.py") if path.stem not in _NOT_PIPELINES)
+    if name not in known:
+        raise SandboxError(f"There is no pipeline {name!r}; {dags} has: {', '.join(known) or 'none'}")
+
+
+def choose_window(pipeline: str, start: date | None, end: date | None) -> Window:
+    """The window asked for, or the pipeline's own. Raises SandboxError where it makes no sense."""
+    if start is None and end is None:
+        if pipeline not in _DEFAULT_WINDOWS:
+            raise SandboxError(f"{pipeline} has no default window: give --window-start and --window-end")
+        return Window(*_DEFAULT_WINDOWS[pipeline])
+    if start is None or end is None:
+        raise SandboxError("Give both --window-start and --window-end, or neither")
+    if end < start:
+        raise SandboxError(f"The window ends ({end}) before it starts ({start}): swap the two")
+    return Window(start, end)
+
+
+def bring_source(account: Account, pipeline: str, directory: Path) -> str:
+    """Upload the caller's files; answers one line that says so."""
+    size = account.replace_source(pipeline, directory)
+    return f"{len(source_files(directory))} files of {directory} ({size / 1e6:.1f} MB) are in S3"
+
+
+def bring_generated(account: Account, pipeline: str, rows: int | None, scratch: Path) -> str:
+    """Generate input in `scratch`, upload it, and answer one line that says so."""
+    generate = _generator(pipeline)
+    directory = scratch / pipeline
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    try:
+        generate(directory, **({"rows": rows} if rows is not None else {}), seed=_SEED)
+        size = account.replace_source(pipeline, directory)
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+    return f"Generated input ({size / 1e6:.1f} MB) is in S3"
+
+
+def _generator(pipeline: str):
+    module = f"sandbox.data.{pipeline}"
+    try:
+        return importlib.import_module(module).generate
+    except ModuleNotFoundError as error:
+        if error.name not in (module, "sandbox.data"):
+            raise
+        raise SandboxError(f"There is no generator for {pipeline}: give --source DIR") from None
