@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from airflow_lib.errors import ResourceError, TeardownError
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, Environment, generation_of
-from airflow_lib.steps.patience import is_transient
+from airflow_lib.patience import is_transient
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
 _MENDS = {

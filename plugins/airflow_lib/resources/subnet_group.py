@@ -1,0 +1,80 @@
+"""Redshift's cluster subnet group: which subnet a warehouse is in. It has the warehouse's own name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_lib.errors import ForeignResource
+from airflow_lib.naming import Environment, Names, is_ours
+from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, foreign
+
+if TYPE_CHECKING:
+    from mypy_boto3_redshift import RedshiftClient
+
+SUBNET_GROUP = "Redshift subnet group"
+
+_EXISTS = frozenset({"ClusterSubnetGroupAlreadyExists"})
+_ABSENT = frozenset({"ClusterSubnetGroupNotFoundFault", "ClusterSubnetGroupNotFound"})
+_IN_USE = frozenset({"InvalidClusterSubnetGroupStateFault", "InvalidClusterSubnetStateFault"})
+
+
+def ensure_subnet_group(
+    redshift: RedshiftClient, names: Names, tags: Mapping[str, str], subnet_id: str
+) -> str:
+    """The name of the group that holds the subnet. Raises ForeignResource where the name is taken."""
+    name = names.cluster
+    with asking(f"create {SUBNET_GROUP} {name}", ignoring=_EXISTS):
+        redshift.create_cluster_subnet_group(
+            ClusterSubnetGroupName=name,
+            Description=f"Mayfly {names.environment.name}",
+            SubnetIds=[subnet_id],
+            Tags=as_tag_list(tags),
+        )
+        return name
+    if probe_subnet_group(redshift, names.environment, name) is None:
+        raise ForeignResource(foreign(SUBNET_GROUP, name, names.environment))
+    return name
+
+
+def probe_subnet_group(redshift: RedshiftClient, environment: Environment, name: str) -> Owned | None:
+    """Our group of that name, or None where it is absent or not ours."""
+    group = _read(redshift, name)
+    if group is None or not is_ours(environment, name, as_tags(group.get("Tags"))):
+        return None
+    return _owned(group)
+
+
+def delete_subnet_group(redshift: RedshiftClient, environment: Environment, name: str) -> None:
+    """Delete our group; absent is success. Raises NotYet while a cluster uses it; ForeignResource."""
+    group = _read(redshift, name)
+    if group is None:
+        return
+    if not is_ours(environment, name, as_tags(group.get("Tags"))):
+        raise ForeignResource(foreign(SUBNET_GROUP, name, environment))
+    with asking(f"delete {SUBNET_GROUP} {name}", ignoring=_ABSENT, again=_IN_USE):
+        redshift.delete_cluster_subnet_group(ClusterSubnetGroupName=name)
+
+
+def list_owned_subnet_groups(redshift: RedshiftClient, environment: Environment) -> list[Owned]:
+    """Every subnet group of the environment, of whatever generation."""
+    with asking("list Redshift subnet groups"):
+        pages = redshift.get_paginator("describe_cluster_subnet_groups").paginate()
+        groups = [group for page in pages for group in page["ClusterSubnetGroups"]]
+    return [
+        _owned(group)
+        for group in groups
+        if is_ours(environment, group["ClusterSubnetGroupName"], as_tags(group.get("Tags")))
+    ]
+
+
+def _read(redshift: RedshiftClient, name: str) -> Mapping[str, Any] | None:
+    with asking(f"read {SUBNET_GROUP} {name}", ignoring=_ABSENT):
+        groups = redshift.describe_cluster_subnet_groups(ClusterSubnetGroupName=name)["ClusterSubnetGroups"]
+        return groups[0] if groups else None
+    return None
+
+
+def _owned(group: Mapping[str, Any]) -> Owned:
+    name = group["ClusterSubnetGroupName"]
+    return Owned(SUBNET_GROUP, name, name, as_tags(group.get("Tags")), group.get("SubnetGroupStatus", ""))
