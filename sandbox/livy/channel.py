@@ -1,0 +1,135 @@
+"""One Jupyter kernel, as a place to call functions: start it, call, watch it end.
+
+Messages go over Unix sockets in a private folder: no ports to run out of, nobody else to listen.
+Only the shell and control channels are used; `progress` and `cancel` run in a subshell, a second thread of
+the kernel (Jupyter message protocol 5.5, JEP 91), while a statement keeps the first one busy.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from jupyter_client import AsyncKernelManager
+from jupyter_client.asynchronous.client import AsyncKernelClient
+
+_MODULE = "_livy_kernel"
+_LOAD = f"""\
+import importlib.util as _util, sys as _sys
+_spec = _util.spec_from_file_location({_MODULE!r}, {str(Path(__file__).with_name("kernel.py"))!r})
+{_MODULE} = _sys.modules[{_MODULE!r}] = _util.module_from_spec(_spec)
+_spec.loader.exec_module({_MODULE})
+"""
+
+
+class KernelGone(Exception):
+    """The kernel ended, so no answer will come."""
+
+
+class KernelError(Exception):
+    """The call raised inside the kernel; the message is the traceback."""
+
+
+class Kernel:
+    """A running kernel. Make it with `start`."""
+
+    def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient, folder: Path) -> None:
+        self._manager, self._client, self._folder = manager, client, folder
+        self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._subshell: str | None = None
+        self._reader = asyncio.create_task(self._read())
+        self._watcher = asyncio.create_task(self._watch())
+        self.gone = asyncio.Event()
+
+    @classmethod
+    async def start(
+        cls, *, environment: Mapping[str, str], cwd: Path, out: IO[bytes], err: IO[bytes]
+    ) -> Kernel:
+        """Start the process; calls are answered once it is up."""
+        folder = Path(tempfile.mkdtemp(prefix="livy-"))  # short: a Unix socket's path has 107 bytes at most
+        manager = AsyncKernelManager(transport="ipc", connection_file=str(folder / "kernel.json"))
+        await manager.start_kernel(
+            env=dict(environment),
+            cwd=str(cwd),
+            stdout=out,
+            stderr=err,
+            extra_arguments=["--HistoryManager.enabled=False"],
+        )
+        client = manager.client()
+        client.start_channels(iopub=False, stdin=False, hb=False)
+        return cls(manager, client, folder)
+
+    async def load(self) -> None:
+        """Load `kernel.py` in it, and make the second thread that `call(..., beside=True)` runs in."""
+        await self._execute(_LOAD, {})
+        message = self._client.session.msg("create_subshell_request")
+        self._client.control_channel.send(message)
+        reply = await self._client.control_channel.get_msg(timeout=30)
+        self._subshell = reply["content"]["subshell_id"]
+
+    async def call(self, function: str, *arguments: Any, beside: bool = False) -> dict[str, Any]:
+        """What `kernel.function(*arguments)` answers. `beside`: in the subshell, while a statement runs."""
+        values = ", ".join(map(repr, arguments))
+        content = await self._execute("", {"value": f"{_MODULE}.{function}({values})"}, beside=beside)
+        value = content["user_expressions"]["value"]
+        if value["status"] != "ok":
+            raise KernelError("\n".join(value["traceback"]))
+        return value["data"]["application/json"]
+
+    async def _execute(
+        self, code: str, expressions: dict[str, str], *, beside: bool = False
+    ) -> dict[str, Any]:
+        if self.gone.is_set():
+            raise KernelGone
+        message = self._client.session.msg(
+            "execute_request",
+            {
+                "code": code,
+                "silent": True,
+                "store_history": False,
+                "user_expressions": expressions,
+                "allow_stdin": False,
+                "stop_on_error": False,
+            },
+        )
+        if beside:
+            message["header"]["subshell_id"] = self._subshell
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[message["header"]["msg_id"]] = answer
+        self._client.shell_channel.send(message)
+        content = await answer
+        if content["status"] != "ok":
+            raise KernelError("\n".join(content.get("traceback", [])))
+        return content
+
+    async def _read(self) -> None:
+        """Hand each answer to whoever waits for it."""
+        while True:
+            message = await self._client.shell_channel.get_msg()
+            answer = self._answers.pop(message["parent_header"].get("msg_id", ""), None)
+            if answer is not None and not answer.done():
+                answer.set_result(message["content"])
+
+    async def _watch(self) -> None:
+        await self._manager.provisioner.wait()
+        self._end()
+
+    def _end(self) -> None:
+        self.gone.set()
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(KernelGone())
+        self._answers.clear()
+
+    async def kill(self) -> None:
+        """End the process at once, and forget its sockets. Ending twice is fine."""
+        self._reader.cancel()
+        if not self.gone.is_set():
+            await self._manager.shutdown_kernel(now=True)
+            await self._watcher
+        self._client.stop_channels()
+        shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,145 @@
+"""A session's driver: one JVM and one Jupyter kernel attached to it, both gone when one is asked to go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.livy import spark
+from sandbox.livy.channel import Kernel, KernelGone
+from sandbox.livy.creation import Creation
+
+_LOG_LINES = 200  # livy.cache-log.size
+_PROGRESS_TIMEOUT_S = 2.0
+
+
+class DriverFailed(Exception):
+    """The driver could not start; its log tells why."""
+
+
+class Driver:
+    """The processes behind one session, and their log."""
+
+    def __init__(
+        self, creation: Creation, *, name: str, folder: Path, environment: Mapping[str, str]
+    ) -> None:
+        self._creation, self._name, self._folder = creation, name, folder
+        self._scratch = folder / "scratch"
+        self._environment = _session_environment(environment, folder, self._scratch)
+        self._jvm: asyncio.subprocess.Process | None = None
+        self._kernel: Kernel | None = None
+
+    async def start(self) -> None:
+        """Start JVM and kernel side by side; return when the SparkSession is there. Raises DriverFailed."""
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._scratch.mkdir(parents=True)
+        connection = self._scratch / "gateway"
+        with self._open("stdout.log") as out, self._open("stderr.log") as err:
+            self._kernel = await Kernel.start(
+                environment=self._environment, cwd=self._folder, out=out, err=err
+            )
+            command = spark.driver_command(
+                self._creation.spark_conf(self._name),
+                self._creation.submit_arguments(),
+                conf_dir=Path(self._environment["SPARK_CONF_DIR"]),
+                scratch=self._scratch,
+            )
+            self._jvm = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,  # its end tells the JVM to end: PythonGatewayServer.scala
+                stdout=out,
+                stderr=err,
+                cwd=self._folder,
+                env={**self._environment, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection)},
+            )
+        starting = asyncio.create_task(self._attach(self._kernel, connection))
+        dying = asyncio.create_task(self._jvm.wait())
+        await asyncio.wait({starting, dying}, return_when=asyncio.FIRST_COMPLETED)
+        dying.cancel()
+        if not starting.done():
+            starting.cancel()
+            raise DriverFailed(f"the driver JVM ended with code {self._jvm.returncode}")
+        if (error := starting.exception()) is not None:
+            raise DriverFailed(str(error)) from error
+
+    @staticmethod
+    async def _attach(kernel: Kernel, connection: Path) -> None:
+        await kernel.load()
+        await kernel.call("start", str(connection))
+
+    def _open(self, name: str) -> Any:
+        return (self._folder / name).open("ab")
+
+    async def wait_jvm(self) -> None:
+        """Return when the JVM has ended."""
+        if self._jvm is not None:
+            await self._jvm.wait()
+
+    async def run(self, number: int, code: str, kind: str) -> dict[str, Any]:
+        """A statement's output. Raises KernelGone where the Python died."""
+        if self._kernel is None:
+            raise KernelGone
+        return await self._kernel.call("run", number, code, kind)
+
+    async def progress(self, number: int) -> float | None:
+        """How far a running statement's Spark jobs are, or None where nobody answers."""
+        answer = await self._beside("progress", number)
+        return None if answer is None else answer["progress"]
+
+    async def cancel(self, number: int) -> None:
+        """Cancel a statement's Spark jobs."""
+        await self._beside("cancel", number)
+
+    async def _beside(self, function: str, number: int) -> dict[str, Any] | None:
+        if self._kernel is None:
+            return None
+        with contextlib.suppress(TimeoutError, KernelGone):
+            return await asyncio.wait_for(
+                self._kernel.call(function, number, beside=True), _PROGRESS_TIMEOUT_S
+            )
+        return None
+
+    async def kill(self) -> None:
+        """End both processes and remove their scratch files; the log stays."""
+        if self._kernel is not None:
+            await self._kernel.kill()
+        if self._jvm is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._jvm.kill()
+            await self._jvm.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def log(self) -> list[str]:
+        """The last lines of the driver's output, in Livy's form."""
+        out, err = (tail(self._folder / name, _LOG_LINES) for name in ("stdout.log", "stderr.log"))
+        return ["stdout: ", *out, "\nstderr: ", *err]
+
+
+def tail(path: Path, lines: int, reach: int = 256 * 1024) -> list[str]:
+    """The last `lines` lines of a file, looking back `reach` bytes at most."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - reach))
+            return file.read().decode(errors="replace").splitlines()[-lines:]
+    except FileNotFoundError:
+        return []
+
+
+def _session_environment(environment: Mapping[str, str], folder: Path, scratch: Path) -> dict[str, str]:
+    """What a session's processes see: a place of their own, and no way to this checkout's modules."""
+    result = {key: value for key, value in environment.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
+    return result | {
+        "IPYTHONDIR": str(scratch / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
+        "JUPYTER_DATA_DIR": str(scratch / "jupyter"),
+        "PYTHONHASHSEED": "0",  # as bin/spark-submit's shell wrappers do, so that hashes agree
+        "PYTHONUNBUFFERED": "YES",
+        "SPARK_LOCAL_DIRS": str(scratch),
+        "TMPDIR": str(scratch),
+    }

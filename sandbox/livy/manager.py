@@ -1,0 +1,146 @@
+"""All sessions of one server: ids and names, and which ones time has run out for (SessionManager.scala)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sandbox.livy.creation import Creation, Rejected, seconds
+from sandbox.livy.session import Driver, Session, SessionState
+
+log = logging.getLogger(__name__)
+
+_COLLECT_EVERY_S = 60.0  # SessionManager.GarbageCollector
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The server's limits, by the names that `livy.conf` has for them."""
+
+    session_timeout_s: float = 3600.0
+    retain_s: float = 600.0
+    max_creation: int = 100
+    timeout_check: bool = True
+    skip_busy: bool = False
+    ttl_check: bool = False
+    ttl_s: float = 8 * 3600.0
+    watchdog_every_s: float = 60.0
+
+    @classmethod
+    def from_conf(cls, conf: Mapping[str, str]) -> Limits:
+        """Limits from `livy.*` settings; a setting of something else is no concern of this server."""
+        default = cls()
+
+        def time_of(key: str, otherwise: float) -> float:
+            return seconds(conf[key]) if key in conf else otherwise
+
+        def flag(key: str, otherwise: bool) -> bool:
+            return conf.get(key, str(otherwise)).lower() == "true"
+
+        return cls(
+            session_timeout_s=time_of("livy.server.session.timeout", default.session_timeout_s),
+            retain_s=time_of("livy.server.session.state-retain.sec", default.retain_s),
+            max_creation=int(conf.get("livy.server.session.max-creation", default.max_creation)),
+            timeout_check=flag("livy.server.session.timeout-check", default.timeout_check),
+            skip_busy=flag("livy.server.session.timeout-check.skip-busy", default.skip_busy),
+            ttl_check=flag("livy.server.session.ttl-check", default.ttl_check),
+            ttl_s=time_of("livy.server.session.ttl", default.ttl_s),
+            watchdog_every_s=time_of("livy.server.heartbeat-watchdog.interval", default.watchdog_every_s),
+        )
+
+
+DriverFactory = Callable[[int, Creation], Driver]
+
+
+class SessionManager:
+    """Creates, finds and ends sessions."""
+
+    def __init__(
+        self, limits: Limits, make_driver: DriverFactory, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._limits, self._make_driver, self._clock = limits, make_driver, clock
+        self._sessions: dict[int, Session] = {}
+        self._next_id = 0
+        self._watchers: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to look for sessions whose time has run out."""
+        self._watchers = [
+            asyncio.create_task(self._every(_COLLECT_EVERY_S, self.collect)),
+            asyncio.create_task(self._every(self._limits.watchdog_every_s, self.end_silent)),
+        ]
+
+    async def stop(self) -> None:
+        for watcher in self._watchers:
+            watcher.cancel()
+        await asyncio.gather(*(self.delete(session) for session in self.all()))
+
+    @staticmethod
+    async def _every(interval_s: float, work: Callable[[], object]) -> None:
+        while True:
+            await asyncio.sleep(interval_s)
+            await work()  # type: ignore[misc]
+
+    def check_room(self) -> None:
+        """Raise Rejected where as many drivers run as may."""
+        if sum(session.state is not SessionState.DEAD for session in self.all()) >= self._limits.max_creation:
+            raise Rejected("Rejected, too many sessions are being created!")
+
+    def create(self, creation: Creation) -> Session:
+        """A session that starts. Raises Rejected, told as Livy tells it. An id is used up even so."""
+        number = self._next_id
+        self._next_id += 1
+        try:
+            creation.check()
+            if creation.name is not None and self.named(creation.name) is not None:
+                raise Rejected(f"Duplicate session name: Some({creation.name}) for session {number}")
+        except Rejected as error:
+            raise Rejected(f"Rejected, Reason: {error}") from None
+        session = Session(number, creation, self._make_driver(number, creation), self._clock)
+        self._sessions[number] = session
+        session.open()
+        return session
+
+    def all(self) -> list[Session]:
+        return list(self._sessions.values())
+
+    def get(self, number: int) -> Session | None:
+        return self._sessions.get(number)
+
+    def named(self, name: str) -> Session | None:
+        return next((session for session in self.all() if session.name == name), None)
+
+    async def delete(self, session: Session) -> None:
+        """End the session, and forget it and its name."""
+        await session.close()
+        self._sessions.pop(session.id, None)
+
+    async def end_silent(self) -> None:
+        """Delete the sessions whose client sent no sign of life for its heartbeatTimeoutInSecond."""
+        for session in self.all():
+            allowed = session.creation.heartbeatTimeoutInSecond
+            if allowed > 0 and self._clock() - session.last_heartbeat_s > allowed:
+                log.info("session %s: no heartbeat for %s s, deleting it", session.id, allowed)
+                await self.delete(session)
+
+    async def collect(self) -> None:
+        """Delete the sessions that are over, idle too long or too old."""
+        for session in self.all():
+            if self._expired(session):
+                log.info("session %s: its time is over (%s), deleting it", session.id, session.state)
+                await self.delete(session)
+
+    def _expired(self, session: Session) -> bool:
+        now, limits, wish = self._clock(), self._limits, session.creation
+        if session.finished_s is not None:
+            return now - session.finished_s > limits.retain_s
+        if not limits.timeout_check or (session.state is SessionState.BUSY and limits.skip_busy):
+            return False
+        idle_s = seconds(wish.idleTimeout) if wish.idleTimeout else limits.session_timeout_s
+        if now - session.last_activity_s > idle_s:
+            return True
+        life_s = seconds(wish.ttl) if wish.ttl else limits.ttl_s
+        return limits.ttl_check and now - session.started_s > life_s

@@ -1,0 +1,251 @@
+"""One session: its states, its statements one after the other, and what Livy answers about it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, Protocol
+
+from sandbox.livy.channel import KernelError, KernelGone
+from sandbox.livy.creation import KINDS, Creation, Rejected
+from sandbox.livy.driver import DriverFailed
+from sandbox.livy.statements import Statement, StatementState
+
+log = logging.getLogger(__name__)
+
+_RETAINED_STATEMENTS = 100  # livy.rsc.retained-statements
+_CANCEL_EVERY_S = 0.1  # livy.rsc.job-cancel.trigger-interval
+_CANCEL_TIMEOUT_S = 30.0  # livy.rsc.job-cancel.timeout
+_VIEW_LOG_LINES = 10  # InteractiveSessionServlet.clientSessionView
+
+
+class SessionState(StrEnum):
+    """Livy's session states, as far as a session here can be in them."""
+
+    STARTING = "starting"
+    IDLE = "idle"
+    BUSY = "busy"
+    SHUTTING_DOWN = "shutting_down"
+    ERROR = "error"
+    DEAD = "dead"
+
+
+_FINISHED = (SessionState.ERROR, SessionState.DEAD)
+_RUNNING = (SessionState.IDLE, SessionState.BUSY, SessionState.ERROR)
+_ACTIVE = (SessionState.STARTING, *_RUNNING)
+
+
+class IllegalState(Exception):
+    """What Livy answers with 500 and a Java exception's name."""
+
+
+class Driver(Protocol):
+    """What a session needs of its driver."""
+
+    async def start(self) -> None: ...
+    async def wait_jvm(self) -> None: ...
+    async def run(self, number: int, code: str, kind: str) -> dict[str, Any]: ...
+    async def progress(self, number: int) -> float | None: ...
+    async def cancel(self, number: int) -> None: ...
+    async def kill(self) -> None: ...
+    def log(self) -> list[str]: ...
+
+
+class Session:
+    """A session from its creation on; `open` starts it."""
+
+    def __init__(
+        self, number: int, creation: Creation, driver: Driver, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.id, self.creation = number, creation
+        self.state = SessionState.STARTING
+        self.started_s = self.last_activity_s = self.last_heartbeat_s = clock()
+        self.finished_s: float | None = None
+        self._driver, self._clock = driver, clock
+        self._statements: dict[int, Statement] = {}
+        self._next_statement = 0
+        self._queue: asyncio.Queue[Statement] = asyncio.Queue()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def name(self) -> str | None:
+        return self.creation.name
+
+    def open(self) -> None:
+        """Start the driver; the session is `starting` until it is there."""
+        self._spawn(self._live())
+
+    def _spawn(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _live(self) -> None:
+        try:
+            await self._driver.start()
+        except DriverFailed as error:
+            log.warning("session %s could not start: %s", self.id, error)
+            await self._die()
+            return
+        self._move(SessionState.IDLE)
+        self._spawn(self._work())
+        await self._driver.wait_jvm()
+        await self._die()
+
+    async def _die(self) -> None:
+        if self.state is not SessionState.SHUTTING_DOWN:
+            self._move(SessionState.DEAD)
+            await self._driver.kill()
+
+    def _move(self, state: SessionState) -> None:
+        if self.state is state or self.state in (SessionState.DEAD, SessionState.SHUTTING_DOWN):
+            return
+        log.info("session %s: %s -> %s", self.id, self.state, state)
+        self.state, self.last_activity_s = state, self._clock()
+        self.finished_s = self.last_activity_s if state in _FINISHED else None
+
+    async def close(self) -> None:
+        """End the driver and everything that waits for it."""
+        self.state = SessionState.SHUTTING_DOWN
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._driver.kill()
+
+    def heartbeat(self) -> None:
+        """The client gave a sign of life."""
+        self.last_heartbeat_s = self._clock()
+
+    # -- statements -------------------------------------------------------------------------
+
+    def submit(self, code: str, kind: str | None) -> Statement:
+        """Queue a statement. Raises IllegalState where the session cannot take one."""
+        if self.state not in _RUNNING:
+            raise IllegalState(f"java.lang.IllegalStateException: Session is in state {self.state}")
+        if kind is not None and kind not in KINDS:
+            raise IllegalState(_remote(f"Invalid kind: {kind}"))
+        chosen = KINDS[kind] if kind is not None else self.creation.kind
+        if chosen == "shared":
+            raise IllegalState(_remote("Code type should be specified if session kind is shared"))
+        statement = Statement(self._next_statement, code, chosen)
+        self._next_statement += 1
+        self._statements[statement.id] = statement
+        if len(self._statements) > _RETAINED_STATEMENTS:
+            del self._statements[min(self._statements)]
+        self._queue.put_nowait(statement)
+        self.last_activity_s = self._clock()
+        return statement
+
+    async def _work(self) -> None:
+        while True:
+            statement = await self._queue.get()
+            if statement.state is StatementState.WAITING:
+                await self._execute(statement)
+            if self._queue.empty() and self.state is SessionState.BUSY:
+                self._move(SessionState.IDLE)
+
+    async def _execute(self, statement: Statement) -> None:
+        if self.state is SessionState.IDLE:
+            self._move(SessionState.BUSY)
+        statement.begin()
+        try:
+            output = await self._driver.run(statement.id, statement.code, statement.kind)
+        except KernelGone:
+            output = _error("Error", "Interpreter died:\n" + "\n".join(self._driver.log()[-20:]))
+            self._move(SessionState.ERROR)
+        except KernelError as error:
+            output = _error("Internal Error", str(error))
+        statement.finish({"execution_count": statement.id, **output})
+
+    async def find(self, number: int) -> Statement | None:
+        """A statement with its progress as of now. Raises Rejected where the session is not active."""
+        self.check_active()
+        statement = self._statements.get(number)
+        if statement is not None:
+            await self._refresh(statement)
+        return statement
+
+    async def statements(self) -> list[Statement]:
+        """All that are kept, oldest first. Raises Rejected where the session is not active."""
+        self.check_active()
+        for statement in (everything := list(self._statements.values())):
+            await self._refresh(statement)
+        return everything
+
+    async def _refresh(self, statement: Statement) -> None:
+        if statement.state in (StatementState.RUNNING, StatementState.CANCELLING):
+            progress = await self._driver.progress(statement.id)
+            if progress is not None and not statement.ended:
+                statement.progress = progress
+
+    def cancel(self, number: int) -> None:
+        """Begin to cancel a statement; an ended or unknown one is left alone. Raises IllegalState."""
+        if self.state not in _RUNNING:
+            raise IllegalState(f"java.lang.IllegalStateException: Session is in state {self.state}")
+        self.last_activity_s = self._clock()
+        statement = self._statements.get(number)
+        if statement is None:
+            return
+        if statement.state is StatementState.WAITING:
+            statement.give_up()
+        elif statement.state is StatementState.RUNNING:
+            statement.state = StatementState.CANCELLING
+            self._spawn(self._cancel(statement))
+
+    async def _cancel(self, statement: Statement) -> None:
+        """Cancel its Spark jobs again and again: it may start another. Python of its own is not stopped."""
+        deadline = self._clock() + _CANCEL_TIMEOUT_S
+        while statement.state is StatementState.CANCELLING:
+            if self._clock() >= deadline:
+                statement.give_up()
+                return
+            await self._driver.cancel(statement.id)
+            await asyncio.sleep(_CANCEL_EVERY_S)
+
+    def check_active(self) -> None:
+        if self.state not in _ACTIVE:
+            raise Rejected("requirement failed: Session isn't active.")
+
+    # -- views ------------------------------------------------------------------------------
+
+    def log(self) -> list[str]:
+        return self._driver.log()
+
+    def view(self) -> dict[str, Any]:
+        wish = self.creation
+        return {
+            "id": self.id,
+            "name": self.name,
+            "appId": None,
+            "owner": None,
+            "proxyUser": wish.proxyUser,
+            "state": self.state.value,
+            "kind": wish.kind,
+            "appInfo": {"driverLogUrl": None, "sparkUiUrl": None},
+            "log": self.log()[-_VIEW_LOG_LINES:],
+            "ttl": wish.ttl,
+            "idleTimeout": wish.idleTimeout,
+            "driverMemory": wish.driverMemory,
+            "driverCores": wish.driverCores or 0,
+            "executorMemory": wish.executorMemory,
+            "executorCores": wish.executorCores or 0,
+            "conf": wish.conf,
+            "archives": list(wish.archives),
+            "files": list(wish.files),
+            "heartbeatTimeoutInSecond": wish.heartbeatTimeoutInSecond,
+            "jars": list(wish.jars),
+            "numExecutors": wish.numExecutors or 0,
+            "pyFiles": list(wish.pyFiles),
+            "queue": wish.queue,
+        }
+
+
+def _error(name: str, value: str) -> dict[str, Any]:
+    return {"status": "error", "ename": name, "evalue": value, "traceback": []}
+
+
+def _remote(message: str) -> str:
+    return f"java.util.concurrent.ExecutionException: java.lang.IllegalArgumentException: {message}"
