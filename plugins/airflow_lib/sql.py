@@ -16,13 +16,13 @@ Running the statements is `warehouse`'s work.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, UndefinedError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, Undefined, UndefinedError
 
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import IDENTIFIER
@@ -118,5 +118,16 @@ def _environment(root: Path) -> Environment:
         autoescape=False,  # noqa: S701
         keep_trailing_newline=True,
     )
-    environment.filters.update(ident=ident, literal=literal)
+    environment.filters.update(ident=_of_defined(ident), literal=_of_defined(literal))
     return environment
+
+
+def _of_defined(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`write` as a filter: a value that nobody passed is told as just that."""
+
+    def write_defined(value: Any) -> str:
+        if isinstance(value, Undefined):
+            return str(value)  # raises UndefinedError, with the value's name
+        return write(value)
+
+    return write_defined

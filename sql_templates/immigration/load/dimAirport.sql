@@ -15,34 +15,30 @@ DELETE FROM dimAirport;
 
 -- The best airport: large before medium before small; then one with an IATA code before one without;
 -- then by ident, which is unique. Other types (heliport, seaplane base) are no airports of entry.
--- A territory's airports carry the territory as their country and no state.
+-- Only the United States and their territories: Alagoas in Brazil is AL as well.
 INSERT INTO dimAirport (
     portcode, airport_code, portOfEntryCity, gps_code, iata_code, local_code,
     name, type, iso_country, municipality, statecode, ElevationFt
 )
-WITH airport AS (
-    SELECT
-        ident, type, name, elevationft, iso_country, municipality, city, gps_code, iata_code, local_code,
-        CASE
-            WHEN iso_country = 'US' THEN statecode
-            WHEN iso_country IN ('AS', 'GU', 'MP', 'PR', 'VI') THEN iso_country
-        END AS state,
-        CASE type WHEN 'large_airport' THEN 1 WHEN 'medium_airport' THEN 2 ELSE 3 END AS size_rank,
-        CASE WHEN iata_code IS NULL OR iata_code IN ('', 'Nil') THEN 2 ELSE 1 END AS iata_rank
-    FROM {{ schema | ident }}.staging_airport
-    WHERE type IN ('large_airport', 'medium_airport', 'small_airport')
-),
-ranked AS (
+WITH ranked AS (
     SELECT
         airport.*,
-        ROW_NUMBER() OVER (PARTITION BY city, state ORDER BY size_rank, iata_rank, ident) AS place
-    FROM airport
-    WHERE state IS NOT NULL AND city IS NOT NULL
+        ROW_NUMBER() OVER (
+            PARTITION BY city, statecode
+            ORDER BY
+                CASE type WHEN 'large_airport' THEN 1 WHEN 'medium_airport' THEN 2 ELSE 3 END,
+                CASE WHEN iata_code IS NULL THEN 2 ELSE 1 END,
+                ident
+        ) AS place
+    FROM {{ schema | ident }}.staging_airport AS airport
+    WHERE
+        type IN ('large_airport', 'medium_airport', 'small_airport')
+        AND iso_country IN ('US', 'AS', 'GU', 'MP', 'PR', 'UM', 'VI')
 )
 SELECT
     port_in_use.portcode, ranked.ident, port_in_use.city, ranked.gps_code, ranked.iata_code, ranked.local_code,
     ranked.name, ranked.type, ranked.iso_country, ranked.municipality, port_in_use.state, ranked.elevationft
 FROM port_in_use
-LEFT JOIN ranked ON ranked.city = port_in_use.city AND ranked.state = port_in_use.state AND ranked.place = 1;
+LEFT JOIN ranked ON ranked.city = port_in_use.city AND ranked.statecode = port_in_use.state AND ranked.place = 1;
 
 DROP TABLE port_in_use;
