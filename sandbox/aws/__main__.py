@@ -1,0 +1,44 @@
+"""`python -m sandbox.aws`: AWS on this machine, until SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sandbox.addresses import Addresses
+from sandbox.aws.context import Config
+from sandbox.aws.server import serve
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT; prints `ready` once it answers."""
+    default = Addresses.from_environment()
+    parser = argparse.ArgumentParser(prog="python -m sandbox.aws", description=main.__doc__)
+    parser.add_argument("--host", default=default.host)
+    parser.add_argument("--port", type=int, default=default.aws_port)
+    parser.add_argument("--state-dir", type=Path, default=Path(".sandbox"))
+    parser.add_argument("--fresh", action="store_true", help="start from an empty account")
+    parser.add_argument("--emr-delay", type=float, default=1.5, help="seconds, without Livy's own start")
+    parser.add_argument("--redshift-delay", type=float, default=1.0, help="seconds, at least")
+    parser.add_argument("--livy-command", help="instead of sandbox.livy; {host} {port} {work_dir}")
+    parser.add_argument(
+        "--redshift-command",
+        help="instead of sandbox.redshift; {host} {port} {data_dir} {cluster_id} {database} {admin_user} {aws_url}",
+    )
+    options = parser.parse_args()
+    serve(
+        Config(
+            host=options.host,
+            port=options.port,
+            state_dir=options.state_dir.resolve(),
+            fresh=options.fresh,
+            emr_delay_s=options.emr_delay,
+            redshift_delay_s=options.redshift_delay,
+            livy_command=options.livy_command,
+            redshift_command=options.redshift_command,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()

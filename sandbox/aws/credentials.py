@@ -1,0 +1,27 @@
+"""The temporary passwords that GetClusterCredentials gave, for the Redshift front to verify."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from datetime import UTC, datetime
+
+
+class Credentials:
+    """Passwords by cluster and database user, each until it expires."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._given: dict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
+
+    def remember(self, cluster_id: str, user: str, password: str, expires: datetime) -> None:
+        with self._lock:
+            self._given[cluster_id, user].append((password, expires))
+
+    def valid(self, cluster_id: str, user: str) -> list[str]:
+        """The passwords that have not expired, the newest first."""
+        now = datetime.now(UTC)
+        with self._lock:
+            alive = [given for given in self._given[cluster_id, user] if given[1] > now]
+            self._given[cluster_id, user] = alive
+            return [password for password, _ in reversed(alive)]

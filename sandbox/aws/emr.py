@@ -1,0 +1,202 @@
+"""The life of an EMR cluster: STARTING, BOOTSTRAPPING, WAITING, TERMINATING, and an end.
+
+Each cluster gets an address of its own and a Livy server there. moto keeps the records; this module gives
+them their states, in a thread a cluster. Livy's death changes no state, as on AWS.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.ec2.models import ec2_backends
+from moto.emr.models import Cluster
+
+from sandbox.addresses import LIVY_PORT
+from sandbox.aws.context import ACCOUNT, AddressPool, Context
+from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, command_from, module_command
+
+logger = logging.getLogger(__name__)
+
+ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
+_LIVY_BOOT_S = 120.0
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a cluster ends TERMINATED_WITH_ERRORS; `code` is EMR's StateChangeReason code."""
+
+    code: str
+    message: str
+
+
+class Lives:
+    """All clusters' lives, and the failures that tests ordered for clusters to come."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._pool = AddressPool()
+        self._lock = threading.Lock()
+        self._lives: dict[str, Life] = {}
+        self._next_failures: list[Failure] = []
+
+    def begin(self, cluster: Cluster, role_name: str, failure: Failure | None) -> None:
+        """Let a cluster that moto has recorded come to life; `failure` ends it before its machines start."""
+        with self._lock:
+            ordered = self._next_failures.pop(0) if self._next_failures else None
+            life = Life(self._context, self._pool, cluster, role_name)
+            self._lives[cluster.id] = life
+        self._context.spawn(lambda: life.run(failure, ordered), f"emr-{cluster.id}")
+
+    def of(self, cluster_id: str) -> Life:
+        return self._lives[cluster_id]
+
+    def fail(self, id_or_name: str, failure: Failure) -> bool:
+        """End a live cluster with errors; False where none has that id or name."""
+        for life in list(self._lives.values()):
+            if id_or_name in (life.cluster.id, life.cluster.name) and life.cluster.state not in ENDED:
+                life.end("TERMINATED_WITH_ERRORS", failure)
+                return True
+        return False
+
+    def fail_next(self, failure: Failure) -> None:
+        """Let the next cluster fail while it bootstraps."""
+        with self._lock:
+            self._next_failures.append(failure)
+
+    def stop_all(self) -> None:
+        """End every Livy server; the process is stopping."""
+        for life in list(self._lives.values()):
+            life.stop_livy()
+
+
+class Life:
+    """One cluster's life."""
+
+    def __init__(self, context: Context, pool: AddressPool, cluster: Cluster, role_name: str) -> None:
+        self.cluster = cluster
+        self._context, self._pool, self._role_name = context, pool, role_name
+        self._lock = threading.Lock()
+        self._ending = threading.Event()
+        self._number: int | None = None
+        self._livy: Worker | None = None
+
+    def run(self, failure: Failure | None, ordered: Failure | None) -> None:
+        """From STARTING to WAITING, or to whatever end comes first. `failure` comes before the machines are
+        there, `ordered` after."""
+        delay_s = self._context.config.emr_delay_s
+        self._groups("PROVISIONING")
+        if self._ending.wait(delay_s * 0.4):
+            return
+        if failure:
+            self.end("TERMINATED_WITH_ERRORS", failure)
+            return
+        if not self._advance("STARTING", "BOOTSTRAPPING"):
+            return
+        if self._ending.wait(delay_s * 0.6):
+            return
+        try:
+            if ordered:
+                raise WorkerFailed(ordered.message)
+            self._start_livy()
+        except WorkerFailed as error:
+            code = ordered.code if ordered else "BOOTSTRAP_FAILURE"
+            message = str(error) if ordered else f"On the master instance, bootstrap action 1 failed: {error}"
+            self.end("TERMINATED_WITH_ERRORS", Failure(code, message))
+            return
+        self._advance("BOOTSTRAPPING", "RUNNING" if self.cluster.steps else "WAITING")
+        if not self.cluster.steps and not self.cluster.keep_job_flow_alive_when_no_steps:
+            self.end("TERMINATED", Failure("ALL_STEPS_COMPLETED", "Steps completed"))
+
+    def _advance(self, before: str, after: str) -> bool:
+        with self._lock:
+            if self.cluster.state != before or self._ending.is_set():
+                return False
+            if after == "BOOTSTRAPPING":
+                self._number = self._pool.take()
+                self.cluster.sandbox_dns = self._context.config.addresses.emr(self._number)
+            else:
+                self.cluster.ready_datetime = utcnow()
+            self.cluster.state = after
+        self._groups("BOOTSTRAPPING" if after == "BOOTSTRAPPING" else "RUNNING")
+        logger.info("EMR %s (%s): %s -> %s", self.cluster.id, self.cluster.name, before, after)
+        return True
+
+    def _start_livy(self) -> None:
+        host = self.cluster.sandbox_dns
+        work_dir = self._context.state.emr / self.cluster.id
+        work_dir.mkdir(parents=True)
+        spec = WorkerSpec(
+            name=f"Livy of {self.cluster.id}",
+            command=self._command(host, work_dir),
+            log=self._context.state.logs / f"livy-{self.cluster.id}.log",
+            environment=self._environment(),
+        )
+        with self._lock:
+            if self._ending.is_set():
+                raise WorkerFailed("the cluster was terminated while it started")
+            self._livy = Worker(spec)
+        self._livy.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
+
+    def _command(self, host: str, work_dir: Any) -> list[str]:
+        template = self._context.config.livy_command
+        if template:
+            return command_from(template, host=host, port=LIVY_PORT, work_dir=work_dir)
+        return module_command("sandbox.livy", host=host, port=LIVY_PORT, work_dir=work_dir)
+
+    def _environment(self) -> dict[str, str]:
+        """The access key names the cluster's EC2 role, so that the call log tells Spark's calls from Airflow's."""
+        return {
+            "AWS_ENDPOINT_URL": self._context.config.url,
+            "AWS_DEFAULT_REGION": self.cluster.emr_backend.region_name,
+            "AWS_REGION": self.cluster.emr_backend.region_name,
+            "AWS_ACCESS_KEY_ID": f"role-{self._role_name}",
+            "AWS_SECRET_ACCESS_KEY": "sandbox",
+            "SANDBOX_NET": str(self._context.config.addresses.net),
+            "PATH": os.environ.get("PATH", ""),
+        }
+
+    def end(self, state: str, reason: Failure) -> None:
+        """TERMINATING at once, `state` when Livy is gone; ending twice is fine, the first reason stays."""
+        with self._lock:
+            if self._ending.is_set():
+                return
+            self._ending.set()
+            self.cluster.state = "TERMINATING"
+            self.cluster.sandbox_reason = {"Code": reason.code, "Message": reason.message}
+        self._groups("SHUTTING_DOWN")
+        logger.info("EMR %s: TERMINATING (%s: %s)", self.cluster.id, reason.code, reason.message)
+        self._context.spawn(lambda: self._finish(state), f"emr-end-{self.cluster.id}")
+
+    def _finish(self, state: str) -> None:
+        self.stop_livy()
+        self._context.stopping.wait(self._context.config.emr_delay_s * 0.3)
+        self._end_instances()
+        with self._lock:
+            self.cluster.end_datetime = utcnow()
+            self.cluster.state = state
+            if self._number is not None:
+                self._pool.give_back(self._number)
+        self._groups("TERMINATED")
+        logger.info("EMR %s: %s", self.cluster.id, state)
+
+    def stop_livy(self) -> None:
+        with self._lock:
+            livy, self._livy = self._livy, None
+        if livy:
+            livy.stop()
+
+    def _end_instances(self) -> None:
+        ids = [instance.ec2_instance_id for instance in self.cluster.ec2_instances]
+        if ids:
+            ec2_backends[ACCOUNT][self.cluster.emr_backend.region_name].terminate_instances(ids)
+
+    def _groups(self, state: str) -> None:
+        for group in self.cluster.instance_groups:
+            group.state = state
+            if state == "TERMINATED":
+                group.end_date_time = utcnow()

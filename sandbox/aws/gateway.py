@@ -1,0 +1,112 @@
+"""What every request passes on its way to moto: the call log, faults, and errors in AWS's own form."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterable
+from typing import Any
+from xml.sax.saxutils import escape
+
+from sandbox.aws.calls import Call, CallLog, Environ, identify
+from sandbox.aws.context import Context
+from sandbox.aws.faults import Fault, Faults
+
+logger = logging.getLogger(__name__)
+
+Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Answer = tuple[str, list[tuple[str, str]], bytes]
+
+# moto's tagging API leaves out EMR and Redshift: better no answer than "nothing is left".
+_MISLEADING = frozenset({"tag"})
+
+
+class Gateway:
+    """The WSGI application in front of moto."""
+
+    def __init__(self, context: Context, aws: Wsgi, control: Wsgi, calls: CallLog, faults: Faults) -> None:
+        self._context, self._aws, self._control = context, aws, control
+        self._calls, self._faults = calls, faults
+
+    def __call__(self, environ: Environ, start: Callable[..., Any]) -> Iterable[bytes]:
+        if environ.get("PATH_INFO", "").startswith("/_sandbox/"):
+            return self._control(environ, start)
+        call = identify(environ)
+        try:
+            status, headers, body = self._answer(call, environ)
+        except ConnectionError:
+            self._calls.add(call, 0)
+            raise
+        self._calls.add(call, int(status.split(" ", 1)[0]))
+        start(status, headers)
+        return [body]
+
+    def _answer(self, call: Call, environ: Environ) -> Answer:
+        fault = self._faults.take(call)
+        if fault is None:
+            return self._ask(call, environ)
+        logger.info("fault %s: %s.%s", fault.kind, call.service, call.action)
+        self._context.stopping.wait(fault.delay_s)
+        if fault.kind == "delay":
+            return self._ask(call, environ)
+        if fault.kind == "timeout":
+            self._lose(fault, call, environ)
+        if fault.kind == "error_after":
+            self._ask(call, environ)
+        code, message, status = fault.error(call)
+        return error_answer(call.protocol, code, message, status)
+
+    def _lose(self, fault: Fault, call: Call, environ: Environ) -> None:
+        if fault.after:
+            self._ask(call, environ)
+        # werkzeug closes the connection without a word.
+        raise ConnectionAbortedError(f"fault: no answer to {call.service}.{call.action}")
+
+    def _ask(self, call: Call, environ: Environ) -> Answer:
+        """moto's answer; what moto does not know, or trips over, becomes an error as AWS would give it."""
+        if call.service in _MISLEADING:
+            return error_answer(call.protocol, *_unknown_action(call), 400)
+        started: list[Any] = []
+        try:
+            body = b"".join(self._aws(environ, lambda *arguments: started.extend(arguments)))
+        except NotImplementedError as error:
+            return error_answer(call.protocol, *_unknown_action(call), 400, str(error))
+        except Exception:
+            logger.exception("%s.%s failed", call.service, call.action)
+            return error_answer(
+                call.protocol, "InternalFailure", f"{call.action} failed; see the sandbox's log", 500
+            )
+        status, headers = started[0], started[1]
+        if status.startswith("404") and not body and call.protocol != "s3":
+            return error_answer(call.protocol, *_unknown_action(call), 400)
+        return status, headers, body
+
+
+def _unknown_action(call: Call) -> tuple[str, str]:
+    return "InvalidAction", f"{call.service}:{call.action} is not available in the sandbox."
+
+
+def error_answer(protocol: str, code: str, message: str, status: int, detail: str = "") -> Answer:
+    """An error in the form the service's clients parse."""
+    request_id = str(uuid.uuid4())
+    headers = [("x-amzn-RequestId", request_id), ("x-amz-request-id", request_id)]
+    text = escape(f"{message} {detail}".strip())
+    if protocol == "json":
+        body = json.dumps({"__type": code, "message": f"{message} {detail}".strip()})
+        headers += [("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-ErrorType", code)]
+    else:
+        headers.append(("Content-Type", "text/xml"))
+        error = f"<Code>{escape(code)}</Code><Message>{text}</Message>"
+        if protocol == "ec2":
+            body = f"<Response><Errors><Error>{error}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        elif protocol == "s3":
+            body = f"<Error>{error}<RequestId>{request_id}</RequestId></Error>"
+        else:
+            body = (
+                f"<ErrorResponse><Error><Type>Sender</Type>{error}</Error>"
+                f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+            )
+    raw = body.encode()
+    headers.append(("Content-Length", str(len(raw))))
+    return f"{status} Error", headers, raw

@@ -1,0 +1,100 @@
+"""What a role may do, by moto's own reading of its policies; and whether roles and profiles exist."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from moto.iam.access_control import IAMPolicyStatement, PermissionResult
+from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
+
+from sandbox.aws.context import ACCOUNT, PARTITION
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether an action is allowed, and why."""
+
+    allowed: bool
+    reason: str
+
+
+def _backend() -> IAMBackend:
+    return iam_backends[ACCOUNT][PARTITION]
+
+
+def find_role(name_or_arn: str) -> Role | None:
+    """The role of that name or ARN, or None."""
+    for role in _backend().get_roles():
+        if name_or_arn in (role.arn, role.name):
+            return role
+    return None
+
+
+def find_instance_profile(name_or_arn: str) -> InstanceProfile | None:
+    """The instance profile of that name or ARN, or None."""
+    for profile in _backend().get_instance_profiles():
+        if name_or_arn in (profile.arn, profile.name):
+            return profile
+    return None
+
+
+def trusts(role: Role, service: str) -> bool:
+    """Whether the role's trust policy lets `service` (such as redshift.amazonaws.com) assume it."""
+    for statement in _statements(role.assume_role_policy_document):
+        principal = statement.get("Principal", {})
+        services = principal.get("Service", []) if isinstance(principal, dict) else []
+        named = [services] if isinstance(services, str) else services
+        if statement.get("Effect") == "Allow" and service in named:
+            return True
+    return False
+
+
+def has_policy(role: Role, policy_name: str) -> bool:
+    """Whether a managed policy of that name is attached to the role."""
+    return any(policy.name == policy_name for policy in role.managed_policies.values())
+
+
+def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, str] | None = None) -> Verdict:
+    """Whether the role's policies, inline and managed, allow `action` on `resource`.
+
+    moto's statements are asked one by one, because it takes an Allow whose condition is not met for a Deny.
+    """
+    role = find_role(role_arn)
+    if role is None:
+        return Verdict(False, f"role {role_arn} does not exist")
+    allowed_by = None
+    for policy_name, statement in _policies(role):
+        if _applies(statement, action, resource, context):
+            if statement["Effect"] == "Deny":
+                return Verdict(False, f"{policy_name} denies {action} on {resource}")
+            allowed_by = policy_name
+    if allowed_by is None:
+        return Verdict(False, f"no policy of {role.name} allows {action} on {resource}")
+    return Verdict(True, f"{allowed_by} allows it")
+
+
+def _applies(
+    statement: dict[str, Any], action: str, resource: str, context: Mapping[str, str] | None
+) -> bool:
+    as_allow = IAMPolicyStatement({**statement, "Effect": "Allow"})
+    result = as_allow.is_action_permitted(action, resource, None, dict(context or {}))
+    return result is PermissionResult.PERMITTED
+
+
+def _policies(role: Role) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, document in role.policies.items():
+        for statement in _statements(document):
+            yield name, statement
+    for policy in role.managed_policies.values():
+        version = next(version for version in policy.versions if version.is_default)
+        for statement in _statements(version.document):
+            yield policy.name, statement
+
+
+def _statements(document: str | dict[str, Any]) -> list[dict[str, Any]]:
+    parsed = json.loads(document) if isinstance(document, str) else document
+    statements = parsed.get("Statement", [])
+    return [statements] if isinstance(statements, dict) else statements

@@ -1,0 +1,298 @@
+"""Redshift's calls, where moto's differ from AWS's: patched into moto's classes once, at start."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.redshift.exceptions import (
+    ClusterNotFoundError,
+    ClusterSnapshotAlreadyExistsError,
+    ClusterSnapshotNotFoundError,
+)
+from moto.redshift.models import Cluster, RedshiftBackend, Snapshot
+from moto.redshift.responses import RedshiftResponse
+
+from sandbox.aws.credentials import Credentials
+from sandbox.aws.redshift import Warehouses
+from sandbox.aws.redshift_checks import (
+    check_cluster,
+    check_master,
+    check_network_and_roles,
+    check_roles,
+    invalid,
+)
+
+# What can be deleted: at rest, or broken.
+_DELETABLE = ("available", "paused", "hardware-failure", "incompatible-restore", "storage-full")
+
+
+def install(warehouses: Warehouses, credentials: Credentials) -> None:
+    """Patch moto: clusters live by `warehouses`, temporary passwords are remembered in `credentials`."""
+    lock = threading.RLock()
+    Cluster.endpoint = property(_endpoint)
+    _install_create(warehouses, lock)
+    _install_restore(warehouses, lock)
+    _install_delete(warehouses, lock)
+    _install_pause(warehouses, lock)
+    _install_modify(lock)
+    _install_snapshots(warehouses, lock)
+    _install_credentials(credentials)
+
+
+def _endpoint(self: Cluster) -> dict[str, Any] | None:
+    return {"Address": self.sandbox_address, "Port": self.port} if self.sandbox_up else None
+
+
+def require_state(cluster: Cluster, *states: str) -> None:
+    """Raise InvalidClusterState unless the cluster is in one of `states`."""
+    if cluster.status not in states:
+        raise invalid(
+            "InvalidClusterState",
+            f"There is an operation running on the Cluster {cluster.cluster_identifier} "
+            f"(it is {cluster.status}). Please try again at a later time.",
+        )
+
+
+def _cluster(backend: RedshiftBackend, cluster_id: str) -> Cluster:
+    return backend.describe_clusters(cluster_id)[0]
+
+
+def _install_create(warehouses: Warehouses, lock: threading.RLock) -> None:
+    moto_create = RedshiftBackend.create_cluster
+    moto_respond = RedshiftResponse.create_cluster
+
+    def create_cluster(self: RedshiftBackend, **request: Any) -> Cluster:
+        check_cluster(request, self.region_name)
+        with lock:
+            cluster = moto_create(self, **request)
+            cluster.status, cluster.sandbox_up = "creating", False
+            # AWS takes its first automated snapshot hours later; moto's holds no data.
+            self.delete_automated_snapshots(cluster.cluster_identifier)
+        return cluster
+
+    def respond(self: RedshiftResponse) -> ActionResult:
+        managed = self._get_bool_param("ManageMasterPassword", False)
+        check_master(
+            self._get_param("MasterUsername"), self._get_param("MasterUserPassword"), managed=managed
+        )
+        result = moto_respond(self)
+        cluster = result.result["Cluster"]
+        # Encrypted unless told otherwise, since January 2025:
+        # https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-db-encryption.html
+        cluster.encrypted = self._get_bool_param("Encrypted", True)
+        warehouses.begin(cluster, None)
+        return result
+
+    RedshiftBackend.create_cluster = create_cluster
+    RedshiftResponse.create_cluster = respond
+
+
+def _install_restore(warehouses: Warehouses, lock: threading.RLock) -> None:
+    moto_restore = RedshiftBackend.restore_from_cluster_snapshot
+
+    def restore(self: RedshiftBackend, **request: Any) -> Cluster:
+        check_network_and_roles(request, self.region_name)
+        with lock:
+            snapshot = self.describe_cluster_snapshots(snapshot_identifier=request["snapshot_identifier"])[0]
+            if snapshot.status != "available":
+                raise invalid(
+                    "InvalidClusterSnapshotState",
+                    f"Snapshot {snapshot.snapshot_identifier} is {snapshot.status}, not available.",
+                )
+            given = {key: value for key, value in request.items() if value is not None}
+            given.setdefault("cluster_subnet_group_name", None)
+            for name in (
+                "preferred_maintenance_window",
+                "cluster_parameter_group_name",
+                "allow_version_upgrade",
+            ):
+                given.setdefault(name, None)
+            given.setdefault("automated_snapshot_retention_period", None)
+            given.setdefault("publicly_accessible", False)
+            cluster = moto_restore(self, **given)
+            warehouses.begin(cluster, snapshot)
+        return cluster
+
+    RedshiftBackend.restore_from_cluster_snapshot = restore
+
+
+def _install_delete(warehouses: Warehouses, lock: threading.RLock) -> None:
+    def delete_cluster(
+        self: RedshiftBackend,
+        cluster_identifier: str,
+        skip_final_snapshot: bool,
+        final_cluster_snapshot_identifier: str | None,
+    ) -> Cluster:
+        with lock:
+            cluster = _cluster(self, cluster_identifier)
+            if skip_final_snapshot and final_cluster_snapshot_identifier:
+                raise invalid(
+                    "InvalidParameterCombination",
+                    "FinalClusterSnapshotIdentifier cannot be given with SkipFinalClusterSnapshot.",
+                )
+            if not skip_final_snapshot and not final_cluster_snapshot_identifier:
+                raise invalid(
+                    "InvalidParameterCombination",
+                    "FinalClusterSnapshotIdentifier is required unless SkipFinalClusterSnapshot is specified.",
+                )
+            require_state(cluster, *_DELETABLE)
+            final = None
+            if final_cluster_snapshot_identifier:
+                final = _record_snapshot(self, cluster, final_cluster_snapshot_identifier, cluster.tags)
+            cluster.status = "final-snapshot" if final else "deleting"
+            warehouses.delete(self, cluster, final)
+        return cluster
+
+    RedshiftBackend.delete_cluster = delete_cluster
+
+
+def _install_pause(warehouses: Warehouses, lock: threading.RLock) -> None:
+    def change(before: str, during: str, work: Callable[[Cluster], None]) -> Any:
+        def call(self: RedshiftBackend, cluster_id: str) -> Cluster:
+            with lock:
+                cluster = _cluster(self, cluster_id)
+                require_state(cluster, before)
+                cluster.status = during
+                work(cluster)
+            return cluster
+
+        return call
+
+    RedshiftBackend.pause_cluster = change("available", "pausing", warehouses.pause)
+    RedshiftBackend.resume_cluster = change("paused", "resuming", warehouses.resume)
+
+
+def _install_modify(lock: threading.RLock) -> None:
+    moto_modify = RedshiftBackend.modify_cluster
+
+    def modify_cluster(self: RedshiftBackend, **request: Any) -> Cluster:
+        with lock:
+            require_state(_cluster(self, request["cluster_identifier"]), "available")
+            if request.get("new_cluster_identifier"):
+                raise NotImplementedError("Renaming a cluster is not available in the sandbox.")
+            check_network_and_roles(request, self.region_name)
+            return moto_modify(self, **request)
+
+    def modify_iam_roles(self: RedshiftResponse) -> ActionResult:
+        with lock:
+            cluster = _cluster(self.redshift_backend, self._get_param("ClusterIdentifier"))
+            require_state(cluster, "available")
+            added, removed = self._get_param("AddIamRoles", []), self._get_param("RemoveIamRoles", [])
+            check_roles(added)
+            kept = [arn for arn in cluster.iam_roles_arn if arn not in (*removed, *added)]
+            cluster.iam_roles_arn = [*kept, *added]
+        return ActionResult({"Cluster": cluster})
+
+    RedshiftBackend.modify_cluster = modify_cluster
+    RedshiftResponse.modify_cluster_iam_roles = modify_iam_roles
+
+
+def _record_snapshot(
+    backend: RedshiftBackend, cluster: Cluster, snapshot_id: str, tags: list[dict[str, str]] | None
+) -> Snapshot:
+    if snapshot_id in backend.snapshots:
+        raise ClusterSnapshotAlreadyExistsError(snapshot_id)
+    snapshot = Snapshot(cluster, snapshot_id, backend.account_id, backend.region_name, list(tags or []))
+    snapshot.status = "creating"
+    backend.snapshots[snapshot_id] = snapshot
+    return snapshot
+
+
+def _install_snapshots(warehouses: Warehouses, lock: threading.RLock) -> None:
+    moto_create = RedshiftBackend.create_cluster_snapshot
+
+    def create(
+        self: RedshiftBackend,
+        cluster_identifier: str,
+        snapshot_identifier: str,
+        region_name: str,
+        tags: list[dict[str, str]] | None,
+        snapshot_type: str = "manual",
+    ) -> Snapshot:
+        if snapshot_type == "automated":
+            return moto_create(
+                self, cluster_identifier, snapshot_identifier, region_name, tags, snapshot_type
+            )
+        with lock:
+            cluster = _cluster(self, cluster_identifier)
+            require_state(cluster, "available")
+            snapshot = _record_snapshot(self, cluster, snapshot_identifier, tags or cluster.tags)
+            warehouses.snapshot(self, cluster, snapshot)
+        return snapshot
+
+    def delete(self: RedshiftBackend, snapshot_identifier: str) -> Snapshot:
+        with lock:
+            if snapshot_identifier not in self.snapshots:
+                raise ClusterSnapshotNotFoundError(snapshot_identifier)
+            snapshot = self.snapshots[snapshot_identifier]
+            if snapshot.status == "creating" or getattr(snapshot, "sandbox_restoring", 0):
+                raise invalid(
+                    "InvalidClusterSnapshotState",
+                    f"Snapshot {snapshot_identifier} is in use; try again later.",
+                )
+            del self.snapshots[snapshot_identifier]
+            snapshot.status = "deleted"
+            warehouses.snapshots.drop(snapshot_identifier)
+        return snapshot
+
+    RedshiftBackend.create_cluster_snapshot = create
+    RedshiftBackend.delete_cluster_snapshot = delete
+    RedshiftBackend.describe_cluster_snapshots = _describe_snapshots
+    _filter_by_tags(RedshiftResponse, "describe_cluster_snapshots", "Snapshots")
+    _filter_by_tags(RedshiftResponse, "describe_clusters", "Clusters")
+
+
+def _describe_snapshots(
+    self: RedshiftBackend,
+    cluster_identifier: str | None = None,
+    snapshot_identifier: str | None = None,
+    snapshot_type: str | None = None,
+) -> list[Snapshot]:
+    """moto answers all snapshots where a cluster has none, and forgets the type."""
+    found = [
+        snapshot
+        for snapshot in list(self.snapshots.values())
+        if cluster_identifier in (None, snapshot.cluster_identifier)
+        and snapshot_identifier in (None, snapshot.snapshot_identifier)
+        and snapshot_type in (None, snapshot.snapshot_type)
+    ]
+    if snapshot_identifier and not found:
+        raise ClusterSnapshotNotFoundError(snapshot_identifier)
+    return found
+
+
+def _filter_by_tags(response: type, method: str, key: str) -> None:
+    """TagKeys and TagValues, which moto leaves out; either that matches is enough, as on AWS."""
+    moto_describe = getattr(response, method)
+
+    def describe(self: RedshiftResponse) -> ActionResult:
+        result = moto_describe(self)
+        keys, values = self._get_param("TagKeys") or [], self._get_param("TagValues") or []
+        if not keys and not values:
+            return result
+        chosen = [item for item in result.result[key] if _is_tagged(item.tags, keys, values)]
+        return ActionResult({key: chosen})
+
+    setattr(response, method, describe)
+
+
+def _is_tagged(tags: list[dict[str, str]], keys: list[str], values: list[str]) -> bool:
+    return any((not keys or tag["Key"] in keys) and (not values or tag["Value"] in values) for tag in tags)
+
+
+def _install_credentials(credentials: Credentials) -> None:
+    moto_get = RedshiftBackend.get_cluster_credentials
+
+    def get_cluster_credentials(
+        self: RedshiftBackend, cluster_identifier: str, db_user: str, auto_create: bool, duration_seconds: int
+    ) -> dict[str, Any]:
+        if cluster_identifier not in self.clusters:
+            raise ClusterNotFoundError(cluster_identifier)
+        answer = moto_get(self, cluster_identifier, db_user, auto_create, duration_seconds)
+        credentials.remember(cluster_identifier, answer["DbUser"], answer["DbPassword"], answer["Expiration"])
+        return answer
+
+    RedshiftBackend.get_cluster_credentials = get_cluster_credentials

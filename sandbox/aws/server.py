@@ -1,0 +1,45 @@
+"""Serves moto behind our gateway, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from typing import Any
+
+from werkzeug.serving import make_server
+
+from sandbox.addresses import check_free
+from sandbox.aws.context import Config, Context
+
+logger = logging.getLogger(__name__)
+
+
+def serve(config: Config) -> None:
+    """Serve until SIGTERM or SIGINT, then end every cluster's process.
+
+    Raises SystemExit where the address is taken.
+    """
+    check_free(config.host, config.port, "The sandbox's AWS")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    context = Context(config)
+    context.state.prepare(fresh=config.fresh)
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+    from sandbox.aws.assembly import assemble  # after the setting above: moto reads it at import
+
+    parts = assemble(context)
+    server = make_server(
+        config.host, config.port, parts.application, threaded=True, request_handler=parts.request_handler
+    )
+
+    def stop(*_: Any) -> None:
+        context.stopping.set()
+        threading.Thread(target=server.shutdown).start()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    print("ready", flush=True)
+    server.serve_forever()
+    parts.stop()
