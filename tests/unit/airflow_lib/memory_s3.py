@@ -63,7 +63,7 @@ class MemoryS3:
         self.objects[Bucket, Key] = Body
         if self.lose_after:
             self.lose_after -= 1
-            raise ReadTimeoutError(endpoint_url="https://s3")
+            raise self.timeout()
         return {"ETag": _etag(Body), **self._meta(200)}
 
     def list_objects_v2(
@@ -89,6 +89,9 @@ class MemoryS3:
 
     def error(self, operation: str, code: str, status: int) -> ClientError:
         return ClientError({"Error": {"Code": code, "Message": code}, **self._meta(status)}, operation)
+
+    def timeout(self) -> ReadTimeoutError:
+        return ReadTimeoutError(endpoint_url="https://s3")
 
     def _enter(self, operation: str, key: str) -> None:
         self.calls.append((operation, key))
