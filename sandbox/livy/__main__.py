@@ -1,19 +1,18 @@
-"""`python -m sandbox.livy --host H --port P --work-dir DIR [--conf livy.x=y ...]`: the embedded server."""
+"""`python -m sandbox.livy --host H --port P --work-dir DIR [--livy-home DIR] [--conf livy.x=y ...]`.
+
+With `--livy-home` the process becomes Apache Livy's server; without, it is the embedded one.
+"""
 
 from __future__ import annotations
 
 import argparse
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
-import uvicorn
-
 from sandbox import livy
-from sandbox.livy import app, spark
-from sandbox.livy.creation import Creation
-from sandbox.livy.driver import Driver
-from sandbox.livy.manager import Limits, SessionManager
+from sandbox.livy import apache, spark
 
 
 def main() -> None:
@@ -21,22 +20,47 @@ def main() -> None:
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, default=8998)
     parser.add_argument("--work-dir", type=Path, required=True)
+    parser.add_argument("--livy-home", type=Path)
     parser.add_argument("--conf", action="append", default=[], metavar="livy.KEY=VALUE")
     wanted = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 
-    work_dir = wanted.work_dir.resolve()
-    environment = {**livy.environment(work_dir, os.environ), "SPARK_LOCAL_IP": wanted.host}
-    spark.write_configuration(Path(environment["SPARK_CONF_DIR"]), spark.defaults(wanted.host, environment))
+    work_dir, host, port = wanted.work_dir.resolve(), wanted.host, wanted.port
+    conf = dict(pair.split("=", 1) for pair in wanted.conf)
+    environment = {**livy.environment(work_dir, os.environ), "SPARK_LOCAL_IP": host}
+    defaults = spark.defaults(host, environment)
+    conf_dir = Path(environment["SPARK_CONF_DIR"])
+    if wanted.livy_home:
+        spark.write_configuration(conf_dir, {**defaults, **apache.driver_settings()})
+        apache.become(
+            wanted.livy_home.resolve(),
+            host=host,
+            port=port,
+            work_dir=work_dir,
+            conf=conf,
+            environment=environment,
+        )
+    spark.write_configuration(conf_dir, defaults)
+    _serve(host, port, work_dir, conf, environment)
+
+
+def _serve(
+    host: str, port: int, work_dir: Path, conf: Mapping[str, str], environment: Mapping[str, str]
+) -> None:
+    import uvicorn
+
+    from sandbox.livy import app
+    from sandbox.livy.creation import Creation
+    from sandbox.livy.driver import Driver
+    from sandbox.livy.manager import Limits, SessionManager
 
     def make_driver(number: int, creation: Creation) -> Driver:
         name = creation.name or f"livy-session-{number}"
         folder = work_dir / f"session-{number}"
         return Driver(creation, name=name, folder=folder, environment=environment)
 
-    limits = Limits.from_conf(dict(pair.split("=", 1) for pair in wanted.conf))
-    application = app.build(SessionManager(limits, make_driver))
-    uvicorn.run(application, host=wanted.host, port=wanted.port, log_level="warning", access_log=False)
+    application = app.build(SessionManager(Limits.from_conf(conf), make_driver))
+    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

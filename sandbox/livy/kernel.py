@@ -16,6 +16,7 @@ import struct
 import sys
 import time
 import traceback
+from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -125,6 +126,8 @@ def _run_sql(code: str) -> Json:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
     return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
 
 

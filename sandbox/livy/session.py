@@ -224,7 +224,7 @@ class Session:
             "proxyUser": wish.proxyUser,
             "state": self.state.value,
             "kind": wish.kind,
-            "appInfo": {"driverLogUrl": None, "sparkUiUrl": None},
+            "appInfo": {"driverLogUrl": None, "sparkUiUrl": None, "executorLogUrls": None},
             "log": self.log()[-_VIEW_LOG_LINES:],
             "ttl": wish.ttl,
             "idleTimeout": wish.idleTimeout,

@@ -80,6 +80,11 @@ appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
 """
 
 
+def s3_class_path() -> str:
+    """The jars that give a driver `s3://`."""
+    return ":".join(str(jar) for jar in machine.spark_jars())
+
+
 def driver_options() -> str:
     """JVM options for a driver that Spark's launcher starts (Apache Livy)."""
     return " ".join(_QUICK_JVM)
@@ -94,8 +99,12 @@ def driver_command(
     only to compute this very line.
     """
     home = machine.spark_home()
-    jars = [str(jar) for jar in machine.spark_jars()]
-    class_path = [*_listed(conf.get("spark.driver.extraClassPath")), *jars, str(conf_dir), f"{home}/jars/*"]
+    class_path = [
+        *_listed(conf.get("spark.driver.extraClassPath")),
+        s3_class_path(),
+        str(conf_dir),
+        f"{home}/jars/*",
+    ]
     settings = [part for key, value in conf.items() for part in ("--conf", f"{key}={value}")]
     return [
         str(machine.java_home() / "bin" / "java"),

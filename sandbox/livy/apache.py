@@ -1,0 +1,107 @@
+"""Apache Livy itself, from an unpacked distribution (`jars/`, `rsc-jars/`, `repl_2.12-jars/`)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from sandbox.livy import spark
+
+# As in Livy's own bin/livy-server, for Java 17.
+_OPENED_PACKAGES = (
+    "java.lang",
+    "java.lang.invoke",
+    "java.nio",
+    "java.util.concurrent.atomic",
+    "sun.nio.ch",
+    "java.net",
+    "java.io",
+    "sun.util.calendar",
+)
+_EXPORTED_PACKAGES = ("sun.net.dns", "sun.net.util", "sun.security.x509", "sun.security.util")
+_FOLDERS = ("jars", "rsc-jars", "repl_2.12-jars")
+
+_LOG4J = """\
+log4j.rootCategory=INFO, console
+log4j.appender.console=org.apache.log4j.ConsoleAppender
+log4j.appender.console.target=System.err
+log4j.appender.console.layout=org.apache.log4j.PatternLayout
+log4j.appender.console.layout.ConversionPattern=%d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n
+log4j.logger.org.eclipse.jetty=WARN
+"""
+
+
+def become(
+    home: Path,
+    *,
+    host: str,
+    port: int,
+    work_dir: Path,
+    conf: Mapping[str, str],
+    environment: Mapping[str, str],
+) -> NoReturn:
+    """Write the server's configuration below `work_dir`, and become the server.
+
+    Raises SystemExit where `home` is no distribution.
+    """
+    missing = [name for name in _FOLDERS if not (home / name).is_dir()]
+    if missing:
+        raise SystemExit(
+            f"SANDBOX_LIVY_HOME is {home}, which lacks {', '.join(missing)}: "
+            "name the folder that an Apache Livy binary zip for Scala 2.12 unpacks to, or unset it."
+        )
+    conf_dir, scratch, logs = (work_dir / name for name in ("livy-conf", "scratch", "logs"))
+    for folder in (conf_dir, scratch, logs):
+        folder.mkdir(parents=True, exist_ok=True)
+    lines = (f"{key} = {value}\n" for key, value in livy_conf(host, port, conf).items())
+    (conf_dir / "livy.conf").write_text("".join(lines), encoding="utf-8")
+    (conf_dir / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
+    command = java_command(environment["JAVA_HOME"], home, conf_dir, scratch)
+    # PYTHONPATH leads to this checkout, which is no business of the sessions'.
+    kept = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
+    places = {
+        "LIVY_HOME": str(home),
+        "LIVY_CONF_DIR": str(conf_dir),
+        "LIVY_LOG_DIR": str(logs),
+        "SPARK_LOCAL_DIRS": str(scratch),
+    }
+    os.chdir(work_dir)
+    os.execve(command[0], command, {**kept, **places})
+
+
+def livy_conf(host: str, port: int, conf: Mapping[str, str]) -> dict[str, str]:
+    """livy.conf: `conf`, and what the sandbox insists on, which is loopback and one local Spark a session."""
+    return {
+        **conf,
+        "livy.server.host": host,
+        "livy.server.port": str(port),
+        "livy.spark.master": "local[*]",
+        "livy.repl.enable-hive-context": "false",
+        "livy.rsc.rpc.server.address": host,
+        "livy.rsc.launcher.address": host,
+    }
+
+
+def driver_settings() -> dict[str, str]:
+    """What drivers need beside Spark's defaults, since Spark's launcher starts them."""
+    return {
+        "spark.driver.extraClassPath": spark.s3_class_path(),
+        "spark.driver.extraJavaOptions": spark.driver_options(),
+    }
+
+
+def java_command(java_home: str, home: Path, conf_dir: Path, scratch: Path) -> list[str]:
+    """The server's own JVM."""
+    return [
+        f"{java_home}/bin/java",
+        "-Xmx512m",
+        "-XX:+UseSerialGC",
+        f"-Djava.io.tmpdir={scratch}",
+        *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED_PACKAGES),
+        *(f"--add-exports=java.base/{package}=ALL-UNNAMED" for package in _EXPORTED_PACKAGES),
+        "-cp",
+        f"{home}/jars/*:{conf_dir}",
+        "org.apache.livy.server.LivyServer",
+    ]
