@@ -7,18 +7,19 @@ them their states, in a thread a cluster. Livy's death changes no state, as on A
 from __future__ import annotations
 
 import logging
-import os
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from moto.core.utils import utcnow
 from moto.ec2.models import ec2_backends
 from moto.emr.models import Cluster
 
+from sandbox import livy
 from sandbox.addresses import LIVY_PORT
 from sandbox.aws.context import ACCOUNT, AddressPool, Context
-from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, command_from, module_command
+from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, clean_environment, command_from, end_all
 
 logger = logging.getLogger(__name__)
 
@@ -44,11 +45,13 @@ class Lives:
         self._lives: dict[str, Life] = {}
         self._next_failures: list[Failure] = []
 
-    def begin(self, cluster: Cluster, role_name: str, failure: Failure | None) -> None:
+    def begin(
+        self, cluster: Cluster, *, role_name: str, livy_conf: Mapping[str, str], failure: Failure | None
+    ) -> None:
         """Let a cluster that moto has recorded come to life; `failure` ends it before its machines start."""
         with self._lock:
             ordered = self._next_failures.pop(0) if self._next_failures else None
-            life = Life(self._context, self._pool, cluster, role_name)
+            life = Life(self._context, self._pool, cluster, _Livy(role_name, livy_conf))
             self._lives[cluster.id] = life
         self._context.spawn(lambda: life.run(failure, ordered), f"emr-{cluster.id}")
 
@@ -70,20 +73,27 @@ class Lives:
 
     def stop_all(self) -> None:
         """End every Livy server; the process is stopping."""
-        for life in list(self._lives.values()):
-            life.stop_livy()
+        end_all(life.stop_livy for life in list(self._lives.values()))
+
+
+@dataclass(frozen=True)
+class _Livy:
+    """What a cluster's Livy server is told: the EC2 role it acts in, and EMR's `livy-conf`."""
+
+    role_name: str
+    conf: Mapping[str, str]
 
 
 class Life:
     """One cluster's life."""
 
-    def __init__(self, context: Context, pool: AddressPool, cluster: Cluster, role_name: str) -> None:
+    def __init__(self, context: Context, pool: AddressPool, cluster: Cluster, settings: _Livy) -> None:
         self.cluster = cluster
-        self._context, self._pool, self._role_name = context, pool, role_name
+        self._context, self._pool, self._settings = context, pool, settings
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._number: int | None = None
-        self._livy: Worker | None = None
+        self._worker: Worker | None = None
 
     def run(self, failure: Failure | None, ordered: Failure | None) -> None:
         """From STARTING to WAITING, or to whatever end comes first. `failure` comes before the machines are
@@ -121,6 +131,7 @@ class Life:
                 self.cluster.sandbox_dns = self._context.config.addresses.emr(self._number)
             else:
                 self.cluster.ready_datetime = utcnow()
+                self.cluster.sandbox_reason = {"Message": "Cluster ready to run steps."}
             self.cluster.state = after
         self._groups("BOOTSTRAPPING" if after == "BOOTSTRAPPING" else "RUNNING")
         logger.info("EMR %s (%s): %s -> %s", self.cluster.id, self.cluster.name, before, after)
@@ -134,30 +145,31 @@ class Life:
             name=f"Livy of {self.cluster.id}",
             command=self._command(host, work_dir),
             log=self._context.state.logs / f"livy-{self.cluster.id}.log",
-            environment=self._environment(),
+            environment=livy.environment(work_dir, self._environment()),
         )
         with self._lock:
             if self._ending.is_set():
                 raise WorkerFailed("the cluster was terminated while it started")
-            self._livy = Worker(spec)
-        self._livy.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
+            self._worker = Worker(spec)
+        self._worker.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
 
-    def _command(self, host: str, work_dir: Any) -> list[str]:
+    def _command(self, host: str, work_dir: Path) -> list[str]:
         template = self._context.config.livy_command
         if template:
             return command_from(template, host=host, port=LIVY_PORT, work_dir=work_dir)
-        return module_command("sandbox.livy", host=host, port=LIVY_PORT, work_dir=work_dir)
+        return livy.command(host, LIVY_PORT, work_dir, self._settings.conf)
 
     def _environment(self) -> dict[str, str]:
-        """The access key names the cluster's EC2 role, so that the call log tells Spark's calls from Airflow's."""
+        """The access key names the cluster's EC2 role: the call log tells Spark's calls from Airflow's."""
+        region = self.cluster.emr_backend.region_name
         return {
+            **clean_environment(),
             "AWS_ENDPOINT_URL": self._context.config.url,
-            "AWS_DEFAULT_REGION": self.cluster.emr_backend.region_name,
-            "AWS_REGION": self.cluster.emr_backend.region_name,
-            "AWS_ACCESS_KEY_ID": f"role-{self._role_name}",
+            "AWS_DEFAULT_REGION": region,
+            "AWS_REGION": region,
+            "AWS_ACCESS_KEY_ID": f"role-{self._settings.role_name}",
             "AWS_SECRET_ACCESS_KEY": "sandbox",
             "SANDBOX_NET": str(self._context.config.addresses.net),
-            "PATH": os.environ.get("PATH", ""),
         }
 
     def end(self, state: str, reason: Failure) -> None:
@@ -186,9 +198,9 @@ class Life:
 
     def stop_livy(self) -> None:
         with self._lock:
-            livy, self._livy = self._livy, None
-        if livy:
-            livy.stop()
+            worker, self._worker = self._worker, None
+        if worker:
+            worker.stop()
 
     def _end_instances(self) -> None:
         ids = [instance.ec2_instance_id for instance in self.cluster.ec2_instances]

@@ -72,10 +72,24 @@ def _install_run(lives: Lives) -> None:
         cluster.sandbox_auto_termination = request.get("AutoTerminationPolicy")
         cluster.sandbox_managed_scaling = request.get("ManagedScalingPolicy")
         role = iam.find_instance_profile(request["JobFlowRole"]).roles[0]
-        lives.begin(cluster, role.name, Failure("VALIDATION_ERROR", doom) if doom else None)
+        lives.begin(
+            cluster,
+            role_name=role.name,
+            livy_conf=_livy_conf(request),
+            failure=Failure("VALIDATION_ERROR", doom) if doom else None,
+        )
         return result
 
     ElasticMapReduceResponse.run_job_flow = run_job_flow
+
+
+def _livy_conf(request: dict[str, Any]) -> dict[str, str]:
+    """The properties of the request's `livy-conf` classification."""
+    merged: dict[str, str] = {}
+    for configuration in request.get("Configurations", ()):
+        if configuration.get("Classification") == "livy-conf":
+            merged |= configuration.get("Properties", {})
+    return merged
 
 
 def _install_terminate(lives: Lives) -> None:
@@ -174,6 +188,6 @@ def _manage_security_groups(
         return tuple(wanted.values())
     if any(group and not self.ec2_backend.get_security_group_from_id(group) for group in wanted.values()):
         return tuple(wanted.values())
-    subnet = subnet or self.ec2_backend.get_default_subnets()[f"{self.region_name}a"]
+    subnet = subnet or next(iter(self.ec2_backend.get_default_subnets().values()))
     private = not subnet.map_public_ip_on_launch
     return tuple(_Rules(self.ec2_backend, subnet.vpc_id).manage(wanted, private=private).values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import uuid
@@ -69,7 +70,9 @@ class Gateway:
             return error_answer(call.protocol, *_unknown_action(call), 400)
         started: list[Any] = []
         try:
-            body = b"".join(self._aws(environ, lambda *arguments: started.extend(arguments)))
+            chunks = self._aws(environ, lambda *arguments: started.extend(arguments))
+            with contextlib.closing(chunks):  # type: ignore[type-var]
+                body = b"".join(chunks)
         except NotImplementedError as error:
             return error_answer(call.protocol, *_unknown_action(call), 400, str(error))
         except Exception:

@@ -17,7 +17,15 @@ from moto.redshift.models import Cluster, RedshiftBackend, Snapshot
 
 from sandbox.aws.context import AddressPool, Context
 from sandbox.aws.snapshots import SnapshotStore, copy_data
-from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, command_from, module_command
+from sandbox.aws.workers import (
+    Worker,
+    WorkerFailed,
+    WorkerSpec,
+    clean_environment,
+    command_from,
+    end_all,
+    module_command,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -100,11 +108,7 @@ class Warehouses:
 
     def stop_all(self) -> None:
         """End every warehouse cleanly; the process is stopping."""
-        stopping = [threading.Thread(target=warehouse.stop) for warehouse in list(self._running.values())]
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
+        end_all(warehouse.stop for warehouse in list(self._running.values()))
 
     def _finish_snapshot(self, backend: RedshiftBackend, warehouse: Warehouse, snapshot: Snapshot) -> None:
         try:
@@ -156,8 +160,11 @@ class Warehouse:
                 command=self._command(),
                 log=self._context.state.logs / f"redshift-{self.data_dir.parent.name}.log",
                 environment={
+                    **clean_environment(),
                     "AWS_ENDPOINT_URL": self._context.config.url,
                     "AWS_DEFAULT_REGION": cluster.region,
+                    "AWS_ACCESS_KEY_ID": f"redshift-{cluster.cluster_identifier}",
+                    "AWS_SECRET_ACCESS_KEY": "sandbox",
                     "SANDBOX_NET": str(self._context.config.addresses.net),
                 },
             )

@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import mmap
 import os
 import shutil
 import threading
@@ -101,7 +102,7 @@ class ObjectStore:
             {"bucket": name, "region": region} for name, region in buckets.items()
         ]
         for entry in objects.values():
-            if entry["in"] in buckets and (self._root / entry["file"]).exists():
+            if entry["in"] in buckets and (self._root / entry["file"]).is_file():
                 key = FileKey.reopened(self._root / entry["file"], entry)
                 backend.buckets[entry["in"]].keys[key.name] = key
                 entries.append(entry)
@@ -111,9 +112,11 @@ class ObjectStore:
         fresh.replace(self._journal_file)
         self._journal = self._journal_file.open("a")
 
-    def _replay(self) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    def _replay(self) -> tuple[dict[str, str], dict[tuple[str, ...], dict[str, Any]]]:
+        """Buckets with their region, and the last entry of each object (of each version, where it has some)."""
         buckets: dict[str, str] = {}
-        objects: dict[str, dict[str, Any]] = {}
+        objects: dict[tuple[str, ...], dict[str, Any]] = {}
+        places: dict[str, tuple[str, ...]] = {}
         lines = self._journal_file.read_text().splitlines() if self._journal_file.exists() else []
         for line in lines:
             try:
@@ -126,9 +129,13 @@ class ObjectStore:
             elif "gone_bucket" in entry:
                 buckets.pop(entry["gone_bucket"], None)
             elif "dropped" in entry:
-                objects.pop(entry["dropped"], None)
+                place = places.pop(entry["dropped"], ())
+                if objects.get(place, {}).get("file") == entry["dropped"]:
+                    del objects[place]
             else:
-                objects[entry["file"]] = entry
+                place = (entry["in"], entry["key"], entry["version"])
+                places[entry["file"]] = place
+                objects[place] = entry
         return buckets, objects
 
     def _sweep(self, wanted: set[str]) -> None:
@@ -152,6 +159,15 @@ class Linked:
 
     def __init__(self, source: FileKey) -> None:
         self.source = source
+
+
+class _Wants(threading.local):
+    """Whether this thread answers a ranged GET."""
+
+    range = False
+
+
+_wants = _Wants()
 
 
 class FileKey(FakeKey):
@@ -189,8 +205,12 @@ class FileKey(FakeKey):
         return key
 
     @property
-    def value(self) -> bytes:
+    def value(self) -> bytes | mmap.mmap:
+        """The bytes; for a ranged GET a map of the file, of which moto cuts its range."""
         assert self._path is not None
+        if _wants.range and self.contentsize:
+            with self._path.open("rb") as file:
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         return self._path.read_bytes()
 
     @value.setter
@@ -211,19 +231,21 @@ class FileKey(FakeKey):
             self.contentsize = len(new_value)
             self._etag = self._etag or hashlib.md5(new_value).hexdigest()
         self._path = path
+        # Before moto drops the key that this one replaces: a kill in between must not lose both.
+        self._record()
 
     @property
     def etag(self) -> str:
         return f'"{self._etag}"'
 
     def set_metadata(self, metadata: Any, replace: bool = False) -> None:
-        """Called once for each finished write: the moment to put it into the journal."""
+        """Called at the end of each write: the journal's entry is written again, now with the metadata."""
         super().set_metadata(metadata, replace)
-        if self.bucket_name is not None:
-            self._record()
+        self._record()
 
     def _record(self) -> None:
-        assert self._path is not None
+        if self._path is None or self.bucket_name is None:
+            return
         self.store.record(
             {
                 "in": self.bucket_name,
@@ -234,9 +256,13 @@ class FileKey(FakeKey):
                 "version": self.version_id,
                 "modified": self.last_modified.isoformat(),
                 "metadata": dict(self._metadata),
-                "checksum": [self.checksum_algorithm, self.checksum_value] if self.checksum_value else None,
+                "checksum": self._known_checksum(),
             }
         )
+
+    def _known_checksum(self) -> list[str | None] | None:
+        value = getattr(self, "checksum_value", None)
+        return [self.checksum_algorithm, value] if value else None
 
     def dispose(self, garbage: bool = False) -> None:
         """The key was replaced or deleted (`garbage`: only this process is done with it)."""
@@ -260,6 +286,7 @@ def install(root: Path) -> ObjectStore:
     moto_s3.FakeKey = FileKey
     _install_buckets(store)
     _install_copy()
+    _install_ranges()
     _install_conditions()
     store.reload()
     return store
@@ -303,6 +330,26 @@ def _install_copy() -> None:
         moto_copy(self, _Source(src_key), *rest, **more)
 
     S3Backend.copy_object = copy_object
+
+
+def _install_ranges() -> None:
+    """A range of a large object is read from its file alone; moto would read the whole object for it."""
+    moto_get, moto_cut = S3Response.get_object, S3Response._handle_range_header
+
+    def get_object(self: S3Response) -> Any:
+        _wants.range = "range" in self.headers
+        try:
+            return moto_get(self)
+        finally:
+            _wants.range = False
+
+    def handle_range_header(self: S3Response, request: Any, headers: dict[str, Any], content: Any) -> Any:
+        status, headers, cut = moto_cut(self, request, headers, content)
+        if isinstance(cut, mmap.mmap):  # not a range after all
+            cut = cut[:]
+        return status, headers, cut
+
+    S3Response.get_object, S3Response._handle_range_header = get_object, handle_range_header
 
 
 class _Unsupported(ServiceException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import signal
@@ -21,6 +22,8 @@ def serve(config: Config) -> None:
 
     Raises SystemExit where the address is taken.
     """
+    if not ipaddress.ip_address(config.host).is_loopback:
+        raise SystemExit(f"The sandbox's AWS listens on 127.0.0.0/8 only, not on {config.host}")
     check_free(config.host, config.port, "The sandbox's AWS")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

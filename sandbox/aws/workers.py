@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,9 @@ import psutil
 from sandbox.processes import Child
 
 _POLL_S = 0.05
+
+# Past any proxy: it could not reach this machine's loopback.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class WorkerFailed(Exception):
@@ -48,7 +51,7 @@ class Worker:
                 spec.command,
                 name=spec.name,
                 log=spec.log,
-                environment={**os.environ, **spec.environment},
+                environment=spec.environment,
                 stdout=output,
             )
 
@@ -97,10 +100,24 @@ class Worker:
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2) as response:
+        with _DIRECT.open(url, timeout=2) as response:
             return response.status == 200
     except (urllib.error.URLError, OSError):
         return False
+
+
+def clean_environment() -> dict[str, str]:
+    """Our environment without what would point a child at somebody's real account."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+
+def end_all(stops: Iterable[Callable[[], None]]) -> None:
+    """Call each, all at once, and return when all have."""
+    threads = [threading.Thread(target=stop) for stop in stops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def command_from(template: str, **values: object) -> list[str]:
