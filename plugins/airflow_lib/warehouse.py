@@ -34,6 +34,8 @@ __all__ = [
     "count_rows",
     "create_tables",
     "drop_staging",
+    "list_staging",
+    "list_staging",
     "load_window",
     "probe_load",
     "prune_stray_staging",
@@ -179,6 +181,13 @@ def probe_load(conn: Connection, pipeline: Pipeline, run_id: str, *, root: Path 
     return Load(Window(start, end), json.loads(manifests), json.loads(table_rows), loaded_at)
 
 
+def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
+    """The names, in lower case, of the tables in a staging schema; none where it is absent. Raises WarehouseError."""
+    sql = render("shared/list_staging", root=root, schema=schema)
+    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what=f"Listing the tables of {schema}")
+    return {name for (name,) in rows}
+
+
 def drop_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> None:
     """The schema and its tables are gone; absent is success. Raises WarehouseError."""
     if not _STAGING_SCHEMA.match(schema):
@@ -186,6 +195,16 @@ def drop_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> None:
     sql = render("shared/drop_schema", root=root, schema=schema)
     transact(conn, lambda cursor: _run(cursor, sql), what=f"Dropping schema {schema}")
     logger.info("Warehouse: staging schema %s dropped", schema)
+
+
+def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
+    """The staging tables that the schema holds, in lower case; none where there is no such schema.
+
+    Raises WarehouseError.
+    """
+    sql = render("shared/list_staging", root=root, schema=schema)
+    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what=f"Listing schema {schema}")
+    return {name for (name,) in rows}
 
 
 def prune_stray_staging(conn: Connection, keep: Collection[str], *, root: Path = ROOT) -> list[str]:

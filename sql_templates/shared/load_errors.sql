@@ -1,7 +1,7 @@
--- Of this connection alone, the latest first. The view serves provisioned and serverless warehouses alike:
--- https://docs.aws.amazon.com/redshift/latest/dg/SYS_LOAD_ERROR_DETAIL.html
-SELECT file_name, line_number, column_name, column_type, error_code, error_message
-FROM sys_load_error_detail
-WHERE session_id = PG_BACKEND_PID()
-ORDER BY start_time DESC
+-- Of this connection alone, the latest first:
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_STL_LOAD_ERRORS.html
+SELECT filename, line_number, colname, type, err_code, err_reason
+FROM stl_load_errors
+WHERE session = PG_BACKEND_PID()
+ORDER BY starttime DESC
 LIMIT 5;

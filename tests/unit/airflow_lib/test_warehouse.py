@@ -193,7 +193,7 @@ def test_a_manifest_without_entries_is_an_empty_table(root: Path) -> None:
 def refuse_copy(sql: str) -> Any:
     if sql.startswith("COPY"):
         raise psycopg2.DatabaseError("Load into table 'staging_sales' failed.")
-    if "sys_load_error_detail" in sql:
+    if "stl_load_errors" in sql:
         return [("s3://bucket/a.parquet  ", 3, "price", "int4 ", 1207, "Invalid digit  ")]
     return None
 
@@ -211,7 +211,7 @@ def test_a_failed_copy_tells_the_warehouses_own_detail(root: Path) -> None:
 
 def test_a_failed_copy_is_told_even_where_its_detail_cannot_be_read(root: Path) -> None:
     def refuse(sql: str) -> None:
-        if sql.startswith("COPY") or "sys_load_error_detail" in sql:
+        if sql.startswith("COPY") or "stl_load_errors" in sql:
             raise psycopg2.DatabaseError("refused" if sql.startswith("COPY") else "no such view")
 
     with pytest.raises(WarehouseError, match="refused"):
