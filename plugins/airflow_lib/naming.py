@@ -118,8 +118,19 @@ def is_ours(environment: Environment, name: str, tags: Mapping[str, str]) -> boo
 
 def generation_of(environment: Environment, name: str) -> int | None:
     """The generation in one of our names, or None where the name is not ours."""
-    match = re.fullmatch(re.escape(environment.prefix) + r"(?:emr|warehouse)-(?:[a-z0-9]+-)?g(\d+)", name)
-    return int(match.group(1)) if match else None
+    match = _parse(environment, name)
+    return int(match["generation"]) if match else None
+
+
+def slot_of(environment: Environment, name: str) -> Slot | None:
+    """The slot in one of our names, or None where the name is not ours."""
+    match = _parse(environment, name)
+    return Slot(match["slot"]) if match else None
+
+
+def _parse(environment: Environment, name: str) -> re.Match[str] | None:
+    rest = r"(?P<slot>emr|warehouse)-(?:[a-z0-9]+-)?g(?P<generation>\d+)"
+    return re.fullmatch(re.escape(environment.prefix) + rest, name)
 
 
 def run_key(run_id: str) -> str:

@@ -9,18 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
 from airflow_lib.codec import from_json, to_json
 from airflow_lib.errors import DeclarationError, MayflyError, SettingsError, SourceError
+from airflow_lib.patience import Patience
 from airflow_lib.pipeline import Pipeline, Window
-from airflow_lib.steps import Done, Json, Outcome, Run, Step
-from airflow_lib.steps.patience import Patience
+from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting
 from airflow_lib.waiting import SystemClock
 from operators.airflow_run import open_run, window_of
 
@@ -44,33 +45,32 @@ class StepOperator(BaseOperator):
             outcome = self.step.begin(run)
         except _NO_RETRY as error:
             raise AirflowFailException(str(error)) from error
-        return self._settle(outcome, run)
+        if isinstance(outcome, Waiting):
+            self._wait(outcome, run)
+        return _settle(context, outcome)
 
     def resume(self, context: Any, event: Json) -> Json:
         """Go on after the wait: return the result, or raise what the trigger met."""
-        if "result" in event:
-            return dict(event["result"])
+        if "outcome" in event:
+            return _settle(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
         if issubclass(kind, _NO_RETRY):
             raise AirflowFailException(event["message"])
         raise kind(event["message"])
 
-    def _settle(self, outcome: Outcome, run: Run) -> Json:
-        if isinstance(outcome, Done):
-            return outcome.result
-        log.info("waiting for %s", outcome.what)
+    def _wait(self, waiting: Waiting, run: Run) -> NoReturn:
+        log.info("waiting for %s", waiting.what)
         self.defer(
             trigger=StepTrigger(
                 step=to_json(self.step),
                 pipeline=to_json(self.pipeline),
                 run_id=run.run_id,
                 window=to_json(run.window),
-                state=outcome.state,
-                poll_s=outcome.poll_s,
+                state=waiting.state,
+                poll_s=waiting.poll_s,
             ),
             method_name="resume",
         )
-        raise AssertionError("defer() does not return")
 
 
 class StepTrigger(BaseTrigger):
@@ -109,8 +109,8 @@ class StepTrigger(BaseTrigger):
                 yield TriggerEvent(_failure(error))
                 return
             patience.reset()
-            if isinstance(outcome, Done):
-                yield TriggerEvent({"result": outcome.result})
+            if not isinstance(outcome, Waiting):
+                yield TriggerEvent({"outcome": to_json(outcome)})
                 return
             self._state, self._poll_s = outcome.state, outcome.poll_s
 
@@ -122,6 +122,14 @@ class StepTrigger(BaseTrigger):
         pipeline: Pipeline = from_json(self._arguments["pipeline"])
         window: Window = from_json(self._arguments["window"])
         return open_run(pipeline, str(self._arguments["run_id"]), window)
+
+
+def _settle(context: Any, outcome: Done | Failed) -> Json:
+    """The result; where the step failed it is kept too, before the error is raised."""
+    if isinstance(outcome, Done):
+        return outcome.result
+    context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
+    raise AirflowFailException(outcome.message)
 
 
 def _failure(error: Exception) -> Json:

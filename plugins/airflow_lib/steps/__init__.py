@@ -1,6 +1,6 @@
 """What each task of a run does, one class a task, without Airflow.
 
-A step begins, and answers `Done` or `Waiting`; while it waits it is polled. The operators drive steps
+A step begins, and answers `Done`, `Failed` or `Waiting`; while it waits it is polled. The operators drive steps
 in Airflow; the tests drive the same steps with a clock of their own. Steps keep nothing in memory between
 calls: what they must remember is in the register, in S3, or in `Waiting.state` (JSON).
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.s3uri import S3Location
 
 if TYPE_CHECKING:
     from airflow_lib.aws import Aws
@@ -39,7 +40,15 @@ class Waiting:
     poll_s: float
 
 
-Outcome = Done | Waiting
+@dataclass(frozen=True)
+class Failed:
+    """The step is through and found what makes the run red; `result` is kept all the same. No retry helps."""
+
+    result: Json
+    message: str
+
+
+Outcome = Done | Waiting | Failed
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,26 @@ class Run:
     @property
     def aws(self) -> Aws:
         return self.services.aws
+
+    @property
+    def source(self) -> S3Location:
+        """The folder of the pipeline's input."""
+        return S3Location.parse(self.settings.mayfly.s3.source).below(self.pipeline.name)
+
+    @property
+    def processed(self) -> S3Location:
+        """The folder of the pipeline's Parquet and code."""
+        return S3Location.parse(self.settings.mayfly.s3.processed).below(self.pipeline.name)
+
+    @property
+    def state_location(self) -> S3Location:
+        """The folder of the environment's register."""
+        return S3Location.parse(self.settings.mayfly.s3.state).below(self.pipeline.name)
+
+    @property
+    def logs(self) -> S3Location:
+        """The folder of the pipeline's EMR logs and run reports."""
+        return S3Location.parse(self.settings.mayfly.s3.logs).below(self.pipeline.name)
 
 
 class Step(Protocol):

@@ -1,0 +1,53 @@
+"""What bears our name and tag, sorted: `left` should not be there, `kept` is still held or named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from airflow_lib.naming import Environment, Slot, slot_of
+from airflow_lib.register import Document, Phase
+from airflow_lib.register_rules import protected_snapshots
+from airflow_lib.resources.common import Owned
+from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotState
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """One line a thing."""
+
+    left: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def sort_owned(
+    environment: Environment,
+    owned: Iterable[Owned],
+    document: Document,
+    now: datetime,
+    *,
+    keep_snapshots: int,
+) -> Inventory:
+    """Sort what was listed before the register was read: what a live lease or keep-alive holds is kept.
+
+    Of the snapshots those are kept that the register names, and the newest `keep_snapshots`.
+    """
+    owned = list(owned)
+    snapshots = [item for item in owned if item.kind == SNAPSHOT]
+    restorable = [item.name for item in snapshots if item.state == SnapshotState.AVAILABLE]
+    named = {*protected_snapshots(document.warehouse), *restorable[-keep_snapshots:]}
+    left: list[str] = []
+    kept: list[str] = []
+    for item in owned:
+        is_kept = item.name in named if item.kind == SNAPSHOT else _is_held(environment, item, document, now)
+        (kept if is_kept else left).append(str(item))
+    return Inventory(tuple(left), tuple(kept))
+
+
+def _is_held(environment: Environment, item: Owned, document: Document, now: datetime) -> bool:
+    slot = slot_of(environment, item.name)
+    state = document.slot(slot or Slot.EMR)
+    if slot is None or state.phase is Phase.EMPTY or item.generation(environment) != state.generation:
+        return False
+    return bool(state.live(now)) or state.kept_alive(now)

@@ -1,0 +1,68 @@
+"""Where this environment's clusters are, as the register and AWS tell: Livy's address, the warehouse's endpoint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from airflow_lib.aws import Aws
+from airflow_lib.errors import ResourceError, TerminalState
+from airflow_lib.naming import Names, Slot
+from airflow_lib.resources import emr, iam, redshift
+from airflow_lib.resources.emr import ClusterView
+from airflow_lib.steps import Run
+from airflow_lib.steps.leases import require_lease
+from airflow_lib.warehouse import Connection, Endpoint, connect
+
+
+@dataclass(frozen=True)
+class WarehouseAccess:
+    """How the warehouse is entered, and with which role it copies."""
+
+    aws: Aws
+    endpoint: Endpoint
+    copy_role_arn: str
+
+    def connect(self) -> Connection:
+        return connect(self.aws.redshift, self.endpoint)
+
+
+def find_livy_url(run: Run) -> str:
+    """The Livy server of the cluster that this run may use.
+
+    Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended.
+    """
+    state = require_lease(run, Slot.EMR)
+    names = Names(run.environment, Slot.EMR, state.generation)
+    recorded = state.find(emr.CLUSTER, names.cluster)
+    view = emr.probe_cluster(run.aws.emr, recorded.id) if recorded and recorded.id else None
+    if view is None:
+        raise ResourceError(f"EMR cluster {names.cluster} is not known to EMR. Clear provision.emr.")
+    if not view.ready:
+        raise TerminalState(
+            f"EMR cluster {view.name} is {view.state}: {view.reason or 'no reason told'}. {view.mend}"
+        )
+    return livy_url(run, view)
+
+
+def livy_url(run: Run, view: ClusterView) -> str:
+    """Livy's address on a cluster's master; plain HTTP, inside the VPC."""
+    return f"http://{view.master_dns}:{run.settings.mayfly.livy.port}"
+
+
+def find_warehouse(run: Run) -> WarehouseAccess:
+    """The warehouse that this run may use. Raises LeaseLost; ResourceError where it is not available."""
+    state = require_lease(run, Slot.WAREHOUSE)
+    names = Names(run.environment, Slot.WAREHOUSE, state.generation)
+    role = state.find(iam.ROLE, names.copy_role)
+    view = redshift.probe_cluster(run.aws.redshift, names.cluster)
+    if view is None or not view.ready or role is None or role.id is None:
+        seen = view.state if view else "absent"
+        raise ResourceError(f"Redshift cluster {names.cluster} is {seen}, available was expected.")
+    endpoint = Endpoint(
+        host=str(view.host),
+        port=int(view.port or redshift.PORT),
+        database=view.database,
+        cluster_id=view.name,
+        admin_user=view.admin_user,
+    )
+    return WarehouseAccess(run.aws, endpoint, role.id)

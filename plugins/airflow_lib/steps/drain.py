@@ -1,0 +1,80 @@
+"""A slot's drain, one look at a time: the sweep, the warehouse's final snapshot, and the register's pages."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from airflow_lib.naming import Names, Slot, tags
+from airflow_lib.register import Register, SlotState
+from airflow_lib.register_rules import protected_snapshots
+from airflow_lib.resources import snapshots
+from airflow_lib.steps import Run
+from airflow_lib.steps.leases import open_register
+from airflow_lib.teardown import sweep
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one look came to: `pending` while the slot is not empty; `lost` where rows are gone for good."""
+
+    pending: str | None = None
+    lost: str | None = None
+
+
+def drain(run: Run, slot: Slot, state: SlotState) -> Drained:
+    """One look at a slot that this run drains; once all is gone the slot is marked empty.
+
+    Raises LeaseLost; TeardownError naming what cannot be removed, once nothing else is pending.
+    """
+    register = open_register(run)
+    names = Names(run.environment, slot, state.generation)
+    if state.unsaved and state.pending_snapshot is None:
+        state = register.plan_snapshot(run.run_id, names.final_snapshot)
+    swept = sweep(run.aws, names, keep_data=state.unsaved)
+    if swept.failed and not swept.pending:
+        swept.raise_failed(f"Slot {slot} of {run.environment.name}, generation {state.generation},")
+    if not swept.clean:
+        return Drained(pending="; ".join((*swept.pending, *swept.failed)))
+    lost = None
+    if state.unsaved:
+        pending, lost = _settle_snapshot(run, register, names)
+        if pending is not None:
+            return Drained(pending=pending)
+    for resource in state.resources:
+        register.forget_resource(slot, run.run_id, resource.kind, resource.name)
+    register.mark_empty(slot, run.run_id)
+    if slot is Slot.WAREHOUSE:
+        _prune(run, register)
+    return Drained(lost=lost)
+
+
+def _settle_snapshot(run: Run, register: Register, names: Names) -> tuple[str | None, str | None]:
+    """The cluster is gone: its snapshot is named in the register as soon as it can be restored."""
+    name = names.final_snapshot
+    view = snapshots.probe_snapshot(run.aws.redshift, name)
+    if view is None or view.failed:
+        register.admit_loss(run.run_id)
+        seen = view.state if view else "absent"
+        return None, (
+            f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {seen}: what was loaded "
+            "since the snapshot before it is lost. The next run restores that one; run the lost windows again."
+        )
+    born = tags(run.environment, names.generation, run.services.clock.now(), run.settings.mayfly.max_age_s)
+    snapshots.ensure_snapshot_tags(run.aws.redshift, names, born)
+    if not view.ready:
+        return f"snapshot {name}, which is {view.state}", None
+    register.name_snapshot(run.run_id, name)
+    log.info("the warehouse's newest snapshot is %s", name)
+    return None, None
+
+
+def _prune(run: Run, register: Register) -> None:
+    """Old snapshots go: those that the register names stay, whatever their age."""
+    never = protected_snapshots(register.read().warehouse)
+    keep = run.settings.mayfly.warehouse.keep_snapshots
+    gone = snapshots.prune_snapshots(run.aws.redshift, run.environment, keep=keep, never=never)
+    if gone:
+        log.info("old snapshots deleted: %s", ", ".join(gone))

@@ -1,0 +1,170 @@
+"""Steps in the warehouse: tables, COPY, the one load transaction, checks, answers.
+
+Each looks up the warehouse in the register, checks this run's lease, and renews it while it works.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+
+from airflow_lib import quality, warehouse
+from airflow_lib.errors import OutputError
+from airflow_lib.naming import Slot, staging_schema
+from airflow_lib.outputs import Manifest
+from airflow_lib.pipeline import Check, Complete, Severity, Staging
+from airflow_lib.steps import Done, Failed, Json, Outcome, Run
+from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
+from airflow_lib.steps.leases import holders, keeping_lease, require_lease
+from airflow_lib.steps.transform import probe_job
+from airflow_lib.warehouse import Connection
+
+log = logging.getLogger(__name__)
+
+
+class _AtOnce:
+    """A step that never waits."""
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        raise NotImplementedError(f"{type(self).__name__} is done when it has begun")
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """Nothing goes on without the task."""
+
+
+@dataclass(frozen=True)
+class CreateTables(_AtOnce):
+    """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
+
+    def begin(self, run: Run) -> Outcome:
+        keep = {staging_schema(run_id) for run_id in holders(run, Slot.WAREHOUSE)}
+        with _entered(run) as (_, connection):
+            warehouse.create_tables(connection, run.pipeline)
+            dropped = warehouse.prune_stray_staging(connection, keep)
+        return Done({"tables": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
+
+
+@dataclass(frozen=True)
+class CopyStaging(_AtOnce):
+    """COPY of one job's output into this run's own staging schema; from the start where it is repeated."""
+
+    table: str
+
+    def begin(self, run: Run) -> Outcome:
+        table = next(table for table in run.pipeline.staging if table.name == self.table)
+        with _entered(run) as (access, connection):
+            rows = _stage(run, connection, table, access.copy_role_arn)
+        return Done({"rows": rows})
+
+
+@dataclass(frozen=True)
+class LoadWindow(_AtOnce):
+    """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
+
+    def begin(self, run: Run) -> Outcome:
+        with _entered(run) as (access, connection):
+            manifests = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
+            tables = warehouse.load_window(
+                connection,
+                run.pipeline,
+                run_id=run.run_id,
+                window=run.window,
+                schema=staging_schema(run.run_id),
+                manifests={job: manifest.sha256 for job, manifest in manifests.items()},
+            )
+        return Done({"tables": tables})
+
+
+@dataclass(frozen=True)
+class RunCheck(_AtOnce):
+    """One check; failed where its severity is `error` and it finds rows."""
+
+    check: Check
+
+    def begin(self, run: Run) -> Outcome:
+        check = self.check
+        with _entered(run) as (access, connection):
+            written: dict[str, int] = {}
+            if isinstance(check, Complete):
+                staged = [table for table in run.pipeline.staging if table.name == check.staging]
+                manifests = _stage_what_is_missing(run, connection, staged, access.copy_role_arn)
+                written = {job: manifest.counts.written for job, manifest in manifests.items()}
+            verdict = quality.run_check(
+                connection,
+                run.pipeline,
+                check,
+                window=run.window,
+                schema=staging_schema(run.run_id),
+                written=written,
+            )
+        result = {**asdict(verdict), "samples": list(verdict.samples)}
+        if verdict.passed or verdict.severity is Severity.WARN:
+            return Done(result)
+        return Failed(
+            result,
+            f"Check {verdict.name} found {verdict.failing_rows} failing rows, such as "
+            f"{list(verdict.samples[:3])}. They are found by:\n{verdict.sql}",
+        )
+
+
+@dataclass(frozen=True)
+class Answer(_AtOnce):
+    """One question's answer: columns and rows."""
+
+    name: str
+
+    def begin(self, run: Run) -> Outcome:
+        require_lease(run, Slot.WAREHOUSE)
+        access = find_warehouse(run)
+        result = warehouse.read(
+            access.connect, lambda connection: warehouse.ask(connection, run.pipeline, self.name)
+        )
+        for row in result.rows[:10]:
+            log.info("%s", dict(zip(result.columns, row, strict=True)))
+        return Done({"columns": list(result.columns), "rows": [list(row) for row in result.rows]})
+
+
+@contextmanager
+def _entered(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
+    """A connection for as long as the run's lease is kept."""
+    require_lease(run, Slot.WAREHOUSE)
+    access = find_warehouse(run)
+    with keeping_lease(run), closing(access.connect()) as connection:
+        yield access, connection
+
+
+def _manifest(run: Run, table: Staging) -> Manifest:
+    manifest = probe_job(run, run.pipeline.job(table.job))
+    if manifest is None:
+        raise OutputError(
+            f"Job {table.job!r} has no complete output for this run's input, code and window: "
+            f"one of them changed since it ran. Clear transform.{table.job} and what follows."
+        )
+    return manifest
+
+
+def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
+    manifest = _manifest(run, table)
+    return warehouse.copy_staging(
+        connection,
+        run.pipeline,
+        table.name,
+        schema=staging_schema(run.run_id),
+        manifest_url=manifest.uri if manifest.entries else None,
+        role_arn=role_arn,
+    )
+
+
+def _stage_what_is_missing(
+    run: Run, connection: Connection, tables: Iterable[Staging], role_arn: str
+) -> dict[str, Manifest]:
+    """The jobs' manifests; staging that an earlier release dropped (the task was cleared later) is made again."""
+    there = warehouse.list_staging(connection, staging_schema(run.run_id))
+    manifests: dict[str, Manifest] = {}
+    for table in tables:
+        manifests[table.job] = _manifest(run, table)
+        if table.name.lower() not in there:
+            _stage(run, connection, table, role_arn)
+    return manifests

@@ -1,0 +1,43 @@
+"""What a run will create, told before it does. Touches nothing."""
+
+from __future__ import annotations
+
+from airflow_lib.naming import TAG_EMR_MANAGED, Names, Slot
+from airflow_lib.register import Phase
+from airflow_lib.resources.network import probe_subnet
+from airflow_lib.sizing import size_sessions
+from airflow_lib.steps import Json, Run
+from airflow_lib.steps.leases import open_register
+from airflow_lib.steps.transform import probe_job
+
+
+def describe_plan(run: Run) -> Json:
+    """The plan as lines to read and as facts. Raises what the first look meets; the caller tells it."""
+    hardware = run.settings.hardware(run.pipeline)
+    size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
+    complete = [job.name for job in run.pipeline.jobs if probe_job(run, job) is not None]
+    document = open_register(run).read()
+    lines = [f"{run.environment.name}: window {run.window.start} to {run.window.end}"]
+    for slot in Slot:
+        state = document.slot(slot)
+        if state.phase is Phase.EMPTY:
+            names = Names(run.environment, slot, state.generation + 1)
+            source = f" from snapshot {state.snapshot}" if state.snapshot else ""
+            lines.append(f"{slot}: creates {names.cluster}{source}")
+        else:
+            lines.append(f"{slot}: generation {state.generation} is {state.phase}")
+    lines.append(
+        f"EMR: 1 {hardware.master_type} + {hardware.core_count} {hardware.core_type}, {hardware.ebs_gib} GiB each; "
+        f"{size.sessions} sessions of {size.driver_memory_mib} + "
+        f"{size.executors} x {size.executor_memory_mib} MiB"
+    )
+    lines.append(f"Redshift: {hardware.warehouse_nodes} x {hardware.warehouse_node_type}")
+    if complete:
+        lines.append(f"complete already, not computed again: {', '.join(complete)}")
+    subnet = probe_subnet(run.aws.ec2, run.settings.mayfly.network.subnet_id)
+    if not subnet.has_managed_tag:
+        key, value = TAG_EMR_MANAGED
+        lines.append(
+            f"subnet {subnet.subnet_id} lacks the tag {key}={value}: its owner must add it, EMR needs it"
+        )
+    return {"lines": lines, "complete": complete}

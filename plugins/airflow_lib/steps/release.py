@@ -1,0 +1,101 @@
+"""Steps that let go: a slot's release, whose last holder tears down, and the inventory of what is left."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from airflow_lib import teardown, warehouse
+from airflow_lib.errors import MayflyError, WaitTimeout
+from airflow_lib.inventory import sort_owned
+from airflow_lib.naming import Slot, run_key, staging_schema
+from airflow_lib.register import Parting
+from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Waiting
+from airflow_lib.steps.clusters import find_warehouse
+from airflow_lib.steps.drain import drain
+from airflow_lib.steps.leases import open_register, renew_leases
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReleaseSlot:
+    """Gives up this run's lease on a slot; the last holder waits until all of it is gone.
+
+    Failed where rows of the warehouse were lost. Raises TeardownError naming what could not be removed.
+    """
+
+    slot: Slot
+
+    def begin(self, run: Run) -> Outcome:
+        register = open_register(run)
+        state = register.read().slot(self.slot)
+        if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
+            _drop_staging(run)
+        release = register.release(self.slot, run.run_id)
+        log.info("%s: %s %s", self.slot, release.parting, ", ".join(release.others))
+        if release.parting is not Parting.DRAIN:
+            return Done({"parting": release.parting, "others": list(release.others)})
+        settings = run.settings.mayfly
+        emr_s, warehouse_s = settings.emr.delete_timeout_s, settings.warehouse.delete_timeout_s
+        timeout_s = emr_s if self.slot is Slot.EMR else warehouse_s
+        by = run.services.clock.now() + timedelta(seconds=timeout_s)
+        return self.poll(run, {"by": by.isoformat()})
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        state = renew_leases(run, state)
+        drained = drain(run, self.slot, open_register(run).read().slot(self.slot))
+        if drained.pending is not None:
+            if run.services.clock.now() >= datetime.fromisoformat(state["by"]):
+                raise WaitTimeout(
+                    f"Slot {self.slot} of {run.environment.name} is not empty in time. Left: {drained.pending}. "
+                    "Clear this task to go on; until then the janitor does."
+                )
+            return Waiting(f"{self.slot} to be gone: {drained.pending}", state, run.settings.mayfly.poll_s)
+        result: Json = {"parting": Parting.DRAIN}
+        return (
+            Done(result) if drained.lost is None else Failed({**result, "lost": drained.lost}, drained.lost)
+        )
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """A drain that nobody goes on with is taken over by the next comer or the janitor."""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
+
+    def begin(self, run: Run) -> Outcome:
+        owned = teardown.list_owned(run.aws, run.environment)
+        document, now = open_register(run).read_with_time()
+        keep = run.settings.mayfly.warehouse.keep_snapshots
+        sorted_ = sort_owned(run.environment, owned, document, now, keep_snapshots=keep)
+        result: Json = {"left": list(sorted_.left), "kept": list(sorted_.kept)}
+        key = run.logs.key("runs", run_key(run.run_id), "inventory.json")
+        body = json.dumps({"run_id": run.run_id, **result}, indent=1).encode()
+        run.aws.s3.put_object(Bucket=run.logs.bucket, Key=key, Body=body)
+        log.info("inventory: %s left, %s kept", len(sorted_.left), len(sorted_.kept))
+        if not sorted_.left:
+            return Done(result)
+        lines = "\n".join(f"- {line}" for line in sorted_.left)
+        return Failed(
+            result, f"Left behind in {run.environment.name}:\n{lines}\nThe janitor removes what is ours."
+        )
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        return self.begin(run)
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """Nothing goes on without the task."""
+
+
+def _drop_staging(run: Run) -> None:
+    """Staging that cannot be dropped now is dropped by the next run; it must not keep the warehouse alive."""
+    try:
+        with closing(find_warehouse(run).connect()) as connection:
+            warehouse.drop_staging(connection, staging_schema(run.run_id))
+    except MayflyError as error:
+        log.warning("the run's staging schema is left to the next run: %s", error)

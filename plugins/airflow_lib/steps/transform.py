@@ -1,0 +1,252 @@
+"""One Spark job in a Livy session of its own, from session to manifest.
+
+The session's name says run and job, so every poll finds out from Livy alone where the job stands: a retry,
+another triggerer or a repeated request goes on from there. What is complete is not computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from airflow_lib.errors import LivyError, OutputError, StatementFailed
+from airflow_lib.livy import (
+    SESSION_FAILED,
+    SESSION_PENDING,
+    LivyClient,
+    SessionSpec,
+    SessionView,
+    StatementView,
+)
+from airflow_lib.naming import Slot, session_name
+from airflow_lib.outputs import (
+    Counts,
+    Manifest,
+    Output,
+    ResolvedSources,
+    address_output,
+    probe_manifest,
+    probe_sources,
+    write_manifest,
+)
+from airflow_lib.pipeline import SparkJob
+from airflow_lib.shipping import ensure_shipped, hash_code
+from airflow_lib.sizing import size_sessions
+from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
+from airflow_lib.steps.clusters import find_livy_url
+from airflow_lib.steps.leases import renew_leases, require_lease
+from airflow_lib.waiting import check_deadline
+
+log = logging.getLogger(__name__)
+
+_LOG_LINES = 100
+
+
+@dataclass(frozen=True)
+class JobInput:
+    """What a job reads and where its output belongs."""
+
+    sources: ResolvedSources
+    output: Output
+
+
+def resolve_job(run: Run, job: SparkJob) -> JobInput:
+    """Where `job` of this run reads and writes. Raises SourceError where a source is missing."""
+    sources = probe_sources(run.aws.s3, run.source, job)
+    output = address_output(run.processed, job, sources, window=run.window, code=hash_code(run.pipeline.name))
+    return JobInput(sources, output)
+
+
+def probe_job(run: Run, job: SparkJob) -> Manifest | None:
+    """The job's complete output, or None where it is yet to be computed."""
+    return probe_manifest(run.aws.s3, resolve_job(run, job).output)
+
+
+@dataclass(frozen=True)
+class RunJob:
+    """Runs one job; done when its manifest is in S3. The result: counts, and whether they were there before."""
+
+    job: str
+
+    def begin(self, run: Run) -> Outcome:
+        manifest = probe_job(run, run.pipeline.job(self.job))
+        if manifest is not None:
+            log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
+            return Done(_result(manifest, reused=True))
+        require_lease(run, Slot.EMR)
+        state: Json = {"url": find_livy_url(run)}
+        livy = run.services.open_livy(state["url"])
+        session = livy.probe_session(self._name(run))
+        if session is not None and self._failed_before(livy, session):
+            log.info("session %s failed in an earlier try: it is ended and made anew", session.name)
+            livy.delete_session(self._name(run))
+            state["ending"] = session.id
+        return self.poll(run, state)
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        state = renew_leases(run, state)
+        livy = run.services.open_livy(state["url"])
+        session = livy.probe_session(self._name(run))
+        if session is None:
+            return self._create(run, livy, state)
+        if session.id == state.get("ending"):
+            return self._waiting(run, state, "the session of an earlier try to end", "session_by")
+        if session.state in SESSION_FAILED:
+            raise livy.failure(session)
+        state = self._follow_log(livy, session, state)
+        if session.state in SESSION_PENDING:
+            return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
+        statements = livy.list_statements(session.id)
+        if not statements:
+            return self._submit(run, livy, session, state)
+        if not statements[0].finished:
+            return self._watch(run, statements[0], state)
+        return self._finish(run, livy, statements[0])
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """End this run's own session, whatever it is doing; the cluster is not touched."""
+        run.services.open_livy(state["url"]).delete_session(self._name(run))
+
+    def _name(self, run: Run) -> str:
+        return session_name(run.environment, run.run_id, self.job)
+
+    def _failed_before(self, livy: LivyClient, session: SessionView) -> bool:
+        if session.state in SESSION_FAILED:
+            return True
+        try:
+            for statement in livy.list_statements(session.id):
+                if statement.finished:
+                    statement.text(str(session.name))
+        except StatementFailed:
+            return True
+        return False
+
+    def _create(self, run: Run, livy: LivyClient, state: Json) -> Outcome:
+        hardware = run.settings.hardware(run.pipeline)
+        size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
+        spec = SessionSpec(
+            name=self._name(run),
+            py_files=(ensure_shipped(run.aws.s3, run.processed),),
+            driver_memory_mib=size.driver_memory_mib,
+            driver_cores=size.driver_cores,
+            executor_memory_mib=size.executor_memory_mib,
+            executor_cores=size.executor_cores,
+            executors=size.executors,
+            conf=size.conf,
+        )
+        session = livy.create_session(spec)
+        log.info("session %s (%s) created: %s", session.name, session.id, spec.body())
+        timeout_s = run.settings.mayfly.livy.session_timeout_s
+        state = {**state, "session_by": _in(run, timeout_s), "log_last": None}
+        return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
+
+    def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> Outcome:
+        job = resolve_job(run, run.pipeline.job(self.job))
+        attempt = uuid.uuid4().hex
+        livy.submit_statement(session.id, render_statement(run, self.job, job, attempt))
+        log.info("job %s submitted to session %s as attempt %s", self.job, session.id, attempt)
+        timeout_s = run.settings.mayfly.livy.statement_timeout_s
+        state = {**state, "statement_by": _in(run, timeout_s)}
+        return self._waiting(run, state, f"job {self.job}", "statement_by")
+
+    def _watch(self, run: Run, statement: StatementView, state: Json) -> Outcome:
+        percent = round(statement.progress * 100)
+        if percent != state.get("percent"):
+            log.info("job %s: %s, %s %%", self.job, statement.state, percent)
+        state = {"statement_by": _in(run, run.settings.mayfly.livy.statement_timeout_s), **state}
+        return self._waiting(
+            run, {**state, "percent": percent}, f"job {self.job} ({percent} %)", "statement_by"
+        )
+
+    def _finish(self, run: Run, livy: LivyClient, statement: StatementView) -> Outcome:
+        answer = parse_answer(statement.text(self._name(run)), self.job)
+        job = resolve_job(run, run.pipeline.job(self.job))
+        if answer.get("address") != job.output.address:
+            raise OutputError(
+                f"The input of job {self.job!r} changed in S3 while it was read, so its output fits neither. "
+                "Run the task again, when the input is at rest."
+            )
+        manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
+        self._let_go(run, livy)
+        return Done(_result(manifest, reused=False))
+
+    def _let_go(self, run: Run, livy: LivyClient) -> None:
+        """The output is safe: a session that cannot be ended now goes with its cluster."""
+        try:
+            livy.delete_session(self._name(run))
+        except LivyError as error:
+            log.warning("session %s is left to its heartbeat and its cluster: %s", self._name(run), error)
+
+    def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> Json:
+        lines, _ = livy.read_log(session.id, size=_LOG_LINES)
+        for line in lines_after(lines, state.get("log_last")):
+            log.info("livy | %s", line.rstrip())
+        return {**state, "log_last": lines[-1]} if lines else state
+
+    def _waiting(self, run: Run, state: Json, what: str, deadline: str) -> Waiting:
+        by = state.setdefault(deadline, _in(run, run.settings.mayfly.livy.session_timeout_s))
+        check_deadline(
+            run.services.clock,
+            datetime.fromisoformat(by),
+            thing=what,
+            seen="awaited",
+            mend="Look at the task's log; mayfly.livy holds the limits.",
+        )
+        return Waiting(what, state, run.settings.mayfly.poll_s)
+
+
+def render_statement(run: Run, job_name: str, job: JobInput, attempt: str) -> str:
+    """The Python that the session runs; it prints the job's counts as one JSON line, and who wrote them."""
+    arguments: dict[str, Any] = {
+        "inputs": list(job.sources.uris),
+        "target": job.output.target_uri(attempt),
+        "rejected": job.output.rejected_uri(attempt),
+        "window": (run.window.start.isoformat(), run.window.end.isoformat()),
+    }
+    about = {"mayfly": 1, "attempt": attempt, "address": job.output.address}
+    return (
+        "import json\n"
+        f"from sparkjobs.{run.pipeline.name} import {job_name} as job\n"
+        f"counts = job.run(spark, **{arguments!r})\n"
+        f"print(json.dumps({{**counts, **{about!r}}}))\n"
+    )
+
+
+def parse_answer(text: str, job: str) -> Json:
+    """The JSON line that the statement printed last. Raises LivyError where there is none."""
+    for line in reversed(text.splitlines()):
+        try:
+            answer = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(answer, dict) and answer.get("mayfly") == 1:
+            return answer
+    raise LivyError(f"Job {job!r} printed no result; the end of what it printed: {text[-500:]!r}")
+
+
+def lines_after(lines: list[str], last: str | None) -> list[str]:
+    """The lines that are new since `last` was the last one; Livy keeps only a log's end."""
+    for index in range(len(lines) - 1, -1, -1):
+        if lines[index] == last:
+            return lines[index + 1 :]
+    return lines
+
+
+def _in(run: Run, seconds: float) -> str:
+    return (run.services.clock.now() + timedelta(seconds=seconds)).isoformat()
+
+
+def _result(manifest: Manifest, *, reused: bool) -> Json:
+    counts = manifest.counts
+    return {
+        "read": counts.read,
+        "written": counts.written,
+        "rejected": counts.rejected,
+        "notes": counts.notes,
+        "reused": reused,
+        "manifest": manifest.uri,
+    }
