@@ -35,7 +35,6 @@ __all__ = [
     "create_tables",
     "drop_staging",
     "list_staging",
-    "list_staging",
     "load_window",
     "probe_load",
     "prune_stray_staging",
@@ -195,16 +194,6 @@ def drop_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> None:
     sql = render("shared/drop_schema", root=root, schema=schema)
     transact(conn, lambda cursor: _run(cursor, sql), what=f"Dropping schema {schema}")
     logger.info("Warehouse: staging schema %s dropped", schema)
-
-
-def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
-    """The staging tables that the schema holds, in lower case; none where there is no such schema.
-
-    Raises WarehouseError.
-    """
-    sql = render("shared/list_staging", root=root, schema=schema)
-    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what=f"Listing schema {schema}")
-    return {name for (name,) in rows}
 
 
 def prune_stray_staging(conn: Connection, keep: Collection[str], *, root: Path = ROOT) -> list[str]:
