@@ -254,6 +254,13 @@ def test_stray_staging_is_dropped_and_what_is_kept_or_foreign_is_not() -> None:
     ]
 
 
+def test_what_is_staged_is_told_by_table() -> None:
+    conn = RecordingConnection(lambda _: [("staging_sales",), ("staging_items",)])
+
+    assert warehouse.list_staging(conn, SCHEMA) == {"staging_sales", "staging_items"}  # type: ignore[arg-type]
+    assert f"schemaname = '{SCHEMA}'" in conn.log[0]
+
+
 def test_rows_are_counted_by_table() -> None:
     conn = RecordingConnection(lambda sql: [(3,)] if "factsale" in sql else [(2,)])
 
