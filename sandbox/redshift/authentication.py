@@ -1,0 +1,32 @@
+"""Who may connect: the holder of a temporary password from GetClusterCredentials.
+
+The front asks for an MD5 digest, as Redshift does. The admin's password of `CreateCluster` is not known here:
+it is random and forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+_PREFIXES = ("IAM:", "IAMA:")
+
+
+def database_user(user: str) -> str | None:
+    """The database user behind a temporary user (`IAM:name`); None for any other."""
+    for prefix in _PREFIXES:
+        if user.startswith(prefix):
+            return user.removeprefix(prefix)
+    return None
+
+
+def matches(digest: bytes, passwords: Iterable[str], user: str, salt: bytes) -> bool:
+    """Whether the client's digest was made of one of the passwords."""
+    return any(hmac.compare_digest(digest, _digest(password, user, salt)) for password in passwords)
+
+
+def _digest(password: str, user: str, salt: bytes) -> bytes:
+    """`md5` of PostgreSQL's protocol: documentation, "Message Flow", AuthenticationMD5Password."""
+    inner = hashlib.md5((password + user).encode(), usedforsecurity=False).hexdigest()
+    return b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()

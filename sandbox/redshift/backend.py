@@ -1,0 +1,151 @@
+"""The front's connection to PostgreSQL, one for each client: the client's transaction lives here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+
+from sandbox.redshift import protocol
+
+_CHUNK = 1 << 18
+
+Message = tuple[bytes, bytes]
+
+
+class ServerError(Exception):
+    """PostgreSQL answered with an error; `fields` by their letter."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        super().__init__(fields.get("M", ""))
+        self.fields = dict(fields)
+
+
+class Backend:
+    """One connection; `status` is the transaction's state after the last statement."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._buffer = bytearray()
+        self._pending: deque[Message] = deque()
+        self.status = protocol.IDLE
+
+    @classmethod
+    async def connect(
+        cls, host: str, port: int, parameters: Mapping[str, str]
+    ) -> tuple[Backend, list[Message]]:
+        """The connection, and the messages of its start for the client; raises ServerError."""
+        backend = cls(*await asyncio.open_connection(host, port))
+        backend._writer.write(protocol.startup_message(parameters))
+        greeting = [message async for message in backend._until_ready()]
+        for kind, body in greeting:
+            if kind == b"E":
+                raise ServerError(protocol.parse_fields(body))
+        return backend, greeting
+
+    def close(self) -> None:
+        self._writer.close()
+
+    async def query(self, sql: str) -> tuple[list[list[str | None]], str]:
+        """Run one statement of the front's own: its rows as text, and its tag."""
+        self._writer.write(protocol.query_message(sql))
+        return await self._collect()
+
+    async def relay(self, sql: str, forward: Callable[[Message], None], flush: Callable[[], object]) -> bool:
+        """Run SQL, handing every message but ReadyForQuery to `forward`; whether it succeeded."""
+        self._writer.write(protocol.query_message(sql))
+        succeeded = True
+        async for message in self._until_ready():
+            if message[0] == b"E":
+                succeeded = False
+            if message[0] == b"G":  # COPY FROM STDIN is refused before it comes here
+                self._writer.write(protocol.message(b"f", b"not supported\0"))
+            if message[0] != b"Z":
+                forward(message)
+            if not self._pending:
+                await flush()  # type: ignore[misc]
+        return succeeded
+
+    async def copy_in(self, sql: str, chunks: AsyncIterator[bytes]) -> str:
+        """Run a COPY FROM STDIN fed by `chunks`; returns its tag. What `chunks` raises ends the COPY."""
+        self._writer.write(protocol.query_message(sql))
+        error: Exception | None = None
+        tag = ""
+        async for kind, body in self._until_ready():
+            if kind == b"G":
+                error = await self._feed(chunks)
+            elif kind == b"E":
+                error = error or ServerError(protocol.parse_fields(body))
+            elif kind == b"C":
+                tag = body[:-1].decode()
+        if error is not None:
+            raise error
+        return tag
+
+    async def fail(self) -> None:
+        """Put an open transaction into the state that an error leaves."""
+        if self.status == protocol.IN_TRANSACTION:
+            try:
+                await self.query("SELECT 1/0")
+            except ServerError:
+                return
+
+    async def _feed(self, chunks: AsyncIterator[bytes]) -> Exception | None:
+        answer = asyncio.create_task(self._fill())
+        error: Exception | None = None
+        try:
+            async with aclosing(chunks) as source:  # type: ignore[type-var]
+                async for chunk in source:
+                    self._writer.write(protocol.message(b"d", chunk))
+                    await self._writer.drain()
+                    if answer.done():  # an error, or a cancel: PostgreSQL listens no longer
+                        break
+            self._writer.write(protocol.message(b"c"))
+        except Exception as raised:  # noqa: BLE001 - returned: PostgreSQL must be told first, whatever it is
+            self._writer.write(protocol.message(b"f", b"the source failed\0"))
+            error = raised
+        await answer
+        return error
+
+    async def _collect(self) -> tuple[list[list[str | None]], str]:
+        rows, tag, error = [], "", None
+        async for kind, body in self._until_ready():
+            if kind == b"D":
+                rows.append(protocol.parse_row(body))
+            elif kind == b"C":
+                tag = body[:-1].decode()
+            elif kind == b"E":
+                error = error or ServerError(protocol.parse_fields(body))
+        if error is not None:
+            raise error
+        return rows, tag
+
+    async def _until_ready(self) -> AsyncIterator[Message]:
+        """Messages to ReadyForQuery, that included; a FATAL error ends them too."""
+        while True:
+            while not self._pending:
+                await self._fill()
+            kind, body = self._pending.popleft()
+            if kind == b"Z":
+                self.status = body
+            yield kind, body
+            if kind == b"Z" or (kind == b"E" and protocol.parse_fields(body).get("V") == "FATAL"):
+                return
+
+    async def _fill(self) -> None:
+        """Wait for at least some bytes, and take the whole messages out of them."""
+        data = await self._reader.read(_CHUNK)
+        if not data:
+            raise ConnectionError("PostgreSQL closed the connection")
+        self._buffer += data
+        position = 0
+        while len(self._buffer) - position >= 5:
+            (length,) = protocol.LENGTH.unpack_from(self._buffer, position + 1)
+            end = position + 1 + length
+            if end > len(self._buffer):
+                break
+            kind = bytes(self._buffer[position : position + 1])
+            self._pending.append((kind, bytes(self._buffer[position + 5 : end])))
+            position = end
+        del self._buffer[:position]

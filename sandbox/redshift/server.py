@@ -1,0 +1,153 @@
+"""One cluster's processes: the private PostgreSQL, and the front that listens before it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg2
+from botocore.config import Config
+from psycopg2 import sql
+
+from sandbox.addresses import check_free
+from sandbox.postgres import Postgres, PostgresError
+from sandbox.redshift.cluster import Cluster
+from sandbox.redshift.control import ControlPlane
+from sandbox.redshift.session import Session
+from sandbox.redshift.tls import server_context
+
+log = logging.getLogger(__name__)
+
+_SUPERUSER = "rdsdb"
+_WATCH_S = 0.5
+_LINE_LIMIT = 1 << 20
+_SETTINGS = {
+    # Redshift's own behaviour: snapshot isolation by default (clusters made since May 2024), and backslashes
+    # that escape, as in the PostgreSQL 8.0 it came from.
+    "default_transaction_isolation": "repeatable read",
+    "standard_conforming_strings": "off",
+    "escape_string_warning": "off",
+    "backslash_quote": "on",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the AWS process tells a new cluster."""
+
+    host: str
+    port: int
+    data_dir: Path
+    cluster_id: str
+    database: str
+    admin_user: str
+    aws_url: str
+
+
+def run(options: Options) -> int:
+    """Serve until SIGTERM; the exit code is 0 then, and 1 where the cluster cannot start or PostgreSQL dies."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    check_free(options.host, options.port, f"Redshift cluster {options.cluster_id}")
+    # Beside the front's own address, which no other cluster has.
+    postgres = Postgres(
+        options.data_dir,
+        host=options.host,
+        port=options.port + 1,
+        superuser=_SUPERUSER,
+        settings=_SETTINGS,
+    )
+    try:
+        with postgres:
+            _ensure_database(postgres, options)
+            cluster = _cluster(postgres, options)
+            return asyncio.run(_serve(cluster, options))
+    except PostgresError as error:
+        print(f"Redshift cluster {options.cluster_id}: {error}", file=sys.stderr)
+        return 1
+
+
+def _cluster(postgres: Postgres, options: Options) -> Cluster:
+    return Cluster(
+        cluster_id=options.cluster_id,
+        database=options.database,
+        postgres=postgres,
+        control=ControlPlane(options.aws_url, options.cluster_id),
+        s3=_s3(options.aws_url),
+        tls=server_context(options.host),
+    )
+
+
+def _s3(aws_url: str) -> Any:
+    """A client that reaches the sandbox's S3 alone, whatever proxies the environment names."""
+    return boto3.client(
+        "s3",
+        endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or aws_url,
+        region_name=os.environ.get("AWS_DEFAULT_REGION") or "us-east-1",
+        config=Config(proxies={}, retries={"mode": "standard", "max_attempts": 3}),
+    )
+
+
+def _ensure_database(postgres: Postgres, options: Options) -> None:
+    """Make the admin and the database, with Redshift's functions and system tables, where they are not yet."""
+    with _connected(postgres, "postgres") as cursor:
+        cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (options.admin_user,))
+        if cursor.fetchone() is None:
+            admin = sql.Identifier(options.admin_user)
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN CREATEDB CREATEROLE").format(admin))
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (options.database,))
+        if cursor.fetchone() is None:
+            names = (sql.Identifier(options.database), sql.Identifier(options.admin_user))
+            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(*names))
+    with _connected(postgres, options.database) as cursor:
+        cursor.execute("SELECT to_regclass('pg_catalog.rs_layout')")
+        if cursor.fetchone() == (None,):
+            cursor.execute("SET allow_system_table_mods = on")
+            # One query string is one transaction: the catalogue is whole or absent.
+            cursor.execute(Path(__file__).with_name("catalog.sql").read_text())
+
+
+@contextlib.contextmanager
+def _connected(postgres: Postgres, database: str) -> Any:
+    connection = psycopg2.connect(**postgres.dsn(database))
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
+
+
+async def _serve(cluster: Cluster, options: Options) -> int:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await Session(cluster, reader, writer).run()
+        except asyncio.CancelledError:
+            writer.close()
+        except Exception:
+            log.exception("a session broke")
+            writer.close()
+
+    server = await asyncio.start_server(converse, options.host, options.port, limit=_LINE_LIMIT)
+    print("ready", flush=True)
+    while not stopping.is_set() and cluster.postgres.alive:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _WATCH_S)
+    server.close()
+    if stopping.is_set():
+        return 0
+    print(f"PostgreSQL of {options.cluster_id} died: see {cluster.postgres.log}", file=sys.stderr)
+    return 1

@@ -1,0 +1,227 @@
+"""One client's connection, from the first byte to the last."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Sequence
+
+from sandbox.redshift import protocol
+from sandbox.redshift.authentication import database_user, matches
+from sandbox.redshift.backend import Backend, Message, ServerError
+from sandbox.redshift.cluster import Cluster
+from sandbox.redshift.copy_load import Load
+from sandbox.redshift.dialect import Kind, Plan, plan
+from sandbox.redshift.errors import RedshiftError, not_simulated
+from sandbox.redshift.lexer import statements
+from sandbox.redshift.translate import translate
+
+log = logging.getLogger(__name__)
+
+_SERVER_VERSION = "8.0.2"
+# Redshift's drivers send more at the start, which PostgreSQL would refuse.
+_KEPT_PARAMETERS = {"application_name", "client_encoding", "options", "DateStyle", "TimeZone"}
+_EXTENDED = {b"P", b"B", b"D", b"E", b"C", b"H", b"F"}
+
+
+class _Goodbye(Exception):
+    """The conversation is over; everything is said."""
+
+
+class Session:
+    """Speaks with one client until it leaves."""
+
+    def __init__(self, cluster: Cluster, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._cluster, self._reader, self._writer = cluster, reader, writer
+        self._backend: Backend | None = None
+        self._user = ""
+
+    @property
+    def backend(self) -> Backend:
+        if self._backend is None:
+            raise RuntimeError("the session has not begun")
+        return self._backend
+
+    async def run(self) -> None:
+        """Returns when the client has left; its open transaction is rolled back."""
+        try:
+            parameters = await self._startup()
+            await self._authenticate(parameters)
+            await self._begin(parameters)
+            while await self._serve_one():
+                await self._writer.drain()
+        except (_Goodbye, asyncio.IncompleteReadError, ConnectionError):
+            log.debug("a client left")
+        finally:
+            if self._backend is not None:
+                self._backend.close()
+            self._writer.close()
+
+    # -- the start ---------------------------------------------------------------------------
+
+    async def _startup(self) -> dict[str, str]:
+        """The client's parameters, once it speaks TLS; a cancel request is passed on instead."""
+        encrypted = False
+        while True:
+            code, body = await protocol.read_startup(self._reader)
+            if code == protocol.CANCEL_REQUEST:
+                await self._pass_on_cancel(body)
+                raise _Goodbye
+            if code == protocol.SSL_REQUEST and not encrypted:
+                self._writer.write(b"S")
+                await self._writer.drain()
+                await self._writer.start_tls(self._cluster.tls)
+                encrypted = True
+            elif code in {protocol.SSL_REQUEST, protocol.GSS_REQUEST}:
+                self._writer.write(b"N")
+            else:
+                break
+        parameters = protocol.parse_parameters(body)
+        if code >> 16 != 3:
+            await self._dismiss(f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}", "08P01")
+        if not encrypted:
+            host = (self._writer.get_extra_info("peername") or ("?",))[0]
+            user, database = parameters.get("user", ""), parameters.get("database", "")
+            await self._dismiss(
+                f'no pg_hba.conf entry for host "{host}", user "{user}", database "{database}", SSL off',
+                "28000",
+            )
+        return parameters
+
+    async def _pass_on_cancel(self, body: bytes) -> None:
+        postgres = self._cluster.postgres
+        reader, writer = await asyncio.open_connection(postgres.host, postgres.port)
+        code = protocol.LENGTH.pack(protocol.CANCEL_REQUEST)
+        writer.write(protocol.LENGTH.pack(len(body) + 8) + code + body)
+        await writer.drain()
+        await reader.read()
+        writer.close()
+
+    async def _authenticate(self, parameters: dict[str, str]) -> None:
+        login = parameters.get("user", "")
+        salt = secrets.token_bytes(4)
+        self._writer.write(protocol.message(b"R", protocol.LENGTH.pack(5) + salt))
+        kind, body = await protocol.read_message(self._reader)
+        user = database_user(login)
+        passwords: list[str] = []
+        if user is not None:
+            try:
+                passwords = await asyncio.to_thread(self._cluster.control.passwords, login)
+            except RedshiftError as error:
+                await self._dismiss(error.message, "08006")
+        if kind != b"p" or user is None or not matches(body.rstrip(b"\0"), passwords, login, salt):
+            await self._dismiss(f'password authentication failed for user "{login}"', "28000")
+        self._user = user or ""
+
+    async def _begin(self, parameters: dict[str, str]) -> None:
+        database = parameters.get("database") or self._user
+        chosen = {name: value for name, value in parameters.items() if name in _KEPT_PARAMETERS}
+        postgres = self._cluster.postgres
+        try:
+            self._backend, greeting = await Backend.connect(
+                postgres.host, postgres.port, {"user": self._user, "database": database, **chosen}
+            )
+        except ServerError as error:
+            self._writer.write(protocol.error_from(error.fields))
+            await self._writer.drain()
+            raise _Goodbye from None
+        for kind, body in greeting:
+            if kind == b"S" and body.startswith(b"server_version\0"):
+                body = f"server_version\0{_SERVER_VERSION}\0".encode()
+            self._writer.write(protocol.message(kind, body))
+
+    async def _dismiss(self, text: str, code: str) -> None:
+        self._writer.write(protocol.error_response(text, code, severity="FATAL"))
+        await self._writer.drain()
+        raise _Goodbye
+
+    # -- queries -----------------------------------------------------------------------------
+
+    async def _serve_one(self) -> bool:
+        """Answer the client's next message; False when it says goodbye."""
+        kind, body = await protocol.read_message(self._reader)
+        if kind == b"X":
+            return False
+        if kind == b"Q":
+            await self._answer(body[:-1].decode())
+            self._writer.write(protocol.ready(self.backend.status))
+        elif kind in _EXTENDED:
+            await self._refuse_extended(kind)
+        return True
+
+    async def _refuse_extended(self, kind: bytes) -> None:
+        await self._fail(not_simulated("The extended query protocol (prepared statements)"))
+        while kind != b"S":  # the protocol: after an error, everything to the next Sync is skipped
+            kind, _ = await protocol.read_message(self._reader)
+        self._writer.write(protocol.ready(self.backend.status))
+
+    async def _answer(self, sql: str) -> None:
+        """Run a query string; of several statements outside a transaction, all or none take effect."""
+        opened = False
+        try:
+            plans = [plan(statement) for statement in statements(sql)]
+            if not plans:
+                self._writer.write(protocol.message(b"I"))
+                return
+            if all(item.kind in {Kind.PLAIN, Kind.BEGIN} for item in plans):
+                await self._relay(";\n".join(item.sql for item in plans))
+                return
+            together = len(plans) > 1 and not any(item.kind is Kind.BEGIN for item in plans)
+            opened = together and self.backend.status == protocol.IDLE
+            await self._carry_out_all(plans, opened=opened)
+        except RedshiftError as error:
+            await self._fail(error)
+        except ServerError as error:
+            self._writer.write(protocol.error_from(translate(error.fields)))
+        if opened and self.backend.status != protocol.IDLE:
+            await self.backend.query("ROLLBACK")
+
+    async def _carry_out_all(self, plans: Sequence[Plan], *, opened: bool) -> None:
+        for item in plans:
+            if opened and self.backend.status == protocol.IDLE:
+                await self.backend.query("BEGIN")
+            if not await self._carry_out(item):
+                return
+        if opened and self.backend.status == protocol.IN_TRANSACTION:
+            await self.backend.query("COMMIT")
+
+    async def _carry_out(self, item: Plan) -> bool:
+        if item.kind is Kind.COPY and item.copy is not None:
+            loaded = await Load(self._cluster, self.backend, item.copy, self._user).run()
+            self._writer.write(protocol.notice(loaded))
+            self._writer.write(protocol.command_complete("COPY"))
+            return True
+        if item.kind is Kind.VACUUM:
+            if self.backend.status != protocol.IDLE:
+                raise RedshiftError("VACUUM cannot run inside a transaction block", "25001")
+            self._writer.write(protocol.command_complete("VACUUM"))
+            return True
+        if item.kind is Kind.SETTING:
+            self._writer.write(protocol.command_complete("SET"))
+            return True
+        if item.layout is not None:
+            layout = json.dumps(vars(item.layout)).replace("\\", "\\\\").replace("'", "''")
+            await self.backend.query(f"SELECT set_config('rs.layout', '{layout}', false)")
+        succeeded = await self._relay(item.sql)
+        if succeeded and item.kind is Kind.TRUNCATE and self.backend.status == protocol.IN_TRANSACTION:
+            await self.backend.query(
+                "COMMIT"
+            )  # TRUNCATE commits: Redshift Database Developer Guide, "TRUNCATE"
+        return succeeded
+
+    async def _relay(self, sql: str) -> bool:
+        return await self.backend.relay(sql, self._forward, self._writer.drain)
+
+    def _forward(self, message: Message) -> None:
+        kind, body = message
+        if kind == b"E":
+            self._writer.write(protocol.error_from(translate(protocol.parse_fields(body))))
+        else:
+            self._writer.write(protocol.message(kind, body))
+
+    async def _fail(self, error: RedshiftError) -> None:
+        """Tell the client, and leave an open transaction as failed as Redshift would."""
+        await self.backend.fail()
+        self._writer.write(protocol.error_response(error.message, error.code, error.detail))
