@@ -180,6 +180,16 @@ def probe_load(conn: Connection, pipeline: Pipeline, run_id: str, *, root: Path 
     return Load(Window(start, end), json.loads(manifests), json.loads(table_rows), loaded_at)
 
 
+def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
+    """The staging tables that the schema holds, in lower case; none where there is no such schema.
+
+    Raises WarehouseError.
+    """
+    sql = render("shared/list_staging", root=root, schema=schema)
+    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what=f"Listing schema {schema}")
+    return {name for (name,) in rows}
+
+
 def drop_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> None:
     """The schema and its tables are gone; absent is success. Raises WarehouseError."""
     if not _STAGING_SCHEMA.match(schema):
