@@ -36,6 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SandboxError, PostgresError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return _FAILED
+    except SystemExit as error:  # a port in use
+        print(f"sandbox: {error}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         return _INTERRUPTED
 

@@ -25,7 +25,7 @@ from sandbox.source import Window, bring_generated, bring_source, check_pipeline
 from sandbox.stack import Sandbox
 from sandbox.state import Place, find_running, hold, hold_run
 
-_POLL_S = 0.5
+_POLL_S = 1.0  # each look costs Airflow's API server tens of milliseconds
 _DAG_TIMEOUT_S = 90.0
 _LOG_LINES = 25
 _FAILED = frozenset({"failed"})

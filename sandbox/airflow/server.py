@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import requests
 
 from sandbox.addresses import Addresses, check_free
@@ -23,7 +25,7 @@ from sandbox.airflow.configuration import DATABASE, USER, AirflowPlan, Secrets, 
 from sandbox.airflow.database import start_database
 from sandbox.errors import SandboxError
 from sandbox.postgres import Postgres
-from sandbox.processes import Child
+from sandbox.processes import Child, end_tree
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +112,7 @@ class Airflow:
         children, self._children = list(self._children.values()), {}
         if children:
             with ThreadPoolExecutor(len(children)) as pool:
-                list(pool.map(lambda child: child.stop(), children))
+                list(pool.map(_end, children))
         self._postgres.stop()
 
     def _refuse_when_stopping(self) -> None:
@@ -140,6 +142,13 @@ class Airflow:
         raise SandboxError(
             f"Airflow is not up after {timeout_s:.0f} s: {seen}. Its logs are in {self.plan.logs}"
         )
+
+
+def _end(child: Child) -> None:
+    """End it at once: nothing of Airflow outlives its sandbox, and asking politely takes it four seconds."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        end_tree(psutil.Process(child.process.pid), grace_s=0)
+    child.stop()
 
 
 def _new_secrets() -> Secrets:

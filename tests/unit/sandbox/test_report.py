@@ -1,0 +1,174 @@
+"""A run told as JSON and as text."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from sandbox.airflow.client import TaskRun
+from sandbox.report import RunFacts, build_report, is_green, summary, table, timeline
+
+BEGIN = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def task(task_id: str, begin_s: float | None, end_s: float | None, state: str | None = "success") -> TaskRun:
+    def at(seconds: float | None) -> datetime | None:
+        return None if seconds is None else BEGIN + timedelta(seconds=seconds)
+
+    return TaskRun(task_id, state, at(begin_s), at(end_s), try_number=1)
+
+
+RESULTS = {
+    "plan": {"will": "create"},
+    "transform.arrivals": {"read": 10, "written": 7, "rejected": {"not_by_air": 3}, "notes": {"unknown": 1}},
+    "transform.cities": {"read": 4, "written": 2},
+    "load.create_tables": None,
+    "load.load_window": {"tables": {"factArrivetheUsa": 7, "dimAirport": 5}},
+    "verify.unique_x": {
+        "name": "unique_x",
+        "severity": "error",
+        "passed": True,
+        "failing_rows": 0,
+        "samples": [],
+    },
+    "verify.holds": {
+        "name": "holds",
+        "severity": "warn",
+        "passed": False,
+        "failing_rows": 2,
+        "samples": [{"id": 1}],
+    },
+    "answers.by_state": {"columns": ["state", "n"], "rows": [["CA", 3], [None, 1]]},
+    "release.inventory": {"left": [], "kept": ["a snapshot"]},
+}
+
+
+def facts(**changes: object) -> RunFacts:
+    known = {
+        "state": "success",
+        "wall_s": 61.23456,
+        "tasks": [task("plan", 0, 1), task("load.load_window", 1, 5)],
+        "results": RESULTS,
+        "calls": {"redshift.CreateCluster": 1},
+    }
+    return RunFacts(**{**known, **changes})
+
+
+def test_a_report_holds_what_the_tasks_returned_under_the_names_people_know() -> None:
+    report = build_report(facts(kept=["a snapshot"]))
+    assert report == {
+        "state": "success",
+        "wall_s": 61.235,
+        "tasks": [
+            {
+                "task_id": "plan",
+                "state": "success",
+                "start": "2026-11-21T12:00:00+00:00",
+                "end": "2026-11-21T12:00:01+00:00",
+            },
+            {
+                "task_id": "load.load_window",
+                "state": "success",
+                "start": "2026-11-21T12:00:01+00:00",
+                "end": "2026-11-21T12:00:05+00:00",
+            },
+        ],
+        "jobs": {
+            "arrivals": {"read": 10, "written": 7, "rejected": {"not_by_air": 3}, "notes": {"unknown": 1}},
+            "cities": {"read": 4, "written": 2, "rejected": {}},
+        },
+        "tables": {"factArrivetheUsa": 7, "dimAirport": 5},
+        "checks": [
+            {"name": "unique_x", "severity": "error", "passed": True, "failing_rows": 0},
+            {
+                "name": "holds",
+                "severity": "warn",
+                "passed": False,
+                "failing_rows": 2,
+                "samples": [{"id": 1}],
+            },
+        ],
+        "answers": {"by_state": {"columns": ["state", "n"], "rows": [["CA", 3], [None, 1]]}},
+        "inventory": [],
+        "kept": ["a snapshot"],
+        "calls": {"redshift.CreateCluster": 1},
+    }
+
+
+def test_a_red_runs_report_is_complete_in_its_keys_though_nothing_was_returned() -> None:
+    report = build_report(facts(state="failed", results={}, tasks=[task("plan", None, None, None)], calls={}))
+    assert report["tasks"] == [{"task_id": "plan", "state": None, "start": None, "end": None}]
+    assert (report["jobs"], report["tables"], report["checks"], report["answers"]) == ({}, {}, [], {})
+
+
+@pytest.mark.parametrize("odd", [None, "text", [1], {}, {"read": 1}, {"passed": True}, {"columns": []}])
+@pytest.mark.parametrize("task_id", ["transform.a", "load.a", "verify.a", "answers.a"])
+def test_a_result_of_another_shape_is_left_out(task_id: str, odd: object) -> None:
+    report = build_report(facts(results={task_id: odd}))
+    assert (report["jobs"], report["tables"], report["checks"], report["answers"]) == ({}, {}, [], {})
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "green"),
+    [
+        ("success", [], True),
+        ("failed", [], False),
+        ("success", [{"kind": "EMR cluster", "name": "x", "state": "WAITING"}], False),
+    ],
+)
+def test_green_is_a_success_of_which_nothing_is_left(state: str, left: list[object], green: bool) -> None:
+    assert is_green(build_report(facts(state=state, left=left))) is green
+
+
+def test_the_timeline_shows_where_in_the_run_each_task_lay() -> None:
+    tasks = [task("load", 5, 10), task("plan", 0, 5), task("late", None, None, None)]
+    assert timeline(tasks, width=10) == [
+        "plan    0.0 s    5.0 s  █████",
+        "load    5.0 s    5.0 s       █████",
+    ]
+
+
+def test_the_timeline_marks_a_task_that_failed_and_shows_even_the_shortest() -> None:
+    lines = timeline([task("long", 0, 100), task("short", 100, 100, "failed")], width=10)
+    assert lines[1].endswith("         ▒")
+
+
+def test_no_task_no_timeline() -> None:
+    assert timeline([task("plan", None, None, None)]) == []
+
+
+def test_a_table_aligns_numbers_to_the_right_and_shows_a_null_as_nothing() -> None:
+    assert table(["state", "n"], [["CA", 12], [None, 3]]) == [
+        "state   n",
+        "-----  --",
+        "CA     12",
+        "        3",
+    ]
+
+
+def test_a_long_table_is_cut_and_says_by_how_much() -> None:
+    lines = table(["n"], [[n] for n in range(5)], limit=2)
+    assert lines[-1] == "... 3 more"
+    assert len(lines) == 5
+
+
+def test_the_summary_names_a_failing_check_a_warning_and_what_is_left() -> None:
+    results = {
+        **RESULTS,
+        "verify.bad": {"name": "bad", "severity": "error", "passed": False, "failing_rows": 9},
+    }
+    left = [{"kind": "IAM role", "name": "mayfly-x", "state": "exists", "kept": False}]
+    text = "\n".join(summary(build_report(facts(results=results, left=left)), facts().tasks))
+    assert "FAILS               9  bad" in text
+    assert "WARNS               2  holds" in text
+    assert "passed              0  unique_x" in text
+    assert "IAM role mayfly-x exists" in text
+    assert "arrivals    10        7  not_by_air 3  unknown 1" in text
+
+
+def test_the_summary_of_a_run_that_reached_nothing_has_only_what_is_left() -> None:
+    text = "\n".join(summary(build_report(facts(state="failed", results={}, tasks=[])), []))
+    assert "Left behind" in text
+    assert "nothing" in text
+    assert "Checks" not in text
