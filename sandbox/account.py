@@ -23,7 +23,7 @@ BUCKET = "mayfly-sandbox"
 S3_LOCATIONS = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
 
 # Keys of a simulated account: anything passes.
-_PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "sandbox"}
+_PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "NotASecretButMaskedLikeOne"}
 _OBSERVER_KEY = "AKIAOBSERVER00000000"
 
 # Every connection to the loopback network comes from this address, whichever one it goes to.
