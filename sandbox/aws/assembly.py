@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
-from sandbox.aws import ec2, emr_api, redshift_api, s3
+from sandbox.aws import ec2, emr_api, iam, redshift_api, s3
 from sandbox.aws.calls import CallLog
 from sandbox.aws.context import Context
 from sandbox.aws.control import Control
@@ -38,10 +38,11 @@ def assemble(context: Context) -> Parts:
     warehouses = Warehouses(context, snapshots)
     objects = s3.install(context.state.s3)
     ec2.install()
+    iam.install()
     emr_api.install(lives)
     redshift_api.install(warehouses, credentials)
     snapshots.reload()
-    ec2.tag_default_network(os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    ec2.prepare_default_network(os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
     moto: Any = DomainDispatcherApplication(create_backend_app)
     control = Control(calls, faults, lives, credentials)
 

@@ -32,13 +32,34 @@ def install() -> None:
     EC2Backend._delete_security_group = delete
 
 
-def tag_default_network(region: str) -> None:
-    """Tag the default VPC and its subnets for EMR's managed policy, as their owner does once."""
+def prepare_default_network(region: str) -> None:
+    """Finish the default VPC: a route to the internet, as on AWS; and EMR's tag, as its owner gives once."""
     backend = ec2_backends[ACCOUNT][region]
+    vpc = backend.get_default_vpc()
+    gateway = backend.create_internet_gateway()
+    backend.attach_internet_gateway(gateway.id, vpc.id)
+    for table in list(backend.route_tables.values()):
+        if table.vpc_id == vpc.id and table.main_association_id:
+            backend.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
     key, value = EMR_MANAGED_TAG
-    for owned in (backend.get_default_vpc(), *backend.describe_subnets()):
-        if owned is not None:
-            backend.create_tags([owned.id], {key: value})
+    for owned in (vpc, *backend.get_default_subnets().values()):
+        owned.add_tag(key, value)
+
+
+def is_public(backend: EC2Backend, subnet: Any) -> bool:
+    """Whether the subnet's route table, its own or its VPC's main one, leads to an internet gateway."""
+    tables = [table for table in list(backend.route_tables.values()) if table.vpc_id == subnet.vpc_id]
+    own = [
+        table
+        for table in tables
+        if any(association.get("SubnetId") == subnet.id for association in table.associations)
+    ]
+    main = [table for table in tables if table.main_association_id]
+    return any(
+        route.gateway and route.gateway.id.startswith("igw-")
+        for table in own or main
+        for route in table.routes
+    )
 
 
 def dependents(backend: EC2Backend, group_id: str) -> Iterator[str]:

@@ -19,6 +19,7 @@ from moto.emr.utils import (
 )
 
 from sandbox.aws import iam
+from sandbox.aws.ec2 import is_public
 from sandbox.aws.emr import Failure, Lives
 from sandbox.aws.emr_checks import check_idle_timeout, find_doom, refuse
 
@@ -189,5 +190,5 @@ def _manage_security_groups(
     if any(group and not self.ec2_backend.get_security_group_from_id(group) for group in wanted.values()):
         return tuple(wanted.values())
     subnet = subnet or next(iter(self.ec2_backend.get_default_subnets().values()))
-    private = not subnet.map_public_ip_on_launch
+    private = not is_public(self.ec2_backend, subnet)
     return tuple(_Rules(self.ec2_backend, subnet.vpc_id).manage(wanted, private=private).values())

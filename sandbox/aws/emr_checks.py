@@ -15,7 +15,7 @@ from moto.emr.exceptions import ValidationException
 
 from sandbox.aws import iam
 from sandbox.aws.context import ACCOUNT
-from sandbox.aws.ec2 import EMR_MANAGED_TAG, public_ports
+from sandbox.aws.ec2 import EMR_MANAGED_TAG, is_public, public_ports
 
 Request = dict[str, Any]
 
@@ -93,7 +93,7 @@ def _is_public(request: Request, backend: EC2Backend) -> bool:
     if not subnet_id:
         return True
     try:
-        return bool(backend.get_subnet(subnet_id).map_public_ip_on_launch)
+        return is_public(backend, backend.get_subnet(subnet_id))
     except InvalidSubnetIdError:
         return False
 

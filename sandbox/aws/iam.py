@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moto.iam import policy_conditions
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
 
@@ -19,6 +21,16 @@ class Verdict:
 
     allowed: bool
     reason: str
+
+
+def install() -> None:
+    """Teach moto's conditions StringLike, which it takes for fulfilled."""
+    policy_conditions.CONDITION_OPERATIONS["StringLike"] = _is_like
+
+
+def _is_like(expected: list[str] | str, actual: str) -> bool:
+    patterns = [expected] if isinstance(expected, str) else expected
+    return any(fnmatch.fnmatchcase(actual, pattern.replace("[", "[[]")) for pattern in patterns)
 
 
 def _backend() -> IAMBackend:
@@ -61,6 +73,7 @@ def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, s
     """Whether the role's policies, inline and managed, allow `action` on `resource`.
 
     moto's statements are asked one by one, because it takes an Allow whose condition is not met for a Deny.
+    A condition whose key is not in `context` counts as met, as in moto; AWS would not meet it.
     """
     role = find_role(role_arn)
     if role is None:

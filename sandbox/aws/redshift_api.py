@@ -15,6 +15,7 @@ from moto.redshift.exceptions import (
 from moto.redshift.models import Cluster, RedshiftBackend, Snapshot
 from moto.redshift.responses import RedshiftResponse
 
+from sandbox.aws import redshift_subnets
 from sandbox.aws.credentials import Credentials
 from sandbox.aws.redshift import Warehouses
 from sandbox.aws.redshift_checks import (
@@ -24,6 +25,16 @@ from sandbox.aws.redshift_checks import (
     check_roles,
     invalid,
 )
+
+# What moto's cluster wants to be told, and a restore may leave out.
+_RESTORE_DEFAULTS = {
+    "allow_version_upgrade": True,
+    "automated_snapshot_retention_period": None,
+    "cluster_parameter_group_name": None,
+    "cluster_subnet_group_name": None,
+    "preferred_maintenance_window": None,
+    "publicly_accessible": False,
+}
 
 # What can be deleted: at rest, or broken.
 _DELETABLE = ("available", "paused", "hardware-failure", "incompatible-restore", "storage-full")
@@ -39,7 +50,9 @@ def install(warehouses: Warehouses, credentials: Credentials) -> None:
     _install_pause(warehouses, lock)
     _install_modify(lock)
     _install_snapshots(warehouses, lock)
+    _install_tags(warehouses)
     _install_credentials(credentials)
+    redshift_subnets.install()
 
 
 def _endpoint(self: Cluster) -> dict[str, Any] | None:
@@ -103,16 +116,9 @@ def _install_restore(warehouses: Warehouses, lock: threading.RLock) -> None:
                     f"Snapshot {snapshot.snapshot_identifier} is {snapshot.status}, not available.",
                 )
             given = {key: value for key, value in request.items() if value is not None}
-            given.setdefault("cluster_subnet_group_name", None)
-            for name in (
-                "preferred_maintenance_window",
-                "cluster_parameter_group_name",
-                "allow_version_upgrade",
-            ):
-                given.setdefault(name, None)
-            given.setdefault("automated_snapshot_retention_period", None)
-            given.setdefault("publicly_accessible", False)
-            cluster = moto_restore(self, **given)
+            nodes = given.get("number_of_nodes", snapshot.number_of_nodes)
+            given["cluster_type"] = "multi-node" if nodes > 1 else "single-node"
+            cluster = moto_restore(self, **{**_RESTORE_DEFAULTS, **given})
             warehouses.begin(cluster, snapshot)
         return cluster
 
@@ -243,6 +249,22 @@ def _install_snapshots(warehouses: Warehouses, lock: threading.RLock) -> None:
     RedshiftBackend.describe_cluster_snapshots = _describe_snapshots
     _filter_by_tags(RedshiftResponse, "describe_cluster_snapshots", "Snapshots")
     _filter_by_tags(RedshiftResponse, "describe_clusters", "Clusters")
+
+
+def _install_tags(warehouses: Warehouses) -> None:
+    """A snapshot's tags outlive this process, so a change of them is written down."""
+    for name in ("create_tags", "delete_tags"):
+        setattr(RedshiftBackend, name, _writing_tags(getattr(RedshiftBackend, name), warehouses))
+
+
+def _writing_tags(moto_change: Any, warehouses: Warehouses) -> Any:
+    def change(self: RedshiftBackend, resource_name: str, tags: list[Any]) -> None:
+        moto_change(self, resource_name, tags)
+        resource = self._get_resource_from_arn(resource_name)
+        if isinstance(resource, Snapshot) and resource.status == "available":
+            warehouses.snapshots.write_record(resource)
+
+    return change
 
 
 def _describe_snapshots(

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from moto.ec2.models import ec2_backends
-from moto.redshift.exceptions import RedshiftClientError
+from moto.redshift.exceptions import ClusterSubnetGroupNotFoundError, RedshiftClientError
+from moto.redshift.models import redshift_backends
 
 from sandbox.aws import iam
 from sandbox.aws.context import ACCOUNT
@@ -44,7 +45,10 @@ def check_cluster(request: dict[str, Any], region: str) -> None:
 
 
 def check_network_and_roles(request: dict[str, Any], region: str) -> None:
-    """Raise RedshiftClientError for security groups and roles that cannot be used."""
+    """Raise RedshiftClientError for a subnet group, security groups and roles that cannot be used."""
+    subnet_group = request.get("cluster_subnet_group_name")
+    if subnet_group and subnet_group not in redshift_backends[ACCOUNT][region].subnet_groups:
+        raise ClusterSubnetGroupNotFoundError(subnet_group)
     for group_id in request.get("vpc_security_group_ids") or ():
         if ec2_backends[ACCOUNT][region].get_security_group_from_id(group_id) is None:
             raise invalid("InvalidParameterValue", f"The security group {group_id} does not exist.")

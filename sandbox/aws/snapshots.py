@@ -48,6 +48,11 @@ class SnapshotStore:
         target.parent.mkdir(parents=True)
         target.parent.chmod(0o755)
         copy_data(data_dir, target)
+        self.write_record(snapshot)
+
+    def write_record(self, snapshot: Snapshot) -> None:
+        """Write down what is known of a snapshot whose data is kept; again, after its tags changed."""
+        directory = self.data(snapshot.snapshot_identifier).parent
         known = {name: getattr(snapshot, name) for name in _CLUSTER_FIELDS}
         record = {
             "cluster": known,
@@ -56,7 +61,9 @@ class SnapshotStore:
             "tags": snapshot.tags,
             "create_time": snapshot.create_time.isoformat(),
         }
-        (target.parent / "snapshot.json").write_text(json.dumps(record, indent=1))
+        draft = directory / "snapshot.json.new"
+        draft.write_text(json.dumps(record, indent=1))
+        draft.replace(directory / "snapshot.json")
 
     def drop(self, snapshot_id: str) -> None:
         shutil.rmtree(self._root / snapshot_id, ignore_errors=True)
