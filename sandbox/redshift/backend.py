@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 from sandbox.redshift import protocol
@@ -41,6 +41,7 @@ class Backend:
         greeting = [message async for message in backend._until_ready()]
         for kind, body in greeting:
             if kind == b"E":
+                backend.close()
                 raise ServerError(protocol.parse_fields(body))
         return backend, greeting
 
@@ -52,22 +53,23 @@ class Backend:
         self._writer.write(protocol.query_message(sql))
         return await self._collect()
 
-    async def relay(self, sql: str, forward: Callable[[Message], None], flush: Callable[[], object]) -> bool:
+    async def relay(self, sql: str, forward: Callable[[Sequence[Message]], Awaitable[None]]) -> bool:
         """Run SQL, handing every message but ReadyForQuery to `forward`; whether it succeeded."""
         self._writer.write(protocol.query_message(sql))
-        succeeded = True
-        async for message in self._until_ready():
-            if message[0] == b"E":
+        succeeded, gathered = True, []
+        async for kind, body in self._until_ready():
+            if kind == b"E":
                 succeeded = False
-            if message[0] == b"G":  # COPY FROM STDIN is refused before it comes here
-                self._writer.write(protocol.message(b"f", b"not supported\0"))
-            if message[0] != b"Z":
-                forward(message)
-            if not self._pending:
-                await flush()  # type: ignore[misc]
+            if kind != b"Z":
+                gathered.append((kind, body))
+            if gathered and not self._pending:
+                await forward(gathered)
+                gathered = []
+        if gathered:
+            await forward(gathered)
         return succeeded
 
-    async def copy_in(self, sql: str, chunks: AsyncIterator[bytes]) -> str:
+    async def copy_in(self, sql: str, chunks: AsyncGenerator[bytes]) -> str:
         """Run a COPY FROM STDIN fed by `chunks`; returns its tag. What `chunks` raises ends the COPY."""
         self._writer.write(protocol.query_message(sql))
         error: Exception | None = None
@@ -91,11 +93,11 @@ class Backend:
             except ServerError:
                 return
 
-    async def _feed(self, chunks: AsyncIterator[bytes]) -> Exception | None:
+    async def _feed(self, chunks: AsyncGenerator[bytes]) -> Exception | None:
         answer = asyncio.create_task(self._fill())
         error: Exception | None = None
         try:
-            async with aclosing(chunks) as source:  # type: ignore[type-var]
+            async with aclosing(chunks) as source:
                 async for chunk in source:
                     self._writer.write(protocol.message(b"d", chunk))
                     await self._writer.drain()

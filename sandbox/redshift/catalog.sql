@@ -23,6 +23,11 @@ CREATE FUNCTION pg_catalog.getdate() RETURNS timestamp LANGUAGE sql STABLE AS $$
   SELECT date_trunc('second', clock_timestamp() AT TIME ZONE 'UTC') $$;
 CREATE FUNCTION pg_catalog.rs_extract(part text, moment timestamp) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
   SELECT floor(date_part(rs_part(part), moment))::integer $$;
+CREATE FUNCTION pg_catalog.rs_date_part(part text, moment timestamp) RETURNS double precision
+  LANGUAGE sql IMMUTABLE AS $$ SELECT date_part(rs_part(part), moment) $$;
+-- PostgreSQL would answer with a time zone.
+CREATE FUNCTION pg_catalog.date_trunc(part text, day date) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
+  SELECT date_trunc(part, day::timestamp) $$;
 CREATE FUNCTION pg_catalog.dateadd(part text, n bigint, moment timestamp) RETURNS timestamp
   LANGUAGE sql IMMUTABLE AS $$
   SELECT moment + CASE rs_part(part) WHEN 'quarter' THEN 3 * n * interval '1 month'
@@ -51,6 +56,12 @@ CREATE FUNCTION pg_catalog.add_months(moment timestamp, n bigint) RETURNS timest
   SELECT moment + n * interval '1 month' $$;
 CREATE FUNCTION pg_catalog.convert_timezone(source text, target text, moment timestamp) RETURNS timestamp
   LANGUAGE sql IMMUTABLE AS $$ SELECT moment AT TIME ZONE source AT TIME ZONE target $$;
+
+-- Numbers: PostgreSQL rounds to digits only what is numeric.
+CREATE FUNCTION pg_catalog.round(value double precision, digits integer) RETURNS double precision
+  LANGUAGE sql IMMUTABLE AS $$ SELECT round(value::numeric, digits)::double precision $$;
+CREATE FUNCTION pg_catalog.trunc(value double precision, digits integer) RETURNS double precision
+  LANGUAGE sql IMMUTABLE AS $$ SELECT trunc(value::numeric, digits)::double precision $$;
 
 -- Strings.
 CREATE FUNCTION pg_catalog.len(value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$ SELECT length(value) $$;

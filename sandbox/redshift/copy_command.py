@@ -53,11 +53,7 @@ def parse_url(url: str) -> S3Object:
 
 def parse_copy(statement: Statement) -> CopyCommand:
     """Raises a syntax error, or 0A000 for a format or option that is not spoken."""
-    index, parts = 1, []
-    while index < len(statement.tokens) and statement.word(index) not in {"(", "FROM"}:
-        if statement.word(index) != ".":
-            parts.append(statement.tokens[index].name)
-        index += 1
+    parts, index = statement.dotted_name(1)
     columns: tuple[str, ...] = ()
     if statement.word(index) == "(":
         close = statement.closing(index)

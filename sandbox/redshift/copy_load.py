@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -121,7 +121,7 @@ class Load:
                     )
             self._columns = [by_name[name] for name in self._command.columns]
 
-    async def _csv(self, source: Source, entries: list[Entry]) -> AsyncIterator[bytes]:
+    async def _csv(self, source: Source, entries: list[Entry]) -> AsyncGenerator[bytes]:
         """All files' rows; the next batch is made while PostgreSQL takes this one."""
         for entry in entries:
             with tempfile.TemporaryFile() as data:
@@ -130,7 +130,7 @@ class Load:
                 async for chunk in self._file(data, entry.target):
                     yield chunk
 
-    async def _file(self, data: IO[bytes], target: S3Object) -> AsyncIterator[bytes]:
+    async def _file(self, data: IO[bytes], target: S3Object) -> AsyncGenerator[bytes]:
         file = await asyncio.to_thread(open_checked, data, target, self._columns, self._query)
         self._progress.starts.append((self._progress.rows, target))
         batches = csv_batches(file)
@@ -155,7 +155,8 @@ class Load:
         if code[:2] not in {"22", "23"}:
             return error
         match = _LINE.search(fields.get("W", ""))
-        line, value = (int(match.group(1)), match.group(3)) if match else (0, None)
+        line = int(match.group(1)) if match else 0
+        value = match.group(3) if match and match.group(2) else None  # without a column: the whole row
         column = self._column_at_fault(fields, match)
         file, file_line = self._progress.file_of(line)
         number, reason = _REASONS.get(code, (1200, fields.get("M", "")))

@@ -87,6 +87,16 @@ class Statement:
                 position = end
         return "".join([*parts, self.text[position:]])
 
+    def dotted_name(self, index: int) -> tuple[list[str], int]:
+        """The parts of `[schema.]name` that begins at `index`, and the index after it."""
+        if index >= len(self.tokens):
+            raise RedshiftError("syntax error at end of input", SYNTAX_ERROR)
+        parts = [self.tokens[index].name]
+        while self.word(index + 1) == "." and index + 2 < len(self.tokens):
+            index += 2
+            parts.append(self.tokens[index].name)
+        return parts, index + 1
+
     def closing(self, index: int) -> int:
         """The index of the parenthesis that closes the one at `index`."""
         depth = 0

@@ -65,7 +65,8 @@ def parse_fields(body: bytes) -> dict[str, str]:
 def parse_row(body: bytes) -> list[str | None]:
     """The values of a DataRow in text format."""
     (count,) = struct.unpack_from("!h", body)
-    offset, values = 2, []
+    offset = 2
+    values: list[str | None] = []
     for _ in range(count):
         (length,) = struct.unpack_from("!i", body, offset)
         offset += 4

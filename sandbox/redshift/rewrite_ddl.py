@@ -25,6 +25,71 @@ _PLAIN_TYPES = {
     *("SMALLINT", "INT2", "INTEGER", "INT", "INT4", "BIGINT", "INT8", "REAL", "FLOAT4", "FLOAT8", "FLOAT"),
     *("DOUBLE", "BOOLEAN", "BOOL", "DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIME", "TIMETZ"),
 }
+# Reserved in Redshift and not in PostgreSQL: Developer Guide, "Reserved words".
+_RESERVED = {
+    *(
+        "AES128",
+        "AES256",
+        "ALLOWOVERWRITE",
+        "AZ64",
+        "BACKUP",
+        "BLANKSASNULL",
+        "BYTEDICT",
+        "BZIP2",
+        "CREDENTIALS",
+    ),
+    *(
+        "CURRENT_USER_ID",
+        "DEFLATE",
+        "DEFRAG",
+        "DELTA",
+        "DELTA32K",
+        "DISABLE",
+        "EMPTYASNULL",
+        "ENABLE",
+        "ENCODE",
+    ),
+    *(
+        "ENCRYPT",
+        "ENCRYPTION",
+        "EXPLICIT",
+        "GLOBALDICT256",
+        "GLOBALDICT64K",
+        "GZIP",
+        "IDENTITY",
+        "IGNORE",
+        "LANGUAGE",
+    ),
+    *(
+        "LUN",
+        "LUNS",
+        "LZO",
+        "LZOP",
+        "MINUS",
+        "MOSTLY8",
+        "MOSTLY16",
+        "MOSTLY32",
+        "NEW",
+        "NULLS",
+        "OFF",
+        "OFFLINE",
+    ),
+    *(
+        "OID",
+        "OLD",
+        "OPEN",
+        "PARALLEL",
+        "PARTITION",
+        "PERCENT",
+        "PERMISSIONS",
+        "PIVOT",
+        "RAW",
+        "READRATIO",
+        "RECOVER",
+    ),
+    *("REJECTLOG", "RESORT", "RESPECT", "RESTORE", "SNAPSHOT", "SYSDATE", "SYSTEM", "TAG", "TDES", "TEXT255"),
+    *("TEXT32K", "TIMESTAMP", "TOP", "TRUNCATECOLUMNS", "UNNEST", "UNPIVOT", "WALLET", "WITHOUT"),
+}
 _STYLES = {"AUTO", "EVEN", "KEY", "ALL"}
 _ALTERS = {"ADD", "DROP", "RENAME", "OWNER"}
 
@@ -61,10 +126,7 @@ def rewrite_create_table(statement: Statement) -> Layout:
     index = _after_name(statement, _index_of(statement, "TABLE") + 1)
     if statement.word(index) == "(":
         close = statement.closing(index)
-        columns_only = all(
-            statement.word(i) == "," or statement.tokens[i].is_name for i in range(index + 1, close)
-        )
-        if not columns_only:
+        if not _is_list_of_names(statement, index, close):
             _rewrite_definitions(statement, index, close, layout)
         index = close + 1
     while index < len(statement.tokens) and statement.word(index) != "AS":
@@ -92,9 +154,13 @@ def _after_name(statement: Statement, index: int) -> int:
     """The index after `[IF [NOT] EXISTS] [schema.]name`."""
     if statement.word(index) == "IF":
         index += 3 if statement.word(index + 1) == "NOT" else 2
-    while statement.word(index + 1) == ".":
-        index += 2
-    return index + 1
+    return statement.dotted_name(index)[1]
+
+
+def _is_list_of_names(statement: Statement, opening: int, close: int) -> bool:
+    """Whether the parentheses hold `a, b, c` alone, as they may before AS."""
+    inside = statement.tokens[opening + 1 : close]
+    return all(token.is_name if place % 2 == 0 else token.word == "," for place, token in enumerate(inside))
 
 
 def _rewrite_definitions(statement: Statement, opening: int, close: int, layout: Layout) -> None:
@@ -129,6 +195,8 @@ def _rewrite_like(statement: Statement, first: int, last: int) -> None:
 
 
 def _rewrite_column(statement: Statement, first: int, last: int, layout: Layout) -> None:
+    if statement.word(first) in _RESERVED:
+        raise syntax_error(statement.tokens[first].text)
     column = statement.tokens[first].name
     layout.columns.append(column)
     index = _rewrite_type(statement, first + 1, column)

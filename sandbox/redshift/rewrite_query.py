@@ -14,8 +14,8 @@ from sqlglot.errors import SqlglotError
 from sandbox.redshift.errors import SYNTAX_ERROR, RedshiftError, not_simulated
 from sandbox.redshift.lexer import Statement
 
-_RENAMED = {"NVL": "COALESCE", "AVG": "rs_avg", "ISNULL": "COALESCE"}
-_WITH_DATEPART = {"DATEADD", "DATEDIFF", "DATE_PART", "DATE_ADD", "DATE_DIFF", "PGDATE_PART"}
+_RENAMED = {"NVL": "COALESCE", "AVG": "rs_avg", "ISNULL": "COALESCE", "DATE_PART": "rs_date_part"}
+_WITH_DATEPART = {"DATEADD", "DATEDIFF", "DATE_PART", "DATE_DIFF"}
 _STRUCTURAL = {"QUALIFY", "TOP", "LISTAGG", "DECODE", "NVL2", "MEDIAN"}
 _QUERIES = {"SELECT", "WITH", "INSERT", "CREATE", "UPDATE", "DELETE", "(", "EXPLAIN", "DECLARE"}
 
@@ -31,7 +31,7 @@ def rewrite_expressions(statement: Statement) -> None:
             continue
         if word in _RENAMED and called:
             statement.replace(index, index, _RENAMED[word])
-        elif word in _WITH_DATEPART and called and index + 2 < len(statement.tokens):
+        if word in _WITH_DATEPART and called and index + 2 < len(statement.tokens):
             _rewrite_datepart(statement, index)
         elif word == "EXTRACT" and called and statement.word(index + 3) == "FROM":
             statement.replace(index, index, "rs_extract")
@@ -97,12 +97,12 @@ def _string_agg(call: exp.GroupConcat, order: exp.Expression | None) -> exp.Expr
         f" ORDER BY {text}" if distinct and order else f" {order.sql(dialect='postgres')}" if order else ""
     )
     separator_sql = separator.sql(dialect="postgres") if separator else "''"
-    return sqlglot.parse_one(
-        f"STRING_AGG({'DISTINCT ' if distinct else ''}{text}, {separator_sql}{order_sql})", read="postgres"
+    return exp.maybe_parse(
+        f"STRING_AGG({'DISTINCT ' if distinct else ''}{text}, {separator_sql}{order_sql})", dialect="postgres"
     )
 
 
 def _percentile(value: exp.Expression) -> exp.Expression:
-    return sqlglot.parse_one(
-        f"PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY {value.sql(dialect='postgres')})", read="postgres"
+    return exp.maybe_parse(
+        f"PERCENTILE_CONT(0.5) WITHIN GROUP (ORDER BY {value.sql(dialect='postgres')})", dialect="postgres"
     )

@@ -212,14 +212,18 @@ class Session:
         return succeeded
 
     async def _relay(self, sql: str) -> bool:
-        return await self.backend.relay(sql, self._forward, self._writer.drain)
+        return await self.backend.relay(sql, self._forward)
 
-    def _forward(self, message: Message) -> None:
-        kind, body = message
-        if kind == b"E":
-            self._writer.write(protocol.error_from(translate(protocol.parse_fields(body))))
-        else:
-            self._writer.write(protocol.message(kind, body))
+    async def _forward(self, messages: Sequence[Message]) -> None:
+        """Pass on what PostgreSQL said, at once: a TLS record for each row would be slow."""
+        framed = [
+            protocol.error_from(translate(protocol.parse_fields(body)))
+            if kind == b"E"
+            else protocol.message(kind, body)
+            for kind, body in messages
+        ]
+        self._writer.write(b"".join(framed))
+        await self._writer.drain()
 
     async def _fail(self, error: RedshiftError) -> None:
         """Tell the client, and leave an open transaction as failed as Redshift would."""

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet
 from moto.server import ThreadedMotoServer
 
-HOST = "127.143.1.1"
-AWS_HOST = "127.143.0.1"
+HOST = "127.187.1.1"
+AWS_HOST = "127.187.0.1"
 BUCKET = "lake"
 ROLE = "arn:aws:iam::123456789012:role/copy"
 STRANGER = "arn:aws:iam::123456789012:role/stranger"
