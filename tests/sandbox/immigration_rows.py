@@ -1,0 +1,186 @@
+"""Made-up staging rows of the immigration pipeline, and how to put them where COPY would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg2.extensions
+
+from airflow_lib import warehouse
+from airflow_lib.naming import staging_schema
+from airflow_lib.pipeline import Window
+from tests.sql.declarations import declared_pipeline
+
+IMMIGRATION = declared_pipeline("immigration")
+APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
+
+Row = tuple[Any, ...]
+Rows = Mapping[str, Sequence[Row]]
+Connection = psycopg2.extensions.connection
+
+_PORTS = {
+    "CHI": ("chicago", "IL"),
+    "SAJ": ("san juan", "PR"),
+    "WIL": ("wilmington", "NC"),
+    "WDE": ("wilmington", "DE"),
+    "MTR": ("montreal", "CANADA"),
+}
+_ARRIVAL: dict[str, Any] = {
+    "cicid": 1,
+    "arrivedate": date(2016, 4, 1),
+    "departdate": date(2016, 4, 11),
+    "addressto": "NY",
+    "portcode": "CHI",
+    "portofentrycity": "chicago",
+    "portstate": "IL",
+    "citizenship": "JAPAN",
+    "resident": "JAPAN",
+    "mode": "Air",
+    "visa": "Pleasure",
+    "visatype": "B2",
+    "age": 40,
+    "birthyear": 1976,
+    "gender": "F",
+    "occupation": "Nil",
+    "visapost": "TKY",
+    "arrivalflag": "G",
+    "departureflag": "O",
+    "updateflag": "Nil",
+    "matchflag": "M",
+    "admitteddate": "2016-09-30",
+    "airline": "JL",
+    "flight_no": "00010",
+    "issuancenum": "Nil",
+    "admissionnum": "92468461330",
+}
+
+
+def arrival(cicid: int, arrivedate: date = date(2016, 4, 1), portcode: str = "CHI", **changes: Any) -> Row:
+    """A row of staging_immigration; its city and state follow the port."""
+    city, state = _PORTS[portcode]
+    place = {"portcode": portcode, "portofentrycity": city, "portstate": state}
+    return tuple({**_ARRIVAL, "cicid": cicid, "arrivedate": arrivedate, **place, **changes}.values())
+
+
+def airport(
+    ident: str, kind: str, city: str, state: str, iata: str | None = None, country: str = "US"
+) -> Row:
+    """A row of staging_airport."""
+    return (ident, kind, f"{ident} Airport", 100, country, state, city.title(), city, ident, iata, iata)
+
+
+def state(code: str, name: str) -> Row:
+    """A row of staging_demography."""
+    return (code, name, 36.5, 490, 510, 1000, 20, 300, 2.5)
+
+
+def temperature(month: date, name: str, mean: float) -> Row:
+    """A row of staging_landtemp."""
+    return (month, name, mean, 0.25)
+
+
+REFERENCE: Rows = {
+    "staging_airport": [
+        airport("KMDW", "large_airport", "chicago", "IL", "MDW"),
+        airport("KORD", "large_airport", "chicago", "IL", "ORD"),
+        airport("KILG", "medium_airport", "wilmington", "DE", "ILG"),
+        airport("KILM", "small_airport", "wilmington", "NC", "ILM"),
+        airport("TJSJ", "large_airport", "san juan", "PR", "SJU", country="PR"),
+    ],
+    "staging_demography": [state("NY", "New York"), state("CA", "California"), state("TX", "Texas")],
+    "staging_landtemp": [
+        temperature(date(year, month, 1), name, month + offset)
+        for year in range(2000, 2014)
+        for month in range(1, 13)
+        for name, offset in (("Texas", 10.0), ("Alaska", -10.0))
+    ],
+}
+
+
+def ten_days_of_arrivals(count: int = 200) -> list[Row]:
+    """Arrivals spread over the first ten days of April 2016, some of them with the source's quirks."""
+    ports = sorted(_PORTS)
+    return [
+        arrival(
+            cicid,
+            APRIL.start + timedelta(days=cicid * 7 % 10),
+            ports[cicid % len(ports)],
+            addressto=("NY", "CA", "WY", "Nil", "..")[cicid * 3 % 5],
+            departdate=None if cicid % 9 == 0 else APRIL.start + timedelta(days=cicid % 40),
+            updateflag="U" if cicid % 50 == 0 else "Nil",
+            visa=("Business", "Pleasure", "Student")[cicid % 3],
+        )
+        for cicid in range(1, count + 1)
+    ]
+
+
+def stage(
+    conn: Connection, run_id: str, window: Window, arrivals: Iterable[Row], reference: Rows = REFERENCE
+) -> str:
+    """Fill the run's staging as COPY would, the arrivals of the window alone; returns its schema."""
+    schema = staging_schema(run_id)
+    inside = [row for row in arrivals if window.start <= row[1] < window.end]
+    for table, rows in {**reference, "staging_immigration": inside}.items():
+        warehouse.copy_staging(conn, IMMIGRATION, table, schema=schema, manifest_url=None, role_arn="")
+        _insert(conn, f"{schema}.{table}", rows)
+    return schema
+
+
+def load(
+    conn: Connection, run_id: str, window: Window, arrivals: Iterable[Row], reference: Rows = REFERENCE
+) -> dict[str, int]:
+    """Stage and load the window."""
+    schema = stage(conn, run_id, window, arrivals, reference)
+    return load_staged(conn, run_id, window, schema)
+
+
+def load_staged(conn: Connection, run_id: str, window: Window, schema: str) -> dict[str, int]:
+    return warehouse.load_window(
+        conn, IMMIGRATION, run_id=run_id, window=window, schema=schema, manifests={"arrivals": run_id}
+    )
+
+
+def tables(conn: Connection) -> dict[str, list[tuple[str, ...]]]:
+    """Every row of every table, sorted; identity columns are left out."""
+    return {
+        table.name: sorted(map(_text, rows_of(conn, table.name))) for table in IMMIGRATION.warehouse_tables
+    }
+
+
+def rows_of(conn: Connection, table: str) -> list[dict[str, Any]]:
+    """A table's rows without its identity column."""
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {table}")
+        names = [column.name for column in cursor.description or ()]
+        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    conn.commit()
+    for row in found:
+        row.pop("arrive_id", None)
+        row.pop("airport_id", None)
+    return found
+
+
+def empty(conn: Connection) -> None:
+    """The tables exist, and hold nothing; no staging is left."""
+    warehouse.create_tables(conn, IMMIGRATION)
+    with conn.cursor() as cursor:
+        for table in IMMIGRATION.warehouse_tables:
+            cursor.execute(f"DELETE FROM {table.name}")
+        cursor.execute("DELETE FROM mayfly_load_ledger")
+    conn.commit()
+    warehouse.prune_stray_staging(conn, keep=())
+
+
+def _text(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(value) for value in row.values())
+
+
+def _insert(conn: Connection, table: str, rows: Sequence[Row]) -> None:
+    if rows:
+        marks = "(" + ", ".join(["%s"] * len(rows[0])) + ")"
+        with conn.cursor() as cursor:
+            values = ", ".join(cursor.mogrify(marks, row).decode() for row in rows)
+            cursor.execute(f"INSERT INTO {table} VALUES {values}")
+    conn.commit()

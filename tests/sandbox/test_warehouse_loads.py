@@ -1,0 +1,412 @@
+"""Loads in a real warehouse: exactly once, in any order, and nothing half done."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date, timedelta
+from typing import Any
+
+import psycopg2
+import pytest
+
+from airflow_lib import warehouse
+from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.pipeline import Window
+from airflow_lib.warehouse_connection import Endpoint, connect
+from tests.sandbox.immigration_rows import (
+    APRIL,
+    IMMIGRATION,
+    REFERENCE,
+    Connection,
+    airport,
+    arrival,
+    empty,
+    load,
+    load_staged,
+    rows_of,
+    stage,
+    tables,
+    temperature,
+    ten_days_of_arrivals,
+)
+from tests.sandbox.redshift_fakes import Warehouse, running_warehouse
+
+pytestmark = pytest.mark.sandbox
+
+ARRIVALS = ten_days_of_arrivals()
+DAYS = [Window(APRIL.start + timedelta(days=n), APRIL.start + timedelta(days=n + 1)) for n in range(10)]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    yield from running_warehouse(tmp_path_factory.mktemp("warehouse") / "data")
+
+
+@pytest.fixture
+def conn(cluster: Warehouse) -> Iterator[Connection]:
+    with closing(cluster.connect()) as opened:
+        empty(opened)
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def at_once(cluster: Warehouse) -> dict[str, list[tuple[str, ...]]]:
+    """The tables after one run over the whole of April."""
+    with closing(cluster.connect()) as opened:
+        empty(opened)
+        load(opened, "whole", APRIL, ARRIVALS)
+        return tables(opened)
+
+
+def one(conn: Connection, table: str, key: str, value: Any) -> dict[str, Any]:
+    (row,) = [row for row in rows_of(conn, table) if row[key] == value]
+    return row
+
+
+# -- exactly once ------------------------------------------------------------------------------
+
+
+def test_a_load_tells_the_rows_that_are_there(conn: Connection) -> None:
+    rows = load(conn, "whole", APRIL, ARRIVALS)
+
+    assert rows == warehouse.count_rows(conn, IMMIGRATION)
+    assert rows["factArrivetheUsa"] == rows["dimTourist"] == len(ARRIVALS)
+    assert rows["dimArriveDate"] == len(DAYS)
+    assert rows["dimAirport"] == 5
+
+
+def test_a_load_repeated_changes_nothing(conn: Connection, at_once: Any) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    load(conn, "whole", APRIL, ARRIVALS)
+    load(conn, "another run", APRIL, ARRIVALS)
+
+    assert tables(conn) == at_once
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_days_loaded_one_by_one_in_any_order_give_the_same_tables(
+    conn: Connection, at_once: Any, seed: int
+) -> None:
+    days = [*DAYS, DAYS[3]]
+    random.Random(seed).shuffle(days)
+    for number, day in enumerate(days):
+        load(conn, f"day {number}", day, ARRIVALS)
+
+    assert tables(conn) == at_once
+
+
+def test_overlapping_windows_give_the_same_tables(conn: Connection, at_once: Any) -> None:
+    load(conn, "end", Window(date(2016, 4, 4), APRIL.end), ARRIVALS)
+    load(conn, "start", Window(APRIL.start, date(2016, 4, 8)), ARRIVALS)
+
+    assert tables(conn) == at_once
+
+
+def test_days_loaded_at_the_same_time_give_the_same_tables(
+    cluster: Warehouse, conn: Connection, at_once: Any
+) -> None:
+    errors: list[BaseException] = []
+
+    def run(days: list[Window]) -> None:
+        try:
+            with closing(cluster.connect()) as own:
+                for day in days:
+                    load(own, f"day {day.start}", day, ARRIVALS)
+        except BaseException as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(DAYS[n::3],)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert tables(conn) == at_once
+
+
+def test_what_a_window_no_longer_holds_goes_and_takes_its_dimension_rows_along(conn: Connection) -> None:
+    stays = arrival(1, date(2016, 4, 2), "WIL", addressto="GU")
+    goes = arrival(2, date(2016, 4, 1), "MTR", addressto="..")
+    load(conn, "first", APRIL, [stays, goes])
+    load(conn, "second", Window(date(2016, 4, 1), date(2016, 4, 2)), [])
+
+    assert [row["tourist_id"] for row in rows_of(conn, "factArrivetheUsa")] == [1]
+    assert [row["tourist_id"] for row in rows_of(conn, "dimTourist")] == [1]
+    assert [row["portcode"] for row in rows_of(conn, "dimAirport")] == ["WIL"]
+    assert [row["arrivedate_id"] for row in rows_of(conn, "dimArriveDate")] == ["2016-04-02"]
+    assert {row["addressto"] for row in rows_of(conn, "dimStateDestination")} == {"CA", "GU", "NY", "TX"}
+
+
+def test_a_record_whose_date_was_corrected_is_there_once(conn: Connection) -> None:
+    load(conn, "wrong", DAYS[0], [arrival(1, DAYS[0].start, age=40)])
+    load(conn, "right", DAYS[5], [arrival(1, DAYS[5].start, age=41)])
+
+    assert [row["arrivedate_id"] for row in rows_of(conn, "factArrivetheUsa")] == ["2016-04-06"]
+    assert [row["age"] for row in rows_of(conn, "dimTourist")] == [41]
+
+
+def test_rows_outside_the_window_are_not_loaded(conn: Connection) -> None:
+    load(conn, "first", DAYS[5], [arrival(1, DAYS[5].start)])
+    before = tables(conn)
+    schema = stage(conn, "leaky", APRIL, [arrival(1, DAYS[5].start, age=99), arrival(2, DAYS[0].start)])
+    load_staged(conn, "leaky", DAYS[0], schema)
+
+    assert [row["age"] for row in rows_of(conn, "dimTourist") if row["tourist_id"] == 1] == [40]
+    assert before["factArrivetheUsa"][0] in tables(conn)["factArrivetheUsa"]
+
+
+def test_a_window_without_data_is_loaded_with_zero_rows(conn: Connection) -> None:
+    rows = load(conn, "empty", APRIL, [])
+
+    assert rows["factArrivetheUsa"] == rows["dimTourist"] == rows["dimAirport"] == rows["dimArriveDate"] == 0
+    assert rows["dimStateDestination"] == len(REFERENCE["staging_demography"])
+
+
+# -- nothing half done -------------------------------------------------------------------------
+
+
+class LostCommit:
+    """A connection that is cut right after the server has committed its `nth` transaction, or right before."""
+
+    def __init__(self, conn: Connection, *, arrives: bool) -> None:
+        self._conn, self._arrives = conn, arrives
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)
+
+    def commit(self) -> None:
+        if self._arrives:
+            self._conn.commit()
+        self._conn.close()
+        raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_a_lost_commit_is_recognised_and_repeating_it_is_safe(
+    cluster: Warehouse, conn: Connection, at_once: Any, *, arrives: bool
+) -> None:
+    schema = stage(conn, "whole", APRIL, ARRIVALS)
+    with pytest.raises(ConnectionLost, match="Run the task again"):
+        load_staged(LostCommit(cluster.connect(), arrives=arrives), "whole", APRIL, schema)  # type: ignore[arg-type]
+
+    found = warehouse.probe_load(conn, IMMIGRATION, "whole")
+    assert (found is not None) == arrives
+    if found:
+        assert (found.window, found.manifests) == (APRIL, {"arrivals": "whole"})
+        assert found.rows["factArrivetheUsa"] == len(ARRIVALS)
+    load_staged(conn, "whole", APRIL, schema)
+    assert tables(conn) == at_once
+
+
+def test_a_load_that_fails_leaves_the_tables_as_they_were(conn: Connection) -> None:
+    load(conn, "first", APRIL, ARRIVALS)
+    before = tables(conn)
+    schema = stage(conn, "second", APRIL, [])
+    with conn.cursor() as cursor:
+        cursor.execute(f"DROP TABLE {schema}.staging_landtemp")
+    conn.commit()
+
+    with pytest.raises(WarehouseError, match=r"Loading immigration .* failed\. SQLSTATE 42P01"):
+        load_staged(conn, "second", APRIL, schema)
+    assert tables(conn) == before
+    assert warehouse.probe_load(conn, IMMIGRATION, "second") is None
+
+
+def test_tables_can_be_created_by_several_at_the_same_time(cluster: Warehouse, conn: Connection) -> None:
+    with conn.cursor() as cursor:
+        for name in (*(table.name for table in IMMIGRATION.warehouse_tables), "mayfly_load_ledger"):
+            cursor.execute(f"DROP TABLE {name}")
+    conn.commit()
+    errors: list[BaseException] = []
+
+    def create() -> None:
+        try:
+            with closing(cluster.connect()) as own:
+                warehouse.create_tables(own, IMMIGRATION)
+        except BaseException as error:  # noqa: BLE001 - told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    assert set(warehouse.count_rows(conn, IMMIGRATION).values()) == {0}
+
+
+def test_creating_leaves_what_is_there(conn: Connection) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = tables(conn)
+    warehouse.create_tables(conn, IMMIGRATION)
+
+    assert tables(conn) == before
+
+
+def test_staging_goes_with_its_run_and_strays_with_the_next(conn: Connection) -> None:
+    mine, theirs, stray = (stage(conn, run_id, APRIL, []) for run_id in ("mine", "theirs", "stray"))
+    assert warehouse.list_staging(conn, mine) == {table.name for table in IMMIGRATION.staging}
+
+    warehouse.drop_staging(conn, mine)
+    warehouse.drop_staging(conn, mine)
+    assert warehouse.prune_stray_staging(conn, {theirs}) == [stray]
+    assert [warehouse.list_staging(conn, name) for name in (mine, stray)] == [set(), set()]
+    assert warehouse.list_staging(conn, theirs)
+
+
+def test_the_warehouse_is_entered_with_temporary_credentials_alone(cluster: Warehouse) -> None:
+    class Redshift:
+        password = "temporary"
+
+        def get_cluster_credentials(self, **_: Any) -> dict[str, str]:
+            return {"DbUser": "IAM:owner", "DbPassword": self.password}
+
+    endpoint = Endpoint(cluster.host, 5439, "dev", "wh-1", "owner")
+    with closing(connect(Redshift(), endpoint)) as opened:  # type: ignore[arg-type]
+        assert opened.info.ssl_in_use
+    Redshift.password = "a-wrong-password"
+    with pytest.raises(ConnectionLost, match="authentication failed") as raised:
+        connect(Redshift(), endpoint)  # type: ignore[arg-type]
+    assert "a-wrong-password" not in str(raised.value)
+
+
+# -- dimensions --------------------------------------------------------------------------------
+
+
+def test_a_destination_has_its_survey_its_name_or_nothing(conn: Connection) -> None:
+    load(conn, "r", APRIL, [arrival(n, addressto=code) for n, code in enumerate(("NY", "GU", "Nil", ".."))])
+    new_york = one(conn, "dimStateDestination", "addressto", "NY")
+
+    assert new_york == {
+        "addressto": "NY",
+        "statecode": "NY",
+        "state": "New York",
+        "medianage": 36.5,
+        "malepopulation": 490,
+        "femalepopulation": 510,
+        "totalpopulation": 1000,
+        "numberofveterans": 20,
+        "foreignborn": 300,
+        "averagehouseholdsize": 2.5,
+    }
+    guam = one(conn, "dimStateDestination", "addressto", "GU")
+    assert (guam["statecode"], guam["state"], guam["totalpopulation"]) == ("GU", "Guam", None)
+    for code in ("Nil", ".."):
+        row = one(conn, "dimStateDestination", "addressto", code)
+        assert set(row.values()) == {code, None}
+    assert one(conn, "dimStateDestination", "addressto", "TX")["state"] == "Texas"
+
+
+@pytest.mark.parametrize(
+    ("airports", "best"),
+    [
+        (["KZZZ:large_airport:Z", "KAAA:medium_airport:A", "KBBB:small_airport:B"], "KZZZ"),
+        (["KAAA:small_airport:A", "KBBB:medium_airport:"], "KBBB"),
+        (["KAAA:heliport:A", "KBBB:small_airport:"], "KBBB"),
+        (["KAAA:large_airport:", "KBBB:large_airport:B"], "KBBB"),
+        (["KBBB:large_airport:B", "KAAA:large_airport:A"], "KAAA"),
+        (["KAAA:heliport:A", "KBBB:seaplane_base:B"], None),
+        ([], None),
+    ],
+)
+def test_the_best_airport_of_a_port_is_chosen_by_a_stated_order(
+    conn: Connection, airports: list[str], best: str | None
+) -> None:
+    rows = [
+        airport(ident, kind, "chicago", "IL", iata or None)
+        for ident, kind, iata in (entry.split(":") for entry in airports)
+    ]
+    load(conn, "r", APRIL, [arrival(1, portcode="CHI")], {**REFERENCE, "staging_airport": rows})
+    chosen = one(conn, "dimAirport", "portcode", "CHI")
+
+    assert chosen["airport_code"] == best
+    assert (chosen["portofentrycity"], chosen["statecode"]) == ("chicago", "IL")
+    if best is None:
+        assert chosen["name"] is chosen["type"] is chosen["iata_code"] is chosen["elevationft"] is None
+
+
+def test_cities_of_one_name_have_the_airports_of_their_own_states(conn: Connection) -> None:
+    foreign = airport("SAAL", "large_airport", "wilmington", "DE", "XXX", country="BR")
+    reference = {**REFERENCE, "staging_airport": [*REFERENCE["staging_airport"], foreign]}
+    load(conn, "r", APRIL, [arrival(1, portcode="WIL"), arrival(2, portcode="WDE")], reference)
+
+    assert one(conn, "dimAirport", "portcode", "WIL")["airport_code"] == "KILM"
+    assert one(conn, "dimAirport", "portcode", "WDE")["airport_code"] == "KILG"
+
+
+def test_a_port_of_an_earlier_window_gets_the_newest_airports(conn: Connection) -> None:
+    load(conn, "r1", DAYS[0], [arrival(1, DAYS[0].start, "CHI")])
+    newest = {**REFERENCE, "staging_airport": [airport("KNEW", "large_airport", "chicago", "IL", "NEW")]}
+    load(conn, "r2", DAYS[1], [arrival(2, DAYS[1].start, "WIL")], newest)
+
+    assert one(conn, "dimAirport", "portcode", "CHI")["airport_code"] == "KNEW"
+
+
+@pytest.mark.parametrize(
+    ("day", "weekday", "week"),
+    [
+        (date(2016, 4, 1), 5, 13),
+        (date(2016, 4, 3), 7, 13),
+        (date(2016, 4, 4), 1, 14),
+        (date(2016, 1, 3), 7, 53),
+    ],
+)
+def test_weekdays_and_weeks_are_iso_8601s(conn: Connection, day: date, weekday: int, week: int) -> None:
+    load(conn, "r", Window(day, day + timedelta(days=1)), [arrival(1, day)])
+    row = one(conn, "dimArriveDate", "arrivedate_id", day.isoformat())
+
+    assert (row["year"], row["month"], row["day"]) == (day.year, day.month, day.day)
+    assert (row["weekday"], row["week"]) == (weekday, week) == (day.isoweekday(), day.isocalendar().week)
+
+
+def temperature_of(conn: Connection, rows: list[tuple[Any, ...]]) -> tuple[float | None, Any, str | None]:
+    load(conn, "r", APRIL, [arrival(1)], {**REFERENCE, "staging_landtemp": rows})
+    row = one(conn, "dimArriveDate", "arrivedate_id", "2016-04-01")
+    mean = row["averagetemperature"]
+    return (
+        None if mean is None else float(mean),
+        row["averagetemperatureuncertainty"],
+        row["temperaturebasis"],
+    )
+
+
+def test_a_month_in_the_source_has_its_mean_over_the_states(conn: Connection) -> None:
+    rows = [
+        temperature(date(2016, 4, 1), "Texas", 20.0),
+        temperature(date(2016, 4, 1), "Alaska", 1.0),
+        temperature(date(2015, 4, 1), "Texas", 99.0),
+        temperature(date(2016, 5, 1), "Texas", 99.0),
+    ]
+    mean, uncertainty, basis = temperature_of(conn, rows)
+
+    assert (mean, float(uncertainty), basis) == (10.5, 0.25, "month")
+
+
+def test_a_month_after_the_source_has_the_mean_of_its_last_ten_years_there(conn: Connection) -> None:
+    kept = [
+        (year, float(year - 2000)) for year in (2013, 2012, 2011, 2010, 2009, 2008, 2007, 2005, 2004, 2003)
+    ]
+    older = [(2002, 999.0), (1900, 999.0)]
+    rows = [temperature(date(year, 4, 1), "Texas", mean) for year, mean in kept + older]
+    rows.append(temperature(date(2013, 5, 1), "Texas", 999.0))
+    mean, _, basis = temperature_of(conn, rows)
+
+    assert (mean, basis) == (sum(mean for _, mean in kept) / 10, "ten_year_mean")
+
+
+def test_ten_years_weigh_the_same_however_many_states_each_has(conn: Connection) -> None:
+    rows = [
+        temperature(date(2013, 4, 1), "Texas", 10.0),
+        temperature(date(2013, 4, 1), "Ohio", 10.0),
+        temperature(date(2012, 4, 1), "Texas", 20.0),
+    ]
+    assert temperature_of(conn, rows)[0] == 15.0
+
+
+def test_a_month_that_the_source_never_had_has_no_temperature(conn: Connection) -> None:
+    assert temperature_of(conn, [temperature(date(2013, 5, 1), "Texas", 10.0)]) == (None, None, None)
