@@ -30,7 +30,7 @@ _KEEP = """
 INSERT INTO pg_catalog.stl_load_errors
        (userid, slice, session, tbl, query, filename, line_number, colname, type, col_length,
         raw_field_value, err_code, err_reason)
-VALUES (100, 0, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+VALUES (100, 0, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 _LINE = re.compile(r"line (\d+)(?:, column ([^:]+))?(?:: \"(.*)\")?", re.DOTALL)
 _LENGTH = re.compile(r"\((\d+)\)")
@@ -80,11 +80,12 @@ class Load:
         self._by_number: dict[int, Column] = {}
         self._table_id = 0
         self._query = 0
+        self._session = 0
 
     async def run(self) -> str:
         """Load everything or nothing; returns the sentence that Redshift tells the client."""
-        rows, _ = await self._backend.query("SELECT nextval('pg_catalog.rs_query_id')")
-        self._query = int(rows[0][0] or 0)
+        rows, _ = await self._backend.query("SELECT nextval('pg_catalog.rs_query_id'), pg_backend_pid()")
+        self._query, self._session = (int(value or 0) for value in rows[0])
         source = Source(self._cluster, self._command, user=self._user, query=self._query)
         await self._find_columns()
         await asyncio.to_thread(source.check_role)
@@ -190,7 +191,7 @@ class Load:
                 cursor.execute(
                     _KEEP,
                     (
-                        *(self._table_id, self._query, error.file[:256], error.line),
+                        *(self._session, self._table_id, self._query, error.file[:256], error.line),
                         *((column.name, column.kind[:10], _length(column)) if column else (None, None, None)),
                         *((error.value or "")[:1024], error.code, error.reason[:400]),
                     ),
