@@ -1,0 +1,301 @@
+"""COPY, checks and answers against a real warehouse."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from airflow_lib import warehouse
+from airflow_lib.errors import WarehouseError
+from airflow_lib.naming import staging_schema
+from airflow_lib.pipeline import (
+    AcceptedValues,
+    Check,
+    Complete,
+    Holds,
+    NotNull,
+    References,
+    Severity,
+    Unique,
+)
+from airflow_lib.quality import Verdict, run_check
+from tests.sandbox.immigration_rows import (
+    APRIL,
+    IMMIGRATION,
+    Connection,
+    arrival,
+    empty,
+    load,
+    ten_days_of_arrivals,
+)
+from tests.sandbox.redshift_fakes import ROLE, STRANGER, Warehouse, running_warehouse
+
+pytestmark = pytest.mark.sandbox
+
+SCHEMA = staging_schema("copying")
+TEMPERATURES = pa.table(
+    {
+        "month": pa.array([date(2013, 4, 1), date(2013, 5, 1)], pa.date32()),
+        "state": pa.array(["Texas", None], pa.string()),
+        "averagetemperature": pa.array([20.5, 21.5], pa.float64()),
+        "averagetemperatureuncertainty": pa.array([0.25, None], pa.float64()),
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
+    yield from running_warehouse(tmp_path_factory.mktemp("warehouse") / "data")
+
+
+@pytest.fixture
+def conn(cluster: Warehouse) -> Iterator[Connection]:
+    with closing(cluster.connect()) as opened:
+        empty(opened)
+        yield opened
+
+
+# -- COPY --------------------------------------------------------------------------------------
+
+
+def manifest(cluster: Warehouse, *parts: pa.Table) -> str:
+    entries = [cluster.put_parquet(f"landtemp/part-{n}.parquet", part) for n, part in enumerate(parts)]
+    return cluster.put_manifest("landtemp/manifest.json", entries)
+
+
+def copy(conn: Connection, url: str, role: str = ROLE) -> int:
+    return warehouse.copy_staging(
+        conn, IMMIGRATION, "staging_landtemp", schema=SCHEMA, manifest_url=url, role_arn=role
+    )
+
+
+def test_a_copy_takes_every_file_of_the_manifest(cluster: Warehouse, conn: Connection) -> None:
+    assert copy(conn, manifest(cluster, TEMPERATURES, TEMPERATURES.slice(0, 1))) == 3
+    assert cluster.ask(f"SELECT DISTINCT * FROM {SCHEMA}.staging_landtemp ORDER BY 1") == [
+        (date(2013, 4, 1), "Texas", 20.5, 0.25),
+        (date(2013, 5, 1), None, 21.5, None),
+    ]
+
+
+def test_a_copy_repeated_starts_from_nothing(cluster: Warehouse, conn: Connection) -> None:
+    url = manifest(cluster, TEMPERATURES)
+
+    assert [copy(conn, url), copy(conn, url)] == [2, 2]
+
+
+def test_a_copy_that_fails_leaves_the_rows_of_the_one_before(cluster: Warehouse, conn: Connection) -> None:
+    copy(conn, manifest(cluster, TEMPERATURES))
+    with pytest.raises(WarehouseError):
+        copy(conn, manifest(cluster, TEMPERATURES.drop_columns(["state"])))
+
+    assert cluster.ask(f"SELECT COUNT(*) FROM {SCHEMA}.staging_landtemp") == [(2,)]
+
+
+def test_a_value_that_is_too_long_is_told_with_its_column_and_file(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    long = TEMPERATURES.set_column(1, "state", pa.array(["ok", "ä" * 40], pa.string()))
+
+    with pytest.raises(WarehouseError) as raised:
+        copy(conn, manifest(cluster, long))
+    told = str(raised.value)
+    assert "staging_landtemp" in told
+    assert "state" in told
+    assert "landtemp/part-0.parquet" in told
+
+
+def test_the_warehouses_own_note_of_the_bad_row_is_told(cluster: Warehouse, conn: Connection) -> None:
+    long = TEMPERATURES.set_column(1, "state", pa.array(["ok", "ä" * 40], pa.string()))
+
+    with pytest.raises(WarehouseError, match=r"line 2, column state .*1204 String length exceeds DDL length"):
+        copy(conn, manifest(cluster, long))
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (TEMPERATURES.drop_columns(["state"]), "column"),
+        (TEMPERATURES.set_column(0, "month", pa.array(["a", "b"], pa.string())), "incompatible"),
+    ],
+    ids=["a column less", "another type"],
+)
+def test_columns_that_do_not_match_are_told_with_the_mend(
+    cluster: Warehouse, conn: Connection, table: pa.Table, told: str
+) -> None:
+    with pytest.raises(WarehouseError, match="COPY matches them by position") as raised:
+        copy(conn, manifest(cluster, table))
+    assert told in str(raised.value)
+
+
+def test_a_role_that_is_not_the_clusters_is_refused(cluster: Warehouse, conn: Connection) -> None:
+    with pytest.raises(WarehouseError, match=r"(?i)role"):
+        copy(conn, manifest(cluster, TEMPERATURES), STRANGER)
+
+
+def test_a_missing_file_is_an_error(cluster: Warehouse, conn: Connection) -> None:
+    entry = cluster.put_parquet("landtemp/part-0.parquet", TEMPERATURES)
+    url = cluster.put_manifest("landtemp/manifest.json", [{**entry, "url": entry["url"] + ".gone"}])
+
+    with pytest.raises(WarehouseError, match=r"COPY of .* failed"):
+        copy(conn, url)
+
+
+# -- checks ------------------------------------------------------------------------------------
+
+
+def check(conn: Connection, which: Check, written: int = 1) -> Verdict:
+    return run_check(
+        conn,
+        IMMIGRATION,
+        which,
+        window=APRIL,
+        schema=staging_schema("run"),
+        written={"arrivals": written},
+    )
+
+
+@pytest.mark.parametrize("which", IMMIGRATION.checks, ids=lambda which: which.name)
+def test_the_declared_checks_pass_on_a_sound_load(conn: Connection, which: Check) -> None:
+    load(conn, "run", APRIL, [arrival(1)])
+
+    verdict = check(conn, which)
+
+    assert (verdict.name, verdict.severity) == (which.name, which.severity)
+    assert (verdict.passed, verdict.failing_rows, verdict.samples) == (True, 0, ())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "which", "failing"),
+    [
+        ("UPDATE dimTourist SET gender = NULL", NotNull("dimTourist", ("Tourist_id", "gender")), 2),
+        ("INSERT INTO dimTourist SELECT * FROM dimTourist", Unique("dimTourist", ("Tourist_id",)), 2),
+        ("DELETE FROM dimAirport", References("factArrivetheUsa", "portcode", "dimAirport", "portcode"), 2),
+        ("DELETE FROM factArrivetheUsa", Complete("arrivals", "staging_immigration", "factArrivetheUsa"), 1),
+        (
+            "UPDATE factArrivetheUsa SET departdate = '2016-03-01' WHERE Tourist_id = 2",
+            Holds("departs", "factArrivetheUsa", "CAST(arrivedate_id AS date) <= departdate"),
+            1,
+        ),
+        ("UPDATE dimTourist SET gender = 'it''s'", AcceptedValues("dimTourist", "gender", ("F", "it's.")), 2),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_check_finds_what_is_wrong_and_shows_it(
+    cluster: Warehouse, conn: Connection, spoil: str, which: Check, failing: int
+) -> None:
+    load(conn, "run", APRIL, [arrival(1), arrival(2)])
+    cluster.ask(spoil)
+
+    verdict = check(conn, which, written=2)
+
+    assert (verdict.passed, verdict.failing_rows) == (False, failing)
+    assert len(verdict.samples) == failing
+    assert json.loads(json.dumps(verdict.samples)) == list(verdict.samples)
+    assert len(cluster.ask(verdict.sql)) == failing
+
+
+def test_completeness_shows_the_three_counts(conn: Connection) -> None:
+    load(conn, "run", APRIL, [arrival(1), arrival(2)])
+
+    verdict = check(conn, Complete("arrivals", "staging_immigration", "factArrivetheUsa"), written=3)
+
+    assert verdict.samples == ({"written": 3, "staged": 2, "loaded": 2},)
+
+
+def test_no_more_than_five_samples_are_kept(conn: Connection) -> None:
+    load(conn, "run", APRIL, [arrival(n, gender="?") for n in range(1, 9)])
+
+    verdict = check(conn, AcceptedValues("dimTourist", "gender", ("F",)))
+
+    assert verdict.failing_rows == 8
+    assert [sample["tourist_id"] for sample in verdict.samples] == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        References("factArrivetheUsa", "departureFlag", "dimAirport", "portcode"),
+        Holds("departs", "factArrivetheUsa", "CAST(arrivedate_id AS date) <= departdate"),
+        AcceptedValues("factArrivetheUsa", "departureFlag", ("O",)),
+    ],
+    ids=lambda which: type(which).__name__,
+)
+def test_a_null_is_for_the_not_null_check_alone(conn: Connection, which: Check) -> None:
+    load(conn, "run", APRIL, [arrival(1, departdate=None, departureflag=None)])
+
+    assert check(conn, which).passed
+
+
+def test_a_predicate_that_cannot_be_asked_is_an_error(conn: Connection) -> None:
+    with pytest.raises(WarehouseError, match=r"Check odd failed\. SQLSTATE 42703"):
+        check(conn, Holds("odd", "dimTourist", "no_such_column > 1", severity=Severity.WARN))
+
+
+# -- answers -----------------------------------------------------------------------------------
+
+SEED_COLUMNS = ("tourist_id", "arrivedate_id", "departdate", "arrivalflag", "departureflag", "updateflag")
+
+
+def answer(conn: Connection, name: str) -> list[dict[str, Any]]:
+    result = warehouse.ask(conn, IMMIGRATION, name)
+    json.dumps(result.rows)
+    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+
+
+@pytest.mark.parametrize("name", IMMIGRATION.answers)
+def test_every_answer_can_be_asked_of_an_empty_warehouse(conn: Connection, name: str) -> None:
+    assert answer(conn, name) == []
+
+
+def test_the_published_questions_are_answered(conn: Connection) -> None:
+    load(conn, "run", APRIL, ten_days_of_arrivals())
+
+    stays = answer(conn, "stays_april_2016")
+    updated = answer(conn, "updated_stays_april_2016")
+
+    assert len(stays) == 10
+    assert tuple(stays[0]) == (*SEED_COLUMNS, "matchflag")
+    assert all(row["arrivedate_id"] < row["departdate"] for row in stays)
+    assert updated
+    assert {row["updateflag"] for row in updated} == {"U"}
+
+
+def test_states_are_compared_by_arrivals_and_population(conn: Connection) -> None:
+    load(conn, "run", APRIL, [arrival(1), arrival(2), arrival(3, addressto="Nil")])
+
+    first, second = answer(conn, "arrivals_by_state")
+
+    assert (first["addressto"], first["state"], first["arrivals"]) == ("NY", "New York", 2)
+    assert first["arrivals_per_thousand"] == 2.0
+    assert (second["addressto"], second["arrivals_per_thousand"]) == ("Nil", None)
+
+
+def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> None:
+    rows = [arrival(1), arrival(2, date(2016, 4, 2), airline="UA"), arrival(3, portcode="MTR")]
+    load(conn, "run", APRIL, rows)
+
+    first, second = answer(conn, "busiest_airports")
+
+    assert (first["portcode"], first["iata_code"], first["arrivals"]) == ("CHI", "MDW", 2)
+    assert (first["days"], first["airlines"]) == (2, 2)
+    assert (second["portcode"], second["name"]) == ("MTR", None)
+
+
+def test_stays_are_compared_by_visa_without_departures_before_the_arrival(conn: Connection) -> None:
+    rows = [
+        arrival(1, departdate=date(2016, 4, 5)),
+        arrival(2, departdate=date(2016, 4, 8)),
+        arrival(3, departdate=date(2016, 3, 1)),
+        arrival(4, departdate=None),
+    ]
+    load(conn, "run", APRIL, rows)
+
+    assert answer(conn, "stay_by_visa") == [
+        {"visa": "Pleasure", "visatype": "B2", "stays": 2, "mean_days": 5.5, "longest_days": 7}
+    ]
