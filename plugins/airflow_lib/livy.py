@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import requests
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from airflow_lib.errors import LivyError, SessionFailed, StatementFailed, UnknownState
+from airflow_lib.errors import LivyError, SessionFailed, SourceError, StatementFailed, UnknownState
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,12 @@ class StatementView:
     def text(self, session: str) -> str:
         """What the statement printed.
 
-        Raises StatementFailed, with the traceback, where it raised or was cancelled.
+        Raises SourceError where the job raised ValueError, which is how our jobs tell of input that they cannot
+        read; StatementFailed, with the traceback, where it raised anything else or was cancelled.
         """
         output = self.output or {}
+        if output.get("ename") == "ValueError":
+            raise SourceError(str(output.get("evalue")))
         if self.state is not StatementState.AVAILABLE or output.get("status") != "ok":
             told = f"{output.get('ename')}: {output.get('evalue')}" if output else f"it is {self.state}"
             trace = "".join(output.get("traceback") or ())

@@ -43,7 +43,7 @@ class CreateTables(_AtOnce):
         with _entered(run) as (_, connection):
             warehouse.create_tables(connection, run.pipeline)
             dropped = warehouse.prune_stray_staging(connection, keep)
-        return Done({"tables": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
+        return Done({"created": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,15 @@ import pytest
 import requests
 import responses
 
-from airflow_lib.errors import LivyError, StatementFailed, UnknownState
-from airflow_lib.livy import LivyClient, LivyUnreachable, SessionSpec, SessionState
+from airflow_lib.errors import LivyError, SourceError, StatementFailed, UnknownState
+from airflow_lib.livy import (
+    LivyClient,
+    LivyUnreachable,
+    SessionSpec,
+    SessionState,
+    StatementState,
+    StatementView,
+)
 
 URL = "http://ip-10-0-0-7.ec2.internal:8998"
 SPEC = SessionSpec(
@@ -98,17 +105,21 @@ def test_a_finished_statement_gives_its_text(livy):
 def test_a_statement_that_raised_tells_its_traceback(livy):
     output = {
         "status": "error",
-        "ename": "ValueError",
-        "evalue": "no column",
+        "ename": "Py4JJavaError",
+        "evalue": "no space",
         "traceback": ["line 1\n", "line 2\n"],
     }
-    with pytest.raises(StatementFailed, match=r"(?s)session s failed. ValueError: no column.*line 2"):
+    with pytest.raises(StatementFailed, match=r"(?s)session s failed. Py4JJavaError: no space.*line 2"):
+        statement(livy, state="available", output=output).text("s")
+
+
+def test_input_that_a_job_cannot_read_is_told_in_its_own_words(livy):
+    output = {"status": "error", "ename": "ValueError", "evalue": "a.csv has no column x", "traceback": []}
+    with pytest.raises(SourceError, match="^a.csv has no column x$"):
         statement(livy, state="available", output=output).text("s")
 
 
 def test_a_cancelled_statement_is_a_failure():
-    from airflow_lib.livy import StatementState, StatementView
-
     with pytest.raises(StatementFailed, match="it is cancelled"):
         StatementView(id=0, state=StatementState.CANCELLED, progress=0.0, output=None).text("s")
 

@@ -1,0 +1,122 @@
+"""What Airflow makes of the declarations: parse, edges, setups of every teardown."""
+
+import json
+
+import pytest
+
+TEARDOWNS = ("transform.release_emr", "release.release_warehouse", "release.inventory", "verdict")
+
+
+def test_every_dag_file_parses(dagbag):
+    assert dagbag.import_errors == {}
+    assert "immigration" in dagbag.dags
+
+
+def test_every_dag_serialises(dagbag):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    for dag in dagbag.dags.values():
+        json.dumps(DagSerialization.to_dict(dag))
+
+
+def test_the_parts_come_in_the_order_of_the_design(dag):
+    order = [task.task_id for task in dag.topological_sort()]
+    chain = [
+        "plan",
+        "provision.prepare",
+        "provision.lease",
+        "provision.roles",
+        "provision.emr",
+        "transform.arrivals",
+        "load.staging_immigration",
+        "load.load_window",
+        "verify.complete_factArrivetheUsa",
+        "answers.stays_april_2016",
+        "release.release_warehouse",
+        "release.inventory",
+        "verdict",
+    ]
+    assert [task for task in order if task in chain] == chain
+
+
+def upstream(dag, task_id):
+    return {task.task_id for task in dag.get_task(task_id).get_flat_relatives(upstream=True)}
+
+
+def test_all_spark_sessions_start_as_soon_as_emr_is_there_and_none_waits_for_redshift(dag):
+    for job in ("arrivals", "cities", "temperature", "airports"):
+        assert dag.get_task(f"transform.{job}").upstream_task_ids == {"provision.emr"}
+        assert "provision.warehouse" not in upstream(dag, f"transform.{job}")
+
+
+def test_a_copy_waits_for_its_own_session_alone(dag):
+    jobs = {task for task in upstream(dag, "load.staging_airport") if task.startswith("transform.")}
+    assert jobs == {"transform.airports"}
+
+
+def test_emr_is_let_go_without_waiting_for_the_load(dag):
+    assert not {task for task in upstream(dag, "transform.release_emr") if task.startswith("load.")}
+
+
+@pytest.mark.parametrize("task_id", TEARDOWNS)
+def test_a_teardown_has_a_setup_that_cannot_fail_and_fails_the_run_when_it_fails(dag, task_id):
+    task = dag.get_task(task_id)
+    assert task.is_teardown
+    assert task.on_failure_fail_dagrun
+    assert "plan" in {setup.task_id for setup in task.upstream_list if setup.is_setup}
+
+
+def test_nothing_else_is_a_teardown(dag):
+    assert {task.task_id for task in dag.tasks if task.is_teardown} == set(TEARDOWNS)
+
+
+@pytest.mark.parametrize(
+    ("consumers", "teardown", "cluster"),
+    [
+        ("transform.", "transform.release_emr", "provision.emr"),
+        (("load.", "verify.", "answers."), "release.release_warehouse", "provision.warehouse"),
+    ],
+)
+def test_every_consumer_of_a_cluster_lies_between_its_setup_and_its_teardown(
+    dag, consumers, teardown, cluster
+):
+    """Clearing a consumer then makes the cluster again, and tears it down again."""
+    before = upstream(dag, teardown)
+    for task in dag.tasks:
+        if task.task_id.startswith(consumers) and task.task_id != teardown:
+            assert task.task_id in before
+            assert cluster in upstream(dag, task.task_id)
+    assert dag.get_task(cluster).is_setup
+
+
+def test_the_verdict_comes_after_everything(dag):
+    assert upstream(dag, "verdict") == {task.task_id for task in dag.tasks} - {"verdict"}
+
+
+def test_no_run_has_a_timeout_that_would_skip_its_teardowns(dag):
+    assert dag.dagrun_timeout is None
+    assert all(task.execution_timeout is not None for task in dag.tasks)
+
+
+def test_a_cluster_is_asked_for_no_more_sessions_than_it_is_sized_for(dag):
+    for task in dag.tasks:
+        if task.task_id.startswith("transform.") and not task.is_teardown:
+            assert task.max_active_tis_per_dag == 1
+
+
+def test_a_window_is_asked_for_as_dates(dag):
+    from airflow.sdk.exceptions import ParamValidationError
+
+    params = dag.params.deep_merge({}) if hasattr(dag.params, "deep_merge") else dag.params
+    params["window_start"] = "2016-04-01"
+    with pytest.raises(ParamValidationError):
+        params["window_start"] = "soon"
+
+
+def test_a_step_and_its_pipeline_survive_the_way_to_the_triggerer(dag):
+    from airflow_lib.codec import from_json, to_json
+
+    for task in dag.tasks:
+        if hasattr(task, "step"):
+            assert from_json(json.loads(json.dumps(to_json(task.step)))) == task.step
+            assert from_json(json.loads(json.dumps(to_json(task.pipeline)))) == task.pipeline
