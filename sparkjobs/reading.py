@@ -3,6 +3,7 @@
 Every function here raises ValueError that names the file, what is wrong with it and the mend.
 """
 
+import json
 import re
 from contextlib import contextmanager
 
@@ -95,13 +96,18 @@ def _match_header(uri, header, columns):
     if not header:
         raise ValueError(f"{uri} is empty: it has not even a header; upload the published file again.")
     places = {name: place for place, name in enumerate(header)}
-    missing = [name for name in columns if name.lower() not in places]
+    refuse_missing(uri, places, columns)
+    return {name: places[name.lower()] for name in columns}
+
+
+def refuse_missing(uri, there, columns):
+    """Raise ValueError where one of `columns` is not among the lower-case names that are `there`."""
+    missing = [name for name in columns if name.lower() not in there]
     if missing:
         raise ValueError(
             f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-            f"(its header has: {', '.join(header)}): give it the published header."
+            f"(it has: {', '.join(there)}): give it the published columns."
         )
-    return {name: places[name.lower()] for name in columns}
 
 
 def _blank_to_null(column):
@@ -121,3 +127,14 @@ def refuse_empty(uri, rows):
     """Raise ValueError where a file held a header and no row."""
     if rows == 0:
         raise ValueError(f"{uri} is empty: it has a header and no row; upload the published file again.")
+
+
+def small_table(spark, rows, schema):
+    """A table of `rows` (tuples) that we hold already, to join with.
+
+    It goes to Spark as one literal: `createDataFrame` would start Python workers to unpickle it.
+    """
+    names = [column.split()[0] for column in schema.split(", ")]
+    text = json.dumps([{name: row[place] for place, name in enumerate(names)} for row in rows])
+    parsed = fn.from_json(fn.lit(text), f"array<struct<{schema}>>")
+    return spark.range(1).select(fn.inline(parsed))

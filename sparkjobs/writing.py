@@ -16,9 +16,19 @@ def fit(column, size):
 
     Text that fits, as nearly all does, costs no more than a look at its length.
     """
-    head = fn.decode(fn.substring(column.cast("binary"), 1, size), "UTF-8")
-    # A character cut in two decodes as the replacement character, which itself takes three bytes.
-    return fn.when(fn.octet_length(column) > size, fn.regexp_replace(head, "\ufffd+$", "")).otherwise(column)
+    return fn.when(fn.octet_length(column) <= size, column).otherwise(_head(column, size))
+
+
+def fit_text(column, size, blank):
+    """`column` trimmed and cut to `size` bytes; `blank` where it is null or blank."""
+    text = fn.trim(column)
+    length = fn.octet_length(text)
+    return fn.when(length.between(1, size), text).when(length > size, _head(text, size)).otherwise(blank)
+
+
+def _head(column, size):
+    """The first `size` bytes of text. A character cut in two decodes as U+FFFD, which goes."""
+    return fn.regexp_replace(fn.decode(fn.substring(column.cast("binary"), 1, size), "UTF-8"), "\ufffd+$", "")
 
 
 def first_reason(*reasons):
@@ -65,3 +75,20 @@ def write_counted(rows, folder):
     counting = Observation()
     write(rows.coalesce(1).observe(counting, fn.count(fn.lit(1)).alias("rows")), folder)
     return counting.get["rows"]
+
+
+def write_partitioned(spark, rows, folder, *columns):
+    """Write many rows as Parquet into `folder`, in one sub-folder for each value of `columns`.
+
+    - Spark would sort all rows by `columns` first; with concurrent writers it does so only where a task meets
+      more values than that.
+    - The JVM never compiles a method over 8,000 bytes of bytecode, and Spark makes one of a wide projection
+      unless told the limit: interpreted, it takes several times the CPU.
+    - A writer buffers a row group in memory, so it is smaller than Parquet's default of 128 MiB.
+    """
+    spark.conf.set("spark.sql.maxConcurrentOutputFileWriters", "8")
+    spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
+    writer = (
+        rows.write.mode("overwrite").option("compression", "snappy").option("parquet.block.size", 32 << 20)
+    )
+    writer.partitionBy(*columns).parquet(folder)

@@ -1,0 +1,63 @@
+"""Cities: the demographics of each state, every city counted once."""
+
+from pyspark.sql import functions as fn
+
+from sparkjobs.reading import read_csv
+from sparkjobs.writing import REASON, first_reason, fit, settle
+
+COLUMNS = (
+    "City",
+    "State",
+    "Median Age",
+    "Male Population",
+    "Female Population",
+    "Total Population",
+    "Number of Veterans",
+    "Foreign-born",
+    "Average Household Size",
+    "State Code",
+)
+NUMBERS = COLUMNS[2:9]
+
+
+def run(spark, inputs, target, rejected, window):
+    """Write staging_demography's Parquet, one row per state, and return the counts.
+
+    The source has a row per city and race, each with the whole city's figures, which are the city's first
+    (by value) where its rows differ. `read` counts the source's rows, `written` the states. Rejected:
+    `no_state`, `no_city`. A figure that is blank or no number counts as unknown: it is left out of sums and,
+    with the city's weight, out of means.
+    """
+    (uri,) = inputs
+    rows = read_csv(spark, uri, COLUMNS, delimiter=";")
+    reason = first_reason(("no_state", fn.col("State Code").isNull()), ("no_city", fn.col("City").isNull()))
+    return settle(uri, rows.withColumn(REASON, reason), _states, target, rejected)
+
+
+def _states(rows):
+    code = fn.upper("State Code").alias("code")
+    figures = [fn.min(fn.col(name).cast("double")).alias(name) for name in NUMBERS]
+    cities = rows.groupBy(code, "City").agg(fn.min("State").alias("State"), *figures)
+    states = cities.groupBy("code").agg(
+        fn.min("State").alias("state"),
+        _weighted_mean("Median Age").alias("medianage"),
+        *[
+            fn.sum(name).cast("bigint").alias(column)
+            for name, column in (
+                ("Male Population", "malepopulation"),
+                ("Female Population", "femalepopulation"),
+                ("Total Population", "totalpopulation"),
+                ("Number of Veterans", "numberofveterans"),
+                ("Foreign-born", "foreignborn"),
+            )
+        ],
+        _weighted_mean("Average Household Size").alias("averagehouseholdsize"),
+    )
+    names = fit(fn.col("code"), 2).alias("statecode"), fit(fn.col("state"), 64).alias("state")
+    return states.select(*names, *states.columns[2:]).sort("statecode")
+
+
+def _weighted_mean(name):
+    """The mean over cities, each weighing as many people as live in it."""
+    people = fn.when(fn.col(name).isNotNull(), fn.col("Total Population"))
+    return fn.sum(fn.col(name) * people) / fn.sum(people)
