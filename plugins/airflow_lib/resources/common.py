@@ -16,7 +16,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from airflow_lib.errors import ResourceError, TeardownError
-from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, Environment, generation_of
+from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, generation_of
 from airflow_lib.patience import is_transient
 
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -69,6 +69,11 @@ def as_tag_list(tags: Mapping[str, str]) -> list[Any]:
 def as_tags(tag_list: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Tags out of the shape that every AWS API answers."""
     return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}
+
+
+def same_birth(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a thing was tagged for this environment and generation; when it expires is its own matter."""
+    return all(tags.get(key) == wanted.get(key) for key in (TAG_ENVIRONMENT, TAG_GENERATION))
 
 
 def code_of(error: ClientError) -> str:

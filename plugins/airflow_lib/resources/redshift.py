@@ -26,6 +26,7 @@ from airflow_lib.resources.common import (
     code_of,
     foreign,
     message_of,
+    same_birth,
 )
 from airflow_lib.resources.subnet_group import probe_subnet_group
 
@@ -272,12 +273,14 @@ def _owns(redshift: RedshiftClient, environment: Environment, view: WarehouseVie
 
 
 def _ensure_tags(redshift: RedshiftClient, spec: WarehouseSpec, view: WarehouseView) -> None:
-    """Give a restored cluster this generation's tags: it has the snapshot's, or none."""
-    if all(view.tags.get(key) == value for key, value in spec.tags.items()):
+    """Give a restored cluster this generation's tags: it has the snapshot's, or none.
+
+    A cluster that has them keeps them, for its expiry is never renewed.
+    """
+    if same_birth(view.tags, spec.tags):
         return
-    arn = _arn(redshift, spec)
-    with asking(f"tag {CLUSTER} {view.name}", again={"InvalidClusterStateFault", "InvalidClusterState"}):
-        redshift.create_tags(ResourceName=arn, Tags=as_tag_list(spec.tags))
+    with asking(f"tag {CLUSTER} {view.name}", again={"InvalidClusterState"}):
+        redshift.create_tags(ResourceName=_arn(redshift, spec), Tags=as_tag_list(spec.tags))
 
 
 def _arn(redshift: RedshiftClient, spec: WarehouseSpec) -> str:

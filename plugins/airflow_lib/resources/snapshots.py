@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lib.errors import ForeignResource, UnknownState
 from airflow_lib.naming import Environment, Names, is_ours
-from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, attempt_all, foreign
+from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, attempt_all, foreign, same_birth
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -81,7 +81,7 @@ def ensure_snapshot_tags(redshift: RedshiftClient, names: Names, tags: Mapping[s
         return
     if view.cluster != names.cluster:
         raise ForeignResource(foreign(SNAPSHOT, name, names.environment))
-    if any(view.tags.get(key) != value for key, value in tags.items()):
+    if not same_birth(view.tags, tags):
         with asking(f"tag {SNAPSHOT} {name}", again=_BUSY):
             redshift.create_tags(ResourceName=view.arn, Tags=as_tag_list(tags))
 

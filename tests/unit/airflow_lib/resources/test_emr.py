@@ -216,6 +216,11 @@ def test_a_cluster_that_emr_does_not_know_is_absent(aws: Aws) -> None:
     assert emr.probe_cluster(unknown, "j-0") is None
 
 
+def test_the_account_says_the_same_of_an_unknown_cluster(aws: Aws) -> None:
+    assert emr.probe_cluster(aws.emr, "j-UNKNOWN") is None
+    emr.delete_cluster(aws.emr, ENVIRONMENT, "j-UNKNOWN")
+
+
 def test_ending_takes_off_a_protection_that_somebody_set(aws: Aws, spec: ClusterSpec) -> None:
     cluster_id = emr.request_cluster(aws.emr_sent_once, spec)
     aws.emr.set_termination_protection(JobFlowIds=[cluster_id], TerminationProtected=True)

@@ -99,6 +99,15 @@ def test_what_is_ours_already_is_adopted(aws: Aws, spec: WarehouseSpec) -> None:
     assert first.state is WarehouseState.AVAILABLE
 
 
+def test_the_expiry_that_a_warehouse_was_born_with_is_never_renewed(aws: Aws, spec: WarehouseSpec) -> None:
+    redshift.ensure_cluster(aws.redshift, spec)
+    later = WarehouseSpec(**{**spec.__dict__, "tags": {**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"}})
+    redshift.ensure_cluster(aws.redshift, later)
+    view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
+    assert view is not None
+    assert view.tags == TAGS
+
+
 def test_a_ready_warehouse_tells_where_it_is(aws: Aws, spec: WarehouseSpec) -> None:
     redshift.ensure_cluster(aws.redshift, spec)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
