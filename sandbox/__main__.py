@@ -2,6 +2,7 @@
 
 import sys
 
-from sandbox.cli import main
+from sandbox.cli import main, settle_process
 
+settle_process()
 sys.exit(main())

@@ -15,6 +15,8 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from sandbox.addresses import Addresses
+from sandbox.airflow.configuration import NO_FOREIGN_AWS
 from sandbox.errors import SandboxError
 from sandbox.postgres import PostgresError
 from sandbox.state import Place
@@ -27,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code is 2 where the sandbox itself failed, 130 where it was stopped."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    signal.signal(signal.SIGTERM, _interrupt)
     place = Place.from_environment()
-    _pass_by_proxy(place)
     console = Console()
     try:
         return _dispatch(options, place, console)
@@ -109,10 +109,18 @@ def _positive(text: str) -> int:
     return int(text)
 
 
-def _pass_by_proxy(place: Place) -> None:
-    """What is asked on the loopback network goes past the caller's proxy."""
+def settle_process() -> None:
+    """Make this process the sandbox's own: for `python -m sandbox`, before anything else.
+
+    The caller's AWS profile and proxy are of no use on the loopback network, and could break what asks it.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    host = Addresses.from_environment().host
     known = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [known, place.addresses.host]))
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(filter(None, [known, host]))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(NO_FOREIGN_AWS)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

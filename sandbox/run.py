@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from sandbox.account import Account, source_files
+from sandbox.account import Account
 from sandbox.airflow.client import AirflowClient, TaskRun
 from sandbox.errors import SandboxError
 from sandbox.inventory import left, list_account
@@ -21,7 +21,7 @@ from sandbox.live import View, make_view
 from sandbox.machine import JarsUnavailable, spark_jars
 from sandbox.progress import Snapshot, SparkProgress
 from sandbox.report import RunFacts, build_report, is_green, summary
-from sandbox.source import Window, bring_generated, bring_source, check_pipeline, choose_window
+from sandbox.source import Window, bring_generated, bring_source, check_pipeline, check_source, choose_window
 from sandbox.stack import Sandbox
 from sandbox.state import Place, find_running, hold, hold_run
 
@@ -60,8 +60,7 @@ def run(options: RunOptions, place: Place, console: Console) -> int:
     """Do it; the exit code is 0 only where the run is green and nothing is left of it."""
     check_pipeline(options.pipeline, place.dags)
     window = choose_window(options.pipeline, options.window_start, options.window_end)
-    if options.source is not None:
-        source_files(options.source)
+    check_source(options.pipeline, options.source)
     view = make_view(console)
     with _target(options, place, view) as target:
         report, tasks = _run_on(target, options.pipeline, window, view, console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -50,6 +51,14 @@ def choose_window(pipeline: str, start: date | None, end: date | None) -> Window
     return Window(start, end)
 
 
+def check_source(pipeline: str, directory: Path | None) -> None:
+    """Raise SandboxError where there would be nothing to read: no file in `directory`, or no generator."""
+    if directory is None:
+        _generator(pipeline)
+    else:
+        source_files(directory)
+
+
 def bring_source(account: Account, pipeline: str, directory: Path) -> str:
     """Upload the caller's files; answers one line that says so."""
     size = account.replace_source(pipeline, directory)
@@ -70,10 +79,11 @@ def bring_generated(account: Account, pipeline: str, rows: int | None, scratch: 
     return f"Generated input ({size / 1e6:.1f} MB) is in S3"
 
 
-def _generator(pipeline: str):
+def _generator(pipeline: str) -> Callable[..., object]:
     module = f"sandbox.data.{pipeline}"
     try:
-        return importlib.import_module(module).generate
+        generate: Callable[..., object] = importlib.import_module(module).generate
+        return generate
     except ModuleNotFoundError as error:
         if error.name not in (module, "sandbox.data"):
             raise

@@ -22,7 +22,7 @@ DATABASE = "airflow"
 _PARALLELISM = 8
 
 # The caller's variables with these beginnings would reach the product as configuration.
-_FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "AIRFLOW__", "BOTO", "SPARK_", "PYSPARK_")
+_FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "BOTO", "SPARK_", "PYSPARK_")
 # Processes talk to loopback alone, and the locked packages are compiled once, not at each start.
 _FOREIGN = frozenset(
     {
@@ -36,6 +36,13 @@ _FOREIGN = frozenset(
         "pythonstartup",
     }
 )
+
+# Keeps boto3 from any profile, key or role of the machine's.
+NO_FOREIGN_AWS = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
 
 
 @dataclass(frozen=True)
@@ -82,16 +89,6 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def aws_environment(aws_url: str) -> dict[str, str]:
-    """What makes boto3 find the sandbox's AWS, and no other account's keys or profiles."""
-    return {
-        "AWS_ENDPOINT_URL": aws_url,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-
-
 def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of Airflow's processes."""
     options = {
@@ -101,7 +98,8 @@ def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[st
     }
     return {
         **clean_environment(caller),
-        **aws_environment(plan.addresses.aws_url),
+        **NO_FOREIGN_AWS,
+        "AWS_ENDPOINT_URL": plan.addresses.aws_url,
         **options,
         "AIRFLOW_HOME": str(plan.home),
         "AIRFLOW_CONFIG": str(plan.home / "airflow.cfg"),

@@ -1,0 +1,88 @@
+"""`python -m sandbox` as a user starts it, in a place of the test's own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+DAGS = Path(__file__).parent / "cli_dags"
+_DEADLINE_S = 150
+
+
+class SandboxProcess:
+    """Commands that share one place: a home directory and a loopback net."""
+
+    def __init__(self, home: Path, net: int, dags: Path = DAGS) -> None:
+        self.home = home
+        # A caller's own configuration, none of which may reach the product.
+        self.environment = {
+            **os.environ,
+            "SANDBOX_HOME": str(home),
+            "SANDBOX_NET": str(net),
+            "SANDBOX_DAGS": str(dags),
+            "AWS_PROFILE": "the-callers-own",
+            "AWS_ACCESS_KEY_ID": "the-callers-own",
+            "AIRFLOW__CORE__EXECUTOR": "the-callers-own",
+            "HTTP_PROXY": "http://127.0.0.1:9",
+            "http_proxy": "http://127.0.0.1:9",
+        }
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """A command in the background, its output in `<home>.out`."""
+        with self.home.with_suffix(".out").open("ab") as sink:
+            return subprocess.Popen(
+                self._command(arguments), env=self.environment, cwd=ROOT, stdout=sink, stderr=sink, text=True
+            )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end, with what it printed."""
+        return subprocess.run(
+            self._command(arguments),
+            env=self.environment,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=_DEADLINE_S,
+            check=False,
+        )
+
+    @property
+    def output(self) -> str:
+        """What background commands printed."""
+        return self.home.with_suffix(".out").read_text()
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process that belongs to this place, whoever its parent is now."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        """By command, environment or working directory: a process that renames itself hides the first two."""
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                return False
+            home = str(self.home)
+            return (
+                home in " ".join(process.cmdline())
+                or process.environ().get("SANDBOX_HOME") == home
+                or process.cwd().startswith(home)
+            )
+        except psutil.Error:
+            return False
+
+    def _command(self, arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "sandbox", *arguments]
+
+
+def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = _DEADLINE_S) -> None:
+    """Return once `condition` holds; fails the test, saying what was awaited, after the deadline."""
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {deadline_s} s"
+        time.sleep(0.1)

@@ -1,0 +1,66 @@
+"""Mistakes in the arguments are told before anything starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.cli import main
+
+WINDOW = ("--window-start", "2016-04-01", "--window-end", "2016-05-01")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "trivial.py").touch()
+    (tmp_path / "dags" / "janitor.py").touch()
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("SANDBOX_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("SANDBOX_DAGS", str(tmp_path / "dags"))
+    return tmp_path / "home"
+
+
+def exit_code(arguments: list[str]) -> int | str | None:
+    try:
+        return main(arguments)
+    except SystemExit as error:  # argparse's own
+        return error.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("run", "nosuch"), "no pipeline 'nosuch'; {dags} has: trivial"),
+        (("run", "janitor"), "no pipeline 'janitor'"),
+        (("run", "trivial"), "give --window-start and --window-end"),
+        (("run", "trivial", "--window-start", "2016-04-01"), "both --window-start and --window-end"),
+        (
+            ("run", "trivial", "--window-start", "2016-05-01", "--window-end", "2016-04-01"),
+            "ends (2016-04-01) before it starts (2016-05-01): swap",
+        ),
+        (("run", "trivial", "--window-start", "1.4.2016"), "'1.4.2016' is no date; write YYYY-MM-DD"),
+        (("run", "trivial", "--rows", "0"), "'0' is no number of rows"),
+        (("run", "trivial", *WINDOW, "--source", "{empty}/nosuch"), "nosuch is no directory"),
+        (("run", "trivial", *WINDOW, "--source", "{empty}"), "holds no files"),
+        (("run", "trivial", *WINDOW), "There is no generator for trivial: give --source DIR"),
+        (("sql", "trivial"), "-c"),
+        ((), "COMMAND"),
+    ],
+)
+def test_a_mistake_is_told_with_its_mend(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+) -> None:
+    places = {"dags": home.with_name("dags"), "empty": home.with_name("empty")}
+    assert exit_code([part.format(**places) for part in arguments]) == 2
+    assert told.format(**places) in capsys.readouterr().err
+    assert not home.exists()
+
+
+def test_nothing_running_is_no_error_for_down_and_told_by_status(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["down"]) == 0
+    assert main(["status"]) == 3
+    assert capsys.readouterr().out.count("No sandbox is running") == 2
