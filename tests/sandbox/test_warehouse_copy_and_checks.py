@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import date
 from typing import Any
@@ -87,6 +88,19 @@ def test_a_copy_repeated_starts_from_nothing(cluster: Warehouse, conn: Connectio
     url = manifest(cluster, TEMPERATURES)
 
     assert [copy(conn, url), copy(conn, url)] == [2, 2]
+
+
+def test_a_runs_tables_are_copied_at_the_same_time(cluster: Warehouse, conn: Connection) -> None:
+    def copy_empty(table: str) -> int:
+        with closing(cluster.connect()) as own:
+            return warehouse.copy_staging(
+                own, IMMIGRATION, table, schema=SCHEMA, manifest_url=None, role_arn=ROLE
+            )
+
+    names = [table.name for table in IMMIGRATION.staging]
+    with ThreadPoolExecutor(len(names)) as pool:
+        assert list(pool.map(copy_empty, names)) == [0] * len(names)
+    assert warehouse.list_staging(conn, SCHEMA) == set(names)
 
 
 def test_a_copy_that_fails_leaves_the_rows_of_the_one_before(cluster: Warehouse, conn: Connection) -> None:
@@ -290,12 +304,13 @@ def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> N
 def test_stays_are_compared_by_visa_without_departures_before_the_arrival(conn: Connection) -> None:
     rows = [
         arrival(1, departdate=date(2016, 4, 5)),
-        arrival(2, departdate=date(2016, 4, 8)),
+        arrival(2, departdate=date(2016, 4, 6)),
+        arrival(5, departdate=date(2016, 4, 8)),
         arrival(3, departdate=date(2016, 3, 1)),
         arrival(4, departdate=None),
     ]
     load(conn, "run", APRIL, rows)
 
     assert answer(conn, "stay_by_visa") == [
-        {"visa": "Pleasure", "visatype": "B2", "stays": 2, "mean_days": 5.5, "longest_days": 7}
+        {"visa": "Pleasure", "visatype": "B2", "stays": 3, "mean_days": 5.33, "longest_days": 7}
     ]

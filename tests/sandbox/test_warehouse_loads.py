@@ -310,6 +310,8 @@ def test_a_destination_has_its_survey_its_name_or_nothing(conn: Connection) -> N
         (["KAAA:heliport:A", "KBBB:small_airport:"], "KBBB"),
         (["KAAA:large_airport:", "KBBB:large_airport:B"], "KBBB"),
         (["KBBB:large_airport:B", "KAAA:large_airport:A"], "KAAA"),
+        (["KAAA:large_airport:A", "KBBB:large_airport:CHI"], "KBBB"),
+        (["KAAA:large_airport:A", "KBBB:medium_airport:CHI"], "KAAA"),
         (["KAAA:heliport:A", "KBBB:seaplane_base:B"], None),
         ([], None),
     ],

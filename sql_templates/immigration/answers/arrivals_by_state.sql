@@ -5,7 +5,7 @@ SELECT
     COUNT(*) AS arrivals,
     S.TotalPopulation,
     S.ForeignBorn,
-    CAST(1000.0 * COUNT(*) / NULLIF(S.TotalPopulation, 0) AS DECIMAL(12, 3)) AS arrivals_per_thousand
+    CAST(CAST(COUNT(*) AS DOUBLE PRECISION) * 1000 / NULLIF(S.TotalPopulation, 0) AS DECIMAL(12, 3)) AS arrivals_per_thousand
 FROM factArrivetheUsa AS F
 JOIN dimStateDestination AS S ON S.AddressTo = F.AddressTo
 GROUP BY S.AddressTo, S.State, S.TotalPopulation, S.ForeignBorn

@@ -3,7 +3,9 @@ SELECT
     T.Visa,
     T.visatype,
     COUNT(*) AS stays,
-    CAST(AVG(1.0 * DATEDIFF(day, CAST(F.arrivedate_id AS DATE), F.departdate)) AS DECIMAL(9, 2)) AS mean_days,
+    CAST(
+        AVG(CAST(DATEDIFF(day, CAST(F.arrivedate_id AS DATE), F.departdate) AS DOUBLE PRECISION)) AS DECIMAL(9, 2)
+    ) AS mean_days,
     MAX(DATEDIFF(day, CAST(F.arrivedate_id AS DATE), F.departdate)) AS longest_days
 FROM factArrivetheUsa AS F
 JOIN dimTourist AS T ON T.Tourist_id = F.Tourist_id

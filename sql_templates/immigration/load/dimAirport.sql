@@ -13,32 +13,41 @@ WHERE port_in_use.portcode IS NULL;
 
 DELETE FROM dimAirport;
 
--- The best airport: large before medium before small; then one with an IATA code before one without;
--- then by ident, which is unique. Other types (heliport, seaplane base) are no airports of entry.
+-- The best airport: large before medium before small; then the one whose IATA code is the port's code (HOU is
+-- Hobby, not one of Houston's others); then one with an IATA code before one without; then by ident, which is
+-- unique. Other types (heliport, seaplane base) are no airports of entry.
 -- Only the United States and their territories: Alagoas in Brazil is AL as well.
 INSERT INTO dimAirport (
     portcode, airport_code, portOfEntryCity, gps_code, iata_code, local_code,
     name, type, iso_country, municipality, statecode, ElevationFt
 )
-WITH ranked AS (
+WITH candidate AS (
     SELECT
-        airport.*,
+        port_in_use.portcode,
+        airport.ident, airport.gps_code, airport.iata_code, airport.local_code, airport.name, airport.type,
+        airport.iso_country, airport.municipality, airport.elevationft,
         ROW_NUMBER() OVER (
-            PARTITION BY city, statecode
+            PARTITION BY port_in_use.portcode
             ORDER BY
-                CASE type WHEN 'large_airport' THEN 1 WHEN 'medium_airport' THEN 2 ELSE 3 END,
-                CASE WHEN iata_code IS NULL THEN 2 ELSE 1 END,
-                ident
+                CASE airport.type WHEN 'large_airport' THEN 1 WHEN 'medium_airport' THEN 2 ELSE 3 END,
+                CASE
+                    WHEN airport.iata_code = port_in_use.portcode THEN 1
+                    WHEN airport.iata_code IS NOT NULL THEN 2
+                    ELSE 3
+                END,
+                airport.ident
         ) AS place
-    FROM {{ schema | ident }}.staging_airport AS airport
+    FROM port_in_use
+    JOIN {{ schema | ident }}.staging_airport AS airport
+        ON airport.city = port_in_use.city AND airport.statecode = port_in_use.state
     WHERE
-        type IN ('large_airport', 'medium_airport', 'small_airport')
-        AND iso_country IN ('US', 'AS', 'GU', 'MP', 'PR', 'UM', 'VI')
+        airport.type IN ('large_airport', 'medium_airport', 'small_airport')
+        AND airport.iso_country IN ('US', 'AS', 'GU', 'MP', 'PR', 'UM', 'VI')
 )
 SELECT
-    port_in_use.portcode, ranked.ident, port_in_use.city, ranked.gps_code, ranked.iata_code, ranked.local_code,
-    ranked.name, ranked.type, ranked.iso_country, ranked.municipality, port_in_use.state, ranked.elevationft
+    port_in_use.portcode, best.ident, port_in_use.city, best.gps_code, best.iata_code, best.local_code,
+    best.name, best.type, best.iso_country, best.municipality, port_in_use.state, best.elevationft
 FROM port_in_use
-LEFT JOIN ranked ON ranked.city = port_in_use.city AND ranked.statecode = port_in_use.state AND ranked.place = 1;
+LEFT JOIN candidate AS best ON best.portcode = port_in_use.portcode AND best.place = 1;
 
 DROP TABLE port_in_use;

@@ -1,4 +1,6 @@
 -- Made anew as a whole at each load, out of the dates in use and the newest temperatures.
+-- A month's temperature is the mean over the states that have it. The ten years are the last ten in which the
+-- source has that calendar month; each weighs the same, however many states it has.
 DELETE FROM dimArriveDate;
 
 INSERT INTO dimArriveDate (
@@ -12,11 +14,11 @@ WITH date_in_use AS (
 ),
 us_month AS (
     SELECT
-        CAST(EXTRACT(YEAR FROM month) AS INT) AS year,
-        CAST(EXTRACT(MONTH FROM month) AS INT) AS month,
-        AVG(averagetemperature) AS temperature,
-        AVG(averagetemperatureuncertainty) AS uncertainty
-    FROM {{ schema | ident }}.staging_landtemp
+        CAST(EXTRACT(YEAR FROM landtemp.month) AS INT) AS year,
+        CAST(EXTRACT(MONTH FROM landtemp.month) AS INT) AS month,
+        AVG(landtemp.averagetemperature) AS temperature,
+        AVG(landtemp.averagetemperatureuncertainty) AS uncertainty
+    FROM {{ schema | ident }}.staging_landtemp AS landtemp
     GROUP BY 1, 2
 ),
 recent AS (
