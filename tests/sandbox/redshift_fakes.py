@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -14,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 import psycopg2
 import pyarrow as pa
 import pyarrow.parquet
 from moto.server import ThreadedMotoServer
 
-HOST = "127.187.1.1"
-AWS_HOST = "127.187.0.1"
+from sandbox.processes import Child
+
+_NET = 20 + os.getpid() % 230  # tests that run side by side do not meet
+HOST = f"127.{_NET}.1.1"
+AWS_HOST = f"127.{_NET}.0.1"
 BUCKET = "lake"
 ROLE = "arn:aws:iam::123456789012:role/copy"
 STRANGER = "arn:aws:iam::123456789012:role/stranger"
@@ -76,8 +79,8 @@ def start_control_plane() -> ControlPlaneServer:
     return server
 
 
-def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOST) -> subprocess.Popen[str]:
-    """A cluster that is ready; the caller stops it."""
+def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOST) -> Child:
+    """A cluster that is ready; the caller stops it, and it cannot outlive the tests."""
     command = [sys.executable, "-m", "sandbox.redshift", "--host", host, "--data-dir", str(data_dir)]
     command += [
         "--cluster-id",
@@ -96,19 +99,30 @@ def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOS
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    if line != "ready\n":
-        process.kill()
-        raise AssertionError(f"the cluster did not start: {line!r}")
-    return process
+    log = data_dir.with_name("cluster.log")
+    child = Child(command, name="cluster", log=log, environment=environment, stdout=subprocess.PIPE)
+    assert child.process.stdout is not None
+    line = child.process.stdout.readline()
+    if line != b"ready\n":
+        child.stop()
+        raise AssertionError(f"the cluster did not start:\n{child.log_tail()}")
+    return child
 
 
-def stop_cluster(process: subprocess.Popen[str]) -> int:
-    process.send_signal(signal.SIGTERM)
-    with process:
-        return process.wait(15)
+def stop_cluster(child: Child) -> int:
+    """Ask the cluster alone to end, as AWS would; its exit code."""
+    for process in psutil.Process(child.process.pid).children():
+        process.terminate()
+    return end_of(child)
+
+
+def end_of(child: Child) -> int:
+    """Wait for a cluster that is ending; its exit code."""
+    code = child.process.wait(15)
+    child.stop()
+    assert child.process.stdout is not None
+    child.process.stdout.close()
+    return code
 
 
 @dataclass
