@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import socket
 import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -61,7 +62,9 @@ class Gateway:
     def _lose(self, fault: Fault, call: Call, environ: Environ) -> None:
         if fault.after:
             self._ask(call, environ)
-        # werkzeug closes the connection without a word.
+        # werkzeug would keep the connection open, and the client would wait out its whole read timeout.
+        with contextlib.suppress(OSError):
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         raise ConnectionAbortedError(f"fault: no answer to {call.service}.{call.action}")
 
     def _ask(self, call: Call, environ: Environ) -> Answer:
