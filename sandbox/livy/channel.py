@@ -8,6 +8,7 @@ the kernel (Jupyter message protocol 5.5, JEP 91), while a statement keeps the f
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -42,8 +43,9 @@ class Kernel:
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._reader = asyncio.create_task(self._read())
-        self._watcher = asyncio.create_task(self._watch())
         self.gone = asyncio.Event()
+        self._process = os.pidfd_open(manager.provisioner.pid)  # readable once the process has ended
+        asyncio.get_running_loop().add_reader(self._process, self._end)
 
     @classmethod
     async def start(
@@ -66,8 +68,7 @@ class Kernel:
     async def load(self) -> None:
         """Load `kernel.py` in it, and make the second thread that `call(..., beside=True)` runs in."""
         await self._execute(_LOAD, {})
-        message = self._client.session.msg("create_subshell_request")
-        self._client.control_channel.send(message)
+        await self._send(self._client.control_channel, self._client.session.msg("create_subshell_request"))
         reply = await self._client.control_channel.get_msg(timeout=30)
         self._subshell = reply["content"]["subshell_id"]
 
@@ -100,11 +101,19 @@ class Kernel:
             message["header"]["subshell_id"] = self._subshell
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[message["header"]["msg_id"]] = answer
-        self._client.shell_channel.send(message)
+        await self._send(self._client.shell_channel, message)
         content = await answer
         if content["status"] != "ok":
             raise KernelError("\n".join(content.get("traceback", [])))
         return content
+
+    async def _send(self, channel: Any, message: dict[str, Any]) -> None:
+        """Send by the socket's own asyncio method.
+
+        The channel's `send` goes round it, and can swallow the wake-up for an answer that comes in at that
+        moment: the reader would then sleep for ever.
+        """
+        await channel.socket.send_multipart(self._client.session.serialize(message))
 
     async def _read(self) -> None:
         """Hand each answer to whoever waits for it."""
@@ -114,11 +123,9 @@ class Kernel:
             if answer is not None and not answer.done():
                 answer.set_result(message["content"])
 
-    async def _watch(self) -> None:
-        await self._manager.provisioner.wait()
-        self._end()
-
     def _end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._process)
+        os.close(self._process)
         self.gone.set()
         for answer in self._answers.values():
             if not answer.done():
@@ -126,10 +133,10 @@ class Kernel:
         self._answers.clear()
 
     async def kill(self) -> None:
-        """End the process at once, and forget its sockets. Ending twice is fine."""
+        """End the process at once, and forget its sockets."""
         self._reader.cancel()
         if not self.gone.is_set():
             await self._manager.shutdown_kernel(now=True)
-            await self._watcher
+            await self.gone.wait()
         self._client.stop_channels()
         shutil.rmtree(self._folder, ignore_errors=True)

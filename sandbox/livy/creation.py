@@ -18,7 +18,8 @@ KINDS = {
     "shared": "shared",
     "sql": "sql",
 }
-_NOT_THE_SESSIONS = ("spark.master", "spark.submit.deployMode")  # spark-blacklist.conf
+# Session.scala; `spark.master` is not refused, it is overridden.
+_NOT_THE_SESSIONS = ("spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 

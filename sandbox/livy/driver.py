@@ -33,6 +33,7 @@ class Driver:
         self._environment = _session_environment(environment, folder, self._scratch)
         self._jvm: asyncio.subprocess.Process | None = None
         self._kernel: Kernel | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Start JVM and kernel side by side; return when the SparkSession is there. Raises DriverFailed."""
@@ -105,7 +106,12 @@ class Driver:
         return None
 
     async def kill(self) -> None:
-        """End both processes and remove their scratch files; the log stays."""
+        """End both processes and remove their scratch files; the log stays. Killing twice is fine."""
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._end())
+        await asyncio.shield(self._ending)
+
+    async def _end(self) -> None:
         if self._kernel is not None:
             await self._kernel.kill()
         if self._jvm is not None:
