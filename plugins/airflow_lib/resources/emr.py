@@ -17,7 +17,14 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError, ConnectTimeoutError, HTTPClientError
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
+    SSLError,
+)
 
 from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
 from airflow_lib.naming import TAG_EMR_MANAGED, Environment, Names, is_ours
@@ -177,9 +184,9 @@ def request_cluster(emr_sent_once: EMRClient, spec: ClusterSpec) -> str:
     doing = f"create {CLUSTER} {spec.names.cluster}"
     try:
         return emr_sent_once.run_job_flow(**render_request(spec))["JobFlowId"]
-    except ConnectTimeoutError as error:
+    except (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError) as error:
         raise NotYet(f"Could not {doing} yet: EMR could not be reached ({error})") from error
-    except (HTTPClientError, ConnectionError) as error:
+    except (HTTPClientError, SSLError) as error:
         raise RequestUnsettled(f"Lost EMR's answer while trying to {doing}: {error}") from error
     except ClientError as error:
         raise _request_error(doing, error) from error

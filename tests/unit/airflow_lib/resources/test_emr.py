@@ -4,7 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    ReadTimeoutError,
+)
 
 from airflow_lib.aws import Aws
 from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
@@ -109,6 +114,7 @@ def test_an_old_cluster_is_not_taken_for_the_lost_one(aws: Aws, spec: ClusterSpe
     "error",
     [
         ReadTimeoutError(endpoint_url="https://emr"),
+        ConnectionClosedError(endpoint_url="https://emr"),
         refused("InternalFailure", "oops", status=500),
         refused("InternalServerException", "oops", status=503),
     ],
@@ -130,6 +136,7 @@ def test_a_lost_answer_is_unsettled_and_the_cluster_can_be_found(
         refused("ValidationException", "Service role arn:… is invalid"),
         refused("ThrottlingException", "Rate exceeded"),
         ConnectTimeoutError(endpoint_url="https://emr"),
+        EndpointConnectionError(endpoint_url="https://emr"),
     ],
 )
 def test_what_made_nothing_and_will_pass_is_not_yet(aws: Aws, spec: ClusterSpec, error: Exception) -> None:
