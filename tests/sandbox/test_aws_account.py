@@ -75,11 +75,12 @@ def test_an_object_is_replaced_only_where_it_is_the_one_that_was_read(s3, bucket
 def test_of_many_who_swap_at_once_exactly_one_wins(aws, s3, bucket, key):
     etag = s3.put_object(Bucket=bucket, Key=key, Body=b"0")["ETag"]
     barrier = threading.Barrier(8)
+    padding = b"." * (1 << 20)  # so that a write takes long enough for another to come in between
 
     def swap(number):
         barrier.wait()
         try:
-            s3.put_object(Bucket=bucket, Key=key, Body=str(number).encode(), IfMatch=etag)
+            s3.put_object(Bucket=bucket, Key=key, Body=b"%d" % number + padding, IfMatch=etag)
         except ClientError:
             return None
         return number
@@ -87,7 +88,7 @@ def test_of_many_who_swap_at_once_exactly_one_wins(aws, s3, bucket, key):
     with ThreadPoolExecutor(8) as pool:
         winners = [number for number in pool.map(swap, range(1, 9)) if number is not None]
     assert len(winners) == 1
-    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == str(winners[0]).encode()
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"%d" % winners[0] + padding
 
 
 def test_an_answer_tells_the_time(s3, bucket, key):
