@@ -105,7 +105,7 @@ class Creation:
         ]
         if not self._made(wanted):
             self._plan_all(wanted)
-            scope = EmrScope(source=run.source, processed=run.processed, logs=run.logs)
+            scope = EmrScope(source=run.source, processed=run.processed, logs=run.logs.below("emr"))
             iam.ensure_emr_roles(run.aws.iam, names, self.tags, scope)
             for kind, name in wanted:
                 self.complete(kind, name, name)

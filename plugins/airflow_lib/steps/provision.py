@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # An answer to RunJobFlow was lost: how long the cluster may take to be listed before it is asked for again.
 _SETTLING_S = 60
+# Roles just made may be unknown to EMR for up to two minutes, and a cluster that meets them ends at once.
+_ANEW_AT_MOST = 2
 
 
 def needs_emr(run: Run) -> bool:
@@ -167,7 +169,7 @@ class _EnsureCluster:
     def poll(self, run: Run, state: Json) -> Outcome:
         register = open_register(run)
         slot_state = register.read().slot(self.slot)
-        if slot_state.lease(run.run_id) is None or slot_state.owner != run.run_id:
+        if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
             grant = register.acquire(self.slot, run.run_id)
             if grant.role is Role.USE:
                 return Done(self.describe(run, grant.state))
@@ -218,6 +220,10 @@ class EnsureEmr(_EnsureCluster):
         view = emr.probe_cluster(run.aws.emr, cluster_id)
         if view is None:
             raise NotYet(f"EMR does not find {cluster_id} yet")
+        if view.ended_by_iam_lag and state.get("begun_anew", 0) < _ANEW_AT_MOST:
+            state["begun_anew"] = state.get("begun_anew", 0) + 1
+            creation.register.release(self.slot, run.run_id)  # we drain it; then the next generation is ours
+            return f"a new cluster: {view.name} met roles that AWS did not see yet ({view.reason})"
         if view.failed:
             raise TerminalState(
                 f"EMR cluster {view.name} ({view.id}) is {view.state}, WAITING was expected. "
