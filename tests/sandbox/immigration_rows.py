@@ -136,9 +136,16 @@ def load(
     return load_staged(conn, run_id, window, schema)
 
 
-def load_staged(conn: Connection, run_id: str, window: Window, schema: str) -> dict[str, int]:
+def load_staged(conn: Connection, run_id: str, window: Window, schema: str, **options: Any) -> dict[str, int]:
+    """Load what is staged; `options` are load_window's."""
     return warehouse.load_window(
-        conn, IMMIGRATION, run_id=run_id, window=window, schema=schema, manifests={"arrivals": run_id}
+        conn,
+        IMMIGRATION,
+        run_id=run_id,
+        window=window,
+        schema=schema,
+        manifests={"arrivals": run_id},
+        **options,
     )
 
 

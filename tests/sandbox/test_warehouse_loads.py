@@ -128,6 +128,40 @@ def test_days_loaded_at_the_same_time_give_the_same_tables(
     assert tables(conn) == at_once
 
 
+class CommitOnceOthersWait:
+    """A connection that, before it commits, lets `other` begin, and waits until the warehouse holds it back."""
+
+    def __init__(self, conn: Connection, cluster: Warehouse, other: threading.Thread) -> None:
+        self._conn, self._cluster, self._other = conn, cluster, other
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._conn, name)
+
+    def commit(self) -> None:
+        self._other.start()
+        while self._cluster.ask("SELECT COUNT(*) FROM pg_locks WHERE NOT granted") == [(0,)]:
+            assert self._other.is_alive(), "the other load did not wait"
+        self._conn.commit()
+
+
+def test_a_load_waits_for_the_one_before_and_sees_what_it_did(cluster: Warehouse, conn: Connection) -> None:
+    first = stage(conn, "first", DAYS[0], ARRIVALS)
+    second = stage(conn, "second", DAYS[1], ARRIVALS)
+    conflicts: list[float] = []
+
+    def load_second() -> None:
+        with closing(cluster.connect()) as own:
+            load_staged(own, "second", DAYS[1], second, sleep=conflicts.append)
+
+    other = threading.Thread(target=load_second)
+    load_staged(CommitOnceOthersWait(conn, cluster, other), "first", DAYS[0], first)  # type: ignore[arg-type]
+    other.join()
+
+    assert conflicts == []
+    assert len(rows_of(conn, "dimArriveDate")) == 2
+    assert len(rows_of(conn, "factArrivetheUsa")) == len(rows_of(conn, "dimTourist")) == 40
+
+
 def test_what_a_window_no_longer_holds_goes_and_takes_its_dimension_rows_along(conn: Connection) -> None:
     stays = arrival(1, date(2016, 4, 2), "WIL", addressto="GU")
     goes = arrival(2, date(2016, 4, 1), "MTR", addressto="..")
@@ -170,7 +204,7 @@ def test_a_window_without_data_is_loaded_with_zero_rows(conn: Connection) -> Non
 
 
 class LostCommit:
-    """A connection that is cut right after the server has committed its `nth` transaction, or right before."""
+    """A connection that is cut as it commits: right after the server has done so, or right before."""
 
     def __init__(self, conn: Connection, *, arrives: bool) -> None:
         self._conn, self._arrives = conn, arrives
