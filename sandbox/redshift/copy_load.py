@@ -17,7 +17,7 @@ from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_command import CopyCommand, S3Object
 from sandbox.redshift.copy_parquet import Column, csv_batches, open_checked
 from sandbox.redshift.copy_source import Entry, Source
-from sandbox.redshift.errors import RedshiftError, load_error
+from sandbox.redshift.errors import RedshiftError, load_error, not_supported
 from sandbox.redshift.translate import bytes_check
 
 _COLUMNS = """
@@ -107,12 +107,15 @@ class Load:
 
     async def _find_columns(self) -> None:
         rows, _ = await self._backend.query(_COLUMNS.format(table=self._command.table.replace("'", "''")))
-        by_name = {}
+        by_name: dict[str, Column] = {}
+        identities = set()
         for name, kind, declared, identity, number, table_id in rows:
             self._table_id = int(table_id or 0)
             column = Column(str(name), str(kind), str(declared))
             by_name[column.name] = self._by_number[int(number or 0)] = column
-            if not identity:
+            if identity:
+                identities.add(column.name)
+            else:
                 self._columns.append(column)
         if self._command.columns:
             for name in self._command.columns:
@@ -120,6 +123,8 @@ class Load:
                     raise RedshiftError(
                         f'column "{name}" of relation "{self._command.table_name}" does not exist', "42703"
                     )
+                if name in identities:
+                    raise not_supported("cannot set an identity column to a value")
             self._columns = [by_name[name] for name in self._command.columns]
 
     async def _csv(self, source: Source, entries: list[Entry]) -> AsyncGenerator[bytes]:

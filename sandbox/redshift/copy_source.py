@@ -7,6 +7,7 @@ data formats" (`meta.content_length` is required for Parquet).
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
@@ -18,6 +19,7 @@ from sandbox.redshift.copy_command import CopyCommand, S3Object, parse_url
 from sandbox.redshift.errors import RedshiftError, load_error
 
 _S3_ERROR = 8001
+_CHUNK = 1 << 20
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 
@@ -53,7 +55,8 @@ class Source:
         target = entry.target
         self._require("s3:GetObject", target.arn, target)
         try:
-            size = self._cluster.s3.head_object(Bucket=target.bucket, Key=target.key)["ContentLength"]
+            found = self._cluster.s3.get_object(Bucket=target.bucket, Key=target.key)
+            size = found["ContentLength"]
             if entry.content_length is not None and entry.content_length != size:
                 raise self._error(
                     "Spectrum Scan Error",
@@ -61,7 +64,7 @@ class Source:
                     f"{target.url}",
                     code=15001,
                 )
-            self._cluster.s3.download_fileobj(target.bucket, target.key, sink)
+            shutil.copyfileobj(found["Body"], sink, _CHUNK)
         except ClientError as error:
             if not entry.mandatory and _code(error) in _MISSING:
                 return False

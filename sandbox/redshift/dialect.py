@@ -11,7 +11,7 @@ from sandbox.redshift.errors import not_simulated, not_supported
 from sandbox.redshift.lexer import Statement
 from sandbox.redshift.refuse import refuse_expressions, refuse_statement
 from sandbox.redshift.rewrite_ddl import Layout, is_create_table, rewrite_alter_table, rewrite_create_table
-from sandbox.redshift.rewrite_query import needs_structure, rewrite_expressions, rewrite_structure
+from sandbox.redshift.rewrite_query import needs_structure, rewrite_expressions
 
 _ISOLATION = re.compile(
     r"\s*,?\s*ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)", re.I
@@ -81,6 +81,8 @@ def _plan_query(statement: Statement) -> Plan:
     rewrite_expressions(statement)
     sql = statement.rewritten()
     if needs_structure(statement):
+        from sandbox.redshift.rewrite_structure import rewrite_structure  # sqlglot: slow to import
+
         sql = rewrite_structure(sql)
     return Plan(Kind.CREATE_TABLE if layout else Kind.PLAIN, sql=sql, layout=layout)
 

@@ -88,11 +88,21 @@ def refuse_statement(statement: Statement) -> None:
 
 def refuse_expressions(statement: Statement) -> None:
     """Raise for words within a statement that Redshift, or the stand-in, does not know."""
+    if statement.word(0) == "WITH":
+        _refuse_writing_after_with(statement)
     for index, token in enumerate(statement.tokens):
         if token.kind == "dollar":
             raise not_simulated("A dollar-quoted string")
         if token.word:
             _refuse_word(statement, index)
+
+
+def _refuse_writing_after_with(statement: Statement) -> None:
+    index = 0
+    while index < len(statement.tokens):
+        if statement.word(index) in {"INSERT", "UPDATE", "DELETE"}:
+            raise syntax_error(statement.tokens[index].text)
+        index = statement.closing(index) + 1 if statement.word(index) == "(" else index + 1
 
 
 def _refuse_word(statement: Statement, index: int) -> None:
@@ -102,6 +112,8 @@ def _refuse_word(statement: Statement, index: int) -> None:
         raise syntax_error("CONFLICT")
     if word == "RETURNING" and statement.word(0) in {"INSERT", "UPDATE", "DELETE", "WITH"} and before != ".":
         raise syntax_error("RETURNING")
+    if word == "VALUES" and before == "(":
+        raise syntax_error("VALUES")
     if word == "FILTER" and before == ")" and after == "(":
         raise syntax_error("(")
     if word == "DISTINCT" and after == "ON" and before in {"SELECT", "ALL"}:

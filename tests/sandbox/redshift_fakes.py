@@ -36,6 +36,7 @@ class ControlPlaneState:
     passwords: dict[str, list[str]] = field(default_factory=lambda: {"IAM:owner": ["temporary"]})
     roles: list[str] = field(default_factory=lambda: [ROLE])
     denied: set[tuple[str, str]] = field(default_factory=set)
+    mute: bool = False
 
 
 class ControlPlaneServer(ThreadingHTTPServer):
@@ -47,6 +48,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server.state
+        if state.mute:
+            return
         name = self.path.rsplit("/", 1)[-1].replace("%3A", ":")
         if self.path.startswith("/_sandbox/redshift/wh-1/credentials/"):
             passwords = state.passwords.get(name)

@@ -110,6 +110,8 @@ def test_an_identity_column_fills_itself(warehouse: Warehouse, table: str) -> No
         copy(warehouse.put_manifest("i.json", [warehouse.put_parquet("i.parquet", ROWS)]), "stage.i")
     )
     assert warehouse.ask("SELECT n FROM stage.i ORDER BY n") == [(1,), (2,), (3,)]
+    error = refused(warehouse, copy(f"s3://{BUCKET}/i.json", "stage.i (n, id)"))
+    assert "cannot set an identity column" in told(error)
 
 
 def test_columns_can_be_named(warehouse: Warehouse, table: str) -> None:

@@ -157,6 +157,8 @@ def test_what_is_not_supported_is_refused_by_name(sql: str, reason: str) -> None
         ("INSERT INTO t VALUES (1) ON CONFLICT DO NOTHING", "CONFLICT"),
         ("INSERT INTO t VALUES (1) RETURNING a", "RETURNING"),
         ("DELETE FROM t RETURNING a", "RETURNING"),
+        ("SELECT a FROM (VALUES (1), (2)) AS v (a)", "VALUES"),
+        ("WITH n AS (SELECT 1) INSERT INTO t SELECT * FROM n", "INSERT"),
         ("SELECT count(*) FILTER (WHERE a) FROM t", "("),
         ("SELECT a IS NOT DISTINCT FROM b", "DISTINCT"),
         ("CREATE TABLE t (a INT) PARTITION BY RANGE (a)", "PARTITION"),
