@@ -67,8 +67,8 @@ class Warehouses:
         def work() -> None:
             with warehouse.lock:
                 warehouse.stop()
-            if final:
-                self._finish_snapshot(backend, warehouse, final)
+            if final and self._keep(final, warehouse):
+                self._finish_snapshot(final)
             cluster.status = "deleting"
             self._context.stopping.wait(self._context.config.redshift_delay_s * 0.5)
             shutil.rmtree(warehouse.data_dir.parent, ignore_errors=True)
@@ -79,16 +79,19 @@ class Warehouses:
 
         self._context.spawn(work, f"redshift-delete-{cluster.cluster_identifier}")
 
-    def snapshot(self, backend: RedshiftBackend, cluster: Cluster, snapshot: Snapshot) -> None:
-        """Take a manual snapshot: the warehouse is down for the copy, and its connections break."""
+    def snapshot(self, cluster: Cluster, snapshot: Snapshot) -> None:
+        """Take a manual snapshot. Unlike on AWS the warehouse is down for the copy, and its connections
+        break; it is up again before the snapshot is available."""
         warehouse = self._running[cluster.cluster_identifier]
 
         def work() -> None:
             with warehouse.lock:
                 warehouse.stop()
-                self._finish_snapshot(backend, warehouse, snapshot)
+                kept = self._keep(snapshot, warehouse)
                 if cluster.status == "available":
                     warehouse.start()
+            if kept:
+                self._finish_snapshot(snapshot)
 
         self._context.spawn(work, f"redshift-snapshot-{snapshot.snapshot_identifier}")
 
@@ -110,13 +113,17 @@ class Warehouses:
         """End every warehouse cleanly; the process is stopping."""
         end_all(warehouse.stop for warehouse in list(self._running.values()))
 
-    def _finish_snapshot(self, backend: RedshiftBackend, warehouse: Warehouse, snapshot: Snapshot) -> None:
+    def _keep(self, snapshot: Snapshot, warehouse: Warehouse) -> bool:
+        """Copy the data of a warehouse that is down; False where that failed."""
         try:
             self.snapshots.keep(snapshot, warehouse.data_dir)
         except subprocess.CalledProcessError as error:
             snapshot.status = "failed"
             logger.error("snapshot %s failed: %s", snapshot.snapshot_identifier, error.stderr)
-            return
+            return False
+        return True
+
+    def _finish_snapshot(self, snapshot: Snapshot) -> None:
         self._context.stopping.wait(self._context.config.redshift_delay_s * 0.5)
         snapshot.status = "available"
         logger.info("snapshot %s: available", snapshot.snapshot_identifier)

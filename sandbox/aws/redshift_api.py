@@ -226,7 +226,7 @@ def _install_snapshots(warehouses: Warehouses, lock: threading.RLock) -> None:
             cluster = _cluster(self, cluster_identifier)
             require_state(cluster, "available")
             snapshot = _record_snapshot(self, cluster, snapshot_identifier, tags or cluster.tags)
-            warehouses.snapshot(self, cluster, snapshot)
+            warehouses.snapshot(cluster, snapshot)
         return snapshot
 
     def delete(self: RedshiftBackend, snapshot_identifier: str) -> Snapshot:
