@@ -83,10 +83,16 @@ class PlainView:
                 self.tell(f"{task.name}: {task.state}")
                 self._tasks[task.name] = task.state
         for session in snapshot.sessions:
-            seen = (session.state, int(session.progress / _PROGRESS_STEP))
-            if seen != self._sessions.get(session.name):
-                self.tell(f"Spark {session.name}: {session.state} {session.progress:.0%}")
-                self._sessions[session.name] = seen
+            self._show_session(session)
+
+    def _show_session(self, session: Session) -> None:
+        """Each state once; while it works, each quarter once: Livy's progress falls as the next Spark job begins."""
+        state, quarter = self._sessions.get(session.name, ("", 0))
+        now = int(session.progress / _PROGRESS_STEP)
+        if session.state != state or now > quarter:
+            share = f" {session.progress:.0%}" if session.state == "busy" else ""
+            self.tell(f"Spark {session.name}: {session.state}{share}")
+        self._sessions[session.name] = (session.state, max(now, quarter))
 
 
 class MovingView:

@@ -67,16 +67,19 @@ def test_a_task_that_only_waits_for_its_turn_makes_no_line(plain: PlainView, out
     assert output.getvalue() == ""
 
 
-def test_a_session_makes_a_line_for_each_state_and_each_quarter(
+def test_a_session_makes_a_line_for_each_state_and_each_quarter_reached(
     plain: PlainView, output: io.StringIO
 ) -> None:
-    for state, progress in (("starting", 0), ("busy", 0.05), ("busy", 0.1), ("busy", 0.3), ("idle", 1.0)):
+    """Livy's progress falls when the next Spark job of a statement begins."""
+    steps = [("starting", 0), ("busy", 0.05), ("busy", 0.1), ("busy", 0.6), ("busy", 0.3), ("busy", 0.55)]
+    for state, progress in [*steps, ("busy", 0.9), ("idle", 1.0)]:
         plain.show(snapshot(sessions=(Session("airports", state, progress),)))
     assert [line.split("  ", 2)[-1].strip() for line in output.getvalue().splitlines()] == [
-        "Spark airports: starting 0%",
+        "Spark airports: starting",
         "Spark airports: busy 5%",
-        "Spark airports: busy 30%",
-        "Spark airports: idle 100%",
+        "Spark airports: busy 60%",
+        "Spark airports: busy 90%",
+        "Spark airports: idle",
     ]
 
 
