@@ -20,6 +20,7 @@ from sandbox import livy
 from sandbox.addresses import LIVY_PORT
 from sandbox.aws.context import ACCOUNT, AddressPool, Context
 from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, clean_environment, command_from, end_all
+from sandbox.machine import JarsUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ class Lives:
         """Let a cluster that moto has recorded come to life; `failure` ends it before its machines start."""
         with self._lock:
             ordered = self._next_failures.pop(0) if self._next_failures else None
-            life = Life(self._context, self._pool, cluster, _Livy(role_name, livy_conf))
+            life = Life(self._context, self._pool, cluster, LivySettings(role_name, livy_conf))
             self._lives[cluster.id] = life
         self._context.spawn(lambda: life.run(failure, ordered), f"emr-{cluster.id}")
 
@@ -77,7 +78,7 @@ class Lives:
 
 
 @dataclass(frozen=True)
-class _Livy:
+class LivySettings:
     """What a cluster's Livy server is told: the EC2 role it acts in, and EMR's `livy-conf`."""
 
     role_name: str
@@ -87,7 +88,7 @@ class _Livy:
 class Life:
     """One cluster's life."""
 
-    def __init__(self, context: Context, pool: AddressPool, cluster: Cluster, settings: _Livy) -> None:
+    def __init__(self, context: Context, pool: AddressPool, cluster: Cluster, settings: LivySettings) -> None:
         self.cluster = cluster
         self._context, self._pool, self._settings = context, pool, settings
         self._lock = threading.Lock()
@@ -141,12 +142,15 @@ class Life:
         host = self.cluster.sandbox_dns
         work_dir = self._context.state.emr / self.cluster.id
         work_dir.mkdir(parents=True)
-        spec = WorkerSpec(
-            name=f"Livy of {self.cluster.id}",
-            command=self._command(host, work_dir),
-            log=self._context.state.logs / f"livy-{self.cluster.id}.log",
-            environment=livy.environment(work_dir, self._environment()),
-        )
+        try:
+            spec = WorkerSpec(
+                name=f"Livy of {self.cluster.id}",
+                command=self._command(host, work_dir),
+                log=self._context.state.logs / f"livy-{self.cluster.id}.log",
+                environment=livy.environment(work_dir, self._environment()),
+            )
+        except (JarsUnavailable, OSError, SystemExit) as error:
+            raise WorkerFailed(f"Livy cannot be started here: {error}") from error
         with self._lock:
             if self._ending.is_set():
                 raise WorkerFailed("the cluster was terminated while it started")

@@ -2,11 +2,15 @@
 
 import os
 import urllib.request
+from types import SimpleNamespace
 
 import psutil
 import pytest
 from aws_fakes import MANAGED_TAG, V2_POLICY, policy, shared_aws, trust, until
 from botocore.exceptions import ClientError
+
+from sandbox.aws.context import AddressPool, Config, Context
+from sandbox.aws.emr import Life, LivySettings
 
 pytestmark = pytest.mark.sandbox
 
@@ -318,3 +322,21 @@ def test_two_clusters_have_two_addresses(emr, wanted):
     emr.terminate_job_flows(JobFlowIds=[first, second])
     for cluster_id in (first, second):
         _follow(emr, cluster_id, "TERMINATED")
+
+
+def test_a_livy_distribution_that_is_not_one_ends_the_cluster(tmp_path, monkeypatch):
+    monkeypatch.setenv("SANDBOX_LIVY_HOME", str(tmp_path / "nosuch"))
+    context = Context(Config(host="127.0.0.1", port=1, state_dir=tmp_path, emr_delay_s=0.0))
+    cluster = SimpleNamespace(
+        id="j-1",
+        name="cluster",
+        state="STARTING",
+        steps=[],
+        instance_groups=[],
+        ec2_instances=[],
+        emr_backend=SimpleNamespace(region_name="us-east-1"),
+    )
+    Life(context, AddressPool(), cluster, LivySettings("role", {})).run(None, None)
+    until(lambda: cluster.state, lambda state: state == "TERMINATED_WITH_ERRORS")
+    assert cluster.sandbox_reason["Code"] == "BOOTSTRAP_FAILURE"
+    assert "nosuch" in cluster.sandbox_reason["Message"]
