@@ -19,12 +19,14 @@ def join_labels(spark, rows, labels):
     return rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
 
 
-def unknown_codes():
+def unknown_codes(labels):
     """How many codes have no label, to be counted over joined rows: {note: aggregate}."""
+    visas = [float(code) for code in labels[VISAS]]
     unlabelled = {
-        "unknown_citizenship": fn.col("i94cit").isNotNull() & fn.col("citizenship_label").isNull(),
-        "unknown_resident": fn.col("i94res").isNotNull() & fn.col("resident_label").isNull(),
+        "unknown_citizenship": whole_number_text("i94cit").isNotNull() & fn.col("citizenship_label").isNull(),
+        "unknown_resident": whole_number_text("i94res").isNotNull() & fn.col("resident_label").isNull(),
         "unknown_port": (fn.trim("i94port") != "") & fn.col("port_code").isNull(),
+        "unknown_visa": ~number("i94visa").isin(visas),
     }
     return {note: fn.count_if(condition) for note, condition in unlabelled.items()}
 
@@ -39,7 +41,7 @@ def in_words(joined, labels):
         "departdate": sas_date("depdate"),
         "addressto": _text(fn.substring_index(fn.trim("i94addr"), " ", 1), 32),
         "portcode": _text("i94port", 8),
-        "portofentrycity": fn.when(port, fit(fn.col("port_city"), 64)).otherwise(_unknown("i94port", 64)),
+        "portofentrycity": fn.when(port, fit(fn.col("port_city"), 64)).otherwise(_unknown_city()),
         "portstate": fn.when(port, fit(fn.col("port_state"), 32)).otherwise(NIL),
         "citizenship": _label("citizenship_label", "i94cit", 64),
         "resident": _label("resident_label", "i94res", 64),
@@ -86,8 +88,16 @@ def _coded(code, table, size):
 
 
 def _unknown(code, size):
-    text = whole_number_text(code)
+    """`Unknown (148)`; a code that is no number as it stands; `Nil` where there is none."""
+    text = fn.when(fn.trim(whole_number_text(code)) != "", whole_number_text(code))
     return fit_text(fn.concat(fn.lit("Unknown ("), text, fn.lit(")")), size, fn.lit(NIL))
+
+
+def _unknown_city():
+    """The city of a port without a label, in lower case as all cities are."""
+    code = fn.trim("i94port")
+    city = fn.when(code != "", fn.concat(fn.lit("unknown ("), fn.lower(code), fn.lit(")")))
+    return fit_text(city, 64, fn.lit(NIL))
 
 
 def _admitted_date():

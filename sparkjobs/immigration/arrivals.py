@@ -37,11 +37,11 @@ def run(spark, inputs, target, rejected, window):
     inside = _inside(window)
     with told_plainly(source):
         fates, crowded = _survey(source, tagged, inside)
+        rejects = {reason: fate["inside"] for reason, fate in fates.items() if reason and fate["inside"]}
         if crowded:
             tagged, compared = _compare(spark, tagged, crowded)
             repeated = compared.where(inside & (fn.col(REASON) == DUPLICATE)).count()
-            fates[DUPLICATE] = {"rows": repeated, "inside": repeated}
-        rejects = {reason: fate["inside"] for reason, fate in fates.items() if reason and fate["inside"]}
+            rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
             write(tagged.where(fn.col(REASON).isNotNull() & inside).drop(CORRUPT).coalesce(1), rejected)
         kept = tagged.where(fn.col(REASON).isNull() & inside)
@@ -58,7 +58,7 @@ def run(spark, inputs, target, rejected, window):
     return {
         "read": read,
         "written": written,
-        "rejected": rejects,
+        "rejected": dict(sorted(rejects.items())),
         "notes": {"outside_window": outside, **unknown},
     }
 
@@ -126,7 +126,7 @@ def _compare(spark, tagged, crowded):
 def _write_kept(spark, kept, labels, target):
     """Write the kept rows in words; returns how many, and how many of their codes have no label."""
     counting = Observation()
-    unknown = unknown_codes()
+    unknown = unknown_codes(labels)
     joined = join_labels(spark, kept, labels).observe(
         counting, fn.count(fn.lit(1)).alias("rows"), *[count.alias(note) for note, count in unknown.items()]
     )

@@ -58,6 +58,10 @@ def _states(rows):
 
 
 def _weighted_mean(name):
-    """The mean over cities, each weighing as many people as live in it."""
-    people = fn.when(fn.col(name).isNotNull(), fn.col("Total Population"))
-    return fn.sum(fn.col(name) * people) / fn.sum(people)
+    """The mean over cities, each weighing as many people as live in it.
+
+    Summed as decimals: a sum of doubles hangs on the order in which Spark happens to add.
+    """
+    people = fn.when(fn.col(name).isNotNull(), fn.col("Total Population").cast("decimal(12,0)"))
+    figure = fn.col(name).cast("decimal(12,4)")
+    return fn.sum(figure * people).cast("double") / fn.sum(people).cast("double")

@@ -71,8 +71,9 @@ def whole_number(name):
 
 
 def whole_number_text(name):
-    """The column's digits without a trailing .0, as text; what is no number stays as it is."""
-    return fn.coalesce(whole_number(name).cast("string"), fn.trim(fn.col(name).cast("string")))
+    """The column's digits without a trailing .0, as text; what is no number stays as it is, but for NaN."""
+    text = fn.trim(fn.col(name).cast("string"))
+    return fn.coalesce(whole_number(name).cast("string"), fn.when(text != "NaN", text))
 
 
 def sas_date(name):

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import pyarrow.parquet as pq
+import pytest
+
+from sparkjobs.immigration import cities
+
+HEADER = (
+    "City;State;Median Age;Male Population;Female Population;Total Population;Number of Veterans;Foreign-born;"
+    "Average Household Size;State Code;Race;Count"
+)
+
+
+@pytest.fixture
+def states(run_job, tmp_path):
+    def run(*lines, header=HEADER):
+        path = tmp_path / "us-cities-demographics.csv"
+        path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+        counts, kept, rejected = run_job(cities, path)
+        aside = pq.read_table(rejected).to_pylist() if rejected.exists() else []
+        return counts, pq.read_table(kept), aside
+
+    return run
+
+
+def test_a_city_that_stands_once_per_race_is_counted_once(states):
+    counts, table, _ = states(
+        "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;White;70",
+        "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;Asian;30",
+        "Eugene;Oregon;40.0;150;150;300;5;30;4.0;OR;White;300",
+        "Salem;Ohio;50.0;1;2;3;4;5;2.5;oh;White;3",
+    )
+    assert counts == {"read": 4, "written": 2, "rejected": {}}
+    assert table.to_pylist() == [
+        {
+            "statecode": "OH",
+            "state": "Ohio",
+            "medianage": 50.0,
+            "malepopulation": 1,
+            "femalepopulation": 2,
+            "totalpopulation": 3,
+            "numberofveterans": 4,
+            "foreignborn": 5,
+            "averagehouseholdsize": 2.5,
+        },
+        {
+            "statecode": "OR",
+            "state": "Oregon",
+            "medianage": 37.5,
+            "malepopulation": 190,
+            "femalepopulation": 210,
+            "totalpopulation": 400,
+            "numberofveterans": 15,
+            "foreignborn": 50,
+            "averagehouseholdsize": 3.5,
+        },
+    ]
+    types = [str(field.type) for field in table.schema]
+    assert types == ["string", "string", "double", *["int64"] * 5, "double"]
+
+
+def test_a_blank_figure_takes_its_citys_weight_out_of_the_mean(states):
+    _, table, _ = states(
+        "Salem;Oregon;30.0;;60;100;;20;;OR;White;70",
+        "Eugene;Oregon;x;150;150;300;5;30;4.0;OR;White;300",
+    )
+    (row,) = table.to_pylist()
+    assert (row["medianage"], row["averagehouseholdsize"]) == (30.0, 4.0)
+    assert (row["malepopulation"], row["numberofveterans"], row["totalpopulation"]) == (150, 5, 400)
+
+
+def test_rows_without_a_state_or_city_are_kept_aside(states):
+    counts, _, aside = states(
+        "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;White;70",
+        "Eugene;Oregon;40.0;150;150;300;5;30;4.0;;White;300",
+        ";Oregon;40.0;150;150;300;5;30;4.0;OR;White;300",
+    )
+    assert counts == {"read": 3, "written": 1, "rejected": {"no_city": 1, "no_state": 1}}
+    assert {(row["City"], row["reason"]) for row in aside} == {("Eugene", "no_state"), (None, "no_city")}
+
+
+def test_the_wrong_separator_is_told_as_missing_columns(states):
+    with pytest.raises(
+        ValueError, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
+    ):
+        states(header=HEADER.replace(";", ","))

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import pytest
+from i94 import LABELS
+
+from sparkjobs.immigration.labels import parse_labels, split_port
+
+
+def test_the_label_file_is_parsed_as_the_source_it_is():
+    labels = parse_labels(LABELS)
+    assert labels["i94cntyl"]["582"] == "MEXICO Air Sea, and Not Reported (I-94, no land arrivals)"
+    assert labels["i94cntyl"]["209"] == "JAPAN"
+    assert labels["i94cntyl"]["0"] == "INVALID: STATELESS"
+    assert labels["i94prtl"]["INT"] == "INT'L FALLS, MN"
+    assert labels["i94prtl"]["AG"] == "No PORT Code (AG)"
+    assert labels["i94model"] == {"1": "Air", "2": "Sea", "9": "Not reported"}
+    assert labels["i94visa"] == {"1": "Business", "2": "Pleasure", "3": "Student"}
+    assert "YR" not in labels
+
+
+@pytest.mark.parametrize(
+    "line", ["'INT'=\t'INT'L FALLS, MN  '", "'INT' = 'INT''L FALLS, MN' ;", "'INT'=\"INT'L FALLS, MN\""]
+)
+def test_a_quote_within_a_label_is_part_of_it_however_it_is_written(line):
+    assert parse_labels(f"value $i94prtl\n{line}\n;")["i94prtl"] == {"INT": "INT'L FALLS, MN"}
+
+
+@pytest.mark.parametrize(
+    ("label", "city", "state"),
+    [
+        ("SEATTLE, WA", "seattle", "WA"),
+        ("NEWARK/TETERBORO, NJ", "newark/teterboro", "NJ"),
+        ("LITTLE ROCK, AR (BPS)", "little rock", "AR"),
+        ("PASO DEL NORTE,TX", "paso del norte", "TX"),
+        ("WASHINGTON DC", "washington", "DC"),
+        ("NASSAU, BAHAMAS", "nassau", "BAHAMAS"),
+        ("NORTH CAICOS, TURK & CAIMAN", "north caicos", "TURK"),
+        ("Halifax, NS, Canada", "halifax", "NS"),
+        ("Abu Dhabi", "abu dhabi", "Nil"),
+        ("No PORT Code (AG)", "no port code (ag)", "Nil"),
+        ("UNIDENTIFED AIR / SEAPORT", "unidentifed air / seaport", "Nil"),
+        ("ROUTE 99", "route 99", "Nil"),
+        ("NOWHERE,", "nowhere", "Nil"),
+        ("DC", "dc", "Nil"),
+    ],
+)
+def test_a_ports_label_gives_its_city_and_state(label, city, state):
+    assert split_port(label, {"DC": "DIST. OF COLUMBIA", "WA": "WASHINGTON", "99": "All Other Codes"}) == (
+        city,
+        state,
+    )
