@@ -1,0 +1,149 @@
+"""Airflow's REST API, as the sandbox asks it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import responses
+
+from sandbox.airflow.client import AirflowClient, TaskRun
+from sandbox.errors import SandboxError
+
+URL = "http://airflow.test"
+API = f"{URL}/api/v2"
+TASK = TaskRun("load.one", "success", None, None, try_number=2)
+
+
+@pytest.fixture
+def server() -> responses.RequestsMock:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        mock.post(f"{URL}/auth/token", status=201, json={"access_token": "first"})
+        yield mock
+
+
+@pytest.fixture
+def client() -> AirflowClient:
+    return AirflowClient(URL, "admin", "word")
+
+
+def test_it_logs_in_once_and_shows_the_token(server: responses.RequestsMock, client: AirflowClient) -> None:
+    server.get(f"{API}/dags/a", json={"dag_id": "a"})
+    client.find_dag("a")
+    client.find_dag("a")
+    urls = [call.request.url for call in server.calls]
+    assert urls.count(f"{URL}/auth/token") == 1
+    assert server.calls[-1].request.headers["Authorization"] == "Bearer first"
+
+
+def test_an_expired_token_is_renewed(server: responses.RequestsMock, client: AirflowClient) -> None:
+    server.get(f"{API}/dags/a", status=401)
+    server.get(f"{API}/dags/a", json={"dag_id": "a"})
+    assert client.find_dag("a") == {"dag_id": "a"}
+
+
+def test_a_wrong_password_is_told(client: AirflowClient) -> None:
+    with responses.RequestsMock() as server:
+        server.post(f"{URL}/auth/token", status=401)
+        with pytest.raises(SandboxError, match="does not let admin in"):
+            client.find_dag("a")
+
+
+def test_a_refusal_is_told_in_airflows_own_words(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    server.patch(f"{API}/dags/a", json={})
+    server.post(f"{API}/dags/a/dagRuns", status=400, json={"detail": "window_start: not a date"})
+    with pytest.raises(SandboxError, match="window_start: not a date"):
+        client.trigger("a", {"window_start": "x"})
+
+
+def test_an_airflow_that_is_gone_is_told(server: responses.RequestsMock, client: AirflowClient) -> None:
+    with pytest.raises(SandboxError, match="does not answer at http://airflow.test"):
+        client.find_dag("a")
+
+
+def test_what_airflow_does_not_know_is_none(server: responses.RequestsMock, client: AirflowClient) -> None:
+    server.get(f"{API}/dags/a", status=404)
+    server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/xcomEntries/return_value", status=404, json={})
+    server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/logs/2", status=404, json={})
+    assert client.find_dag("a") is None
+    assert client.result("a", "r", TASK) is None
+    assert client.log("a", "r", TASK) == []
+
+
+def test_a_variable_is_replaced_where_there_is_one_and_made_where_not(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    server.patch(f"{API}/variables/old", json={})
+    server.patch(f"{API}/variables/new", status=404)
+    server.post(f"{API}/variables", status=201, json={})
+    client.set_variable("old", "1")
+    client.set_variable("new", "2")
+    assert json.loads(server.calls[-1].request.body) == {"key": "new", "value": "2"}
+
+
+def test_a_run_is_unpaused_and_triggered_with_its_params(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    server.patch(f"{API}/dags/a", json={})
+    server.post(f"{API}/dags/a/dagRuns", json={"dag_run_id": "manual__1"})
+    assert client.trigger("a", {"window_start": "2016-04-01"}) == "manual__1"
+    sent = json.loads(server.calls[-1].request.body)
+    assert sent == {"logical_date": None, "conf": {"window_start": "2016-04-01"}}
+
+
+def instance(task_id: str, start: str | None, map_index: int = -1) -> dict[str, object]:
+    return {
+        "task_id": task_id,
+        "state": "success",
+        "start_date": start,
+        "end_date": None,
+        "try_number": 1,
+        "map_index": map_index,
+    }
+
+
+def test_tasks_come_in_the_order_they_began(server: responses.RequestsMock, client: AirflowClient) -> None:
+    found = [
+        instance("never", None),
+        instance("second", "2026-11-21T12:00:02Z", map_index=3),
+        instance("first", "2026-11-21T12:00:01Z"),
+    ]
+    server.get(f"{API}/dags/a/dagRuns/r%2B1/taskInstances", json={"task_instances": found})
+    assert [task.name for task in client.tasks("a", "r+1")] == ["first", "second[3]", "never"]
+
+
+@pytest.mark.parametrize(
+    ("value", "result"), [({"read": 1}, {"read": 1}), ('{"read": 1}', {"read": 1}), ("text", "text"), (3, 3)]
+)
+def test_a_result_is_what_the_task_returned_even_as_json_text(
+    server: responses.RequestsMock, client: AirflowClient, value: object, result: object
+) -> None:
+    path = "dags/a/dagRuns/r/taskInstances/load.one/xcomEntries/return_value"
+    server.get(f"{API}/{path}", json={"value": value})
+    assert client.result("a", "r", TASK) == result
+
+
+def test_a_log_is_text_with_its_errors_and_their_frames(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    frames = [{"filename": "f.py", "lineno": 7, "name": "go"}]
+    content = [
+        {"event": "began", "level": "info"},
+        {
+            "event": "Task failed",
+            "level": "error",
+            "error_detail": [{"exc_type": "ValueError", "exc_value": "two\nlines", "frames": frames}],
+        },
+        "plain",
+    ]
+    server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/logs/2", json={"content": content})
+    assert client.log("a", "r", TASK) == [
+        "INFO began",
+        "ERROR Task failed",
+        "  f.py:7 in go",
+        "ValueError: two",
+        "lines",
+        "plain",
+    ]

@@ -1,0 +1,69 @@
+"""What Airflow's processes are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.addresses import Addresses
+from sandbox.airflow.configuration import AirflowPlan, Secrets, airflow_environment
+
+PLAN = AirflowPlan(
+    addresses=Addresses(7),
+    home=Path("/h/airflow"),
+    dags=Path("/c/dags"),
+    plugins=Path("/c/plugins"),
+    root=Path("/c"),
+    database_url="airflow@127.7.0.1:5432/airflow",
+    secrets=Secrets(password="p", jwt="j", api="a", fernet="f"),
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AWS_PROFILE",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_ROLE_ARN",
+        "AIRFLOW__CORE__LOAD_EXAMPLES",
+        "AIRFLOW_CONN_AWS_DEFAULT",
+        "AIRFLOW_VAR_MAYFLY",
+        "HTTPS_PROXY",
+        "https_proxy",
+        "PYTHONPATH",
+        "SPARK_HOME",
+    ],
+)
+def test_nothing_of_the_callers_own_configuration_gets_in(name: str) -> None:
+    told = airflow_environment(PLAN, {name: "the-callers-own", "LANG": "C.UTF-8"})
+    assert "the-callers-own" not in told.values()
+    assert told["LANG"] == "C.UTF-8"
+
+
+def test_boto3_finds_the_sandbox_and_no_profile_file_or_instance_role() -> None:
+    told = airflow_environment(PLAN, {})
+    assert {name: value for name, value in told.items() if name.startswith("AWS_")} == {
+        "AWS_ENDPOINT_URL": "http://127.7.0.1:5566",
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def test_product_code_is_imported_from_plugins_and_from_the_root() -> None:
+    assert airflow_environment(PLAN, {})["PYTHONPATH"] == "/c/plugins:/c"
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("CORE__EXECUTION_API_SERVER_URL", "http://127.7.0.1:8080/execution/"),
+        ("CORE__DAGS_FOLDER", "/c/dags"),
+        ("API__HOST", "127.7.0.1"),
+        ("SCHEDULER__USE_JOB_SCHEDULE", "False"),
+        ("DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://airflow@127.7.0.1:5432/airflow"),
+    ],
+)
+def test_airflow_is_told(option: str, value: str) -> None:
+    assert airflow_environment(PLAN, {})[f"AIRFLOW__{option}"] == value

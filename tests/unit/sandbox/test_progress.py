@@ -1,0 +1,72 @@
+"""Spark's progress, asked from Livy."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+import responses
+
+from sandbox.progress import Session, SparkProgress
+
+LIVY = "http://master.test:8998"
+
+
+class FakeAccount:
+    """An account whose only service is an EMR with the given clusters."""
+
+    def __init__(self, hosts: list[str | None]) -> None:
+        self._hosts = hosts
+
+    def client(self, service: str) -> Any:
+        def describe_cluster(**wanted: str) -> dict[str, Any]:
+            host = self._hosts[int(wanted["ClusterId"])]
+            return {"Cluster": {"MasterPublicDnsName": host} if host else {}}
+
+        clusters = [{"Id": str(n)} for n in range(len(self._hosts))]
+        return SimpleNamespace(
+            list_clusters=lambda **_: {"Clusters": clusters}, describe_cluster=describe_cluster
+        )
+
+
+def look(hosts: list[str | None]) -> tuple[Session, ...]:
+    return SparkProgress(FakeAccount(hosts)).look()
+
+
+@pytest.mark.parametrize(
+    ("statements", "progress"),
+    [
+        ([], 0.0),
+        ([{"state": "running", "progress": 0.25}], 0.25),
+        ([{"state": "waiting", "progress": None}], 0.0),
+        ([{"state": "available", "progress": 1.0}, {"state": "running", "progress": 0.5}], 0.5),
+        ([{"state": "available", "progress": 0.7}], 1.0),
+    ],
+)
+@responses.activate
+def test_a_sessions_progress_is_its_last_statements(statements: list[Any], progress: float) -> None:
+    sessions = [{"id": 3, "name": "mayfly-sandbox-immigration-0123456789ab-airports", "state": "busy"}]
+    responses.get(f"{LIVY}/sessions", json={"sessions": sessions})
+    responses.get(f"{LIVY}/sessions/3/statements", json={"statements": statements})
+    assert look(["master.test"]) == (Session("airports", "busy", progress),)
+
+
+@responses.activate
+def test_a_session_that_starts_is_not_asked_for_statements() -> None:
+    responses.get(f"{LIVY}/sessions", json={"sessions": [{"id": 0, "name": None, "state": "starting"}]})
+    assert look(["master.test"]) == (Session("0", "starting", 0.0),)
+
+
+@pytest.mark.parametrize(
+    "answer", [{"status": 500}, {"body": "no JSON"}, {"body": requests.ConnectionError()}]
+)
+@responses.activate
+def test_a_livy_that_goes_while_it_is_asked_is_no_error(answer: dict[str, Any]) -> None:
+    responses.get(f"{LIVY}/sessions", **answer)
+    assert look(["master.test"]) == ()
+
+
+def test_a_cluster_without_an_address_yet_has_no_sessions() -> None:
+    assert look([None]) == ()
