@@ -1,4 +1,8 @@
-"""Apache Livy itself, from an unpacked distribution (`jars/`, `rsc-jars/`, `repl_2.12-jars/`)."""
+"""Apache Livy itself, from an unpacked distribution (`jars/`, `rsc-jars/`, `repl_2.12-jars/`).
+
+Its REST API and Spark are bound to loopback. Its own RPC between server and driver is not, and cannot be:
+RpcServer.java binds ports 10000 and up without an address. It asks for the session's secret.
+"""
 
 from __future__ import annotations
 

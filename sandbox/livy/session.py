@@ -88,20 +88,23 @@ class Session:
             await self._driver.start()
         except DriverFailed as error:
             log.warning("session %s could not start: %s", self.id, error)
-            await self._die()
+            self.state = SessionState.SHUTTING_DOWN  # Livy shows this state on the way
+            await self._driver.kill()
+            self._die()
             return
         self._move(SessionState.IDLE)
         self._spawn(self._work())
         await self._driver.wait_jvm()
-        await self._die()
+        self._die()
+        await self._driver.kill()
 
-    async def _die(self) -> None:
-        if self.state is not SessionState.SHUTTING_DOWN:
-            self._move(SessionState.DEAD)
-            await self._driver.kill()
+    def _die(self) -> None:
+        log.info("session %s: %s -> dead", self.id, self.state)
+        self.state, self.finished_s = SessionState.DEAD, self._clock()
 
     def _move(self, state: SessionState) -> None:
-        if self.state is state or self.state in (SessionState.DEAD, SessionState.SHUTTING_DOWN):
+        """Go on to `state`, unless the session is over."""
+        if self.state is state or self.state not in _ACTIVE:
             return
         log.info("session %s: %s -> %s", self.id, self.state, state)
         self.state, self.last_activity_s = state, self._clock()

@@ -71,8 +71,9 @@ class Session:
         return str(self.server.get(f"{self.path}/state").json()["state"])
 
     def wait_started(self) -> str:
-        """The first state after `starting`."""
-        return eventually(self.state, lambda state: state != "starting", START_TIMEOUT_S)
+        """The state that `starting` leads to. A session that fails to start is `shutting_down` on its way."""
+        on_the_way = ("starting", "shutting_down")
+        return eventually(self.state, lambda state: state not in on_the_way, START_TIMEOUT_S)
 
     def post(self, code: str, **more: Any) -> int:
         """The id of a statement that was just posted."""

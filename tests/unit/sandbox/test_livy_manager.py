@@ -1,0 +1,325 @@
+"""The embedded Livy's sessions and their ends, with a driver and a clock of the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from sandbox.livy.channel import KernelGone
+from sandbox.livy.creation import BadBody, Creation, Rejected, seconds
+from sandbox.livy.driver import DriverFailed
+from sandbox.livy.manager import Limits, SessionManager
+from sandbox.livy.session import IllegalState, SessionState
+
+
+class _Driver:
+    """Starts, answers and dies when the test says so."""
+
+    def __init__(self) -> None:
+        self.started, self.jvm_gone, self.answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self.failure: Exception | None = None
+        self.killed = 0
+        self.cancelled: list[int] = []
+
+    async def start(self) -> None:
+        await self.started.wait()
+        if self.failure is not None:
+            raise self.failure
+
+    async def wait_jvm(self) -> None:
+        await self.jvm_gone.wait()
+
+    async def run(self, number: int, code: str, kind: str) -> dict[str, Any]:
+        await self.answered.wait()
+        if self.failure is not None:
+            raise self.failure
+        return {"status": "ok", "data": {"text/plain": f"{kind}:{code}"}}
+
+    async def progress(self, number: int) -> float | None:
+        return 0.5
+
+    async def cancel(self, number: int) -> None:
+        self.cancelled.append(number)
+        self.answered.set()
+
+    async def kill(self) -> None:
+        self.killed += 1
+        self.jvm_gone.set()
+
+    def log(self) -> list[str]:
+        return ["stdout: ", "\nstderr: ", "why it died"]
+
+
+class _World:
+    """A manager whose drivers and clock are at hand."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.now_s = 0.0
+        self.drivers: list[_Driver] = []
+        self.manager = SessionManager(limits or Limits(), self._make_driver, lambda: self.now_s)
+
+    def _make_driver(self, number: int, creation: Creation) -> _Driver:
+        self.drivers.append(_Driver())
+        return self.drivers[-1]
+
+    async def idle(self, **wish: Any) -> Any:
+        session = self.manager.create(Creation.parse({"kind": "pyspark", **wish}))
+        self.drivers[-1].started.set()
+        await _settle()
+        assert session.state is SessionState.IDLE
+        return session
+
+    def ids(self) -> list[int]:
+        return [session.id for session in self.manager.all()]
+
+
+async def _settle() -> None:
+    """Let everything that can go on go on."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def _run(test: Callable[[], Awaitable[None]]) -> None:
+    asyncio.run(test())  # type: ignore[arg-type]
+
+
+# -- lives and deaths ------------------------------------------------------------------------------
+
+
+def test_a_session_whose_driver_cannot_start_is_dead_and_its_driver_killed() -> None:
+    async def test() -> None:
+        world = _World()
+        session = world.manager.create(Creation())
+        world.drivers[0].failure = DriverFailed("no memory")
+        world.drivers[0].started.set()
+        await _settle()
+        assert (session.state, world.drivers[0].killed) == (SessionState.DEAD, 1)
+        with pytest.raises(IllegalState, match="Session is in state dead"):
+            session.submit("1", None)
+
+    _run(test)
+
+
+def test_a_session_whose_jvm_ends_is_dead_even_in_the_midst_of_a_statement() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle()
+        session.submit("1", None)
+        await _settle()
+        assert session.state is SessionState.BUSY
+        world.drivers[0].jvm_gone.set()
+        await _settle()
+        assert session.state is SessionState.DEAD
+        world.drivers[0].answered.set()
+        await _settle()
+        assert session.state is SessionState.DEAD
+
+    _run(test)
+
+
+def test_a_session_whose_python_ends_is_in_error_and_says_so() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle()
+        world.drivers[0].failure = KernelGone()
+        world.drivers[0].answered.set()
+        first, second = session.submit("1", None), session.submit("2", None)
+        await _settle()
+        assert session.state is SessionState.ERROR
+        for statement in (first, second):
+            assert statement.output["evalue"].startswith("Interpreter died")
+            assert "why it died" in statement.output["evalue"]
+
+    _run(test)
+
+
+def test_stopping_the_manager_kills_every_driver() -> None:
+    async def test() -> None:
+        world = _World()
+        await world.idle()
+        world.manager.create(Creation())
+        await world.manager.stop()
+        assert [driver.killed for driver in world.drivers] == [1, 1]
+        assert world.ids() == []
+
+    _run(test)
+
+
+# -- statements ----------------------------------------------------------------------------------
+
+
+def test_a_running_statement_is_cancelled_by_its_spark_jobs() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle()
+        statement = session.submit("1", None)
+        await _settle()
+        assert (await session.find(0)).progress == 0.5
+        session.cancel(0)
+        assert statement.state == "cancelling"
+        await _settle()
+        assert (statement.state, world.drivers[0].cancelled) == ("cancelled", [0])
+        assert session.state is SessionState.IDLE
+
+    _run(test)
+
+
+def test_only_the_last_hundred_statements_are_kept() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle()
+        world.drivers[0].answered.set()
+        for number in range(101):
+            session.submit(str(number), None)
+        kept = [statement.id for statement in await session.statements()]
+        assert kept == list(range(1, 101))
+
+    _run(test)
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limits", "wish", "age_s", "left"),
+    [
+        (Limits(), {}, 3599, True),
+        (Limits(), {}, 3601, False),
+        (Limits(timeout_check=False), {}, 10**6, True),
+        (Limits(), {"idleTimeout": "10s"}, 11, False),
+        (Limits(), {"ttl": "10s"}, 11, True),
+        (Limits(ttl_check=True), {"ttl": "10s"}, 11, False),
+        (Limits(ttl_check=True), {"ttl": "10s"}, 9, True),
+        (Limits(ttl_check=True, session_timeout_s=10**6), {}, 8 * 3600 + 1, False),
+    ],
+)
+def test_an_idle_session_ends_by_its_timeout_and_its_ttl(
+    limits: Limits, wish: dict[str, str], age_s: float, left: bool
+) -> None:
+    async def test() -> None:
+        world = _World(limits)
+        await world.idle(**wish)
+        world.now_s += age_s
+        await world.manager.collect()
+        assert (world.ids() == [0]) is left
+
+    _run(test)
+
+
+@pytest.mark.parametrize(("skip_busy", "left"), [(False, False), (True, True)])
+def test_the_timeout_counts_busy_sessions_unless_told_to_skip_them(skip_busy: bool, left: bool) -> None:
+    async def test() -> None:
+        world = _World(Limits(skip_busy=skip_busy))
+        session = await world.idle()
+        session.submit("for ever", None)
+        await _settle()
+        world.now_s += 3601
+        await world.manager.collect()
+        assert (world.ids() == [0]) is left
+
+    _run(test)
+
+
+def test_a_dead_session_is_forgotten_after_its_retention() -> None:
+    async def test() -> None:
+        world = _World(Limits(retain_s=600))
+        await world.idle()
+        world.drivers[0].jvm_gone.set()
+        await _settle()
+        world.now_s = 599
+        await world.manager.collect()
+        assert world.ids() == [0]
+        world.now_s = 601
+        await world.manager.collect()
+        assert world.ids() == []
+
+    _run(test)
+
+
+def test_a_sign_of_life_puts_the_heartbeats_deadline_off() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle(heartbeatTimeoutInSecond=10)
+        world.now_s = 9
+        session.heartbeat()
+        world.now_s = 18
+        await world.manager.end_silent()
+        assert world.ids() == [0]
+        world.now_s = 20
+        await world.manager.end_silent()
+        assert world.ids() == []
+        assert world.drivers[0].killed == 1
+
+    _run(test)
+
+
+def test_dead_sessions_leave_room_for_new_ones() -> None:
+    async def test() -> None:
+        world = _World(Limits(max_creation=1))
+        await world.idle()
+        with pytest.raises(Rejected, match="too many sessions"):
+            world.manager.check_room()
+        world.drivers[0].jvm_gone.set()
+        await _settle()
+        world.manager.check_room()
+
+    _run(test)
+
+
+def test_limits_are_read_from_livys_own_settings() -> None:
+    limits = Limits.from_conf(
+        {
+            "livy.server.session.timeout": "2h",
+            "livy.server.session.ttl-check": "true",
+            "livy.server.session.max-creation": "7",
+            "livy.server.session.state-retain.sec": "30s",
+            "livy.spark.deploy-mode": "cluster",
+        }
+    )
+    assert limits == Limits(session_timeout_s=7200, ttl_check=True, max_creation=7, retain_s=30)
+
+
+# -- the wish ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_s"), [("90s", 90), ("1h", 3600), ("2min", 120), ("1500", 1.5), (" 3D ", 259200)]
+)
+def test_livys_times_are_read(text: str, expected_s: float) -> None:
+    assert seconds(text) == expected_s
+
+
+def test_a_wish_becomes_sparks_settings() -> None:
+    wish = Creation.parse(
+        {
+            "kind": "python",
+            "driverMemory": "1g",
+            "executorCores": 2,
+            "conf": {"spark.master": "yarn", "spark.x": 1},
+            "pyFiles": ["s3://bucket/a.zip", "s3://bucket/b.zip"],
+            "ttl": None,
+        }
+    )
+    assert wish.kind == "pyspark"
+    assert wish.spark_conf("run-job") == {
+        "spark.x": "1",
+        "spark.master": "local[*]",
+        "spark.app.name": "run-job",
+        "spark.driver.memory": "1g",
+        "spark.executor.cores": "2",
+    }
+    assert wish.submit_arguments() == ["--py-files", "s3://bucket/a.zip,s3://bucket/b.zip"]
+
+
+@pytest.mark.parametrize("body", [{"numExecutors": "many"}, {"numExecutors": True}, {"name": ["a"]}, 5, None])
+def test_a_wish_of_wrong_types_is_refused(body: Any) -> None:
+    with pytest.raises(BadBody):
+        Creation.parse(body)
+
+
+def test_a_name_that_is_a_number_is_refused() -> None:
+    with pytest.raises(Rejected, match="Invalid session name: 12"):
+        Creation.parse({"name": "12"}).check()
