@@ -225,6 +225,7 @@ def _wait_for_the_end(target: Target, place: Place, console: Console) -> None:
         markup=False,
         highlight=False,
     )
-    while True:
-        target.check()
-        time.sleep(1)
+    with contextlib.suppress(KeyboardInterrupt):  # the exit code stays the run's
+        while True:
+            target.check()
+            time.sleep(1)

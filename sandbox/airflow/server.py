@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 _BOOT_TIMEOUT_S = 180.0
 _POLL_S = 0.2
 _TAIL_LINES = 30
+# What each task of a pipeline imports; none of the product's own code, which may change while Airflow runs.
+_PRELOADED = ("boto3", "jinja2", "psycopg2", "pydantic", "requests", "s3transfer")
 # --skip-serve-logs: the log servers would listen on every address of the machine.
 _COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
@@ -76,6 +78,7 @@ class Airflow:
         shutil.rmtree(self.plan.home, ignore_errors=True)
         self.plan.logs.mkdir(parents=True)
         self._write_password()
+        self._write_preload()
         environment = airflow_environment(self.plan, os.environ)
         try:
             start_database(self._postgres, environment)
@@ -123,6 +126,12 @@ class Airflow:
         path = self.plan.password_file
         path.touch(mode=0o600)
         path.write_text(json.dumps({USER: self.password}))
+
+    def _write_preload(self) -> None:
+        """Airflow imports this file at its start, and every task is forked from there: 0.1 s of CPU saved each."""
+        path = self.plan.home / "config" / "airflow_local_settings.py"
+        path.parent.mkdir()
+        path.write_text("".join(f"import {name}\n" for name in _PRELOADED))
 
     def _wait_healthy(self, timeout_s: float, clock: Callable[[], float]) -> None:
         client, deadline, seen = self.client(), clock() + timeout_s, "nothing listens yet"
