@@ -29,6 +29,7 @@ _POLL_S = 1.0  # each look costs Airflow's API server tens of milliseconds
 _DAG_TIMEOUT_S = 90.0
 _LOG_LINES = 25
 _FAILED = frozenset({"failed"})
+_RETURNED = frozenset({"success", "failed"})  # a failing check tells its rows before it fails
 
 Json = dict[str, Any]
 
@@ -144,7 +145,7 @@ def _wait_for_dag(target: Target, dag_id: str) -> None:
     deadline = time.monotonic() + _DAG_TIMEOUT_S
     while target.client.find_dag(dag_id) is None:
         target.check()
-        errors = target.client.import_errors()
+        errors = [error for error in target.client.import_errors() if f"{dag_id}.py" in error]
         if errors:
             raise SandboxError("Airflow cannot read a DAG file:\n" + "\n\n".join(errors))
         if time.monotonic() > deadline:
@@ -174,7 +175,7 @@ def _facts(
     results = {
         task.name: result
         for task in last.tasks
-        if task.state == "success" and (result := target.client.result(dag_id, run_id, task)) is not None
+        if task.state in _RETURNED and (result := target.client.result(dag_id, run_id, task)) is not None
     }
     found = list_account(target.account)
     own = results.get("release.inventory")

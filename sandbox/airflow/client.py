@@ -14,7 +14,7 @@ import requests
 
 from sandbox.errors import SandboxError
 
-_TIMEOUT_S = 30
+_TIMEOUT_S = 60
 Json = dict[str, Any]
 
 
