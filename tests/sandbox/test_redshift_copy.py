@@ -34,7 +34,7 @@ def table(warehouse: Warehouse) -> Iterator[str]:
     )
     warehouse.ask("CREATE TABLE stage.nullable (id BIGINT, name VARCHAR(20), born DATE)")
     yield "stage.nullable"
-    warehouse.ask("DROP SCHEMA stage CASCADE")
+    warehouse.ask("SET statement_timeout TO 10000; DROP SCHEMA stage CASCADE")
     warehouse.control.denied.clear()
 
 

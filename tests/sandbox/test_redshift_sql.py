@@ -23,7 +23,7 @@ def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
 def schema(warehouse: Warehouse) -> Iterator[str]:
     warehouse.ask("CREATE SCHEMA work")
     yield "work"
-    warehouse.ask("DROP SCHEMA work CASCADE")
+    warehouse.ask("SET statement_timeout TO 10000; DROP SCHEMA work CASCADE")
 
 
 @pytest.mark.parametrize(
