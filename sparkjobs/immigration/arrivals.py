@@ -21,6 +21,8 @@ from sparkjobs.writing import REASON, first_reason, write, write_partitioned
 
 DUPLICATE = "duplicate_cicid"
 NEIGHBOURS = "neighbours"
+NEIGHBOURS_TOGETHER = 64
+ROWS_PER_PARTITION = 1_000_000
 
 
 def run(spark, inputs, target, rejected, window):
@@ -114,8 +116,11 @@ def _compare(spark, tagged, crowded):
         fn.desc_nulls_last("dtadfile"), i94.number("depdate").desc_nulls_last(), *i94.COLUMNS
     )
     place = fn.row_number().over(best_first)
+    # Few rows, so few partitions: each becomes a file of the output.
+    partitions = 1 + len(crowded) * NEIGHBOURS_TOGETHER // ROWS_PER_PARTITION
     compared = (
         marked.where(fn.col("crowded").isNotNull())
+        .repartition(partitions, i94.whole_number("cicid"))
         .withColumn(REASON, fn.when(place > 1, fn.lit(DUPLICATE)))
         .drop("crowded")
         .persist()

