@@ -117,7 +117,8 @@ def _coded(name: str, labels: dict[float, str], size: int) -> pl.Expr:
 
 def _admitted_date() -> pl.Expr:
     text = pl.col("dtaddto").str.strip_chars(" ")
-    day = text.str.to_date("%m%d%Y", strict=False)
+    digits = text.str.contains(r"^\d{8}$")  # to_date alone reads "06 02002" as a day of the year 2
+    day = pl.when(digits).then(text).str.to_date("%m%d%Y", strict=False)
     return pl.when(day.is_not_null()).then(day.dt.strftime("%Y-%m-%d")).otherwise(_text("dtaddto", 16))
 
 

@@ -1,0 +1,71 @@
+"""`python -m bench [arrivals] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all three by default."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import arrivals, overlap, run
+
+MEASURES = ("arrivals", "overlap", "run")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("measures", nargs="*", metavar="measure", help=f"of {', '.join(MEASURES)}")
+    parser.add_argument("--rows", type=int, default=2_000_000, help="generated rows of the arrivals measure")
+    parser.add_argument("--run-rows", type=int, default=20_000, help="those of overlap and run")
+    parser.add_argument("--source", type=Path, help="real files for the run measure")
+    parser.add_argument("--json", type=Path, default=Path(".sandbox") / "bench.json", help="where figures go")
+    options = parser.parse_args()
+    unknown = set(options.measures) - set(MEASURES)
+    if unknown:
+        parser.error(f"there is no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+    figures: dict[str, Any] = {"machine": _machine()}
+    for name in options.measures or MEASURES:
+        figures[name] = _measure(name, options)
+        _tell(name, figures[name])
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    if name == "arrivals":
+        return arrivals.measure(options.rows)
+    if name == "overlap":
+        return overlap.measure(options.run_rows)
+    return run.measure(options.run_rows, options.source)
+
+
+def _machine() -> dict[str, Any]:
+    """What the figures hang on; a load before we began spoils them."""
+    return {
+        "cpus": os.cpu_count(),
+        "load_before": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+    }
+
+
+def _tell(name: str, figures: dict[str, Any]) -> None:
+    table = Table(title=name, title_justify="left", show_header=False)
+    for key, value in _flat(figures):
+        table.add_row(key, str(value))
+    Console().print(table)
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in figures.items():
+        rows += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+    return rows
+
+
+if __name__ == "__main__":
+    main()
