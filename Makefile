@@ -53,5 +53,5 @@ $(VENV)/.installed: requirements.txt
 	$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3.11-venv"; exit 1; }
 	awk '/^uv==/{p=1;print;next} /^[^ ]/{p=0} p' requirements.txt > $(VENV)/uv.txt
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
-	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync -q requirements.txt
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip sync -q --compile-bytecode requirements.txt
 	@touch $@

@@ -36,9 +36,9 @@ def variables() -> dict[str, str]:
         "deployment": DEPLOYMENT,
         "s3": S3_LOCATIONS,
         "network": {"client_cidr": _CLIENT_CIDR},
-        "emr": {"create_timeout_s": 120, "delete_timeout_s": 120},
-        "warehouse": {"create_timeout_s": 120, "delete_timeout_s": 120},
-        "livy": {"session_timeout_s": 180, "statement_timeout_s": 1800},
+        "emr": {"create_timeout_s": 300, "delete_timeout_s": 300},
+        "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 300},
+        "livy": {"session_timeout_s": 600, "statement_timeout_s": 1800},
         "keep_alive_s": 0,
         "poll_s": 0.5,
     }
@@ -117,11 +117,15 @@ class Account:
         """The number to ask `count_calls` from."""
         return int(self._calls(1 << 62)["next"])
 
-    def count_calls(self, since: int = 0) -> dict[str, int]:
-        """How often each `service.action` was called since then, the sandbox's own calls left out."""
+    def count_calls(self, since: int = 0, *, principal_only: bool = False) -> dict[str, int]:
+        """How often each `service.action` was called since then, the sandbox's own calls left out.
+
+        `principal_only` leaves out what Spark and Redshift did with their roles, too.
+        """
         counts: dict[str, int] = {}
         for call in self._calls(since)["calls"]:
-            if call.get("caller") != _OBSERVER_KEY:
+            caller = call.get("caller")
+            if caller == _PRODUCT_KEY["access_key_id"] if principal_only else caller != _OBSERVER_KEY:
                 name = f"{call['service']}.{call['action']}"
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items()))

@@ -41,7 +41,7 @@ class SandboxProcess:
                 self._command(arguments), env=self.environment, cwd=ROOT, stdout=sink, stderr=sink, text=True
             )
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, deadline_s: float = _DEADLINE_S) -> subprocess.CompletedProcess[str]:
         """A command to its end, with what it printed."""
         return subprocess.run(
             self._command(arguments),
@@ -49,7 +49,7 @@ class SandboxProcess:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=_DEADLINE_S,
+            timeout=deadline_s,
             check=False,
         )
 

@@ -1,0 +1,209 @@
+"""The immigration pipeline, whole: real Airflow, Spark, PostgreSQL; one sandbox, several runs, in order.
+
+The runs share one account as a user's would: the warehouse lives on between them as a snapshot.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sandbox_process import ROOT, SandboxProcess, wait_until
+
+from sandbox.account import Account
+from sandbox.data.immigration import generate
+from sandbox.state import Running
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
+
+ROWS = 3000
+APRIL = ("2016-04-01", "2016-05-01")
+JOBS = ("arrivals", "cities", "temperature", "airports")
+TABLES = ("factArrivetheUsa", "dimTourist", "dimStateDestination", "dimAirport", "dimArriveDate")
+
+# Everything that a run decides; identity columns aside, which only count.
+CONTENT = """
+SELECT 'fact', COUNT(*), SUM(CAST(Tourist_id AS BIGINT)), MIN(arrivedate_id), MAX(AddressTo),
+       COUNT(DISTINCT portcode), COUNT(departdate) FROM factArrivetheUsa
+UNION ALL SELECT 'tourist', COUNT(*), SUM(CAST(Tourist_id AS BIGINT)), MIN(citizenship), MAX(Visa),
+       COUNT(DISTINCT resident), COUNT(age) FROM dimTourist
+UNION ALL SELECT 'state', COUNT(*), SUM(TotalPopulation), MIN(AddressTo), MAX(State),
+       COUNT(StateCode), COUNT(MedianAge) FROM dimStateDestination
+UNION ALL SELECT 'airport', COUNT(*), SUM(ElevationFt), MIN(portcode), MAX(name),
+       COUNT(iata_code), COUNT(name) FROM dimAirport
+UNION ALL SELECT 'date', COUNT(*), SUM(week), MIN(arrivedate_id), MAX(arrivedate_id),
+       COUNT(AverageTemperature), COUNT(DISTINCT temperaturebasis) FROM dimArriveDate
+ORDER BY 1
+"""
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("immigration-source")
+    generate(directory, rows=ROWS, seed=7)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
+    home = tmp_path_factory.mktemp("immigration") / "home"
+    process = SandboxProcess(home, net=random.randint(20, 250), dags=ROOT / "dags")
+    child = process.start("up")
+    try:
+        wait_until(
+            lambda: child.poll() is not None or "stops it" in process.output, "the sandbox that comes up"
+        )
+        assert child.poll() is None, process.output
+        yield process
+    finally:
+        process.run("down")
+        child.kill()
+        child.wait()
+
+
+@pytest.fixture(scope="module")
+def account(sandbox: SandboxProcess) -> Account:
+    return Account(Running(**json.loads((sandbox.home / "running.json").read_text())).aws_url)
+
+
+Execute = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def execute(sandbox: SandboxProcess) -> Execute:
+    """One run of the pipeline: its report, with the exit code and what was printed."""
+
+    def execute_run(source: Path, start: str, end: str) -> dict[str, Any]:
+        report = sandbox.home.with_name("report.json")
+        window = ("--window-start", start, "--window-end", end)
+        arguments = ("run", "immigration", "--source", str(source), *window, "--report", str(report))
+        done = sandbox.run(*arguments, deadline_s=600)
+        return {**json.loads(report.read_text()), "exit": done.returncode, "printed": done.stdout}
+
+    return execute_run
+
+
+@pytest.fixture(scope="module")
+def first(execute: Execute, source: Path) -> dict[str, Any]:
+    return execute(source, *APRIL)
+
+
+@pytest.fixture(scope="module")
+def first_calls(first: dict[str, Any], account: Account) -> dict[str, int]:
+    return account.count_calls(principal_only=True)
+
+
+@pytest.fixture(scope="module")
+def content(sandbox: SandboxProcess) -> Callable[[], Any]:
+    def ask() -> Any:
+        answer = sandbox.run("sql", "immigration", "-c", CONTENT, "--json")
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        return json.loads(answer.stdout.splitlines()[-1])["rows"]
+
+    return ask
+
+
+@pytest.fixture(scope="module")
+def april(first: dict[str, Any], content: Callable[[], Any]) -> Any:
+    return content()
+
+
+def test_a_run_is_green_and_leaves_nothing(first: dict[str, Any]) -> None:
+    assert (first["exit"], first["state"], first["inventory"]) == (0, "success", []), first["printed"]
+    assert len(first["kept"]) == 1
+    assert "final" in str(first["kept"][0])
+
+
+def test_every_row_read_is_written_or_rejected_with_a_reason(first: dict[str, Any]) -> None:
+    assert set(first["jobs"]) == set(JOBS)
+    for name, job in first["jobs"].items():
+        outside = (job.get("notes") or {}).get("outside_window", 0)
+        assert job["read"] == job["written"] + sum(job["rejected"].values()) + outside, name
+        assert job["written"] > 0, name
+    assert {"not_by_air", "age_negative", "duplicate_cicid"} <= set(first["jobs"]["arrivals"]["rejected"])
+
+
+def test_what_spark_wrote_is_in_the_tables(first: dict[str, Any]) -> None:
+    assert set(first["tables"]) == set(TABLES)
+    arrivals = first["jobs"]["arrivals"]["written"]
+    assert first["tables"]["factArrivetheUsa"] == first["tables"]["dimTourist"] == arrivals
+    assert first["tables"]["dimArriveDate"] == 30
+
+
+def test_all_checks_ran_and_only_the_known_quirk_is_told(first: dict[str, Any]) -> None:
+    assert len(first["checks"]) == 17
+    assert [(check["name"], check["severity"]) for check in first["checks"] if not check["passed"]] == [
+        ("departs_after_arrival", "warn")
+    ]
+
+
+def test_every_question_is_answered(first: dict[str, Any]) -> None:
+    assert len(first["answers"]) == 5
+    assert all(answer["rows"] for answer in first["answers"].values())
+    columns = first["answers"]["stays_april_2016"]["columns"]
+    assert columns[:3] == ["tourist_id", "arrivedate_id", "departdate"]
+
+
+def test_one_cluster_of_each_kind_is_made(first_calls: dict[str, int]) -> None:
+    assert first_calls["elasticmapreduce.RunJobFlow"] == first_calls["redshift.CreateCluster"] == 1
+
+
+def test_the_spark_sessions_run_at_the_same_time(first: dict[str, Any]) -> None:
+    sessions = [task for task in first["tasks"] if task["task_id"] in {f"transform.{job}" for job in JOBS}]
+    assert max(task["start"] for task in sessions) < min(task["end"] for task in sessions)
+
+
+def test_the_principal_called_nothing_that_its_policy_does_not_allow(first_calls: dict[str, int]) -> None:
+    policy = json.loads((ROOT / "docs" / "iam-principal-policy.json").read_text())
+    allowed = {
+        action
+        for statement in policy["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+    }
+    assert {call.replace(".", ":") for call in first_calls} - allowed == set()
+
+
+def test_the_month_loaded_in_parts_and_out_of_order_gives_the_same_tables(
+    april: Any, execute: Execute, source: Path, content: Callable[[], Any], account: Account
+) -> None:
+    for start, end in (("2016-04-16", "2016-05-01"), ("2016-04-01", "2016-04-16")):
+        run = execute(source, start, end)
+        assert (run["exit"], run["inventory"]) == (0, []), run["printed"]
+        assert run["calls"].get("redshift.RestoreFromClusterSnapshot") == 1
+        assert "redshift.CreateCluster" not in run["calls"]
+    assert content() == april
+
+
+def test_the_same_window_again_needs_no_emr_and_changes_nothing(
+    april: Any, execute: Execute, source: Path, content: Callable[[], Any]
+) -> None:
+    run = execute(source, *APRIL)
+    assert (run["exit"], run["inventory"]) == (0, []), run["printed"]
+    assert "elasticmapreduce.RunJobFlow" not in run["calls"]
+    assert content() == april
+
+
+def test_a_source_that_lacks_a_column_is_told_and_loses_nothing(
+    april: Any, execute: Execute, source: Path, content: Callable[[], Any]
+) -> None:
+    cities = source / "us-cities-demographics.csv"
+    cities.write_text(cities.read_text().replace("Median Age", "Age", 1))
+    run = execute(source, *APRIL)
+    assert (run["exit"], run["state"], run["inventory"]) == (1, "failed", []), run["printed"]
+    assert "us-cities-demographics.csv" in run["printed"]
+    assert "Median Age" in run["printed"]
+    assert "load.load_window failed" not in run["printed"]
+    assert content() == april
+
+
+def test_a_source_that_is_missing_makes_nothing_at_all(execute: Execute, source: Path) -> None:
+    (source / "GlobalLandTemperaturesByState.csv").unlink()
+    run = execute(source, *APRIL)
+    assert (run["exit"], run["state"], run["inventory"]) == (1, "failed", []), run["printed"]
+    assert "GlobalLandTemperaturesByState.csv: missing or empty" in run["printed"]
+    assert not {call for call in run["calls"] if ".Create" in call or ".Run" in call}
