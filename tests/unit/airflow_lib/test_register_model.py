@@ -3,7 +3,7 @@
 In each: at most one cluster is used, the cluster of a ready slot exists, the snapshots that the register names
 exist, the rows of every run that ended green are in the warehouse or its newest snapshot, and the janitor alone
 would leave nothing. The world is `register_world`'s, what happens in it `register_program`'s.
-MAYFLY_MODEL=full explores more misfortunes at once (480,000 states, a minute).
+MAYFLY_MODEL=full explores more misfortunes at once (580,000 states, two minutes).
 """
 
 from __future__ import annotations
