@@ -1,0 +1,347 @@
+"""From nothing to two clusters: what is made, in which order, and who makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+
+import pytest
+
+from airflow_lib.errors import LeaseLost, TerminalState, WaitTimeout
+from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot
+from airflow_lib.register import Phase
+from airflow_lib.steps import Done, Run, Waiting
+from airflow_lib.steps.provision import (
+    EnsureEmr,
+    EnsureNetwork,
+    EnsureRoles,
+    EnsureWarehouse,
+    TakeLease,
+)
+from airflow_lib.teardown import list_owned
+from tests.world import World
+from tests.world.emr_clusters import Reason
+from tests.world.walk import drive, walk
+from tests.world.wire import Call, Killed, Kind
+
+from .conftest import PIPELINE
+
+# What makes something, and the parameter that names it.
+MAKERS = {
+    "iam.CreateRole": "RoleName",
+    "iam.CreateInstanceProfile": "InstanceProfileName",
+    "ec2.CreateSecurityGroup": "GroupName",
+    "emr.RunJobFlow": "Name",
+    "redshift.CreateClusterSubnetGroup": "ClusterSubnetGroupName",
+    "redshift.CreateCluster": "ClusterIdentifier",
+}
+# Deadlines that are soon over.
+HASTY = {
+    "emr": {"create_timeout_s": 300, "delete_timeout_s": 100},
+    "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 100},
+}
+MakeRun = Callable[..., Run]
+
+
+def made(world: World) -> list[str]:
+    return [str(call.params[MAKERS[str(call)]]) for call in world.wire.calls if str(call) in MAKERS]
+
+
+def provide(world: World, run: Run) -> None:
+    """Both clusters, by the shortest way."""
+    walked = walk(world, run, only="provision")
+    assert walked.errors == {}
+
+
+def lease(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+
+
+def test_a_clean_run_makes_each_thing_once(world: World, run: Run) -> None:
+    provide(world, run)
+    prefix = "mayfly-dev-immigration-"
+    assert sorted(made(world)) == sorted(
+        prefix + name
+        for name in (
+            "emr-service-g1",
+            "emr-ec2-g1",
+            "emr-ec2-g1",  # the role and its profile
+            "emr-master-g1",
+            "emr-core-g1",
+            "emr-access-g1",
+            "emr-g1",
+            "warehouse-copy-g1",
+            "warehouse-sg-g1",
+            "warehouse-g1",  # the subnet group
+            "warehouse-g1",  # the cluster
+        )
+    )
+    document = world.register(PIPELINE)
+    assert [document.slot(slot).phase for slot in Slot] == [Phase.READY, Phase.READY]
+
+
+def test_everything_is_written_in_the_register_before_it_is_made(world: World, run: Run) -> None:
+    unwritten: list[str] = []
+
+    def watch(call: Call) -> None:
+        if str(call) in MAKERS:
+            document = world.register(PIPELINE)
+            planned = {item.name for slot in Slot for item in document.slot(slot).resources}
+            name = str(call.params[MAKERS[str(call)]])
+            unwritten.extend([name] if name not in planned else [])
+
+    world.wire.watchers.append(watch)
+    provide(world, run)
+    assert len(made(world)) == 11
+    assert unwritten == []
+
+
+def test_everything_bears_the_tags_of_its_environment_and_generation(world: World, run: Run) -> None:
+    provide(world, run)
+    owned = list_owned(world.others, run.environment)
+    assert {item.name for item in owned} == set(made(world))
+    for item in owned:
+        assert item.tags[TAG_ENVIRONMENT] == "dev-immigration"
+        assert item.tags[TAG_GENERATION] == "1"
+        assert item.expires_at is not None
+
+
+def test_a_second_run_makes_nothing_and_uses_both(world: World, make_run: MakeRun) -> None:
+    provide(world, make_run("run1"))
+    before = made(world)
+    walked = walk(world, make_run("run2"), only="provision")
+    assert walked.errors == {}
+    assert made(world) == before
+    assert walked.results["provision.lease"]["emr"] == {"role": "use", "generation": 1}
+    document = world.register(PIPELINE)
+    for slot in Slot:
+        assert {one.run for one in document.slot(slot).leases} == {"run1", "run2"}
+
+
+def test_where_every_output_is_complete_no_emr_is_leased_or_made(world: World, make_run: MakeRun) -> None:
+    walk(world, make_run("run1"))
+    world.wire.calls.clear()
+    walked = walk(world, make_run("run2"))
+    assert walked.errors == {}
+    assert walked.results["provision.emr"] == {"needed": False}
+    assert walked.results["transform.arrivals"]["reused"] is True
+    assert world.wire.sent("emr.RunJobFlow") == []
+    assert len(world.emr.all) == 1
+
+
+def test_a_run_that_waits_uses_what_the_creator_made(world: World, make_run: MakeRun) -> None:
+    first, second = make_run("run1"), make_run("run2")
+    lease(world, first)
+    lease(world, second)
+    waiting = EnsureEmr().begin(second)
+    assert isinstance(waiting, Waiting)
+    assert "run1" in waiting.what
+    drive(EnsureEmr(), first, world)
+    assert isinstance(EnsureEmr().poll(second, waiting.state), Done)
+    assert len(world.emr.all) == 1
+
+
+def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorded(
+    world: World, make_run: MakeRun
+) -> None:
+    dead, heir = make_run("run1"), make_run("run2")
+    lease(world, dead)
+    drive(EnsureRoles(), dead, world)
+    drive(EnsureNetwork(), dead, world)
+    assert isinstance(EnsureEmr().begin(dead), Waiting)
+    assert isinstance(EnsureWarehouse().begin(dead), Waiting)
+    before = made(world)
+
+    lease(world, heir)
+    assert drive(EnsureEmr(), heir, world).result == {
+        "cluster": "mayfly-dev-immigration-emr-g1",
+        "generation": 1,
+    }
+    assert isinstance(drive(EnsureWarehouse(), heir, world), Done)
+    assert made(world) == before
+    assert len(world.emr.all) == 1
+
+
+def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
+    world: World, make_run: MakeRun
+) -> None:
+    dead, heir = make_run("run1"), make_run("run2")
+    lease(world, dead)
+    world.wire.order("emr.RunJobFlow", Kind.KILLED_AFTER)
+    with pytest.raises(Killed):
+        EnsureEmr().begin(dead)
+    lease(world, heir)
+    assert isinstance(drive(EnsureEmr(), heir, world), Done)
+    assert len(world.emr.all) == 1
+    recorded = world.register(PIPELINE).emr.find("EMR cluster")
+    assert recorded is not None
+    assert recorded.id == world.emr.all[0].id
+
+
+def test_a_cluster_that_ends_with_errors_tells_awss_reason_and_what_to_do(world: World, run: Run) -> None:
+    lease(world, run)
+    world.emr.failures.append(Reason("BOOTSTRAP_FAILURE", "bootstrap action 1 returned 7"))
+    with pytest.raises(TerminalState, match="bootstrap action 1 returned 7") as caught:
+        drive(EnsureEmr(), run, world)
+    assert "Read the bootstrap logs" in str(caught.value)
+
+
+def test_a_cluster_that_met_roles_too_young_is_asked_for_again_in_the_next_generation(
+    world: World, run: Run
+) -> None:
+    lease(world, run)
+    world.emr.failures.append(Reason("VALIDATION_ERROR", "Service role mayfly does not exist"))
+    outcome = drive(EnsureEmr(), run, world)
+    assert outcome.result["generation"] == 2
+    assert [(one.name, one.state) for one in world.emr.all] == [
+        ("mayfly-dev-immigration-emr-g1", "TERMINATED_WITH_ERRORS"),
+        ("mayfly-dev-immigration-emr-g2", "WAITING"),
+    ]
+    names = {item.name for item in list_owned(world.others, run.environment)}
+    assert not {name for name in names if "-emr-" in name and name.endswith("-g1")}
+
+
+def test_roles_that_stay_invisible_fail_the_run_after_two_new_generations(world: World, run: Run) -> None:
+    lease(world, run)
+    world.emr.failures += [Reason("VALIDATION_ERROR", "Service role mayfly does not exist")] * 5
+    with pytest.raises(TerminalState, match="Service role mayfly does not exist"):
+        drive(EnsureEmr(), run, world)
+    assert len(world.emr.all) == 3
+
+
+def test_where_run_job_flows_answer_is_lost_the_cluster_is_found_and_used(world: World, run: Run) -> None:
+    lease(world, run)
+    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    assert isinstance(drive(EnsureEmr(), run, world), Done)
+    assert len(world.emr.all) == 1
+    assert len(world.wire.sent("emr.RunJobFlow")) == 1
+
+
+def test_run_job_flow_is_not_sent_again_before_a_lost_one_would_be_listed(world: World, run: Run) -> None:
+    lease(world, run)
+    world.wire.order("emr.RunJobFlow", Kind.ERROR)
+    outcome = EnsureEmr().begin(run)
+    for _ in range(5):
+        assert isinstance(outcome, Waiting)
+        assert len(world.wire.sent("emr.RunJobFlow")) == 1
+        world.advance(10)
+        outcome = EnsureEmr().poll(run, outcome.state)
+    world.advance(10)
+    assert isinstance(outcome, Waiting)
+    EnsureEmr().poll(run, outcome.state)
+    assert len(world.wire.sent("emr.RunJobFlow")) == 2
+
+
+def test_a_surplus_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
+    world.emr.listed_after_s = 90  # longer than Mayfly waits for a lost request to show
+    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    walked = walk(world, run)
+    assert not walked.red
+    first, second = world.emr.all
+    assert {one.state for one in (first, second)} == {"TERMINATED"}
+    used = {call.params["path"] for call in world.wire.calls if str(call) == "livy.POST /sessions"}
+    assert used == {"/sessions"}
+    assert len(world.livy.hosts_used) == 1
+
+
+def test_a_request_that_never_arrived_is_sent_again_at_once(world: World, run: Run) -> None:
+    lease(world, run)
+    world.wire.order("emr.RunJobFlow", Kind.TIMEOUT)
+    outcome = EnsureEmr().begin(run)
+    assert isinstance(outcome, Waiting)
+    EnsureEmr().poll(run, outcome.state)
+    assert len(world.emr.all) == 1
+
+
+def test_the_next_warehouse_is_restored_from_the_snapshot_that_the_register_names(
+    world: World, make_run: MakeRun
+) -> None:
+    walk(world, make_run("run1"))
+    assert world.register(PIPELINE).warehouse.snapshot == "mayfly-dev-immigration-warehouse-final-g1"
+    walk(world, make_run("run2"), only="provision")
+    assert len(world.wire.sent("redshift.CreateCluster")) == 1
+    (restored,) = world.wire.sent("redshift.RestoreFromClusterSnapshot")
+    assert restored.params["SnapshotIdentifier"] == "mayfly-dev-immigration-warehouse-final-g1"
+    assert world.warehouses.loads == {"mayfly-dev-immigration-warehouse-g2": {"run1"}}
+    (cluster,) = world.others.redshift.describe_clusters()["Clusters"]
+    assert {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}[TAG_GENERATION] == "2"
+
+
+def test_a_warehouse_is_never_made_empty_once_a_snapshot_was_named(world: World, make_run: MakeRun) -> None:
+    walk(world, make_run("run1"))
+    world.warehouses.backend.snapshots.clear()  # somebody deleted it
+    walked = walk(world, make_run("run2"))
+    assert walked.red
+    assert "warehouse-final-g1" in walked.error("provision.warehouse")
+    assert len(world.wire.sent("redshift.CreateCluster")) == 1
+    assert world.register(PIPELINE).warehouse.snapshot == "mayfly-dev-immigration-warehouse-final-g1"
+
+
+@pytest.mark.parametrize(
+    ("step", "operation", "code"),
+    [
+        (EnsureRoles(), "iam.PutRolePolicy", "NoSuchEntity"),
+        (EnsureNetwork(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound"),
+    ],
+)
+def test_what_aws_does_not_see_yet_is_waited_for(
+    world: World, run: Run, step: EnsureRoles | EnsureNetwork, operation: str, code: str
+) -> None:
+    lease(world, run)
+    world.wire.order(operation, Kind.REFUSED, code=code)
+    outcome = step.begin(run)
+    assert isinstance(outcome, Waiting)
+    assert code in outcome.what
+    assert isinstance(step.poll(run, outcome.state), Done)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation", "code", "told"),
+    [
+        (EnsureRoles(), "iam.PutRolePolicy", "NoSuchEntity", "put policy"),
+        (EnsureNetwork(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", "add rules"),
+    ],
+)
+def test_what_never_comes_ends_at_a_deadline_that_names_it(
+    world: World, make_run: MakeRun, step: EnsureRoles | EnsureNetwork, operation: str, code: str, told: str
+) -> None:
+    run = make_run(**HASTY)
+    lease(world, run)
+    world.wire.order(operation, Kind.REFUSED, times=math.inf, code=code)
+    with pytest.raises(WaitTimeout, match=told):
+        drive(step, run, world)
+
+
+def test_livy_that_never_answers_ends_at_a_deadline_that_names_it(world: World, make_run: MakeRun) -> None:
+    run = make_run(**HASTY)
+    lease(world, run)
+    world.livy.down = True
+    with pytest.raises(WaitTimeout, match="Livy on .*refused"):
+        drive(EnsureEmr(), run, world)
+
+
+def test_a_run_that_waits_for_a_creator_in_vain_names_it_at_its_deadline(
+    world: World, make_run: MakeRun
+) -> None:
+    first, second = make_run("run1"), make_run("run2")
+    lease(world, first)
+    lease(world, second)
+    outcome = EnsureWarehouse().begin(second)
+    assert isinstance(outcome, Waiting)
+    while world.now() < datetime.fromisoformat(outcome.state["by"]):  # the creator lives, and makes nothing
+        world.advance(600)
+        lease(world, first)
+    with pytest.raises(WaitTimeout, match="run1 is creating"):
+        EnsureWarehouse().poll(second, outcome.state)
+
+
+def test_a_run_that_lost_its_lease_makes_nothing(world: World, make_run: MakeRun) -> None:
+    late, heir = make_run("run1"), make_run("run2")
+    lease(world, late)
+    world.advance(1801)
+    lease(world, heir)
+    before = made(world)
+    with pytest.raises(LeaseLost):
+        EnsureNetwork().begin(late)
+    assert made(world) == before

@@ -1,0 +1,115 @@
+"""A world for runs of Mayfly, in this process and on a clock moved by hand.
+
+AWS is moto with life-cycles, Livy a server in memory below the real client, Spark a stand-in that runs the very
+statement that Mayfly renders. Redshift's SQL is left out: steps in the warehouse only enter it (`World.enter`).
+Every request goes over one wire (`World.wire`), where it is noted and may fail by order.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from datetime import date, datetime
+from functools import partial
+from types import SimpleNamespace, TracebackType
+from typing import Any
+from unittest.mock import patch
+
+from airflow_lib.livy import LivyClient
+from airflow_lib.naming import Environment, Names, Slot
+from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.register import Document, Register
+from airflow_lib.register_document import decode_document
+from airflow_lib.s3uri import S3Location
+from airflow_lib.settings import Settings, parse_settings
+from airflow_lib.steps import Run, Services
+from tests.world.account import BUCKET, REGION, open_account, plain_aws, put_sources, wired_aws
+from tests.world.emr_clusters import EmrClusters
+from tests.world.livy_servers import LivyServers
+from tests.world.spark import Jobs
+from tests.world.timeline import Timeline
+from tests.world.warehouse_entry import Connections
+from tests.world.warehouses import Warehouses
+from tests.world.wire import Wire
+
+APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
+
+
+class World:
+    """Enter it (`with World() as world`), and make runs in it."""
+
+    def __init__(self) -> None:
+        self.timeline = Timeline()
+        self.wire = Wire(self.timeline)
+        self.jobs = Jobs()
+        self.emr = EmrClusters(self.timeline, REGION)
+        self.warehouses = Warehouses(self.timeline, REGION)
+        self.livy = LivyServers(self.timeline, self.wire, self.emr.serves, self.jobs.run_code)
+        self.connections = Connections()
+        self.aws = wired_aws(self.wire)
+        self.others = plain_aws()
+        self._patches = ExitStack()
+
+    def __enter__(self) -> World:
+        open_account(self._patches)
+        self.emr.install(self._patches)
+        self.warehouses.install(self._patches)
+        sleep = self.advance
+        register = partial(Register, sleep=sleep, jitter=lambda: 1.0)
+        for target, value in (
+            ("airflow_lib.steps.leases.Register", register),
+            ("airflow_lib.steps.clusters.connect", self.connections.open),
+            ("botocore.endpoint.time", SimpleNamespace(sleep=sleep)),
+        ):
+            self._patches.enter_context(patch(target, value))
+        self._patches.enter_context(patch.object(LivyClient._get.retry, "sleep", sleep))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._patches.close()
+
+    def now(self) -> datetime:
+        return self.timeline.now()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        self.timeline.advance(seconds)
+
+    def run(self, run_id: str, *, pipeline: Pipeline, window: Window = APRIL, **mayfly: Any) -> Run:
+        """A run; `mayfly` are keys of the Variable that differ from the world's own."""
+        services = Services(aws=self.aws, clock=self.timeline, open_livy=self.livy.open)
+        return Run(pipeline, run_id, window, settings(**mayfly), services)
+
+    def put_sources(self, pipeline: Pipeline) -> None:
+        put_sources(pipeline)
+
+    def register(self, pipeline: Pipeline) -> Document:
+        """The register as it is stored, read by nobody's call."""
+        location, name = S3Location.parse(f"s3://{BUCKET}/state/{pipeline.name}"), f"dev-{pipeline.name}"
+        try:
+            body = self.others.s3.get_object(Bucket=BUCKET, Key=location.key("register.json"))["Body"].read()
+        except self.others.s3.exceptions.NoSuchKey:
+            return Document(name)
+        return decode_document(body, "the register", name)
+
+    def names(self, pipeline: Pipeline, slot: Slot, generation: int = 1) -> Names:
+        return Names(Environment("dev", pipeline.name), slot, generation)
+
+    def objects(self, prefix: str = "") -> list[str]:
+        """The keys in the bucket."""
+        listed = self.others.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+        return [item["Key"] for item in listed.get("Contents", ())]
+
+
+def settings(**mayfly: Any) -> Settings:
+    """Settings as the Variables would say them."""
+    variable = {
+        "deployment": "dev",
+        "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
+        "network": {"client_cidr": "10.0.0.0/16"},
+        "poll_s": 60,
+        **mayfly,
+    }
+    return parse_settings({"aws_region": REGION, "aws_credentials": None, "mayfly": json.dumps(variable)})

@@ -1,0 +1,35 @@
+"""The world's time: it passes only when somebody lets it, and what is due then happens."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+class Timeline:
+    """A `waiting.Clock` moved by hand, with what is to happen at its times."""
+
+    def __init__(self) -> None:
+        self._now = START
+        self._due: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def now(self) -> datetime:
+        return self._now
+
+    def later(self, delay_s: float, happen: Callable[[], None]) -> None:
+        """Let `happen` be called once `delay_s` have passed; what is due at one time keeps its order."""
+        heapq.heappush(self._due, (self._now + timedelta(seconds=delay_s), next(self._order), happen))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; each thing happens at its own time."""
+        until = self._now + timedelta(seconds=seconds)
+        while self._due and self._due[0][0] <= until:
+            at, _, happen = heapq.heappop(self._due)
+            self._now = max(self._now, at)
+            happen()
+        self._now = max(self._now, until)

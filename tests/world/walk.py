@@ -1,0 +1,228 @@
+"""Runs' steps carried out in the DAG's order, with as much of Airflow as matters to them.
+
+Tasks, edges, teardowns and retries are those of the DAG that `build_dag` makes. All ready tasks are under way
+at once; a poll's transient errors are borne as the trigger bears them; an upstream failure skips what follows,
+except teardowns, which run when everything before them is over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from airflow_lib.codec import from_json, to_json
+from airflow_lib.errors import DeclarationError, MayflyError, SettingsError, SourceError, TerminalState
+from airflow_lib.naming import Slot
+from airflow_lib.patience import Patience
+from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
+from airflow_lib.steps.clusters import find_warehouse
+from airflow_lib.steps.leases import require_lease
+from airflow_lib.steps.load import LoadWindow
+from tests.world import World
+from tests.world.wire import Killed
+
+_NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState)
+_RETRY_S = 20
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of the DAG; `step` is None for `plan` and `verdict`."""
+
+    id: str
+    step: Step | None
+    upstream: frozenset[str]
+    teardown: bool
+    retries: int
+
+
+@dataclass
+class Walk:
+    """How a run went: each task's state and result, and the errors of all its tries."""
+
+    run: Run
+    states: dict[str, str] = field(default_factory=dict)
+    results: dict[str, Json] = field(default_factory=dict)
+    errors: dict[str, list[BaseException]] = field(default_factory=dict)
+
+    @property
+    def red(self) -> bool:
+        return "failed" in self.states.values()
+
+    def error(self, task: str) -> str:
+        """The last error of a task, as a person reads it."""
+        return str(self.errors[task][-1])
+
+
+class Attempt:
+    """One try of a step, as the operator begins it and the trigger polls it."""
+
+    def __init__(self, step: Step, run: Run, world: World) -> None:
+        # Between two calls a step is in another process: it, and its state, are JSON there.
+        self._step: Step = from_json(json.loads(json.dumps(to_json(step))))
+        self._run, self._world = run, world
+        self._patience = Patience(world.timeline)
+        self.waiting: Waiting | None = None
+
+    @property
+    def due(self) -> datetime:
+        assert self.waiting is not None
+        return self._world.now() + timedelta(seconds=self.waiting.poll_s)
+
+    def begin(self) -> Outcome:
+        return self._keep(self._enter() if _in_warehouse(self._step) else self._step.begin(self._run))
+
+    def poll(self) -> Outcome:
+        """One poll. Raises what the trigger would not bear."""
+        assert self.waiting is not None
+        try:
+            outcome = self._step.poll(self._run, json.loads(json.dumps(self.waiting.state)))
+        except Exception as error:
+            if self._patience.bears(error):
+                return self.waiting
+            raise
+        self._patience.reset()
+        return self._keep(outcome)
+
+    def _keep(self, outcome: Outcome) -> Outcome:
+        self.waiting = outcome if isinstance(outcome, Waiting) else None
+        return outcome
+
+    def _enter(self) -> Outcome:
+        """In place of SQL: the run enters the warehouse, and LoadWindow leaves its mark there."""
+        names = require_lease(self._run, Slot.WAREHOUSE)
+        access = find_warehouse(self._run)
+        if isinstance(self._step, LoadWindow):
+            self._world.warehouses.loads[access.endpoint.cluster_id].add(self._run.run_id)
+        return Done({"generation": names.generation})
+
+
+def drive(step: Step, run: Run, world: World, max_polls: int = 1000) -> Done | Failed:
+    """What a step comes to, with time passing from poll to poll. Raises its error."""
+    attempt = Attempt(step, run, world)
+    outcome = attempt.begin()
+    for _ in range(max_polls):
+        if not isinstance(outcome, Waiting):
+            return outcome
+        world.advance(outcome.poll_s)
+        outcome = attempt.poll()
+    raise AssertionError(f"still waiting after {max_polls} polls: {outcome}")
+
+
+def walk(world: World, run: Run, *, only: str = "") -> Walk:
+    """A whole run; `only` names a group ("provision") to stop after."""
+    (walked,) = walk_all(world, [run], only=only)
+    return walked
+
+
+def walk_all(world: World, runs: list[Run], *, only: str = "") -> list[Walk]:
+    """Several runs at once, each looked at in turn."""
+    walkers = [_Walker(world, run, only) for run in runs]
+    while True:
+        over = [walker.go_on() for walker in walkers]
+        if all(over):
+            return [walker.walk for walker in walkers]
+        world.advance((min(walker.due for walker in walkers) - world.now()).total_seconds())
+
+
+class _Walker:
+    def __init__(self, world: World, run: Run, only: str) -> None:
+        self.walk = Walk(run)
+        self._world = world
+        self._tasks = [
+            task for task in tasks_of(run.pipeline) if not only or task.id.startswith(("plan", only))
+        ]
+        self._waiting: dict[str, tuple[datetime, Attempt]] = {}
+        self._retrying: dict[str, datetime] = {}
+
+    @property
+    def due(self) -> datetime:
+        """When there is something to do next."""
+        times = [at for at, _ in self._waiting.values()] + list(self._retrying.values())
+        return min(times, default=datetime.max.replace(tzinfo=self._world.now().tzinfo))
+
+    def go_on(self) -> bool:
+        """Do all that can be done now; whether the run is over."""
+        while True:
+            ready = [task for task in self._tasks if self._is_ready(task)]
+            if not ready:
+                return len(self.walk.states) == len(self._tasks)
+            for task in ready:
+                self._attend(task)
+
+    def _is_ready(self, task: Task) -> bool:
+        now = self._world.now()
+        if task.id in self.walk.states:
+            return False
+        if task.id in self._waiting:
+            return self._waiting[task.id][0] <= now
+        if task.id in self._retrying:
+            return self._retrying[task.id] <= now
+        return all(one in self.walk.states for one in self._upstream(task))
+
+    def _upstream(self, task: Task) -> Iterator[str]:
+        known = {one.id for one in self._tasks}
+        return (one for one in task.upstream if one in known)
+
+    def _attend(self, task: Task) -> None:
+        self._retrying.pop(task.id, None)
+        failed = [one for one in self._upstream(task) if self.walk.states[one] != "success"]
+        if failed and not task.teardown:
+            self.walk.states[task.id] = "upstream_failed"
+        elif task.step is None:
+            bad = task.id == "verdict" and set(self.walk.states.values()) != {"success"}
+            self.walk.states[task.id] = "failed" if bad else "success"
+        else:
+            self._work(task, task.step)
+
+    def _work(self, task: Task, step: Step) -> None:
+        _, attempt = self._waiting.pop(task.id, (None, None))
+        try:
+            if attempt is None:
+                attempt = Attempt(step, self.walk.run, self._world)
+                outcome = attempt.begin()
+            else:
+                outcome = attempt.poll()
+        except (Exception, Killed) as error:  # noqa: BLE001  as Airflow does
+            self._fail(task, error)
+            return
+        if isinstance(outcome, Waiting):
+            self._waiting[task.id] = (attempt.due, attempt)
+            return
+        self.walk.results[task.id] = outcome.result
+        if isinstance(outcome, Failed):
+            self.walk.errors.setdefault(task.id, []).append(MayflyError(outcome.message))
+        self.walk.states[task.id] = "success" if isinstance(outcome, Done) else "failed"
+
+    def _fail(self, task: Task, error: BaseException) -> None:
+        tries = self.walk.errors.setdefault(task.id, [])
+        tries.append(error)
+        if isinstance(error, _NO_RETRY) or len(tries) > task.retries:
+            self.walk.states[task.id] = "failed"
+        else:
+            self._retrying[task.id] = self._world.now() + timedelta(seconds=_RETRY_S)
+
+
+@lru_cache(maxsize=8)
+def tasks_of(pipeline: Pipeline) -> tuple[Task, ...]:
+    """The DAG's tasks, each after what it waits for."""
+    from subdags import build_dag
+
+    return tuple(
+        Task(
+            id=task.task_id,
+            step=getattr(task, "step", None),
+            upstream=frozenset(task.upstream_task_ids),
+            teardown=task.is_teardown,
+            retries=int(task.retries or 0),
+        )
+        for task in build_dag(pipeline).topological_sort()
+    )
+
+
+def _in_warehouse(step: Step) -> bool:
+    return type(step).__module__ == LoadWindow.__module__

@@ -1,0 +1,155 @@
+"""The wire between Mayfly and the outside: every request is noted on it, and may fail on it by order.
+
+It lies below botocore's retries and below LivyClient's, so a fault meets Mayfly as it would on AWS.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from email.utils import format_datetime
+from enum import StrEnum
+from typing import Any
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
+from moto.core.botocore_stubber import MockRawResponse
+from moto.core.models import botocore_stubber
+
+from tests.world.timeline import Timeline
+
+
+class Killed(BaseException):
+    """The process that made the request was killed: nothing of Mayfly's catches it."""
+
+
+class Kind(StrEnum):
+    """What befalls a request."""
+
+    ERROR = "error"  # AWS answers 500, and did nothing
+    LOST = "lost"  # it takes effect; the answer never comes
+    TIMEOUT = "timeout"  # it never arrives
+    THROTTLED = "throttled"
+    DENIED = "denied"
+    REFUSED = "refused"  # with `code` and `message`
+    KILLED_BEFORE = "killed before"
+    KILLED_AFTER = "killed after"
+
+
+_AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER})
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as it was sent: `operation` is AWS's name, or Livy's method and path."""
+
+    number: int
+    service: str
+    operation: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.service}.{self.operation}"
+
+
+@dataclass
+class Fault:
+    """Befalls the next `times` requests of an operation for which `when` holds."""
+
+    service: str
+    operation: str
+    kind: Kind
+    times: float = 1
+    when: Callable[[Call], bool] = lambda _: True
+    code: str = ""
+    message: str = "by order"
+
+    def befalls(self, call: Call) -> bool:
+        return (
+            self.times > 0
+            and (call.service, call.operation) == (self.service, self.operation)
+            and self.when(call)
+        )
+
+
+class Wire:
+    """`calls` is all that was sent, in order; `watchers` are told of each call before it takes effect."""
+
+    def __init__(self, timeline: Timeline) -> None:
+        self._timeline = timeline
+        self._params: dict[str, Mapping[str, Any]] = {}
+        self.calls: list[Call] = []
+        self.faults: list[Fault] = []
+        self.watchers: list[Callable[[Call], None]] = []
+
+    def order(self, operation: str, kind: Kind, times: float = 1, **more: Any) -> Fault:
+        """Let a fault befall `operation` ("emr.RunJobFlow"); `times` may be infinite."""
+        service, _, name = operation.partition(".")
+        self.faults.append(Fault(service, name, kind, times, **more))
+        return self.faults[-1]
+
+    def sent(self, operation: str) -> list[Call]:
+        return [call for call in self.calls if str(call) == operation]
+
+    def enter(self, service: str, operation: str, params: Mapping[str, Any]) -> Fault | None:
+        """Note a request; the fault that befalls it, spent by once. Raises Killed."""
+        call = Call(len(self.calls), service, operation, params)
+        self.calls.append(call)
+        for watch in self.watchers:
+            watch(call)
+        fault = next((fault for fault in self.faults if fault.befalls(call)), None)
+        if fault is not None:
+            fault.times -= 1
+            if fault.kind is Kind.KILLED_BEFORE:
+                raise Killed(str(call))
+        return fault
+
+    def attach(self, client: Any) -> Any:
+        """Put a boto3 client on the wire, in the place of moto's own hook."""
+        events = client.meta.events
+        events.unregister("before-send", botocore_stubber)
+        events.register_first("before-parameter-build", self._note_params)
+        events.register_first("before-send", self._send)
+        return client
+
+    def _note_params(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
+        self._params[model.name] = dict(params)
+
+    def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        _, service, operation = event_name.split(".")
+        fault = self.enter(service, operation, self._params.get(operation, {}))
+        if fault is not None and fault.kind not in _AFTER:
+            return _fail(fault, request, service)
+        response = botocore_stubber(event_name, request)
+        assert response is not None, f"moto does not know {request.url}"
+        if fault is not None and fault.kind is Kind.KILLED_AFTER:
+            raise Killed(f"{service}.{operation}")
+        if fault is not None:
+            raise ReadTimeoutError(endpoint_url=request.url)
+        response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
+        return response
+
+
+def _fail(fault: Fault, request: AWSPreparedRequest, service: str) -> AWSResponse:
+    if fault.kind is Kind.TIMEOUT:
+        raise ConnectTimeoutError(endpoint_url=request.url)
+    status, code = {
+        Kind.ERROR: (500, "InternalFailure"),
+        Kind.THROTTLED: (503, "SlowDown") if service == "s3" else (400, "Throttling"),
+        Kind.DENIED: (403, "AccessDenied"),
+        Kind.REFUSED: (400, fault.code),
+    }[fault.kind]
+    return AWSResponse(request.url, status, {}, MockRawResponse(_error(service, code, fault.message)))  # type: ignore[arg-type]
+
+
+def _error(service: str, code: str, message: str) -> str:
+    """An error in the shape in which the service tells it."""
+    if service == "emr":
+        return json.dumps({"__type": code, "message": message})
+    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    if service == "s3":
+        return error
+    if service == "ec2":
+        return f"<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"
+    return f"<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"
