@@ -30,25 +30,46 @@ def drain(run: Run, slot: Slot, state: SlotState) -> Drained:
     Raises LeaseLost; TeardownError naming what cannot be removed, once nothing else is pending.
     """
     register = open_register(run)
+    register.check(slot, run.run_id, state.generation)
     names = Names(run.environment, slot, state.generation)
-    if state.unsaved and state.pending_snapshot is None:
-        state = register.plan_snapshot(run.run_id, names.final_snapshot)
+    if state.unsaved:
+        state = _save(run, register, names, state)
     swept = sweep(run.aws, names, keep_data=state.unsaved)
     if swept.failed and not swept.pending:
         swept.raise_failed(f"Slot {slot} of {run.environment.name}, generation {state.generation},")
     if not swept.clean:
         return Drained(pending="; ".join((*swept.pending, *swept.failed)))
-    lost = None
-    if state.unsaved:
-        pending, lost = _settle_snapshot(run, register, names)
-        if pending is not None:
-            return Drained(pending=pending)
+    pending, lost = _settle_snapshot(run, register, names) if state.unsaved else (None, None)
+    if pending is not None:
+        return Drained(pending=pending)
     for resource in state.resources:
         register.forget_resource(slot, run.run_id, resource.kind, resource.name)
-    register.mark_empty(slot, run.run_id)
     if slot is Slot.WAREHOUSE:
-        _prune(run, register)
+        _prune(run, register)  # while the slot is ours, nobody else names a snapshot
+    register.mark_empty(slot, run.run_id)
     return Drained(lost=lost)
+
+
+def _save(run: Run, register: Register, names: Names, state: SlotState) -> SlotState:
+    """The slot with its final snapshot planned and, as soon as it can be restored, named.
+
+    Named before the cluster is seen gone: should the cluster be there all the same (its late creator made it
+    again), what it holds is saved already, and Redshift would refuse a second snapshot of that name.
+    """
+    if state.pending_snapshot is None:
+        state = register.plan_snapshot(run.run_id, names.final_snapshot)
+    view = snapshots.probe_snapshot(run.aws.redshift, names.final_snapshot)
+    if view is None or not view.ready:
+        return state
+    return _name_snapshot(run, register, names)
+
+
+def _name_snapshot(run: Run, register: Register, names: Names) -> SlotState:
+    born = tags(run.environment, names.generation, run.services.clock.now(), run.settings.mayfly.max_age_s)
+    snapshots.ensure_snapshot_tags(run.aws.redshift, names, born)
+    state = register.name_snapshot(run.run_id, names.final_snapshot)
+    log.info("the warehouse's newest snapshot is %s", names.final_snapshot)
+    return state
 
 
 def _settle_snapshot(run: Run, register: Register, names: Names) -> tuple[str | None, str | None]:
@@ -62,12 +83,9 @@ def _settle_snapshot(run: Run, register: Register, names: Names) -> tuple[str | 
             f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {seen}: what was loaded "
             "since the snapshot before it is lost. The next run restores that one; run the lost windows again."
         )
-    born = tags(run.environment, names.generation, run.services.clock.now(), run.settings.mayfly.max_age_s)
-    snapshots.ensure_snapshot_tags(run.aws.redshift, names, born)
     if not view.ready:
         return f"snapshot {name}, which is {view.state}", None
-    register.name_snapshot(run.run_id, name)
-    log.info("the warehouse's newest snapshot is %s", name)
+    _name_snapshot(run, register, names)
     return None, None
 
 

@@ -36,17 +36,18 @@ def holders(run: Run, slot: Slot) -> set[str]:
 
 
 def renew_leases(run: Run, state: Json) -> Json:
-    """`state` with the time of the last renewal; renews what this run holds when it is due.
+    """`state` with what this run holds and when that was last renewed; renews it when it is due.
 
-    Raises LeaseLost where the run holds nothing any more.
+    What the first call finds is held to: a slot taken away since, or another generation of it, is LeaseLost.
     """
     now = run.services.clock.now()
     renewed_at = state.get("renewed_at")
     every = timedelta(seconds=run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE)
     if renewed_at is not None and now - datetime.fromisoformat(renewed_at) < every:
         return state
-    _renew(run)
-    return {**state, "renewed_at": now.isoformat()}
+    held = state.get("held") or _held(run)
+    _renew(run, held)
+    return {**state, "held": held, "renewed_at": now.isoformat()}
 
 
 @contextmanager
@@ -55,10 +56,12 @@ def keeping_lease(run: Run) -> Iterator[None]:
     done = threading.Event()
     every_s = run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE
 
+    held = _held(run)
+
     def keep() -> None:
         while not done.wait(every_s):
             try:
-                _renew(run)
+                _renew(run, held)
             except MayflyError as error:
                 log.warning("a lease could not be renewed: %s", error)
 
@@ -71,11 +74,20 @@ def keeping_lease(run: Run) -> Iterator[None]:
         keeper.join()
 
 
-def _renew(run: Run) -> None:
-    register = open_register(run)
-    document = register.read()
-    held = [slot for slot in Slot if document.slot(slot).lease(run.run_id) is not None]
+def _held(run: Run) -> dict[str, int]:
+    """The generation of each slot that this run has a lease on. Raises LeaseLost where it has none."""
+    document = open_register(run).read()
+    held = {
+        slot.value: document.slot(slot).generation
+        for slot in Slot
+        if document.slot(slot).lease(run.run_id) is not None
+    }
     if not held:
         raise LeaseLost(f"Run {run.run_id} holds nothing of {run.environment.name} any more. Clear the task.")
-    for slot in held:
-        register.renew(slot, run.run_id, document.slot(slot).generation)
+    return held
+
+
+def _renew(run: Run, held: dict[str, int]) -> None:
+    register = open_register(run)
+    for slot, generation in held.items():
+        register.renew(Slot(slot), run.run_id, generation)

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from airflow_lib.errors import LivyError, SettingsError, TerminalState, WaitTimeout
+from airflow_lib.errors import LivyError, ResourceError, SettingsError, TerminalState, WaitTimeout
 from airflow_lib.naming import Names, Slot
 from airflow_lib.register import Grant, Phase, Role, SlotState
-from airflow_lib.resources import emr, redshift
+from airflow_lib.resources import emr, redshift, snapshots
 from airflow_lib.resources.common import NotYet
 from airflow_lib.s3io import list_objects
 from airflow_lib.shipping import ensure_shipped
@@ -176,6 +176,9 @@ class _EnsureCluster:
             if grant.role is not Role.CREATE:
                 return _waiting(run, state, _obstacle(run, self.slot, grant) or f"{self.slot}: {grant.why}")
             slot_state = grant.state
+            state = {
+                key: value for key, value in state.items() if key != "held"
+            }  # it may be a new generation
         state = renew_leases(run, state)
         try:
             creation = Creation(run, self.slot, slot_state)
@@ -282,8 +285,10 @@ class EnsureWarehouse(_EnsureCluster):
             else None
         )
         if view is None:
-            creation.plan(redshift.CLUSTER, names.cluster)
             restore = creation.state.snapshot
+            if restore is None:
+                _check_never_saved(run)
+            creation.plan(redshift.CLUSTER, names.cluster)
             view = redshift.ensure_cluster(run.aws.redshift, creation.warehouse_spec(), restore)
             log.info(
                 "Redshift cluster %s requested, %s", names.cluster, f"from {restore}" if restore else "empty"
@@ -295,6 +300,21 @@ class EnsureWarehouse(_EnsureCluster):
                 "Look at its events in the Redshift console."
             )
         return None if view.ready else f"Redshift cluster {view.name}, which is {view.state}"
+
+
+def _check_never_saved(run: Run) -> None:
+    """A warehouse is created empty only if there never was one: the register may have been deleted or replaced.
+
+    Raises ResourceError naming our snapshots where there are any.
+    """
+    owned = snapshots.list_owned_snapshots(run.aws.redshift, run.environment)
+    if owned:
+        names = ", ".join(item.name for item in owned)
+        raise ResourceError(
+            f"The register of {run.environment.name} names no snapshot, yet the account holds {names}: an empty "
+            "warehouse would lose what they hold. Restore the register's last version (the bucket's versioning "
+            "keeps it), or delete the snapshots if nobody needs them."
+        )
 
 
 _LONG_AGO = "2000-01-01T00:00:00+00:00"
