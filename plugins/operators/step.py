@@ -31,6 +31,11 @@ log = logging.getLogger(__name__)
 _NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState)
 
 
+# A trigger that fires before the scheduler has heard of the deferred process's end makes it take the resumed task
+# for one that was killed (scheduler_job_runner.process_executor_events, Airflow 3.3).
+_FIRST_POLL_S = 3.0
+
+
 class StepOperator(BaseOperator):
     """Begins a step, defers while it waits, and returns the step's result (JSON, kept as XCom)."""
 
@@ -96,8 +101,9 @@ class StepTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         patience = Patience(SystemClock())
         run: Run | None = None
+        pause_s = max(self._poll_s, _FIRST_POLL_S)
         while True:
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(pause_s)
             try:
                 # Each poll blocks on the network: in a thread, so that it holds up no other trigger.
                 run = run or await asyncio.to_thread(self._open_run)
@@ -112,7 +118,7 @@ class StepTrigger(BaseTrigger):
             if not isinstance(outcome, Waiting):
                 yield TriggerEvent({"outcome": to_json(outcome)})
                 return
-            self._state, self._poll_s = outcome.state, outcome.poll_s
+            self._state, pause_s = outcome.state, outcome.poll_s
 
     async def on_kill(self) -> None:
         run = await asyncio.to_thread(self._open_run)

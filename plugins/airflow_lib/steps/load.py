@@ -11,14 +11,13 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
 from airflow_lib import quality, warehouse
-from airflow_lib.errors import OutputError
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.outputs import Manifest
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import holders, keeping_lease, require_lease
-from airflow_lib.steps.transform import probe_job
+from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import Connection
 
 log = logging.getLogger(__name__)
@@ -135,18 +134,8 @@ def _entered(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
         yield access, connection
 
 
-def _manifest(run: Run, table: Staging) -> Manifest:
-    manifest = probe_job(run, run.pipeline.job(table.job))
-    if manifest is None:
-        raise OutputError(
-            f"Job {table.job!r} has no complete output for this run's input, code and window: "
-            f"one of them changed since it ran. Clear transform.{table.job} and what follows."
-        )
-    return manifest
-
-
 def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
-    manifest = _manifest(run, table)
+    manifest = read_pinned(run, run.pipeline.job(table.job))
     return warehouse.copy_staging(
         connection,
         run.pipeline,
@@ -164,7 +153,7 @@ def _stage_what_is_missing(
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
     manifests: dict[str, Manifest] = {}
     for table in tables:
-        manifests[table.job] = _manifest(run, table)
+        manifests[table.job] = read_pinned(run, run.pipeline.job(table.job))
         if table.name.lower() not in there:
             _stage(run, connection, table, role_arn)
     return manifests

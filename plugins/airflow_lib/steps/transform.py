@@ -22,7 +22,7 @@ from airflow_lib.livy import (
     SessionView,
     StatementView,
 )
-from airflow_lib.naming import Slot, session_name
+from airflow_lib.naming import Slot, run_key, session_name
 from airflow_lib.outputs import (
     Counts,
     Manifest,
@@ -34,6 +34,7 @@ from airflow_lib.outputs import (
     write_manifest,
 )
 from airflow_lib.pipeline import SparkJob
+from airflow_lib.s3io import read_object
 from airflow_lib.shipping import ensure_shipped, hash_code
 from airflow_lib.sizing import size_sessions
 from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
@@ -66,6 +67,31 @@ def probe_job(run: Run, job: SparkJob) -> Manifest | None:
     return probe_manifest(run.aws.s3, resolve_job(run, job).output)
 
 
+def pin_output(run: Run, output: Output) -> None:
+    """Write down which output this run loads, so that a source or code that changes later does not matter to it."""
+    body = json.dumps({"run_id": run.run_id, "address": output.address}).encode()
+    run.aws.s3.put_object(Bucket=run.logs.bucket, Key=_pin_key(run, output.job), Body=body)
+
+
+def read_pinned(run: Run, job: SparkJob) -> Manifest:
+    """The output that this run's session made, or found complete.
+
+    Raises OutputError where the job has not run in this run, or what it made is gone.
+    """
+    pinned = read_object(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
+    manifest = None
+    if pinned is not None:
+        output = Output(run.processed, job.name, str(json.loads(pinned.body)["address"]))
+        manifest = probe_manifest(run.aws.s3, output)
+    if manifest is None:
+        raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
+    return manifest
+
+
+def _pin_key(run: Run, job: str) -> str:
+    return run.logs.key("runs", run_key(run.run_id), "outputs", f"{job}.json")
+
+
 @dataclass(frozen=True)
 class RunJob:
     """Runs one job; done when its manifest is in S3. The result: counts, and whether they were there before."""
@@ -73,9 +99,11 @@ class RunJob:
     job: str
 
     def begin(self, run: Run) -> Outcome:
-        manifest = probe_job(run, run.pipeline.job(self.job))
+        output = resolve_job(run, run.pipeline.job(self.job)).output
+        manifest = probe_manifest(run.aws.s3, output)
         if manifest is not None:
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
+            pin_output(run, output)
             return Done(_result(manifest, reused=True))
         require_lease(run, Slot.EMR)
         state: Json = {"url": find_livy_url(run)}
@@ -171,6 +199,7 @@ class RunJob:
                 "Run the task again, when the input is at rest."
             )
         manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
+        pin_output(run, job.output)
         self._let_go(run, livy)
         return Done(_result(manifest, reused=False))
 
@@ -188,10 +217,10 @@ class RunJob:
         return {**state, "log_last": lines[-1]} if lines else state
 
     def _waiting(self, run: Run, state: Json, what: str, deadline: str) -> Waiting:
-        by = state.setdefault(deadline, _in(run, run.settings.mayfly.livy.session_timeout_s))
+        state = {deadline: _in(run, run.settings.mayfly.livy.session_timeout_s), **state}
         check_deadline(
             run.services.clock,
-            datetime.fromisoformat(by),
+            datetime.fromisoformat(state[deadline]),
             thing=what,
             seen="awaited",
             mend="Look at the task's log; mayfly.livy holds the limits.",
