@@ -113,7 +113,9 @@ def test_each_statement_of_the_policy_is_explained(statement: dict[str, Any]) ->
     assert any(f"`{statement['Sid']}`" in row for row in rows)
 
 
-@pytest.mark.parametrize("placeholder", sorted(set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\bREGION\b", POLICY))))
+@pytest.mark.parametrize(
+    "placeholder", sorted(set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b(?:REGION|TOPIC)\b", POLICY)))
+)
 def test_each_placeholder_of_the_policy_is_named_before_it(placeholder: str) -> None:
     assert f"`{placeholder}`" in SETUP.split("```json", 1)[0]
 
