@@ -19,16 +19,16 @@ def fit(column, size):
     return fn.when(fn.octet_length(column) <= size, column).otherwise(_head(column, size))
 
 
-def fit_text(column, size, blank):
-    """`column` trimmed and cut to `size` bytes; `blank` where it is null or blank."""
-    text = fn.trim(column)
+def fit_text(text, size, blank):
+    """`text`, which is trimmed, cut to `size` bytes; `blank` where it is null or empty."""
     length = fn.octet_length(text)
     return fn.when(length.between(1, size), text).when(length > size, _head(text, size)).otherwise(blank)
 
 
-def _head(column, size):
+def _head(text, size):
     """The first `size` bytes of text. A character cut in two decodes as U+FFFD, which goes."""
-    return fn.regexp_replace(fn.decode(fn.substring(column.cast("binary"), 1, size), "UTF-8"), "\ufffd+$", "")
+    head = fn.decode(fn.substring(text.cast("binary"), 1, size), "UTF-8")
+    return fn.call_function("rtrim", fn.lit("\ufffd"), head)
 
 
 def first_reason(*reasons):

@@ -1,108 +1,140 @@
-"""The columns of staging_immigration, in its order, from a row as published."""
+"""The columns of staging_immigration, in its order, from a row as published.
+
+Two steps, each small enough for the JVM to compile (see `writing.write_partitioned`): `with_labels` cleans the
+text and joins the labels, `in_words` says it in the warehouse's columns.
+"""
 
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration.i94 import number, sas_date, whole_number, whole_number_text
 from sparkjobs.immigration.labels import COUNTRIES, MODES, NIL, PORTS, STATES, VISAS, split_port
 from sparkjobs.reading import small_table
-from sparkjobs.writing import fit, fit_text
+from sparkjobs.writing import fit_text
+
+# What a column of the source is called in the warehouse, and its size there in bytes.
+TEXTS = {
+    "visatype": ("visatype", 16),
+    "gender": ("gender", 8),
+    "occupation": ("occup", 32),
+    "visapost": ("visapost", 16),
+    "arrivalflag": ("entdepa", 8),
+    "departureflag": ("entdepd", 8),
+    "updateflag": ("entdepu", 8),
+    "matchflag": ("matflag", 8),
+    "airline": ("airline", 16),
+    "flight_no": ("fltno", 16),
+    "issuancenum": ("insnum", 32),
+}
 
 
-def join_labels(spark, rows, labels):
-    """`rows` with the labels of their codes, by broadcast: the tables have hundreds of rows."""
+def with_labels(spark, rows, labels):
+    """`rows` with clean text, and the labels of their codes by broadcast: the tables have hundreds of rows."""
     countries = [(int(code), label) for code, label in labels[COUNTRIES].items() if code.isdigit()]
     ports = [(code, *split_port(label, labels[STATES])) for code, label in labels[PORTS].items()]
     for column, label in (("i94cit", "citizenship"), ("i94res", "resident")):
         table = small_table(spark, countries, f"{label}_code bigint, {label}_label string")
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
     table = small_table(spark, ports, "port_code string, port_city string, port_state string")
-    return rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
+    rows = rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
+    return rows.select(
+        whole_number("cicid").alias("cicid"),
+        sas_date("arrdate").alias("arrivedate"),
+        sas_date("depdate").alias("departdate"),
+        fn.substring_index(_trimmed("i94addr"), " ", 1).alias("addressto"),
+        _trimmed("i94port").alias("portcode"),
+        "port_city",
+        "port_state",
+        whole_number_text("i94cit").alias("citizenship_code"),
+        "citizenship_label",
+        whole_number_text("i94res").alias("resident_code"),
+        "resident_label",
+        number("i94mode").alias("i94mode"),
+        number("i94visa").alias("i94visa"),
+        number("i94bir").cast("int").alias("age"),
+        number("biryear").cast("int").alias("birthyear"),
+        _trimmed("dtaddto").alias("dtaddto"),
+        whole_number_text("admnum").alias("admissionnum"),
+        *[_trimmed(source).alias(name) for name, (source, _) in TEXTS.items()],
+    )
 
 
 def unknown_codes(labels):
-    """How many codes have no label, to be counted over joined rows: {note: aggregate}."""
+    """How many codes have no label, to be counted over rows with labels: {note: aggregate}."""
     visas = [float(code) for code in labels[VISAS]]
     unlabelled = {
-        "unknown_citizenship": whole_number_text("i94cit").isNotNull() & fn.col("citizenship_label").isNull(),
-        "unknown_resident": whole_number_text("i94res").isNotNull() & fn.col("resident_label").isNull(),
-        "unknown_port": (fn.trim("i94port") != "") & fn.col("port_code").isNull(),
-        "unknown_visa": ~number("i94visa").isin(visas),
+        "unknown_citizenship": fn.col("citizenship_code").isNotNull() & fn.col("citizenship_label").isNull(),
+        "unknown_resident": fn.col("resident_code").isNotNull() & fn.col("resident_label").isNull(),
+        "unknown_port": (fn.col("portcode") != "") & fn.col("port_city").isNull(),
+        "unknown_visa": ~fn.col("i94visa").isin(visas),
     }
     return {note: fn.count_if(condition) for note, condition in unlabelled.items()}
 
 
-def in_words(joined, labels):
-    """Joined rows as staging_immigration's columns, and year and month of the arrival to partition by."""
-    arrival = sas_date("arrdate")
-    port = fn.col("port_code").isNotNull()
+def in_words(labelled, labels):
+    """Rows with labels as staging_immigration's columns, and year and month of the arrival to partition by."""
+    texts = {name: _text(fn.col(name), size) for name, (_, size) in TEXTS.items()}
     columns = {
-        "cicid": whole_number("cicid"),
-        "arrivedate": arrival,
-        "departdate": sas_date("depdate"),
-        "addressto": _text(fn.substring_index(fn.trim("i94addr"), " ", 1), 32),
-        "portcode": _text("i94port", 8),
-        "portofentrycity": fn.when(port, fit(fn.col("port_city"), 64)).otherwise(_unknown_city()),
-        "portstate": fn.when(port, fit(fn.col("port_state"), 32)).otherwise(NIL),
-        "citizenship": _label("citizenship_label", "i94cit", 64),
-        "resident": _label("resident_label", "i94res", 64),
+        "cicid": fn.col("cicid"),
+        "arrivedate": fn.col("arrivedate"),
+        "departdate": fn.col("departdate"),
+        "addressto": _text(fn.col("addressto"), 32),
+        "portcode": _text(fn.col("portcode"), 8),
+        "portofentrycity": _text(fn.coalesce("port_city", fn.lower(_unknown("portcode"))), 64),
+        "portstate": _text(fn.col("port_state"), 32),
+        "citizenship": _text(fn.coalesce("citizenship_label", _unknown("citizenship_code")), 64),
+        "resident": _text(fn.coalesce("resident_label", _unknown("resident_code")), 64),
         "mode": _coded("i94mode", labels[MODES], 32),
         "visa": _coded("i94visa", labels[VISAS], 32),
-        "visatype": _text("visatype", 16),
-        "age": number("i94bir").cast("int"),
-        "birthyear": number("biryear").cast("int"),
-        "gender": _text("gender", 8),
-        "occupation": _text("occup", 32),
-        "visapost": _text("visapost", 16),
-        "arrivalflag": _text("entdepa", 8),
-        "departureflag": _text("entdepd", 8),
-        "updateflag": _text("entdepu", 8),
-        "matchflag": _text("matflag", 8),
+        "visatype": texts["visatype"],
+        "age": fn.col("age"),
+        "birthyear": fn.col("birthyear"),
+        "gender": texts["gender"],
+        "occupation": texts["occupation"],
+        "visapost": texts["visapost"],
+        "arrivalflag": texts["arrivalflag"],
+        "departureflag": texts["departureflag"],
+        "updateflag": texts["updateflag"],
+        "matchflag": texts["matchflag"],
         "admitteddate": _admitted_date(),
-        "airline": _text("airline", 16),
-        "flight_no": _text("fltno", 16),
-        "issuancenum": _text("insnum", 32),
-        "admissionnum": _text(whole_number_text("admnum"), 32),
-        "year": fn.year(arrival),
-        "month": fn.month(arrival),
+        "airline": texts["airline"],
+        "flight_no": texts["flight_no"],
+        "issuancenum": texts["issuancenum"],
+        "admissionnum": _text(fn.col("admissionnum"), 32),
+        "year": fn.year("arrivedate"),
+        "month": fn.month("arrivedate"),
     }
-    return joined.select(*[column.alias(name) for name, column in columns.items()])
+    return labelled.select(*[column.alias(name) for name, column in columns.items()])
 
 
-def _text(column, size):
-    """Text trimmed and cut to `size` bytes, `Nil` where there is none."""
-    column = fn.col(column).cast("string") if isinstance(column, str) else column
-    return fit_text(column, size, fn.lit(NIL))
+def _trimmed(name):
+    return fn.trim(fn.col(name).cast("string"))
 
 
-def _label(label, code, size):
-    """The label that was found, `Unknown (148)` for a code without one, `Nil` without a code."""
-    return fn.when(fn.col(label).isNotNull(), fit(fn.col(label), size)).otherwise(_unknown(code, size))
+def _text(text, size):
+    """Text cut to `size` bytes, `Nil` where there is none."""
+    return fit_text(text, size, fn.lit(NIL))
 
 
-def _coded(code, table, size):
+def _unknown(code):
+    """`Unknown (148)` for a code without a label; null where there is no code."""
+    return fn.when(fn.col(code) != "", fn.concat(fn.lit("Unknown ("), code, fn.lit(")")))
+
+
+def _coded(name, table, size):
     """The label of one of a handful of numeric codes."""
-    chosen = _unknown(code, size)
+    chosen = _text(_unknown_number(name), size)
     for known, label in table.items():
-        chosen = fn.when(number(code) == int(known), fn.lit(label)).otherwise(chosen)
+        chosen = fn.when(fn.col(name) == int(known), fn.lit(label)).otherwise(chosen)
     return chosen
 
 
-def _unknown(code, size):
-    """`Unknown (148)`; a code that is no number as it stands; `Nil` where there is none."""
-    text = fn.when(fn.trim(whole_number_text(code)) != "", whole_number_text(code))
-    return fit_text(fn.concat(fn.lit("Unknown ("), text, fn.lit(")")), size, fn.lit(NIL))
-
-
-def _unknown_city():
-    """The city of a port without a label, in lower case as all cities are."""
-    code = fn.trim("i94port")
-    city = fn.when(code != "", fn.concat(fn.lit("unknown ("), fn.lower(code), fn.lit(")")))
-    return fit_text(city, 64, fn.lit(NIL))
+def _unknown_number(name):
+    return fn.concat(fn.lit("Unknown ("), fn.col(name).cast("bigint").cast("string"), fn.lit(")"))
 
 
 def _admitted_date():
     """dtaddto's MMDDYYYY as an ISO date, and any other text (D/S: for the duration of status) as it is."""
-    text = fn.trim("dtaddto")
+    text = fn.col("dtaddto")
     iso = fn.concat_ws("-", fn.substring(text, 5, 4), fn.substring(text, 1, 2), fn.substring(text, 3, 2))
     is_date = (fn.octet_length(text) == 8) & iso.cast("date").isNotNull()
-    return fn.when(is_date, iso).otherwise(_text("dtaddto", 16))
+    return fn.when(is_date, iso).otherwise(_text(text, 16))

@@ -14,7 +14,7 @@ from pyspark.sql import Observation, Window
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration import i94
-from sparkjobs.immigration.arrival_columns import in_words, join_labels, unknown_codes
+from sparkjobs.immigration.arrival_columns import in_words, unknown_codes, with_labels
 from sparkjobs.immigration.labels import read_labels
 from sparkjobs.reading import CORRUPT, refuse_corrupt, refuse_empty, small_table, told_plainly
 from sparkjobs.writing import REASON, first_reason, write, write_partitioned
@@ -40,16 +40,14 @@ def run(spark, inputs, target, rejected, window):
     with told_plainly(source):
         fates, crowded = _survey(source, tagged, inside)
         rejects = {reason: fate["inside"] for reason, fate in fates.items() if reason and fate["inside"]}
+        good, bad, held = _compare(spark, tagged, crowded)
         if crowded:
-            tagged, compared = _compare(spark, tagged, crowded)
-            repeated = compared.where(inside & (fn.col(REASON) == DUPLICATE)).count()
+            repeated = bad.where(inside & (fn.col(REASON) == DUPLICATE)).count()
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
-            write(tagged.where(fn.col(REASON).isNotNull() & inside).drop(CORRUPT).coalesce(1), rejected)
-        kept = tagged.where(fn.col(REASON).isNull() & inside)
-        written, unknown = _write_kept(spark, kept, labels, target)
-        if crowded:
-            compared.unpersist()
+            write(bad.where(inside).drop(CORRUPT).coalesce(1), rejected)
+        written, unknown = _write_kept(spark, good.where(inside), labels, target)
+        held.unpersist()
     read = sum(fate["inside"] for fate in fates.values())
     outside = sum(fate["rows"] for fate in fates.values()) - read
     if read != written + sum(rejects.values()):
@@ -103,38 +101,41 @@ def _neighbours():
 
 
 def _compare(spark, tagged, crowded):
-    """(All rows, (the gathered rows)), with all but one of the good rows that share a cicid tagged DUPLICATE.
+    """(Good rows, one per cicid; rejected rows; what is held in memory meanwhile).
 
-    The one that stays was filed last, of those the one with the latest departure, of those the first by its
-    columns as published: an order of the rows alone, so that every window and every partitioning agrees.
+    Of good rows that share a cicid the one stays that was filed last, of those the one with the latest
+    departure, of those the first by its columns as published: an order of the rows alone, so that every
+    window and every partitioning agrees. The others are rejected as DUPLICATE.
     """
+    is_good = fn.col(REASON).isNull()
+    if not crowded:
+        return tagged.where(is_good), tagged.where(~is_good), tagged
     numbers = small_table(spark, [(number,) for number in crowded], "crowded bigint")
-    good = fn.col(REASON).isNull()
-    lookup = (_neighbours() == fn.col("crowded")) & good
-    marked = tagged.join(fn.broadcast(numbers), lookup, "left")
+    is_crowded = fn.col("crowded").isNotNull()
+    marked = tagged.join(fn.broadcast(numbers), (_neighbours() == fn.col("crowded")) & is_good, "left")
+    aside = marked.where(is_crowded | ~is_good).persist()
     best_first = Window.partitionBy(i94.whole_number("cicid")).orderBy(
         fn.desc_nulls_last("dtadfile"), i94.number("depdate").desc_nulls_last(), *i94.COLUMNS
     )
-    place = fn.row_number().over(best_first)
     # Few rows, so few partitions: each becomes a file of the output.
     partitions = 1 + len(crowded) * NEIGHBOURS_TOGETHER // ROWS_PER_PARTITION
     compared = (
-        marked.where(fn.col("crowded").isNotNull())
+        aside.where(is_crowded)
         .repartition(partitions, i94.whole_number("cicid"))
-        .withColumn(REASON, fn.when(place > 1, fn.lit(DUPLICATE)))
-        .drop("crowded")
-        .persist()
+        .withColumn(REASON, fn.when(fn.row_number().over(best_first) > 1, fn.lit(DUPLICATE)))
     )
-    return marked.where(fn.col("crowded").isNull()).drop("crowded").unionByName(compared), compared
+    good = marked.where(~is_crowded & is_good).unionByName(compared.where(is_good))
+    bad = aside.where(~is_good).unionByName(compared.where(~is_good))
+    return good.drop("crowded"), bad.drop("crowded"), aside
 
 
 def _write_kept(spark, kept, labels, target):
     """Write the kept rows in words; returns how many, and how many of their codes have no label."""
     counting = Observation()
     unknown = unknown_codes(labels)
-    joined = join_labels(spark, kept, labels).observe(
+    labelled = with_labels(spark, kept, labels).observe(
         counting, fn.count(fn.lit(1)).alias("rows"), *[count.alias(note) for note, count in unknown.items()]
     )
-    write_partitioned(spark, in_words(joined, labels), target, "year", "month")
+    write_partitioned(spark, in_words(labelled, labels), target, "year", "month")
     counts = counting.get
     return counts["rows"], {note: counts[note] for note in unknown if counts[note]}

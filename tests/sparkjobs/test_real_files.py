@@ -50,7 +50,7 @@ def test_a_day_of_the_real_arrivals_is_its_share_of_the_whole(run_job):
 
 
 def test_the_published_sample_is_read_in_its_csv_form(run_job):
-    counts, kept, _ = run_job(arrivals, REAL_CSV / "immigrationData.csv", REAL_CSV / LABELS)
+    counts, kept, _ = run_job(arrivals, REAL_CSV / "immigrationData.csv", REAL / LABELS)
     assert counts["read"] == 1000 == counts["written"] + sum(counts["rejected"].values())
     assert pq.read_table(kept).num_rows == counts["written"] > 900
 
