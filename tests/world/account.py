@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import boto3
 from botocore.config import Config
-from moto import mock_aws
+from moto import backend_index, mock_aws
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend
 from moto.iam import models as iam_models
@@ -23,6 +23,7 @@ from tests.world.wire import Wire
 
 REGION = "us-east-1"
 BUCKET = "mayfly-world"
+_SERVICES = frozenset({"ec2", "emr", "iam", "redshift", "s3", "sns", "sts"})
 
 
 class WiredSession:
@@ -66,6 +67,9 @@ def open_account(patches: ExitStack) -> None:
             raise DependencyViolationError(f"resource {group_id} has a dependent object ({dependent})")
         moto_delete(self, vpc_id, group_id)
 
+    # moto matches each request against the patterns of all its services, in turn.
+    patterns = [one for one in backend_index.backend_url_patterns if one[0] in _SERVICES]
+    patches.enter_context(patch.object(backend_index, "backend_url_patterns", patterns))
     patches.enter_context(patch.dict("os.environ", MOTO_EC2_LOAD_DEFAULT_AMIS="false"))
     patches.enter_context(patch.object(iam_models, "aws_managed_policies_data", _managed_policies()))
     patches.enter_context(mock_aws(config={"iam": {"load_aws_managed_policies": True}}))

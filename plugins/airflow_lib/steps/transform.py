@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from airflow_lib.errors import LivyError, OutputError, StatementFailed
+from airflow_lib.errors import LivyError, OutputError, SourceError
 from airflow_lib.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
@@ -109,7 +109,7 @@ class RunJob:
         state: Json = {"url": find_livy_url(run)}
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))
-        if session is not None and self._failed_before(livy, session):
+        if session is not None and self._is_spent(run, livy, session):
             log.info("session %s failed in an earlier try: it is ended and made anew", session.name)
             livy.delete_session(self._name(run))
             state["ending"] = session.id
@@ -142,14 +142,17 @@ class RunJob:
     def _name(self, run: Run) -> str:
         return session_name(run.environment, run.run_id, self.job)
 
-    def _failed_before(self, livy: LivyClient, session: SessionView) -> bool:
+    def _is_spent(self, run: Run, livy: LivyClient, session: SessionView) -> bool:
+        """Whether nothing can come of the session: it failed, or its job did, or made no output of this input."""
         if session.state in SESSION_FAILED:
             return True
+        statements = livy.list_statements(session.id)
+        if not statements or not statements[0].finished:
+            return False
         try:
-            for statement in livy.list_statements(session.id):
-                if statement.finished:
-                    statement.text(str(session.name))
-        except StatementFailed:
+            self._complete(run, statements[0])
+        except (SourceError, OutputError, LivyError) as error:
+            log.info("of the earlier try: %s", error)
             return True
         return False
 
@@ -191,6 +194,15 @@ class RunJob:
         )
 
     def _finish(self, run: Run, livy: LivyClient, statement: StatementView) -> Outcome:
+        manifest = self._complete(run, statement)
+        self._let_go(run, livy)
+        return Done(_result(manifest, reused=False))
+
+    def _complete(self, run: Run, statement: StatementView) -> Manifest:
+        """The manifest of what a finished statement wrote; the same where it is asked for again.
+
+        Raises SourceError or LivyError where the job failed, OutputError where it wrote no output of this input.
+        """
         answer = parse_answer(statement.text(self._name(run)), self.job)
         job = resolve_job(run, run.pipeline.job(self.job))
         if answer.get("address") != job.output.address:
@@ -200,8 +212,7 @@ class RunJob:
             )
         manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
         pin_output(run, job.output)
-        self._let_go(run, livy)
-        return Done(_result(manifest, reused=False))
+        return manifest
 
     def _let_go(self, run: Run, livy: LivyClient) -> None:
         """The output is safe: a session that cannot be ended now goes with its cluster."""

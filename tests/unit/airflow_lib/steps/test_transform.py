@@ -1,0 +1,314 @@
+"""One Spark job in its Livy session: re-attached, never computed twice, and failing in clear words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+
+import pytest
+
+from airflow_lib.errors import (
+    LeaseLost,
+    OutputError,
+    SessionFailed,
+    SourceError,
+    StatementFailed,
+    WaitTimeout,
+)
+from airflow_lib.livy import LivyUnreachable
+from airflow_lib.patience import is_transient
+from airflow_lib.pipeline import Window
+from airflow_lib.steps import Json, Run, Waiting
+from airflow_lib.steps.provision import EnsureEmr, TakeLease
+from airflow_lib.steps.transform import RunJob, lines_after
+from tests.world import World
+from tests.world.account import BUCKET
+from tests.world.spark import put, write_rows
+from tests.world.walk import drive
+from tests.world.wire import Kind
+
+JOB = RunJob("arrivals")
+
+
+@pytest.fixture
+def ready(world: World, run: Run) -> Run:
+    """A run that may use an EMR cluster."""
+    drive(TakeLease(), run, world)
+    drive(EnsureEmr(), run, world)
+    return run
+
+
+def begin(run: Run) -> Json:
+    """The state with which a session has been asked for."""
+    outcome = JOB.begin(run)
+    assert isinstance(outcome, Waiting)
+    return outcome.state
+
+
+def poll(world: World, run: Run, state: Json, seconds: float = 30) -> Json:
+    world.advance(seconds)
+    outcome = JOB.poll(run, state)
+    assert isinstance(outcome, Waiting)
+    return outcome.state
+
+
+def start(world: World, run: Run) -> Json:
+    """The state with which the job runs."""
+    return poll(world, run, begin(run))
+
+
+def attempts(world: World) -> set[str]:
+    """The folders that the job's tries wrote."""
+    keys = world.objects("processed/immigration/arrivals/")
+    return {key.split("/")[4] for key in keys if key.endswith("_SUCCESS")}
+
+
+def test_the_result_tells_what_was_read_written_and_rejected(world: World, ready: Run) -> None:
+    result = drive(JOB, ready, world).result
+    assert (result["read"], result["written"], result["reused"]) == (4, 3, False)
+    assert result["rejected"] == {"age below 0": 1}
+    assert result["notes"] == {"unknown port": 2}
+    assert result["manifest"].endswith("/manifest.json")
+
+
+def test_a_session_ends_when_its_output_is_safe(world: World, ready: Run) -> None:
+    drive(JOB, ready, world)
+    assert world.livy.listed() == []
+
+
+def test_a_retry_goes_on_with_the_session_that_runs(world: World, ready: Run) -> None:
+    start(world, ready)
+    drive(JOB, ready, world)  # the retry knows nothing of the first try's state
+    assert len(world.livy.made) == 1
+    assert len(world.livy.find("arrivals").code) == 1
+    assert len(attempts(world)) == 1
+
+
+def test_a_session_whose_making_was_not_answered_is_the_one_used(world: World, ready: Run) -> None:
+    world.wire.order("livy.POST /sessions", Kind.LOST)
+    with pytest.raises(LivyUnreachable):
+        JOB.begin(ready)
+    drive(JOB, ready, world)
+    assert len(world.livy.made) == 1
+
+
+def test_a_statement_whose_submission_was_not_answered_is_the_one_used(world: World, ready: Run) -> None:
+    state = begin(ready)
+    world.advance(30)
+    world.wire.order("livy.POST /sessions/{session}/statements", Kind.LOST)
+    with pytest.raises(LivyUnreachable):
+        JOB.poll(ready, state)
+    drive(JOB, ready, world)
+    assert len(world.livy.find("arrivals").code) == 1
+
+
+def test_complete_output_is_not_computed_again(world: World, ready: Run) -> None:
+    first = drive(JOB, ready, world).result
+    again = drive(JOB, ready, world).result
+    assert again == {**first, "reused": True}
+    assert world.jobs.ran == ["arrivals"]
+    assert len(world.livy.made) == 1
+
+
+def test_another_window_is_computed_for_itself(world: World, ready: Run) -> None:
+    drive(JOB, ready, world)
+    drive(JOB, replace(ready, window=Window(date(2016, 5, 1), date(2016, 6, 1))), world)
+    assert world.jobs.ran == ["arrivals", "arrivals"]
+    assert len([key for key in world.objects("processed/") if key.endswith("manifest.json")]) == 2
+
+
+def test_a_session_that_failed_before_is_ended_and_made_anew_for_another_attempt(
+    world: World, ready: Run
+) -> None:
+    def halfway(**given: Any) -> dict[str, Any]:
+        put(given["target"] + "part-00000.parquet", b"half")
+        raise RuntimeError("no space left")
+
+    world.jobs.by_name["arrivals"] = halfway
+    world.livy.ending_s = 45
+    with pytest.raises(StatementFailed, match="no space left"):
+        drive(JOB, ready, world)
+    del world.jobs.by_name["arrivals"]
+    drive(JOB, ready, world)
+    first, second = world.livy.made
+    assert first.id != second.id
+    folders = {key.split("/")[4] for key in world.objects("processed/immigration/arrivals/")}
+    assert len(folders - {"manifest.json"}) == 2
+    assert len(attempts(world)) == 1
+
+
+def test_a_dead_session_is_told_with_the_end_of_its_log_and_replaced_by_a_retry(
+    world: World, ready: Run
+) -> None:
+    state = start(world, ready)
+    world.livy.die(world.livy.find("arrivals"), "java.lang.OutOfMemoryError: Java heap space")
+    with pytest.raises(SessionFailed, match=r"is dead[\s\S]*OutOfMemoryError") as caught:
+        JOB.poll(ready, state)
+    assert "driver is up" in str(caught.value)
+    assert attempts(world) == set()
+    drive(JOB, ready, world)
+    assert len(world.livy.made) == 2
+
+
+def test_a_session_that_vanished_is_made_again(world: World, ready: Run) -> None:
+    state = start(world, ready)
+    world.livy.vanish(world.livy.find("arrivals"))
+    state = poll(world, ready, state)
+    assert len(world.livy.made) == 2
+    assert world.livy.find("arrivals").state in ("starting", "idle")
+    poll(world, ready, state)
+    assert world.livy.find("arrivals").state == "busy"
+
+
+def test_a_session_made_again_is_given_its_full_time_to_start(world: World, ready: Run) -> None:
+    state = start(world, ready)
+    world.advance(ready.settings.mayfly.livy.session_timeout_s + 60)
+    world.livy.vanish(world.livy.find("arrivals"))
+    state = poll(world, ready, state)
+    poll(world, ready, state)
+
+
+def unreadable(**_: Any) -> dict[str, Any]:
+    raise ValueError("arrivals.csv has no column i94port: put it back")
+
+
+def overtaken(**given: Any) -> dict[str, Any]:
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"other rows")
+    return write_rows(**given)
+
+
+def unmarked(**_: Any) -> dict[str, Any]:
+    return {"read": 1, "written": 1, "rejected": {}}
+
+
+def countless(**given: Any) -> dict[str, Any]:
+    return {**write_rows(**given), "written": "many"}
+
+
+def test_input_that_a_job_cannot_read_is_told_in_the_jobs_own_words(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = unreadable
+    with pytest.raises(SourceError) as caught:
+        drive(JOB, ready, world)
+    assert str(caught.value) == "arrivals.csv has no column i94port: put it back"
+
+
+def test_input_that_changed_while_it_was_read_makes_no_output(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = overtaken
+    with pytest.raises(OutputError, match="changed in S3 while it was read"):
+        drive(JOB, ready, world)
+    assert not [key for key in world.objects("processed/") if key.endswith("manifest.json")]
+
+
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [(unreadable, SourceError), (overtaken, OutputError), (unmarked, OutputError), (countless, OutputError)],
+)
+def test_what_an_earlier_try_made_of_no_use_is_computed_again(
+    world: World, ready: Run, job: Callable[..., dict[str, Any]], error: type[Exception]
+) -> None:
+    world.jobs.by_name["arrivals"] = job
+    with pytest.raises(error):
+        drive(JOB, ready, world)
+    del world.jobs.by_name["arrivals"]
+    assert drive(JOB, ready, world).result["reused"] is False
+    assert len(world.livy.made) == 2
+
+
+def test_a_statement_that_finished_while_nobody_looked_is_used_by_the_retry(world: World, ready: Run) -> None:
+    start(world, ready)
+    world.advance(600)
+    assert JOB.begin(ready).result["written"] == 3  # type: ignore[union-attr]
+    assert world.jobs.ran == ["arrivals"]
+
+
+def test_a_job_that_wrote_no_marker_makes_no_output(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = unmarked
+    with pytest.raises(OutputError, match="_SUCCESS"):
+        drive(JOB, ready, world)
+
+
+def test_a_session_that_never_starts_ends_at_a_deadline(world: World, ready: Run) -> None:
+    world.livy.never_start = True
+    with pytest.raises(WaitTimeout, match="session .*-arrivals to start"):
+        drive(JOB, ready, world)
+
+
+def test_a_job_that_never_ends_ends_at_a_deadline(world: World, make_run: Callable[..., Run]) -> None:
+    run = make_run(livy={"statement_timeout_s": 30}, poll_s=20)
+    drive(TakeLease(), run, world)
+    drive(EnsureEmr(), run, world)
+    with pytest.raises(WaitTimeout, match="job arrivals"):
+        drive(JOB, run, world)
+
+
+def test_livy_that_cannot_be_reached_is_worth_another_look(world: World, ready: Run) -> None:
+    state = start(world, ready)
+    world.livy.down = True
+    with pytest.raises(LivyUnreachable) as caught:
+        JOB.poll(ready, state)
+    assert is_transient(caught.value)
+    world.livy.down = False
+    poll(world, ready, state, seconds=1)
+    assert len(world.livy.made) == 1
+
+
+def test_killing_the_task_ends_this_runs_own_session_alone(
+    world: World, ready: Run, make_run: Callable[..., Run]
+) -> None:
+    other = make_run("run2")
+    drive(TakeLease(), other, world)
+    state = start(world, ready)
+    begin(other)
+    JOB.cancel(ready, state)
+    (left,) = world.livy.listed()
+    assert left is world.livy.made[1]
+    assert [cluster.state for cluster in world.emr.all] == ["WAITING"]
+    JOB.cancel(ready, state)
+
+
+def test_each_line_of_livys_log_is_told_once(
+    world: World, ready: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="airflow_lib.steps.transform"):
+        drive(JOB, ready, world)
+    told = [record.getMessage() for record in caplog.records if record.getMessage().startswith("livy | ")]
+    assert told == ["livy | stdout:", "livy | driver starts", "livy | driver is up", "livy | job runs"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "last", "new"),
+    [
+        (["a", "b", "c"], None, ["a", "b", "c"]),
+        (["a", "b", "c"], "b", ["c"]),
+        (["a", "b", "c"], "c", []),
+        (["x", "y"], "c", ["x", "y"]),  # the log went on by more than was read
+        (["a", "b", "a", "c"], "a", ["c"]),
+    ],
+)
+def test_new_lines_begin_after_the_last_one_told(lines: list[str], last: str | None, new: list[str]) -> None:
+    assert lines_after(lines, last) == new
+
+
+def test_the_lease_is_kept_for_as_long_as_the_job_runs(world: World, ready: Run) -> None:
+    state = start(world, ready)
+    for _ in range(8):
+        world.advance(600)
+        outcome = JOB.poll(ready, state)
+        if not isinstance(outcome, Waiting):
+            break
+        state = outcome.state
+    document = world.register(ready.pipeline)
+    (lease,) = document.emr.leases
+    assert lease.until > world.now()
+
+
+def test_a_run_that_lost_its_lease_submits_nothing(
+    world: World, ready: Run, make_run: Callable[..., Run]
+) -> None:
+    world.advance(1801)
+    with pytest.raises(LeaseLost):
+        JOB.begin(ready)
+    assert world.livy.made == []
