@@ -195,9 +195,10 @@ def test_sessions_are_listed(session: Session) -> None:
     assert session.id in [item["id"] for item in listed["sessions"]]
 
 
-def test_a_session_with_too_little_memory_dies_and_its_log_tells_why(server: Server) -> None:
+def test_a_session_with_too_little_memory_fails_and_its_log_tells_why(server: Server) -> None:
+    """A real Livy's threads race to tell how: it is `killed` at times, before it is `dead`."""
     tiny = server.create(kind="pyspark", driverMemory="300m")
-    assert tiny.wait_started() == "dead"
+    assert tiny.wait_started() in ("dead", "killed", "error")
     log = server.get(f"{tiny.path}/log", size=-1).json()["log"]
     assert any("System memory" in line for line in log)
     tiny.delete()
