@@ -27,11 +27,14 @@ def sort_owned(
     document: Document,
     now: datetime,
     *,
+    run: str,
     keep_snapshots: int,
 ) -> Inventory:
-    """Sort what was listed before the register was read: what a live lease or keep-alive holds is kept.
+    """Sort what was listed before the register was read.
 
-    Of the snapshots those are kept that the register names, and the newest `keep_snapshots`.
+    Kept is what a keep-alive or a live lease of another run holds: `run` itself has let go of everything, so what
+    it still holds is what it could not remove. Of the snapshots those are kept that the register names, and the
+    newest `keep_snapshots`.
     """
     owned = list(owned)
     snapshots = [item for item in owned if item.kind == SNAPSHOT]
@@ -40,14 +43,16 @@ def sort_owned(
     left: list[str] = []
     kept: list[str] = []
     for item in owned:
-        is_kept = item.name in named if item.kind == SNAPSHOT else _is_held(environment, item, document, now)
+        is_kept = (
+            item.name in named if item.kind == SNAPSHOT else _is_held(environment, item, document, now, run)
+        )
         (kept if is_kept else left).append(str(item))
     return Inventory(tuple(left), tuple(kept))
 
 
-def _is_held(environment: Environment, item: Owned, document: Document, now: datetime) -> bool:
+def _is_held(environment: Environment, item: Owned, document: Document, now: datetime, run: str) -> bool:
     slot = slot_of(environment, item.name)
     state = document.slot(slot or Slot.EMR)
     if slot is None or state.phase is Phase.EMPTY or item.generation(environment) != state.generation:
         return False
-    return bool(state.live(now)) or state.kept_alive(now)
+    return any(holder != run for holder in state.live(now)) or state.kept_alive(now)

@@ -72,7 +72,7 @@ class Inventory:
         owned = teardown.list_owned(run.aws, run.environment)
         document, now = open_register(run).read_with_time()
         keep = run.settings.mayfly.warehouse.keep_snapshots
-        sorted_ = sort_owned(run.environment, owned, document, now, keep_snapshots=keep)
+        sorted_ = sort_owned(run.environment, owned, document, now, run=run.run_id, keep_snapshots=keep)
         result: Json = {"left": list(sorted_.left), "kept": list(sorted_.kept)}
         key = run.logs.key("runs", run_key(run.run_id), "inventory.json")
         body = json.dumps({"run_id": run.run_id, **result}, indent=1).encode()
