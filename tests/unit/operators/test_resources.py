@@ -1,0 +1,85 @@
+"""The plan, which cannot fail, and the verdict, which fails where anything did."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_lib.errors import SettingsError
+from operators import resources as module
+from operators.resources import PlanOperator, VerdictOperator
+from tests.unit.operators.context import PIPELINE, Task
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What people were notified of."""
+    messages: list[str] = []
+    monkeypatch.setattr(module, "notify", lambda run, message: messages.append(message))
+    return messages
+
+
+def judge(context: dict[str, Any], states: dict[str, str | None]) -> Any:
+    context["ti"] = Task(states)
+    return VerdictOperator(task_id="verdict", pipeline=PIPELINE).execute(context)
+
+
+def test_the_plan_is_returned(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "describe_plan", lambda run: {"lines": [f"creates for {run.run_id}"]})
+    plan = PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context)
+    assert plan == {"lines": ["creates for run1"]}
+
+
+@pytest.mark.parametrize("error", [SettingsError("mayfly: the Variable is missing"), KeyError("a bug")])
+def test_the_plan_never_fails_whatever_is_wrong(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(module, "describe_plan", refuse)
+    assert PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context) == {"problem": str(error)}
+
+
+def test_the_plan_never_fails_for_a_window_that_is_wrong(context: dict[str, Any]) -> None:
+    context["params"] = {"window_start": "2016-04-01", "window_end": None}
+    plan = PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context)
+    assert "window_end" in plan["problem"]
+
+
+def test_a_run_in_which_nothing_failed_is_green(
+    opened: list[Any], told: list[str], context: dict[str, Any]
+) -> None:
+    states = {"plan": "success", "load.a": "success", "verify.b": "skipped", "verdict": "running"}
+    assert judge(context, states) == {"verdict": "green"}
+    assert told == []
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
+def test_a_run_in_which_a_task_failed_is_red_and_people_are_told(
+    opened: list[Any], told: list[str], context: dict[str, Any], state: str
+) -> None:
+    with pytest.raises(AirflowFailException, match=r"run1 of immigration failed in: load\.a"):
+        judge(context, {"plan": "success", "load.a": state, "verdict": "running"})
+    assert told == ["Run run1 of immigration failed in: load.a."]
+
+
+def test_a_verdict_that_is_judged_again_does_not_count_itself(
+    opened: list[Any], told: list[str], context: dict[str, Any]
+) -> None:
+    assert judge(context, {"plan": "success", "verdict": "failed"}) == {"verdict": "green"}
+
+
+def test_a_notification_that_cannot_be_sent_does_not_hide_the_verdict(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise SettingsError("no topic")
+
+    monkeypatch.setattr(module, "notify", refuse)
+    with pytest.raises(AirflowFailException, match=r"failed in: load\.a"):
+        judge(context, {"load.a": "failed"})

@@ -1,0 +1,232 @@
+"""One operator and one trigger carry any step through Airflow."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from airflow.sdk.bases.xcom import BaseXCom
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.triggers.base import TriggerEvent
+
+from airflow_lib.codec import to_json
+from airflow_lib.errors import (
+    DeclarationError,
+    LeaseLost,
+    LivyError,
+    MayflyError,
+    SettingsError,
+    SizingError,
+    SourceError,
+    TeardownError,
+    TerminalState,
+    WaitTimeout,
+)
+from airflow_lib.livy import LivyUnreachable
+from airflow_lib.steps import Done, Failed, Waiting
+from operators import step as module
+from operators.step import StepOperator, StepTrigger
+from tests.unit.operators.context import APRIL, PIPELINE, STEP
+
+Script = Callable[..., list[Any]]
+WAITING = Waiting("the cluster", {"by": "noon"}, 20)
+
+
+@pytest.fixture
+def operator() -> StepOperator:
+    return StepOperator(task_id="release", pipeline=PIPELINE, step=STEP)
+
+
+@pytest.fixture
+def trigger(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any]
+) -> StepTrigger:
+    """The trigger of a task that waits, as the triggerer makes it from its serialised form."""
+    script(WAITING)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    classpath, arguments = deferred.value.trigger.serialize()
+    owner, _, name = classpath.rpartition(".")
+    made = getattr(importlib.import_module(owner), name)(**json.loads(json.dumps(arguments)))
+    assert isinstance(made, StepTrigger)
+    opened.clear()
+    return made
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long the trigger meant to sleep, each time."""
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    return slept
+
+
+def fire(trigger: StepTrigger) -> TriggerEvent:
+    """The one event of a trigger."""
+
+    async def listen() -> list[TriggerEvent]:
+        return [event async for event in trigger.run()]
+
+    (event,) = asyncio.run(listen())
+    return event
+
+
+def test_a_step_that_is_done_at_once_returns_its_result(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any]
+) -> None:
+    calls = script(Done({"rows": 3}))
+    assert operator.execute(context) == {"rows": 3}
+    assert calls == ["begin"]
+    assert opened == [("run1", APRIL)]
+
+
+def test_a_step_that_waits_is_deferred_and_resumed_by_name(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any]
+) -> None:
+    script(WAITING)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    assert deferred.value.method_name == "resume"
+    assert callable(operator.resume)
+
+
+def test_the_trigger_goes_on_in_another_process_with_step_window_and_state(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
+) -> None:
+    calls = script(Done())
+    fire(trigger)
+    assert calls == [{"by": "noon"}]
+    assert opened == [("run1", APRIL)]
+
+
+def test_the_trigger_polls_with_the_latest_state_until_the_step_is_done(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
+) -> None:
+    calls = script(Waiting("a", {"n": 1}, 7), Waiting("b", {"n": 2}, 9), Done({"rows": 3}))
+    assert fire(trigger).payload == {"outcome": to_json(Done({"rows": 3}))}
+    assert calls == [{"by": "noon"}, {"n": 1}, {"n": 2}]
+    assert pauses == [20, 7, 9]
+    assert len(opened) == 1
+
+
+def test_the_trigger_never_fires_at_once(opened: list[Any], script: Script, pauses: list[float]) -> None:
+    script(Done())
+    hasty = StepTrigger(
+        step=to_json(STEP),
+        pipeline=to_json(PIPELINE),
+        run_id="run1",
+        window=to_json(APRIL),
+        state={},
+        poll_s=0.1,
+    )
+    fire(hasty)
+    assert pauses[0] >= 3
+
+
+def test_the_trigger_bears_what_will_pass(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
+) -> None:
+    calls = script(LivyUnreachable("no answer"), LivyUnreachable("no answer"), Done())
+    assert "outcome" in fire(trigger).payload
+    assert calls == [{"by": "noon"}] * 3
+
+
+@pytest.mark.parametrize(
+    ("error", "event"),
+    [
+        (WaitTimeout("too late"), {"kind": "WaitTimeout", "message": "too late"}),
+        (TerminalState("it ended"), {"kind": "TerminalState", "message": "it ended"}),
+        (ValueError("a bug"), {"kind": "MayflyError", "message": "ValueError: a bug"}),
+    ],
+)
+def test_the_trigger_tells_the_errors_kind_and_message(
+    trigger: StepTrigger,
+    opened: list[Any],
+    script: Script,
+    pauses: list[float],
+    error: Exception,
+    event: dict[str, str],
+) -> None:
+    script(error)
+    assert fire(trigger).payload == event
+
+
+def test_a_run_that_cannot_be_opened_is_told_too(
+    trigger: StepTrigger, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise SettingsError("mayfly: the Variable is missing")
+
+    monkeypatch.setattr(module, "open_run", refuse)
+    assert fire(trigger).payload["kind"] == "SettingsError"
+
+
+def test_killing_the_task_cancels_the_step_with_its_latest_state(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
+) -> None:
+    calls = script(Waiting("a", {"n": 1}, 7), Done())
+    fire(trigger)
+    asyncio.run(trigger.on_kill())
+    assert calls[-1] == ("cancel", {"n": 1})
+
+
+def test_the_result_of_the_wait_is_the_tasks_result(operator: StepOperator, context: dict[str, Any]) -> None:
+    event = json.loads(json.dumps({"outcome": to_json(Done({"rows": 3, "names": ["a"]}))}))
+    assert operator.resume(context, event)["rows"] == 3
+
+
+@pytest.mark.parametrize("kind", [WaitTimeout, LeaseLost, LivyError, TeardownError, MayflyError])
+def test_what_the_trigger_met_is_raised_as_itself(
+    operator: StepOperator, context: dict[str, Any], kind: type[MayflyError]
+) -> None:
+    with pytest.raises(kind, match="told") as caught:
+        operator.resume(context, {"kind": kind.__name__, "message": "told"})
+    assert type(caught.value) is kind
+
+
+NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState]
+
+
+@pytest.mark.parametrize("kind", NO_RETRY)
+def test_what_a_person_must_mend_is_not_tried_again(
+    operator: StepOperator,
+    opened: list[Any],
+    script: Script,
+    context: dict[str, Any],
+    kind: type[MayflyError],
+) -> None:
+    script(kind("mend it"))
+    with pytest.raises(AirflowFailException, match="mend it"):
+        operator.execute(context)
+    with pytest.raises(AirflowFailException, match="mend it"):
+        operator.resume(context, {"kind": kind.__name__, "message": "mend it"})
+
+
+def test_what_may_pass_is_left_to_airflows_retries(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any]
+) -> None:
+    script(LeaseLost("taken"))
+    with pytest.raises(LeaseLost):
+        operator.execute(context)
+
+
+@pytest.mark.parametrize("waited", [False, True])
+def test_a_step_that_fails_keeps_its_result_before_the_task_is_red(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any], waited: bool
+) -> None:
+    failed = Failed({"left": ["a role"]}, "a role is left")
+    script(failed)
+    go = partial(operator.resume, event={"outcome": to_json(failed)}) if waited else operator.execute
+    with pytest.raises(AirflowFailException, match="a role is left"):
+        go(context)
+    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY]
+    assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
