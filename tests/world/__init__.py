@@ -109,7 +109,7 @@ def settings(**mayfly: Any) -> Settings:
         "deployment": "dev",
         "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
         "network": {"client_cidr": "10.0.0.0/16"},
-        "poll_s": 60,
+        "poll_s": 120,  # the longest allowed: fewer looks
         **mayfly,
     }
     return parse_settings({"aws_region": REGION, "aws_credentials": None, "mayfly": json.dumps(variable)})

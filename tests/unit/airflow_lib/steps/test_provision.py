@@ -234,7 +234,7 @@ def test_run_job_flow_is_not_sent_again_before_a_lost_one_would_be_listed(world:
 
 
 def test_a_surplus_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
-    world.emr.listed_after_s = 90  # longer than Mayfly waits for a lost request to show
+    world.emr.listed_after_s = 150  # later than Mayfly's second look, which asks again
     world.wire.order("emr.RunJobFlow", Kind.LOST)
     walked = walk(world, run)
     assert not walked.red
