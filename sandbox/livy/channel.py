@@ -1,6 +1,7 @@
 """One Jupyter kernel, as a place to call functions: start it, call, watch it end.
 
-Messages go over Unix sockets in a private folder: no ports to run out of, nobody else to listen.
+Messages go over Unix sockets without a file (Linux's abstract names): no ports to run out of, nothing to
+clean up. Jupyter signs each with a key of this kernel's own, so a stranger's are not heard.
 Only the shell and control channels are used; `progress` and `cancel` run in a subshell, a second thread of
 the kernel (Jupyter message protocol 5.5, JEP 91), while a statement keeps the first one busy.
 """
@@ -9,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
-import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -38,8 +38,8 @@ class KernelError(Exception):
 class Kernel:
     """A running kernel. Make it with `start`."""
 
-    def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient, folder: Path) -> None:
-        self._manager, self._client, self._folder = manager, client, folder
+    def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient) -> None:
+        self._manager, self._client = manager, client
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._reader = asyncio.create_task(self._read())
@@ -49,11 +49,18 @@ class Kernel:
 
     @classmethod
     async def start(
-        cls, *, environment: Mapping[str, str], cwd: Path, out: IO[bytes], err: IO[bytes]
+        cls,
+        *,
+        environment: Mapping[str, str],
+        cwd: Path,
+        connection: Path,
+        out: IO[bytes],
+        err: IO[bytes],
     ) -> Kernel:
-        """Start the process; calls are answered once it is up."""
-        folder = Path(tempfile.mkdtemp(prefix="livy-"))  # short: a Unix socket's path has 107 bytes at most
-        manager = AsyncKernelManager(transport="ipc", connection_file=str(folder / "kernel.json"))
+        """Start the process; calls are answered once it is up. `connection` is Jupyter's file of addresses."""
+        manager = AsyncKernelManager(
+            transport="ipc", ip=f"@livy-{uuid.uuid4().hex}", connection_file=str(connection)
+        )
         await manager.start_kernel(
             env=dict(environment),
             cwd=str(cwd),
@@ -63,7 +70,7 @@ class Kernel:
         )
         client = manager.client()
         client.start_channels(iopub=False, stdin=False, hb=False)
-        return cls(manager, client, folder)
+        return cls(manager, client)
 
     async def load(self) -> None:
         """Load `kernel.py` in it, and make the second thread that `call(..., beside=True)` runs in."""
@@ -133,10 +140,9 @@ class Kernel:
         self._answers.clear()
 
     async def kill(self) -> None:
-        """End the process at once, and forget its sockets."""
+        """End the process at once, and close the sockets."""
         self._reader.cancel()
         if not self.gone.is_set():
             await self._manager.shutdown_kernel(now=True)
             await self.gone.wait()
         self._client.stop_channels()
-        shutil.rmtree(self._folder, ignore_errors=True)

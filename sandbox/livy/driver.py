@@ -32,6 +32,7 @@ class Driver:
         self._scratch = folder / "scratch"
         self._environment = _session_environment(environment, folder, self._scratch)
         self._jvm: asyncio.subprocess.Process | None = None
+        self._launching: asyncio.Task[Kernel] | None = None
         self._kernel: Kernel | None = None
         self._ending: asyncio.Task[None] | None = None
 
@@ -39,26 +40,12 @@ class Driver:
         """Start JVM and kernel side by side; return when the SparkSession is there. Raises DriverFailed."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
-        connection = self._scratch / "gateway"
-        with self._open("stdout.log") as out, self._open("stderr.log") as err:
-            self._kernel = await Kernel.start(
-                environment=self._environment, cwd=self._folder, out=out, err=err
-            )
-            command = spark.driver_command(
-                self._creation.spark_conf(self._name),
-                self._creation.submit_arguments(),
-                conf_dir=Path(self._environment["SPARK_CONF_DIR"]),
-                scratch=self._scratch,
-            )
-            self._jvm = await asyncio.create_subprocess_exec(
-                *command,
-                stdin=asyncio.subprocess.PIPE,  # its end tells the JVM to end: PythonGatewayServer.scala
-                stdout=out,
-                stderr=err,
-                cwd=self._folder,
-                env={**self._environment, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(connection)},
-            )
-        starting = asyncio.create_task(self._attach(self._kernel, connection))
+        gateway = self._scratch / "gateway"
+        # A task of its own: were it cancelled half-way, nobody would know the process it started.
+        self._launching = asyncio.create_task(self._launch_kernel())
+        kernel = await asyncio.shield(self._launching)
+        self._jvm = await self._launch_jvm(gateway)
+        starting = asyncio.create_task(self._attach(kernel, gateway))
         dying = asyncio.create_task(self._jvm.wait())
         await asyncio.wait({starting, dying}, return_when=asyncio.FIRST_COMPLETED)
         dying.cancel()
@@ -67,11 +54,39 @@ class Driver:
             raise DriverFailed(f"the driver JVM ended with code {self._jvm.returncode}")
         if (error := starting.exception()) is not None:
             raise DriverFailed(str(error)) from error
+        self._kernel = kernel
+
+    async def _launch_kernel(self) -> Kernel:
+        with self._open("stdout.log") as out, self._open("stderr.log") as err:
+            return await Kernel.start(
+                environment=self._environment,
+                cwd=self._folder,
+                connection=self._scratch / "kernel.json",
+                out=out,
+                err=err,
+            )
+
+    async def _launch_jvm(self, gateway: Path) -> asyncio.subprocess.Process:
+        command = spark.driver_command(
+            self._creation.spark_conf(self._name),
+            self._creation.submit_arguments(),
+            conf_dir=Path(self._environment["SPARK_CONF_DIR"]),
+            scratch=self._scratch,
+        )
+        with self._open("stdout.log") as out, self._open("stderr.log") as err:
+            return await asyncio.create_subprocess_exec(
+                *command,
+                stdin=asyncio.subprocess.PIPE,  # its end tells the JVM to end: PythonGatewayServer.scala
+                stdout=out,
+                stderr=err,
+                cwd=self._folder,
+                env={**self._environment, "_PYSPARK_DRIVER_CONN_INFO_PATH": str(gateway)},
+            )
 
     @staticmethod
-    async def _attach(kernel: Kernel, connection: Path) -> None:
+    async def _attach(kernel: Kernel, gateway: Path) -> None:
         await kernel.load()
-        await kernel.call("start", str(connection))
+        await kernel.call("start", str(gateway))
 
     def _open(self, name: str) -> Any:
         return (self._folder / name).open("ab")
@@ -112,8 +127,8 @@ class Driver:
         await asyncio.shield(self._ending)
 
     async def _end(self) -> None:
-        if self._kernel is not None:
-            await self._kernel.kill()
+        if self._launching is not None:
+            await (await self._launching).kill()
         if self._jvm is not None:
             with contextlib.suppress(ProcessLookupError):
                 self._jvm.kill()

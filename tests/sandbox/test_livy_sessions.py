@@ -163,3 +163,11 @@ def test_a_folder_that_is_no_distribution_is_told(tmp_path: Path) -> None:
     )
     assert done.returncode == 1
     assert "which lacks jars, rsc-jars, repl_2.12-jars" in done.stderr
+
+
+def test_a_session_deleted_at_birth_leaves_no_process(tmp_path: Path) -> None:
+    with embedded(f"127.{_NET}.2.6", tmp_path) as (server, child):
+        (livy_server,) = psutil.Process(child.process.pid).children()
+        for _ in range(4):
+            server.create(kind="pyspark", driverMemory="600m").delete()
+        assert eventually(lambda: livy_server.children(recursive=True), lambda left: not left, 10) == []
