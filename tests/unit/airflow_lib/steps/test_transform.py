@@ -19,10 +19,13 @@ from airflow_lib.errors import (
     WaitTimeout,
 )
 from airflow_lib.livy import LivyUnreachable
+from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
 from airflow_lib.patience import is_transient
 from airflow_lib.pipeline import Window
+from airflow_lib.resources.emr import CLUSTER
 from airflow_lib.steps import Json, Run, Waiting
-from airflow_lib.steps.provision import EnsureEmr, TakeLease
+from airflow_lib.steps.leases import open_register
+from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob, lines_after
 from tests.world import World
 from tests.world.account import BUCKET
@@ -35,9 +38,19 @@ JOB = RunJob("arrivals")
 
 @pytest.fixture
 def ready(world: World, run: Run) -> Run:
-    """A run that may use an EMR cluster."""
-    drive(TakeLease(), run, world)
-    drive(EnsureEmr(), run, world)
+    """A run that may use an EMR cluster, by the shortest way to one."""
+    register, names = open_register(run), Names(run.environment, Slot.EMR, 1)
+    register.acquire(Slot.EMR, run.run_id)
+    register.plan_resource(Slot.EMR, run.run_id, CLUSTER, names.cluster)
+    made = world.others.emr.run_job_flow(
+        Name=names.cluster,
+        ReleaseLabel="emr-7.13.0",
+        Instances={"KeepJobFlowAliveWhenNoSteps": True},
+        Tags=[{"Key": TAG_ENVIRONMENT, "Value": run.environment.name}],
+    )
+    register.complete_resource(Slot.EMR, run.run_id, CLUSTER, names.cluster, made["JobFlowId"])
+    register.mark_ready(Slot.EMR, run.run_id)
+    world.advance(300)
     return run
 
 
@@ -236,10 +249,10 @@ def test_a_session_that_never_starts_ends_at_a_deadline(world: World, ready: Run
         drive(JOB, ready, world)
 
 
-def test_a_job_that_never_ends_ends_at_a_deadline(world: World, make_run: Callable[..., Run]) -> None:
-    run = make_run(livy={"statement_timeout_s": 30}, poll_s=20)
-    drive(TakeLease(), run, world)
-    drive(EnsureEmr(), run, world)
+def test_a_job_that_never_ends_ends_at_a_deadline(
+    world: World, ready: Run, make_run: Callable[..., Run]
+) -> None:
+    run = make_run(ready.run_id, livy={"statement_timeout_s": 30}, poll_s=20)
     with pytest.raises(WaitTimeout, match="job arrivals"):
         drive(JOB, run, world)
 
