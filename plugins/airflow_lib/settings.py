@@ -91,7 +91,7 @@ class NetworkSettings(_Model):
         if self.client_security_group_id is None and self.client_cidr is None:
             raise ValueError(
                 "nobody could reach Livy or Redshift; set client_security_group_id or client_cidr "
-                "to where Airflow's workers are"
+                "to where Airflow's workers and its triggerer are: both reach Livy"
             )
         return self
 

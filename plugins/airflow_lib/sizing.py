@@ -199,6 +199,7 @@ def _livy_conf(size: SessionSize, livy: LivySettings) -> dict[str, str]:
     `max-creation` counts the sessions that are starting: all of a run's, and as many that a killed one left.
     """
     return {
+        "livy.server.port": str(livy.port),
         "livy.spark.deploy-mode": "cluster",
         "livy.server.session.timeout-check": "true",
         "livy.server.session.timeout": f"{livy.session_timeout_s + livy.statement_timeout_s}s",

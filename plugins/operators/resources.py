@@ -7,11 +7,11 @@ from typing import Any
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
-from airflow_lib.steps.plan import describe_plan
 
 from airflow_lib.notify import notify
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Json
+from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)

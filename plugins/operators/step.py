@@ -46,13 +46,17 @@ class StepOperator(BaseOperator):
 
     def execute(self, context: Any) -> Json:
         try:
-            run = open_run(self.pipeline, context["run_id"], window_of(context))
+            run = self.open_run(context)
             outcome = self.step.begin(run)
         except _NO_RETRY as error:
             raise AirflowFailException(str(error)) from error
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
         return _settle(context, outcome)
+
+    def open_run(self, context: Any) -> Run:
+        """The run as the step is told of it. Raises SettingsError."""
+        return open_run(self.pipeline, context["run_id"], window_of(context))
 
     def resume(self, context: Any, event: Json) -> Json:
         """Go on after the wait: return the result, or raise what the trigger met."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from airflow.sdk import TaskGroup
+
+from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps.provision import (
     EnsureEmr,
     EnsureNetwork,
@@ -11,8 +13,6 @@ from airflow_lib.steps.provision import (
     Prepare,
     TakeLease,
 )
-
-from airflow_lib.pipeline import Pipeline
 from operators.step import StepOperator
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from airflow.sdk import TaskGroup
-from airflow_lib.steps.release import Inventory, ReleaseSlot
 
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps.release import Inventory, ReleaseSlot
+from operators.release import ReleaseOperator
 from operators.step import StepOperator
 
 
@@ -15,8 +16,12 @@ def release(pipeline: Pipeline) -> TaskGroup:
     with TaskGroup(
         "release", tooltip="The last run of a backfill tears down; then an inventory by tag"
     ) as group:
-        warehouse = StepOperator(
-            task_id="release_warehouse", pipeline=pipeline, step=ReleaseSlot(Slot.WAREHOUSE), retries=3
+        warehouse = ReleaseOperator(
+            task_id="release_warehouse",
+            pipeline=pipeline,
+            step=ReleaseSlot(Slot.WAREHOUSE),
+            retries=3,
+            max_active_tis_per_dag=1,  # of two that end at once, the second sees that no more will come
         )
         inventory = StepOperator(task_id="inventory", pipeline=pipeline, step=Inventory(), retries=2)
         warehouse >> inventory

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from airflow.sdk import TaskGroup
-from airflow_lib.steps.release import ReleaseSlot
-from airflow_lib.steps.transform import RunJob
 
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps.release import ReleaseSlot
+from airflow_lib.steps.transform import RunJob
+from operators.release import ReleaseOperator
 from operators.step import StepOperator
 
 
 def transform(pipeline: Pipeline) -> TaskGroup:
     """<job>, <job>, … → release_emr."""
     with TaskGroup("transform", tooltip="Concurrent Spark sessions on the cluster's Livy server") as group:
-        release_emr = StepOperator(
-            task_id="release_emr", pipeline=pipeline, step=ReleaseSlot(Slot.EMR), retries=3
+        release_emr = ReleaseOperator(
+            task_id="release_emr",
+            pipeline=pipeline,
+            step=ReleaseSlot(Slot.EMR),
+            retries=3,
+            max_active_tis_per_dag=1,  # of two that end at once, the second sees that no more will come
         )
         for job in pipeline.jobs:
             session = StepOperator(

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from airflow.sdk import TaskGroup
-from airflow_lib.steps.load import Answer, RunCheck
 
 from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps.load import Answer, RunCheck
 from operators.step import StepOperator
 
 

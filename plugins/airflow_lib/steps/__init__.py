@@ -61,18 +61,51 @@ class Services:
 
 
 @dataclass(frozen=True)
+class Holder:
+    """Who may hold and drain the slots of an environment: a run, or one pass of the janitor.
+
+    `id` is its name in the register, and its own alone; `lease_s` is how long its leases last.
+    """
+
+    environment: Environment
+    id: str
+    settings: Settings
+    services: Services
+    lease_s: float
+
+    @property
+    def aws(self) -> Aws:
+        return self.services.aws
+
+    @property
+    def state_location(self) -> S3Location:
+        """The folder of the environment's register."""
+        return S3Location.parse(self.settings.mayfly.s3.state).below(self.environment.pipeline)
+
+
+@dataclass(frozen=True)
 class Run:
-    """One run of one pipeline: what every step is told."""
+    """One run of one pipeline: what every step is told.
+
+    `expects_more`: further runs of the pipeline are known to come, for which clusters may be kept alive.
+    """
 
     pipeline: Pipeline
     run_id: str
     window: Window
     settings: Settings
     services: Services
+    expects_more: bool = False
 
     @property
     def environment(self) -> Environment:
         return Environment(self.settings.mayfly.deployment, self.pipeline.name)
+
+    @property
+    def holder(self) -> Holder:
+        """The run as the register knows it."""
+        lease_s = self.settings.mayfly.lease_s
+        return Holder(self.environment, self.run_id, self.settings, self.services, lease_s)
 
     @property
     def aws(self) -> Aws:
@@ -91,7 +124,7 @@ class Run:
     @property
     def state_location(self) -> S3Location:
         """The folder of the environment's register."""
-        return S3Location.parse(self.settings.mayfly.s3.state).below(self.pipeline.name)
+        return self.holder.state_location
 
     @property
     def logs(self) -> S3Location:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from airflow_lib.aws import Aws
 from airflow_lib.errors import ResourceError, TerminalState
 from airflow_lib.naming import Names, Slot
+from airflow_lib.register import SlotState
 from airflow_lib.resources import emr, iam, redshift
 from airflow_lib.resources.emr import ClusterView
 from airflow_lib.steps import Run
 from airflow_lib.steps.leases import require_lease
 from airflow_lib.warehouse import Connection, Endpoint, connect
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ def find_livy_url(run: Run) -> str:
 def livy_url(run: Run, view: ClusterView) -> str:
     """Livy's address on a cluster's master; plain HTTP, inside the VPC."""
     return f"http://{view.master_dns}:{run.settings.mayfly.livy.port}"
+
+
+def is_usable(run: Run, state: SlotState) -> bool:
+    """Whether the slot's cluster, as recorded, is seen to be able to serve the runs that come after this one."""
+    names = Names(run.environment, state.slot, state.generation)
+    try:
+        if state.slot is Slot.WAREHOUSE:
+            warehouse = redshift.probe_cluster(run.aws.redshift, names.cluster)
+            return warehouse is not None and warehouse.ready
+        recorded = state.find(emr.CLUSTER, names.cluster)
+        view = emr.probe_cluster(run.aws.emr, recorded.id) if recorded and recorded.id else None
+        return view is not None and view.ready
+    except ResourceError as error:
+        log.warning("whether %s is usable cannot be seen: %s", names.cluster, error)
+        return False
 
 
 def find_warehouse(run: Run) -> WarehouseAccess:

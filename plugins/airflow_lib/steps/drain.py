@@ -9,7 +9,7 @@ from airflow_lib.naming import Names, Slot, tags
 from airflow_lib.register import Register, SlotState
 from airflow_lib.register_rules import protected_snapshots
 from airflow_lib.resources import snapshots
-from airflow_lib.steps import Run
+from airflow_lib.steps import Holder
 from airflow_lib.steps.leases import open_register
 from airflow_lib.teardown import sweep
 
@@ -24,60 +24,62 @@ class Drained:
     lost: str | None = None
 
 
-def drain(run: Run, slot: Slot, state: SlotState) -> Drained:
-    """One look at a slot that this run drains; once all is gone the slot is marked empty.
+def drain(holder: Holder, slot: Slot, state: SlotState) -> Drained:
+    """One look at a slot that the holder drains; once all is gone the slot is marked empty.
 
     Raises LeaseLost; TeardownError naming what cannot be removed, once nothing else is pending.
     """
-    register = open_register(run)
-    register.check(slot, run.run_id, state.generation)
-    names = Names(run.environment, slot, state.generation)
+    register = open_register(holder)
+    register.check(slot, holder.id, state.generation)
+    names = Names(holder.environment, slot, state.generation)
     if state.unsaved:
-        state = _save(run, register, names, state)
-    swept = sweep(run.aws, names, keep_data=state.unsaved)
+        state = _save(holder, register, names, state)
+    swept = sweep(holder.aws, names, keep_data=state.unsaved)
     if swept.failed and not swept.pending:
-        swept.raise_failed(f"Slot {slot} of {run.environment.name}, generation {state.generation},")
+        swept.raise_failed(f"Slot {slot} of {holder.environment.name}, generation {state.generation},")
     if not swept.clean:
         return Drained(pending="; ".join((*swept.pending, *swept.failed)))
-    pending, lost = _settle_snapshot(run, register, names) if state.unsaved else (None, None)
+    pending, lost = _settle_snapshot(holder, register, names) if state.unsaved else (None, None)
     if pending is not None:
         return Drained(pending=pending)
     for resource in state.resources:
-        register.forget_resource(slot, run.run_id, resource.kind, resource.name)
+        register.forget_resource(slot, holder.id, resource.kind, resource.name)
     if slot is Slot.WAREHOUSE:
-        _prune(run, register)  # while the slot is ours, nobody else names a snapshot
-    register.mark_empty(slot, run.run_id)
+        _prune(holder, register)  # while the slot is ours, nobody else names a snapshot
+    register.mark_empty(slot, holder.id)
     return Drained(lost=lost)
 
 
-def _save(run: Run, register: Register, names: Names, state: SlotState) -> SlotState:
+def _save(holder: Holder, register: Register, names: Names, state: SlotState) -> SlotState:
     """The slot with its final snapshot planned and, as soon as it can be restored, named.
 
     Named before the cluster is seen gone: should the cluster be there all the same (its late creator made it
     again), what it holds is saved already, and Redshift would refuse a second snapshot of that name.
     """
     if state.pending_snapshot is None:
-        state = register.plan_snapshot(run.run_id, names.final_snapshot)
-    view = snapshots.probe_snapshot(run.aws.redshift, names.final_snapshot)
+        state = register.plan_snapshot(holder.id, names.final_snapshot)
+    view = snapshots.probe_snapshot(holder.aws.redshift, names.final_snapshot)
     if view is None or not view.ready:
         return state
-    return _name_snapshot(run, register, names)
+    return _name_snapshot(holder, register, names)
 
 
-def _name_snapshot(run: Run, register: Register, names: Names) -> SlotState:
-    born = tags(run.environment, names.generation, run.services.clock.now(), run.settings.mayfly.max_age_s)
-    snapshots.ensure_snapshot_tags(run.aws.redshift, names, born)
-    state = register.name_snapshot(run.run_id, names.final_snapshot)
+def _name_snapshot(holder: Holder, register: Register, names: Names) -> SlotState:
+    born = tags(
+        holder.environment, names.generation, holder.services.clock.now(), holder.settings.mayfly.max_age_s
+    )
+    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, born)
+    state = register.name_snapshot(holder.id, names.final_snapshot)
     log.info("the warehouse's newest snapshot is %s", names.final_snapshot)
     return state
 
 
-def _settle_snapshot(run: Run, register: Register, names: Names) -> tuple[str | None, str | None]:
+def _settle_snapshot(holder: Holder, register: Register, names: Names) -> tuple[str | None, str | None]:
     """The cluster is gone: its snapshot is named in the register as soon as it can be restored."""
     name = names.final_snapshot
-    view = snapshots.probe_snapshot(run.aws.redshift, name)
+    view = snapshots.probe_snapshot(holder.aws.redshift, name)
     if view is None or view.failed:
-        register.admit_loss(run.run_id)
+        register.admit_loss(holder.id)
         seen = view.state if view else "absent"
         return None, (
             f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {seen}: what was loaded "
@@ -85,14 +87,14 @@ def _settle_snapshot(run: Run, register: Register, names: Names) -> tuple[str | 
         )
     if not view.ready:
         return f"snapshot {name}, which is {view.state}", None
-    _name_snapshot(run, register, names)
+    _name_snapshot(holder, register, names)
     return None, None
 
 
-def _prune(run: Run, register: Register) -> None:
+def _prune(holder: Holder, register: Register) -> None:
     """Old snapshots go: those that the register names stay, whatever their age."""
     never = protected_snapshots(register.read().warehouse)
-    keep = run.settings.mayfly.warehouse.keep_snapshots
-    gone = snapshots.prune_snapshots(run.aws.redshift, run.environment, keep=keep, never=never)
+    keep = holder.settings.mayfly.warehouse.keep_snapshots
+    gone = snapshots.prune_snapshots(holder.aws.redshift, holder.environment, keep=keep, never=never)
     if gone:
         log.info("old snapshots deleted: %s", ", ".join(gone))

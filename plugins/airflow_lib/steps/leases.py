@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from airflow_lib.errors import LeaseLost, MayflyError
 from airflow_lib.naming import Slot
 from airflow_lib.register import Register, SlotState
-from airflow_lib.steps import Json, Run
+from airflow_lib.steps import Holder, Json, Run
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +19,10 @@ log = logging.getLogger(__name__)
 _RENEWALS_PER_LEASE = 6
 
 
-def open_register(run: Run) -> Register:
-    """The environment's register."""
-    return Register(run.aws.s3, run.state_location, run.environment, lease_s=run.settings.mayfly.lease_s)
+def open_register(of: Run | Holder) -> Register:
+    """The environment's register, as the run or holder leases by it."""
+    holder = of.holder if isinstance(of, Run) else of
+    return Register(holder.aws.s3, holder.state_location, holder.environment, lease_s=holder.lease_s)
 
 
 def require_lease(run: Run, slot: Slot) -> SlotState:

@@ -107,7 +107,7 @@ class TakeLease:
 def _obstacle(run: Run, slot: Slot, grant: Grant) -> str | None:
     """What keeps the run from its lease. A dead run's drain is finished here."""
     if grant.role is Role.DRAIN:
-        return drain(run, slot, grant.state).pending or f"{slot} to be empty"
+        return drain(run.holder, slot, grant.state).pending or f"{slot} to be empty"
     if grant.role is Role.WAIT and grant.state.lease(run.run_id) is None:
         return f"{slot}: {grant.why}"
     return None

@@ -12,11 +12,12 @@ from airflow_lib import teardown, warehouse
 from airflow_lib.errors import MayflyError, WaitTimeout
 from airflow_lib.inventory import sort_owned
 from airflow_lib.naming import Slot, run_key, staging_schema
-from airflow_lib.register import Parting
+from airflow_lib.register import Parting, SlotState
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Waiting
-from airflow_lib.steps.clusters import find_warehouse
+from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.drain import drain
 from airflow_lib.steps.leases import open_register, renew_leases
+from airflow_lib.steps.work import had_work
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +36,14 @@ class ReleaseSlot:
         state = register.read().slot(self.slot)
         if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
             _drop_staging(run)
-        release = register.release(self.slot, run.run_id)
+        keep_alive_s = self._keep_alive_s(run, state)
+        release = register.release(
+            self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
+        )
         log.info("%s: %s %s", self.slot, release.parting, ", ".join(release.others))
         if release.parting is not Parting.DRAIN:
-            return Done({"parting": release.parting, "others": list(release.others)})
+            until = {"until": release.until.isoformat()} if release.until else {}
+            return Done({"parting": release.parting, "others": list(release.others), **until})
         settings = run.settings.mayfly
         emr_s, warehouse_s = settings.emr.delete_timeout_s, settings.warehouse.delete_timeout_s
         timeout_s = emr_s if self.slot is Slot.EMR else warehouse_s
@@ -47,7 +52,7 @@ class ReleaseSlot:
 
     def poll(self, run: Run, state: Json) -> Outcome:
         state = renew_leases(run, state)
-        drained = drain(run, self.slot, open_register(run).read().slot(self.slot))
+        drained = drain(run.holder, self.slot, open_register(run).read().slot(self.slot))
         if drained.pending is not None:
             if run.services.clock.now() >= datetime.fromisoformat(state["by"]):
                 raise WaitTimeout(
@@ -62,6 +67,16 @@ class ReleaseSlot:
 
     def cancel(self, run: Run, state: Json) -> None:
         """A drain that nobody goes on with is taken over by the next comer or the janitor."""
+
+    def _keep_alive_s(self, run: Run, state: SlotState) -> float | None:
+        """For how long from now the slot is to outlive this run; None ends what earlier runs left.
+
+        A run that had no work prolongs nothing, so a feed that stops does not keep clusters for ever.
+        """
+        keep_alive_s = run.settings.mayfly.keep_alive_s
+        if not keep_alive_s or not run.expects_more or not is_usable(run, state):
+            return None
+        return keep_alive_s if had_work(run) else 0
 
 
 @dataclass(frozen=True)

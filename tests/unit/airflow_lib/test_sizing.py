@@ -149,13 +149,14 @@ def test_every_driver_may_run_at_once() -> None:
 
 
 def test_livy_runs_drivers_in_yarn_and_ends_what_nobody_asks_for() -> None:
-    livy = LivySettings(session_timeout_s=600, statement_timeout_s=7200)
+    livy = LivySettings(port=8999, session_timeout_s=600, statement_timeout_s=7200)
     size = size_sessions(Hardware(), 4, 1)
     (conf,) = (
         one["Properties"]
         for one in configurations(Hardware(), size, livy)
         if one["Classification"] == "livy-conf"
     )
+    assert conf["livy.server.port"] == "8999"
     assert conf["livy.spark.deploy-mode"] == "cluster"
     assert conf["livy.server.session.timeout-check"] == "true"
     assert conf["livy.server.session.timeout"] == "7800s"

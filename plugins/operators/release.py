@@ -1,0 +1,47 @@
+"""The operator that lets a slot go: it tells the step whether further runs will want the cluster."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from airflow_lib.steps import Run
+from operators.step import StepOperator
+
+log = logging.getLogger(__name__)
+
+_RUNS_TO_COME = ["queued", "running"]
+# "null" is the state of a task that Airflow has not looked at yet.
+_TRIES_TO_COME = [
+    "null",
+    "scheduled",
+    "queued",
+    "running",
+    "deferred",
+    "restarting",
+    "up_for_retry",
+    "up_for_reschedule",
+]
+
+
+class ReleaseOperator(StepOperator):
+    """Begins a release, knowing of the DAG's other runs."""
+
+    def open_run(self, context: Any) -> Run:
+        return replace(super().open_run(context), expects_more=expects_more(context["ti"]))
+
+
+def expects_more(ti: Any) -> bool:
+    """Whether further runs of the DAG are queued or running and have not come to this task yet.
+
+    A run that is past it needs the cluster no more, though it still runs. What cannot be found out means no:
+    then the last run tears down.
+    """
+    try:
+        runs = ti.get_dr_count(dag_id=ti.dag_id, states=_RUNS_TO_COME)
+        tries = ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], states=_TRIES_TO_COME)
+    except Exception as error:  # noqa: BLE001  see the docstring
+        log.warning("whether further runs come cannot be found out: %s", error)
+        return False
+    return bool(runs > 1 and tries > 1)  # this run is one of each

@@ -1,0 +1,97 @@
+"""Which clusters outlive their last run, for whom, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_lib.naming import Slot
+from airflow_lib.register import Phase
+from airflow_lib.steps import Run
+from airflow_lib.steps.release import ReleaseSlot
+from airflow_lib.steps.transform import RunJob
+from tests.world import World
+from tests.world.spark import write_rows
+from tests.world.walk import drive, walk
+from tests.world.wire import Kind
+
+from .conftest import PIPELINE
+
+MakeRun = Callable[..., Run]
+KEEP_ALIVE_S = 600
+
+
+def worked(world: World, run: Run) -> Run:
+    """A run whose sessions are over, before it lets anything go."""
+    assert walk(world, run, only="provision").errors == {}
+    for job in PIPELINE.jobs:
+        drive(RunJob(job.name), run, world)
+    return run
+
+
+def release(world: World, run: Run, slot: Slot, **changes: Any) -> dict[str, Any]:
+    return drive(ReleaseSlot(slot), replace(run, **changes), world).result
+
+
+@pytest.fixture
+def done(world: World, make_run: MakeRun) -> Run:
+    return worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
+
+
+@pytest.mark.parametrize("slot", Slot)
+def test_what_further_runs_will_want_is_kept_for_a_while(world: World, done: Run, slot: Slot) -> None:
+    result = release(world, done, slot, expects_more=True)
+    state = world.register(PIPELINE).slot(slot)
+    assert result["parting"] == "kept"
+    assert state.phase is Phase.READY
+    assert state.leases == ()
+    assert state.keep_alive_until == (world.now() + timedelta(seconds=KEEP_ALIVE_S)).replace(microsecond=0)
+
+
+@pytest.mark.parametrize("slot", Slot)
+def test_where_no_further_run_is_known_the_last_one_tears_down(world: World, done: Run, slot: Slot) -> None:
+    assert release(world, done, slot) == {"parting": "drain"}
+    assert world.register(PIPELINE).slot(slot).phase is Phase.EMPTY
+
+
+def test_without_the_setting_nothing_is_kept(world: World, make_run: MakeRun) -> None:
+    run = worked(world, make_run("run1", keep_alive_s=0))
+    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+
+
+def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
+    world: World, make_run: MakeRun, done: Run
+) -> None:
+    release(world, done, Slot.WAREHOUSE, expects_more=True)
+    last = make_run("run2", keep_alive_s=KEEP_ALIVE_S)
+    assert walk(world, last, only="provision").results["provision.lease"]["warehouse"]["role"] == "use"
+    assert release(world, last, Slot.WAREHOUSE) == {"parting": "drain"}
+
+
+def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: MakeRun) -> None:
+    def nothing(**given: Any) -> dict[str, Any]:
+        return {**write_rows(**given), "read": 0, "written": 0, "rejected": {}}
+
+    world.jobs.by_name["arrivals"] = nothing
+    run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
+    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+
+
+def test_a_run_that_came_to_nothing_prolongs_nothing(world: World, make_run: MakeRun) -> None:
+    run = make_run("run1", keep_alive_s=KEEP_ALIVE_S)
+    walk(world, run, only="provision")
+    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+
+
+def test_a_cluster_that_ended_is_not_kept(world: World, done: Run) -> None:
+    world.emr.end(world.emr.all[0], "TERMINATED")
+    assert release(world, done, Slot.EMR, expects_more=True) == {"parting": "drain"}
+
+
+def test_a_cluster_that_cannot_be_looked_at_is_not_kept(world: World, done: Run) -> None:
+    world.wire.order("emr.DescribeCluster", Kind.DENIED)
+    assert release(world, done, Slot.EMR, expects_more=True) == {"parting": "drain"}
