@@ -38,8 +38,7 @@ def sort_owned(
     """
     owned = list(owned)
     snapshots = [item for item in owned if item.kind == SNAPSHOT]
-    restorable = [item.name for item in snapshots if item.state == SnapshotState.AVAILABLE]
-    named = {*protected_snapshots(document.warehouse), *restorable[-keep_snapshots:]}
+    named = named_snapshots(snapshots, document, keep_snapshots)
     left: list[str] = []
     kept: list[str] = []
     for item in owned:
@@ -48,6 +47,12 @@ def sort_owned(
         )
         (kept if is_kept else left).append(str(item))
     return Inventory(tuple(left), tuple(kept))
+
+
+def named_snapshots(snapshots: Iterable[Owned], document: Document, keep: int) -> set[str]:
+    """The snapshots, listed oldest first, that stay: the register's, and the newest `keep` that can be restored."""
+    restorable = [item.name for item in snapshots if item.state == SnapshotState.AVAILABLE]
+    return {*protected_snapshots(document.warehouse), *restorable[-keep:]}
 
 
 def _is_held(environment: Environment, item: Owned, document: Document, now: datetime, run: str) -> bool:

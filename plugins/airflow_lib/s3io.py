@@ -99,6 +99,19 @@ def list_objects(s3: S3Client, bucket: str, prefix: str) -> Iterator[ListedObjec
         page = {"ContinuationToken": answer["NextContinuationToken"]}
 
 
+def list_folders(s3: S3Client, bucket: str, folder_key: str) -> list[str]:
+    """The names of the folders right below `folder_key` (empty, or with a slash at its end), sorted.
+
+    Raises ResourceError where S3 refuses.
+    """
+    try:
+        pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder_key, Delimiter="/")
+        prefixes = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
+    except ClientError as error:
+        raise ResourceError(explain(error, uri_of(bucket, folder_key))) from error
+    return sorted(prefix.removeprefix(folder_key).rstrip("/") for prefix in prefixes)
+
+
 def put_if_absent(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
     """Write the object unless there is one; whether it was written.
 

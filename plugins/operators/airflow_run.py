@@ -34,8 +34,13 @@ def read_settings() -> Settings:
 def open_run(pipeline: Pipeline, run_id: str, window: Window) -> Run:
     """The run, with everything it needs to act. Raises SettingsError."""
     settings = read_settings().for_pipeline(pipeline.name)
-    services = Services(aws=_aws(settings), clock=SystemClock(), open_livy=LivyClient)
+    services = open_services(settings)
     return Run(pipeline=pipeline, run_id=run_id, window=window, settings=settings, services=services)
+
+
+def open_services(settings: Settings) -> Services:
+    """The outside world, by the credentials that Airflow has for it."""
+    return Services(aws=_aws(settings), clock=SystemClock(), open_livy=LivyClient)
 
 
 def _aws(settings: Settings) -> Aws:

@@ -1,0 +1,227 @@
+"""One environment in the janitor's hands: what may go and why, its removal look by look, and what is told of it.
+
+What may go is decided by the register alone: slots that no live lease and no keep-alive holds, things of ours
+that belong to no live generation, and snapshots that nobody needs. Going over all environments is `janitor`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_lib import register_rules as rules
+from airflow_lib.errors import LeaseLost, MayflyError
+from airflow_lib.inventory import named_snapshots
+from airflow_lib.naming import Names, Slot, slot_of
+from airflow_lib.patience import is_transient
+from airflow_lib.register import Document, Parting, Phase, SlotState
+from airflow_lib.resources import emr, snapshots
+from airflow_lib.resources.common import NotYet, Owned
+from airflow_lib.resources.snapshots import SNAPSHOT
+from airflow_lib.steps import Holder
+from airflow_lib.steps.drain import drain
+from airflow_lib.steps.leases import open_register
+from airflow_lib.teardown import list_owned, sweep
+
+AWS_ERRORS = (BotoCoreError, ClientError)
+
+Look = Callable[[], str | None]
+
+
+@dataclass
+class Chore:
+    """Things to remove together; `look` asks once for all that can be asked for, and tells what is pending."""
+
+    why: str
+    things: tuple[str, ...]
+    look: Look
+    outcome: str = "would be removed"
+    over: bool = False
+    failed: bool = False
+
+    def end(self, outcome: str, *, failed: bool = False) -> None:
+        self.outcome, self.over, self.failed = outcome, True, failed
+
+    @property
+    def lines(self) -> list[str]:
+        """One line a thing: what, why, and what became of it."""
+        return [f"{thing}: {self.why}; {self.outcome}" for thing in self.things]
+
+
+@dataclass
+class Caretaker:
+    """One environment for one pass; `holder` has a name of its own. In a dry run nothing is written or asked for."""
+
+    holder: Holder
+    dry_run: bool = False
+    chores: list[Chore] = field(default_factory=list)
+    alarms: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[str]:
+        return [*(line for chore in self.chores for line in chore.lines), *self.alarms]
+
+    def survey(self) -> None:
+        """Find what may go, and take the slots that nobody holds. What cannot be found out is an error told."""
+        try:
+            settings = self.holder.settings.for_pipeline(self.holder.environment.pipeline)
+            self.holder = replace(self.holder, settings=settings)
+            owned = self._list()
+            document, now = open_register(self.holder).read_with_time()
+            for slot in Slot:
+                self._reap(document.slot(slot), owned, now)
+            self._find_strays(owned, document, now)
+            self._find_snapshots(owned, document, now)
+            self._raise_alarms(owned, document, now)
+        except (MayflyError, *AWS_ERRORS) as error:
+            self.errors.append(str(error))
+
+    def look(self) -> bool:
+        """One look at each chore; whether any is to be looked at again."""
+        for chore in self.chores:
+            if not chore.over and not self.dry_run:
+                self._attend(chore)
+        return not self.dry_run and not all(chore.over for chore in self.chores)
+
+    def _attend(self, chore: Chore) -> None:
+        try:
+            pending = chore.look()
+        except LeaseLost:
+            chore.end("left to another, who took over")
+        except NotYet as error:
+            chore.outcome = f"pending: {error}"
+        except (MayflyError, *AWS_ERRORS) as error:
+            if is_transient(error):
+                chore.outcome = f"pending: {error}"
+                return
+            chore.end("could not be removed", failed=True)
+            self.errors.append(str(error))
+        else:
+            if pending is None:
+                chore.end("removed")
+            else:
+                chore.outcome = f"pending: {pending}"
+
+    def _list(self) -> list[Owned]:
+        """What bears our name and tag. Slots can be taken even where this cannot be listed."""
+        try:
+            return list_owned(self.holder.aws, self.holder.environment)
+        except (MayflyError, *AWS_ERRORS) as error:
+            self.errors.append(str(error))
+            return []
+
+    def _reap(self, before: SlotState, owned: Iterable[Owned], now: datetime) -> None:
+        slot, holder = before.slot, self.holder
+        if self.dry_run:
+            _, release = rules.reap(before, now, run=holder.id, lease_s=holder.lease_s)
+        else:
+            release = open_register(holder).reap(slot, holder.id)
+        if release.parting is not Parting.DRAIN:
+            return
+        generation = release.generation
+        mine = [
+            item for item in owned if _place(holder, item) == (slot, generation) and item.kind != SNAPSHOT
+        ]
+        things = (f"slot {slot}, generation {generation}", *(self._tell(item, now) for item in mine))
+        self.chores.append(Chore(_why(before), things, partial(self._drain, slot, generation)))
+
+    def _drain(self, slot: Slot, generation: int) -> str | None:
+        register = open_register(self.holder)
+        state = register.renew(slot, self.holder.id, generation)
+        drained = drain(self.holder, slot, state)
+        if drained.lost is not None:
+            self.errors.append(drained.lost)
+        return drained.pending
+
+    def _find_strays(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
+        """What belongs to no live generation, a generation at a time: so it goes in the right order."""
+        stray: dict[tuple[Slot, int], list[str]] = {}
+        for item in owned:
+            place = _place(self.holder, item)
+            if place is None or item.kind == SNAPSHOT:
+                continue
+            state = document.slot(place[0])
+            if place[1] > state.generation:
+                self.alarms.append(
+                    f"{self._tell(item, now)}: the register knows generations up to {state.generation} only; "
+                    "not touched: restore the register's last version, or remove it by hand"
+                )
+            elif place[1] == state.generation and state.phase is Phase.READY:
+                self._find_surplus(item, state, now)
+            elif rules.is_stray(state, place[1], kind=item.kind, id=item.id):
+                stray.setdefault(place, []).append(self._tell(item, now))
+        for (slot, generation), things in stray.items():
+            names = Names(self.holder.environment, slot, generation)
+            why = f"generation {generation} of slot {slot} is over"
+            self.chores.append(Chore(why, tuple(things), partial(self._sweep, names)))
+
+    def _find_surplus(self, item: Owned, state: SlotState, now: datetime) -> None:
+        """In a generation that is in use only an EMR cluster can be one too many: all else is one by its name."""
+        if item.kind == emr.CLUSTER and rules.is_stray(state, state.generation, kind=item.kind, id=item.id):
+            why = "a lost answer to RunJobFlow left it; the register has another one"
+            self.chores.append(Chore(why, (self._tell(item, now),), partial(self._end_cluster, item.id)))
+
+    def _sweep(self, names: Names) -> str | None:
+        swept = sweep(self.holder.aws, names, keep_data=False)
+        if swept.failed and not swept.pending:
+            swept.raise_failed(f"Generation {names.generation} of slot {names.slot}, which is over,")
+        return "; ".join((*swept.pending, *swept.failed)) or None
+
+    def _end_cluster(self, cluster_id: str) -> str | None:
+        client = self.holder.aws.emr
+        emr.delete_cluster(client, self.holder.environment, cluster_id)
+        view = emr.probe_cluster(client, cluster_id)
+        return None if view is None or view.gone else f"{emr.CLUSTER} {view.name} is {view.state}"
+
+    def _find_snapshots(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
+        keep = self.holder.settings.mayfly.warehouse.keep_snapshots
+        saved = [item for item in owned if item.kind == SNAPSHOT]
+        named = named_snapshots(saved, document, keep)
+        for item in saved:
+            if item.name not in named and item.state not in snapshots.PENDING:
+                why = f"the register does not name it, and it is none of the newest {keep}"
+                self.chores.append(
+                    Chore(why, (self._tell(item, now),), partial(self._delete_snapshot, item.name))
+                )
+
+    def _delete_snapshot(self, name: str) -> None:
+        snapshots.delete_snapshot(self.holder.aws.redshift, self.holder.environment, name)
+
+    def _raise_alarms(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
+        """What is held although it is past its time: people are told, nothing else."""
+        for item in owned:
+            place = _place(self.holder, item)
+            if item.kind == SNAPSHOT or place is None or item.expires_at is None or item.expires_at > now:
+                continue
+            state = document.slot(place[0])
+            if place[1] == state.generation and (state.live(now) or state.kept_alive(now)):
+                by = ", ".join(state.live(now)) or f"its keep-alive, until {state.keep_alive_until:%H:%M} UTC"
+                self.alarms.append(
+                    f"{self._tell(item, now)}: past its mayfly:expires-at, still held by {by}; not touched"
+                )
+
+    def _tell(self, item: Owned, now: datetime) -> str:
+        """The thing and its age: its birth is `max_age_s` before its expiry."""
+        if item.expires_at is None:
+            return f"{item}, of unknown age"
+        born = item.expires_at - timedelta(seconds=self.holder.settings.mayfly.max_age_s)
+        minutes = max(0, int((now - born).total_seconds() // 60))
+        return f"{item}, {minutes // 60} h {minutes % 60:02} min old"
+
+
+def _place(holder: Holder, item: Owned) -> tuple[Slot, int] | None:
+    slot, generation = slot_of(holder.environment, item.name), item.generation(holder.environment)
+    return None if slot is None or generation is None else (slot, generation)
+
+
+def _why(state: SlotState) -> str:
+    """Why a slot that nobody holds may go."""
+    ended = [f"the lease of {lease.run} expired at {lease.until:%H:%M:%S} UTC" for lease in state.leases]
+    if state.keep_alive_until is not None:
+        ended.append(f"it was kept alive until {state.keep_alive_until:%H:%M:%S} UTC")
+    return f"no live lease on it ({'; '.join(ended) or 'nobody holds it'})"

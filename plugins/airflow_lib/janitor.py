@@ -1,0 +1,180 @@
+"""The janitor: removes what outlived its lease, over all environments of a deployment. Needs no Airflow.
+
+    python -m airflow_lib.janitor [--dry-run] [--environment E]
+
+    MAYFLY_SETTINGS     path of a JSON file in the form of variables.example.json
+    MAYFLY_AWS_REGION   the region, where the file does not say it
+
+It ends with 0 where all is clean, 1 where it found something (removed by now, or still going), 2 where something
+could not be done. What one environment may lose is `caretaking`'s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from airflow_lib.aws import open_aws
+from airflow_lib.caretaking import AWS_ERRORS, Caretaker
+from airflow_lib.errors import MayflyError, SettingsError
+from airflow_lib.livy import LivyClient
+from airflow_lib.naming import Environment
+from airflow_lib.notify import notify
+from airflow_lib.s3io import list_folders, probe_object
+from airflow_lib.s3uri import S3Location
+from airflow_lib.settings import VARIABLES, Settings, parse_settings
+from airflow_lib.steps import Holder, Services
+from airflow_lib.waiting import SystemClock
+
+log = logging.getLogger(__name__)
+
+SETTINGS_FILE = "MAYFLY_SETTINGS"
+REGION = "MAYFLY_AWS_REGION"
+
+CLEAN, FOUND, ERROR = 0, 1, 2
+
+# A pass that ends before its drains do leaves them to the next one, which can go on once this lease is over.
+PASS_S = 600
+LEASE_S = 240
+
+
+def list_pipelines(services: Services, settings: Settings) -> list[str]:
+    """The pipelines of the deployment that have a register. Raises ResourceError where S3 refuses."""
+    s3, state = services.aws.s3, S3Location.parse(settings.mayfly.s3.state)
+    folders = list_folders(s3, state.bucket, state.folder_key)
+    return [name for name in folders if probe_object(s3, state.bucket, state.key(name, "register.json"))]
+
+
+def make_pass(
+    settings: Settings,
+    services: Services,
+    *,
+    sleep: Callable[[float], None],
+    dry_run: bool = False,
+    only: str | None = None,
+    limit_s: float = PASS_S,
+) -> list[Caretaker]:
+    """Go over every environment (or `only` one: its name, or its pipeline's), and tell what was found.
+
+    Drains of several go on at once, for `limit_s` at most. Where one cannot be looked after, the others are.
+    Raises SettingsError where `only` is unknown; ResourceError where the registers cannot be found.
+    """
+    deadline = services.clock.now() + timedelta(seconds=limit_s)
+    caretakers = [
+        Caretaker(_holder(environment, settings, services), dry_run)
+        for environment in _environments(settings, services, only)
+    ]
+    for caretaker in caretakers:
+        caretaker.survey()
+    while _look_at_all(caretakers) and services.clock.now() < deadline:
+        sleep(settings.mayfly.poll_s)
+    for caretaker in caretakers:
+        _tell(caretaker)
+    return caretakers
+
+
+def judge(caretakers: Sequence[Caretaker]) -> int:
+    """The exit code."""
+    if any(caretaker.errors for caretaker in caretakers):
+        return ERROR
+    return FOUND if any(caretaker.findings for caretaker in caretakers) else CLEAN
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """The settings from the file that `MAYFLY_SETTINGS` names. Raises SettingsError."""
+    path = environ.get(SETTINGS_FILE)
+    if not path:
+        raise SettingsError(f"{SETTINGS_FILE} is not set: let it name a file like variables.example.json.")
+    try:
+        content = json.loads(Path(path).read_text())
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{SETTINGS_FILE}: {path} cannot be read: {error}.") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{SETTINGS_FILE}: {path} holds no JSON object; variables.example.json is one.")
+    texts: dict[str, str | None] = {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in content.items()
+        if name in VARIABLES and value is not None
+    }
+    return parse_settings({"aws_region": environ.get(REGION), **texts})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """One pass, told on stdout; the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_settings(os.environ)
+        services = Services(aws=open_aws(settings), clock=SystemClock(), open_livy=LivyClient)
+        caretakers = make_pass(
+            settings, services, sleep=time.sleep, dry_run=options.dry_run, only=options.environment
+        )
+    except (MayflyError, *AWS_ERRORS) as error:
+        sys.stderr.write(f"{error}\n")
+        return ERROR
+    for caretaker in caretakers:
+        name = caretaker.holder.environment.name
+        for line in caretaker.findings or ["clean" if not caretaker.errors else "not looked after whole"]:
+            sys.stdout.write(f"{name}: {line}\n")
+        for line in caretaker.errors:
+            sys.stderr.write(f"{name}: {line}\n")
+    return judge(caretakers)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m airflow_lib.janitor", description="Remove what outlived its lease."
+    )
+    parser.add_argument("--dry-run", action="store_true", help="tell what would be removed; touch nothing")
+    parser.add_argument("--environment", help="look after this one alone: dev-immigration, or immigration")
+    return parser
+
+
+def _environments(settings: Settings, services: Services, only: str | None) -> list[Environment]:
+    deployment = settings.mayfly.deployment
+    found = [Environment(deployment, name) for name in list_pipelines(services, settings)]
+    chosen = [one for one in found if only in (None, one.name, one.pipeline)]
+    if only is not None and not chosen:
+        raise SettingsError(
+            f"There is no environment {only!r} with a register below {settings.mayfly.s3.state}; "
+            f"there are: {', '.join(one.name for one in found) or 'none'}."
+        )
+    return chosen
+
+
+def _look_at_all(caretakers: Sequence[Caretaker]) -> bool:
+    """One look in each environment; whether any is to be looked at again."""
+    going_on = [caretaker.look() for caretaker in caretakers]
+    return any(going_on)
+
+
+def _holder(environment: Environment, settings: Settings, services: Services) -> Holder:
+    """The pass as the register knows it; no two have one name, or both would drain."""
+    lease_s = min(LEASE_S, settings.mayfly.lease_s)
+    return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, services, lease_s)
+
+
+def _tell(caretaker: Caretaker) -> None:
+    """Notify of what was found; a notification that cannot be sent is an error of the pass."""
+    lines = [*caretaker.findings, *caretaker.errors]
+    if not lines:
+        log.info("%s: clean", caretaker.holder.environment.name)
+    elif caretaker.dry_run:
+        log.info("%s: %s found; nothing was touched", caretaker.holder.environment.name, len(lines))
+    else:
+        try:
+            notify(caretaker.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
+        except AWS_ERRORS as error:
+            caretaker.errors.append(f"the notification could not be sent: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,29 @@
+"""The task that makes one pass of the janitor."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowFailException
+
+from airflow_lib.janitor import make_pass
+from airflow_lib.steps import Json
+from operators.airflow_run import open_services, read_settings
+
+
+class JanitorOperator(BaseOperator):
+    """Looks after every environment of the deployment, and tells what it found; red where something went wrong.
+
+    It is not tried again then: the drains of this pass hold leases of its own, and the next pass is soon.
+    """
+
+    def execute(self, context: Any) -> Json:
+        settings = read_settings()
+        caretakers = make_pass(settings, open_services(settings), sleep=time.sleep)
+        found = {one.holder.environment.name: one.findings for one in caretakers if one.findings}
+        errors = [f"{one.holder.environment.name}: {error}" for one in caretakers for error in one.errors]
+        if errors:
+            raise AirflowFailException("\n".join(errors))
+        return {"environments": len(caretakers), "found": found}

@@ -1,0 +1,31 @@
+"""The janitor as an Airflow DAG: one task, every quarter of an hour."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from airflow.sdk import DAG
+
+from airflow_lib.janitor import PASS_S
+from operators.janitor import JanitorOperator
+
+
+def build_janitor_dag() -> DAG:
+    """The janitor's DAG; it belongs to no pipeline."""
+    with DAG(
+        dag_id="janitor",
+        description="Removes what outlived its lease",
+        schedule="*/15 * * * *",
+        start_date=datetime(2026, 1, 1, tzinfo=UTC),
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=True,  # whoever sets a deployment up says when its janitor begins
+        tags=["mayfly"],
+    ) as dag:
+        JanitorOperator(
+            task_id="pass",
+            retries=2,
+            retry_delay=timedelta(minutes=1),
+            execution_timeout=timedelta(seconds=2 * PASS_S),
+        )
+    return dag

@@ -1,0 +1,392 @@
+"""What the janitor removes, what it never touches, and what it tells."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_lib import janitor
+from airflow_lib.caretaking import Caretaker
+from airflow_lib.errors import SettingsError
+from airflow_lib.janitor import CLEAN, ERROR, FOUND, judge, make_pass
+from airflow_lib.naming import TAG_ENVIRONMENT, Slot
+from airflow_lib.register import Phase
+from airflow_lib.steps import Run
+from airflow_lib.steps.provision import EnsureEmr, TakeLease
+from airflow_lib.steps.release import ReleaseSlot
+from airflow_lib.steps.transform import RunJob
+from airflow_lib.teardown import list_owned
+from tests.world import World
+from tests.world.account import BUCKET
+from tests.world.strangers import Strangers
+from tests.world.walk import drive, walk
+from tests.world.wire import Killed, Kind
+
+from .conftest import PIPELINE
+
+SNAPSHOT = "mayfly-dev-immigration-warehouse-final-g{}"
+LEASE_S = 1800
+READS = ("Describe", "Get", "List", "Head")
+POLICY = json.loads((Path(__file__).parents[4] / "docs/iam-principal-policy.json").read_text())
+
+MakeRun = Callable[..., Run]
+
+
+def clean_up(world: World, run: Run, **options: Any) -> Caretaker:
+    """What a pass came to in the one environment there is."""
+    (caretaker,) = make_pass(run.settings, run.services, sleep=world.advance, **options)
+    return caretaker
+
+
+def provided(world: World, run: Run) -> Run:
+    assert walk(world, run, only="provision").errors == {}
+    return run
+
+
+def left(world: World, run: Run) -> set[str]:
+    return {item.name for item in list_owned(world.others, run.environment)}
+
+
+def phases(world: World) -> list[Phase]:
+    document = world.register(PIPELINE)
+    return [document.slot(slot).phase for slot in Slot]
+
+
+def written(world: World) -> list[str]:
+    """The calls that were to change something."""
+    return [str(call) for call in world.wire.calls if not call.operation.startswith(READS)]
+
+
+@pytest.fixture
+def dead(world: World, run: Run) -> Run:
+    """A run that provisioned both clusters and was never heard of again."""
+    provided(world, run)
+    world.advance(LEASE_S + 1)
+    world.wire.calls.clear()
+    return run
+
+
+def test_what_a_dead_run_held_is_drained_and_its_rows_are_saved(world: World, dead: Run) -> None:
+    found = clean_up(world, dead)
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+    assert phases(world) == [Phase.EMPTY, Phase.EMPTY]
+    assert world.register(PIPELINE).warehouse.snapshot == SNAPSHOT.format(1)
+    assert found.errors == []
+    assert judge([found]) == FOUND
+
+
+def test_each_thing_is_told_with_kind_name_age_reason_and_what_became_of_it(world: World, dead: Run) -> None:
+    names = left(world, dead)
+    lines = clean_up(world, dead).findings
+    for name in names:
+        assert any(name in line for line in lines)
+    (cluster,) = [line for line in lines if "Redshift cluster" in line]
+    assert "mayfly-dev-immigration-warehouse-g1" in cluster
+    assert "0 h 3" in cluster
+    assert "the lease of run1 expired at" in cluster
+    assert all(line.endswith("; removed") for line in lines)
+
+
+def test_a_second_pass_finds_nothing(world: World, dead: Run) -> None:
+    clean_up(world, dead)
+    again = clean_up(world, dead)
+    assert (again.findings, again.errors, judge([again])) == ([], [], CLEAN)
+
+
+def test_what_a_live_lease_uses_is_not_touched(world: World, run: Run) -> None:
+    provided(world, run)
+    before = left(world, run)
+    world.wire.calls.clear()
+    found = clean_up(world, run)
+    assert (found.findings, found.errors) == ([], [])
+    assert left(world, run) == before
+    assert written(world) == []
+
+
+def test_an_expired_lease_beside_a_live_one_is_removed_and_nothing_else(
+    world: World, make_run: MakeRun
+) -> None:
+    provided(world, make_run("run1"))
+    world.advance(LEASE_S - 600)
+    living = provided(world, make_run("run2"))
+    before = left(world, living)
+    world.advance(700)
+    assert clean_up(world, living).findings == []
+    assert [lease.run for lease in world.register(PIPELINE).emr.leases] == ["run2"]
+    assert left(world, living) == before
+
+
+def test_a_creator_that_died_before_anything_was_made_leaves_an_empty_slot(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+    world.advance(LEASE_S + 1)
+    assert clean_up(world, run).errors == []
+    assert phases(world) == [Phase.EMPTY, Phase.EMPTY]
+
+
+def test_what_is_kept_alive_stays_until_then_and_goes_after(world: World, make_run: MakeRun) -> None:
+    run = provided(world, make_run("run1", keep_alive_s=900))
+    for job in PIPELINE.jobs:
+        drive(RunJob(job.name), run, world)
+    for slot in Slot:
+        drive(ReleaseSlot(slot), replace(run, expects_more=True), world)
+    before = left(world, run)
+    world.advance(600)
+    assert clean_up(world, run).findings == []
+    assert left(world, run) == before
+    world.advance(400)
+    found = clean_up(world, run)
+    assert any("kept alive until" in line for line in found.findings)
+    assert left(world, run) == {SNAPSHOT.format(1)}
+
+
+def test_a_pass_that_ends_too_soon_leaves_the_rest_to_the_next(world: World, dead: Run) -> None:
+    first = clean_up(world, dead, limit_s=30)
+    assert judge([first]) == FOUND
+    assert any("pending" in line for line in first.findings)
+    assert Phase.DRAINING in phases(world)
+    world.advance(janitor.LEASE_S + 1)
+    clean_up(world, dead)
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+    assert len(world.warehouses.snapshots) == 1
+
+
+def test_of_two_passes_at_once_one_drains(world: World, dead: Run) -> None:
+    others: list[Caretaker] = []
+
+    def meanwhile(seconds: float) -> None:
+        world.advance(seconds)
+        if not others:
+            others.append(clean_up(world, dead, limit_s=0))
+
+    (first,) = make_pass(dead.settings, dead.services, sleep=meanwhile)
+    assert others[0].findings == []
+    assert (first.errors, others[0].errors) == ([], [])
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_a_pass_that_was_overtaken_tells_so_and_touches_nothing(world: World, dead: Run) -> None:
+    def meanwhile(seconds: float) -> None:
+        world.advance(janitor.LEASE_S + 1)
+        (second,) = make_pass(dead.settings, dead.services, sleep=world.advance)
+        assert second.errors == []
+
+    (first,) = make_pass(dead.settings, dead.services, sleep=meanwhile, limit_s=10_000)
+    assert first.errors == []
+    assert any("left to another" in line for line in first.findings)
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_a_run_that_comes_while_the_janitor_drains_gets_the_next_generation(
+    world: World, make_run: MakeRun, dead: Run
+) -> None:
+    clean_up(world, dead, limit_s=30)
+    assert not walk(world, make_run("run2")).red
+    assert left(world, dead) == {SNAPSHOT.format(1), SNAPSHOT.format(2)}
+
+
+def test_what_was_left_of_a_generation_that_is_over_is_removed(world: World, run: Run) -> None:
+    provided(world, run)
+    strays = list_owned(world.others, run.environment)
+    walk(world, run)
+    _make_again(world, strays)
+    found = clean_up(world, run)
+    assert len(found.findings) == 3
+    assert all("generation 1 of slot" in line for line in found.findings)
+    assert left(world, run) == {SNAPSHOT.format(1)}
+
+
+def _make_again(world: World, strays: list[Any]) -> None:
+    """Late creators, as it were: a role, a profile that holds it, and a group."""
+    tags = [{"Key": TAG_ENVIRONMENT, "Value": "dev-immigration"}]
+    iam, name = world.others.iam, "mayfly-dev-immigration-emr-ec2-g1"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}", Tags=tags)
+    iam.create_instance_profile(InstanceProfileName=name, Tags=tags)
+    iam.add_role_to_instance_profile(InstanceProfileName=name, RoleName=name)
+    world.others.ec2.create_security_group(
+        GroupName="mayfly-dev-immigration-warehouse-sg-g1",
+        Description="d",
+        TagSpecifications=[{"ResourceType": "security-group", "Tags": tags}],
+    )
+    assert {name, "mayfly-dev-immigration-warehouse-sg-g1"} <= {item.name for item in strays}
+
+
+def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+    world.emr.listed_after_s = 3000
+    world.wire.order("emr.RunJobFlow", Kind.KILLED_AFTER)
+    with pytest.raises(Killed):
+        EnsureEmr().begin(run)
+    world.advance(LEASE_S + 1)
+    clean_up(world, run)
+    assert len(world.emr.live) == 1  # nobody can see it yet
+    world.advance(3000)
+    assert judge([clean_up(world, run)]) == FOUND
+    assert world.emr.live == []
+    assert left(world, run) == set()
+
+
+def test_a_surplus_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+    world.emr.listed_after_s = 300
+    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    drive(EnsureEmr(), run, world)
+    first, second = world.emr.all
+    recorded = world.register(PIPELINE).emr.find("EMR cluster")
+    assert recorded is not None
+    world.advance(400)
+    found = clean_up(world, run)
+    assert len(found.findings) == 1
+    assert "RunJobFlow" in found.findings[0]
+    assert {one.id for one in world.emr.live} == {recorded.id} < {first.id, second.id}
+
+
+def test_look_alikes_are_never_touched(world: World, make_run: MakeRun) -> None:
+    strangers = Strangers(world)
+    run = provided(world, make_run("run1"))
+    world.advance(LEASE_S + 1)
+    clean_up(world, run)
+    assert not strangers.touched
+
+
+def test_a_dry_run_tells_all_and_touches_nothing(world: World, dead: Run) -> None:
+    before, document = left(world, dead), world.register(PIPELINE)
+    found = clean_up(world, dead, dry_run=True)
+    assert len(found.findings) == len(list_owned(world.others, dead.environment)) + len(Slot)
+    assert all(line.endswith("; would be removed") for line in found.findings)
+    assert judge([found]) == FOUND
+    assert written(world) == []
+    assert left(world, dead) == before
+    assert world.register(PIPELINE) == document
+
+
+def test_old_snapshots_go_but_for_the_newest_and_those_that_the_register_names(
+    world: World, make_run: MakeRun
+) -> None:
+    for number in range(1, 4):
+        walk(world, make_run(f"run{number}", warehouse={"keep_snapshots": 20}))
+    run = make_run("run9", warehouse={"keep_snapshots": 2})
+    found = clean_up(world, run)
+    assert set(world.warehouses.snapshots) == {SNAPSHOT.format(2), SNAPSHOT.format(3)}
+    assert [SNAPSHOT.format(1) in line for line in found.findings] == [True]
+
+
+def test_what_is_held_past_its_time_raises_an_alarm_and_stays(world: World, make_run: MakeRun) -> None:
+    run = provided(world, make_run("run1", max_age_s=600, lease_s=LEASE_S))
+    world.advance(700)
+    before = left(world, run)
+    world.wire.calls.clear()
+    found = clean_up(world, run)
+    assert len(found.findings) == len(list_owned(world.others, run.environment))
+    assert all("past its mayfly:expires-at, still held by run1" in line for line in found.findings)
+    assert left(world, run) == before
+    assert written(world) == []
+
+
+def test_a_generation_that_the_register_does_not_know_is_told_and_not_touched(world: World, run: Run) -> None:
+    provided(world, run)
+    before = left(world, run)
+    world.others.s3.put_object(
+        Bucket=BUCKET,
+        Key="state/immigration/register.json",
+        Body=b'{"environment": "dev-immigration", "version": 1}',
+    )
+    found = clean_up(world, run)
+    assert all("not touched" in line for line in found.findings)
+    assert left(world, run) == before
+
+
+def test_a_corrupt_register_is_told_and_the_other_environments_are_served(world: World, dead: Run) -> None:
+    world.others.s3.put_object(Bucket=BUCKET, Key="state/flats/register.json", Body=b"{")
+    flats, immigration = make_pass(dead.settings, dead.services, sleep=world.advance)
+    assert "corrupt" in flats.errors[0]
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+    assert immigration.errors == []
+    assert judge([flats, immigration]) == ERROR
+
+
+def test_one_environment_alone_is_looked_after_where_it_is_named(world: World, dead: Run) -> None:
+    world.others.s3.put_object(Bucket=BUCKET, Key="state/flats/register.json", Body=b"{")
+    world.others.s3.put_object(Bucket=BUCKET, Key="state/notes/readme.txt", Body=b"no register")
+    for name in ("immigration", "dev-immigration"):
+        assert clean_up(world, dead, only=name).holder.environment.name == "dev-immigration"
+    with pytest.raises(SettingsError, match="dev-flats, dev-immigration"):
+        clean_up(world, dead, only="taxis")
+
+
+def test_a_refused_delete_is_an_error_and_all_else_is_removed(world: World, dead: Run) -> None:
+    world.wire.order("iam.DeleteRole", Kind.DENIED, times=math.inf)
+    found = clean_up(world, dead)
+    assert judge([found]) == ERROR
+    assert any("mayfly-dev-immigration-warehouse-copy-g1" in error for error in found.errors)
+    assert world.emr.live == []
+    assert world.warehouses.live == []
+    world.wire.faults.clear()
+    world.advance(janitor.LEASE_S + 1)
+    assert clean_up(world, dead).errors == []
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_throttling_is_waited_out(world: World, dead: Run) -> None:
+    world.wire.order("redshift.DeleteCluster", Kind.THROTTLED, times=12)
+    assert clean_up(world, dead, limit_s=3600).errors == []
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_slots_are_drained_even_where_things_cannot_be_listed(world: World, dead: Run) -> None:
+    world.wire.order("iam.ListRoles", Kind.DENIED, times=math.inf)
+    found = clean_up(world, dead)
+    assert "ListRoles" in found.errors[0] or "list IAM roles" in found.errors[0]
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_rows_that_are_lost_are_an_error(world: World, dead: Run) -> None:
+    world.warehouses.failing_snapshots = 1
+    found = clean_up(world, dead)
+    assert any("is lost" in error for error in found.errors)
+
+
+def test_people_are_told_what_was_found_and_nothing_where_all_is_clean(world: World, dead: Run) -> None:
+    topic = world.others.sns.create_topic(Name="people")["TopicArn"]
+    run = replace(dead, settings=_with_topic(dead, topic))
+    clean_up(world, run)
+    (sent,) = world.wire.sent("sns.Publish")
+    assert "dev-immigration" in sent.params["Subject"]
+    assert "mayfly-dev-immigration-warehouse-g1" in sent.params["Message"]
+    clean_up(world, run)
+    assert len(world.wire.sent("sns.Publish")) == 1
+
+
+def test_a_notification_that_cannot_be_sent_is_an_error_of_the_pass(world: World, dead: Run) -> None:
+    run = replace(dead, settings=_with_topic(dead, "arn:aws:sns:us-east-1:123456789012:nobody"))
+    found = clean_up(world, run)
+    assert "notification" in found.errors[0]
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def _with_topic(run: Run, topic: str) -> Any:
+    mayfly = run.settings.mayfly
+    notify = mayfly.notify.model_copy(update={"sns_topic_arn": topic})
+    return run.settings.model_copy(update={"mayfly": mayfly.model_copy(update={"notify": notify})})
+
+
+def test_the_principals_policy_grants_every_call_of_the_janitor(world: World, dead: Run) -> None:
+    topic = world.others.sns.create_topic(Name="people")["TopicArn"]
+    clean_up(world, replace(dead, settings=_with_topic(dead, topic)))
+    names = {"s3.ListObjectsV2": "s3:ListBucket", "s3.HeadObject": "s3:GetObject"}
+    services = {"emr": "elasticmapreduce"}
+    asked = {
+        names.get(str(call), f"{services.get(call.service, call.service)}:{call.operation}")
+        for call in world.wire.calls
+    }
+    granted: set[str] = set()
+    for statement in POLICY["Statement"]:
+        actions = statement["Action"]
+        granted |= {actions} if isinstance(actions, str) else set(actions)
+    assert "redshift:DeleteCluster" in asked
+    assert asked - granted == set()
