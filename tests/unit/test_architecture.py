@@ -63,7 +63,9 @@ def test_spark_jobs_keep_to_the_python_of_emr():
 
 def test_spark_jobs_run_no_python_per_row():
     for path in files("sparkjobs"):
-        assert not re.search(r"\budf\b|pandas_udf|mapInPandas|\.rdd\b", path.read_text()), path.relative_to(ROOT)
+        assert not re.search(r"\budf\b|pandas_udf|mapInPandas|\.rdd\b", path.read_text()), path.relative_to(
+            ROOT
+        )
 
 
 def test_the_interpreter_is_the_one_that_the_lock_was_made_for():

@@ -121,11 +121,14 @@ class Creation:
 
     def _ensure_emr_groups(self) -> Json:
         run, names = self.run, self.names
-        subnet = self._subnet()
-        wanted = [(network.GROUP, names.master_security_group), (network.GROUP, names.core_security_group)]
-        if not subnet.public:
-            wanted.append((network.GROUP, names.service_security_group))
-        if not self._made(wanted):
+        if not self._groups_are_made():
+            subnet = self._subnet()
+            wanted = [
+                (network.GROUP, names.master_security_group),
+                (network.GROUP, names.core_security_group),
+            ]
+            if not subnet.public:
+                wanted.append((network.GROUP, names.service_security_group))
             self._plan_all(wanted)
             groups = network.ensure_emr_groups(
                 run.aws.ec2,
@@ -138,7 +141,7 @@ class Creation:
             ids = (groups.master, groups.core, groups.service)
             for (kind, name), id in zip(wanted, ids, strict=False):
                 self.complete(kind, name, str(id))
-        return {name: self.id_of(kind, name) for kind, name in wanted}
+        return {item.name: item.id for item in self.state.resources if item.kind == network.GROUP}
 
     def _ensure_warehouse_groups(self) -> Json:
         run, names = self.run, self.names
@@ -156,6 +159,11 @@ class Creation:
 
     def _subnet(self) -> SubnetFacts:
         return network.probe_subnet(self.run.aws.ec2, self.run.settings.mayfly.network.subnet_id)
+
+    def _groups_are_made(self) -> bool:
+        """All are planned at once, so the recorded ones are all there are: the subnet need not be asked again."""
+        groups = [item for item in self.state.resources if item.kind == network.GROUP]
+        return bool(groups) and all(item.id is not None for item in groups)
 
     def _made(self, wanted: list[tuple[str, str]]) -> bool:
         return all(self.id_of(kind, name) is not None for kind, name in wanted)
