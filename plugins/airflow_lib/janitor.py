@@ -110,7 +110,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 def main(arguments: Sequence[str] | None = None) -> int:
     """One pass, told on stdout; the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings(os.environ)
         services = Services(aws=open_aws(settings), clock=SystemClock(), open_livy=LivyClient)
