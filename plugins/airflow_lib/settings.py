@@ -172,6 +172,15 @@ class MayflySettings(_Model):
     poll_s: float = Field(default=20.0, gt=0, le=120)
     pipelines: dict[str, PipelineSettings] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _keeps_what_emr_keeps(self) -> MayflySettings:
+        if self.keep_alive_s >= self.emr.idle_timeout_s:
+            raise ValueError(
+                f"keep_alive_s ({self.keep_alive_s}) must be below emr.idle_timeout_s ({self.emr.idle_timeout_s}), "
+                "or EMR ends the cluster that is kept"
+            )
+        return self
+
 
 class Settings(_Model):
     """All that a run of one pipeline is told from outside."""

@@ -58,6 +58,8 @@ def test_missing_variables_are_named_all_at_once():
         ({"network__client_cidr": "8.8.0.0/16"}, "would open Livy and Redshift to strangers"),
         ({"network__client_cidr": "10.0.0.1/8"}, "has host bits set"),
         ({"network__client_security_group_id": None}, "mayfly: network: nobody could reach Livy"),
+        ({"network__client_security_group_id": None}, "workers and its triggerer are"),
+        ({"keep_alive_s": 3600}, "mayfly: keep_alive_s (3600) must be below emr.idle_timeout_s (3600)"),
         ({"lease_s": 5}, "mayfly: lease_s: Input should be greater than or equal to 60"),
     ],
 )

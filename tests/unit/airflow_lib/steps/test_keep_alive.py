@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
 from airflow_lib.naming import Slot
+from airflow_lib.pipeline import Window
 from airflow_lib.register import Phase
 from airflow_lib.steps import Run
 from airflow_lib.steps.release import ReleaseSlot
@@ -95,3 +96,20 @@ def test_a_cluster_that_ended_is_not_kept(world: World, done: Run) -> None:
 def test_a_cluster_that_cannot_be_looked_at_is_not_kept(world: World, done: Run) -> None:
     world.wire.order("emr.DescribeCluster", Kind.DENIED)
     assert release(world, done, Slot.EMR, expects_more=True) == {"parting": "drain"}
+
+
+def test_runs_one_after_the_other_share_both_clusters_and_the_last_one_leaves_nothing(
+    world: World, make_run: MakeRun
+) -> None:
+    for number in (1, 2, 3):
+        run = make_run(f"run{number}", keep_alive_s=KEEP_ALIVE_S)
+        window = Window(date(2016, 4, number), date(2016, 4, number + 1))
+        walked = walk(world, replace(run, window=window, expects_more=number < 3))
+        assert walked.errors == {}
+        assert walked.results["release.inventory"]["left"] == []
+    assert len(world.wire.sent("emr.RunJobFlow")) == 1
+    assert len(world.wire.sent("redshift.CreateCluster")) == 1
+    assert world.wire.sent("redshift.RestoreFromClusterSnapshot") == []
+    assert world.emr.live == []
+    assert world.warehouses.live == []
+    assert set(*world.warehouses.saved.values()) == {"run1", "run2", "run3"}
