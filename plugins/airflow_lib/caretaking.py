@@ -221,7 +221,9 @@ def _place(holder: Holder, item: Owned) -> tuple[Slot, int] | None:
 
 def _why(state: SlotState) -> str:
     """Why a slot that nobody holds may go."""
-    ended = [f"the lease of {lease.run} expired at {lease.until:%Y-%m-%d %H:%M} UTC" for lease in state.leases]
+    ended = [
+        f"the lease of {lease.run} expired at {lease.until:%Y-%m-%d %H:%M} UTC" for lease in state.leases
+    ]
     if state.keep_alive_until is not None:
         ended.append(f"it was kept alive until {state.keep_alive_until:%Y-%m-%d %H:%M} UTC")
     return f"no live lease on it ({'; '.join(ended) or 'nobody holds it'})"
