@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -52,6 +53,21 @@ class SandboxProcess:
             timeout=deadline_s,
             check=False,
         )
+
+    @contextlib.contextmanager
+    def up(self) -> Iterator[SandboxProcess]:
+        """`up`, until the body ends."""
+        child = self.start("up")
+        try:
+            wait_until(
+                lambda: child.poll() is not None or "stops it" in self.output, "the sandbox that comes up"
+            )
+            assert child.poll() is None, self.output
+            yield self
+        finally:
+            self.run("down")
+            child.kill()
+            child.wait()
 
     @property
     def output(self) -> str:

@@ -38,17 +38,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     process = SandboxProcess(tmp_path_factory.mktemp("up") / "home", net=random.randint(20, 250))
-    child = process.start("up")
-    try:
-        wait_until(
-            lambda: child.poll() is not None or "stops it" in process.output, "the sandbox that comes up"
-        )
-        assert child.poll() is None, process.output
+    with process.up():
         yield process
-    finally:
-        process.run("down")
-        child.kill()
-        child.wait()
 
 
 @pytest.fixture(scope="module")

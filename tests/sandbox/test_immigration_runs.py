@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_process import ROOT, SandboxProcess, wait_until
+from sandbox_process import ROOT, SandboxProcess
 
 from sandbox.account import Account
 from sandbox.data.immigration import generate
@@ -52,17 +52,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     home = tmp_path_factory.mktemp("immigration") / "home"
     process = SandboxProcess(home, net=random.randint(20, 250), dags=ROOT / "dags")
-    child = process.start("up")
-    try:
-        wait_until(
-            lambda: child.poll() is not None or "stops it" in process.output, "the sandbox that comes up"
-        )
-        assert child.poll() is None, process.output
+    with process.up():
         yield process
-    finally:
-        process.run("down")
-        child.kill()
-        child.wait()
 
 
 @pytest.fixture(scope="module")
