@@ -78,6 +78,14 @@ class SandboxProcess:
         """Every process that belongs to this place, whoever its parent is now."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
+    def commands(self) -> list[str]:
+        """Their command lines, of those that are still there."""
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                found.append(" ".join(process.cmdline()))
+        return found
+
     def _is_ours(self, process: psutil.Process) -> bool:
         """By command, environment or working directory: a process that renames itself hides the first two."""
         try:

@@ -26,7 +26,7 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
 
 def has_booted_half(sandbox: SandboxProcess) -> bool:
     """PostgreSQL, AWS and Airflow's four processes are there, though not ready."""
-    commands = [" ".join(process.cmdline()) for process in sandbox.processes()]
+    commands = sandbox.commands()
     wanted = ("-m sandbox.aws", "airflow scheduler", "airflow triggerer", "airflow api-server", "postgres -D")
     return all(any(part in command for command in commands) for part in wanted)
 
