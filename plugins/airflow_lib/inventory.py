@@ -8,7 +8,7 @@ from datetime import datetime
 
 from airflow_lib.naming import Environment, Slot, slot_of
 from airflow_lib.register import Document, Phase
-from airflow_lib.register_rules import protected_snapshots
+from airflow_lib.register_rules import kept_snapshots, protected_snapshots
 from airflow_lib.resources.common import Owned
 from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotState
 
@@ -49,10 +49,10 @@ def sort_owned(
     return Inventory(tuple(left), tuple(kept))
 
 
-def named_snapshots(snapshots: Iterable[Owned], document: Document, keep: int) -> set[str]:
+def named_snapshots(snapshots: Iterable[Owned], document: Document, keep: int) -> frozenset[str]:
     """The snapshots, listed oldest first, that stay: the register's, and the newest `keep` that can be restored."""
     restorable = [item.name for item in snapshots if item.state == SnapshotState.AVAILABLE]
-    return {*protected_snapshots(document.warehouse), *restorable[-keep:]}
+    return kept_snapshots(protected_snapshots(document.warehouse), restorable, keep)
 
 
 def _is_held(environment: Environment, item: Owned, document: Document, now: datetime, run: str) -> bool:

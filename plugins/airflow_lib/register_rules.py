@@ -43,7 +43,7 @@ has new names. So whoever is late with a delete cannot hit what others use.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -326,13 +326,12 @@ def protected_snapshots(state: SlotState) -> frozenset[str]:
     return frozenset({state.snapshot, state.predecessor, state.pending_snapshot} - {None})  # type: ignore[arg-type]
 
 
-def list_prunable(state: SlotState, newest_first: Sequence[str], keep: int) -> tuple[str, ...]:
-    """Which of our snapshots may go, so that `keep` are left.
+def kept_snapshots(protected: Collection[str], available: Sequence[str], keep: int) -> frozenset[str]:
+    """Which of our snapshots stay: the `protected_snapshots`, and the newest `keep` of those `available`.
 
-    List the snapshots first and read the register after: then each one listed was planned before.
+    `available` are those that can be restored, oldest first.
     """
-    protected = protected_snapshots(state)
-    return tuple(name for name in newest_first[keep:] if name not in protected)
+    return frozenset(protected).union(available[-keep:] if keep > 0 else ())
 
 
 def is_stray(state: SlotState, generation: int, *, kind: str, id: str) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lib.errors import ForeignResource, UnknownState
 from airflow_lib.naming import Environment, Names, is_ours
+from airflow_lib.register_rules import kept_snapshots
 from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, attempt_all, foreign, same_birth
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ def prune_snapshots(
     still being taken. Raises TeardownError or NotYet after all were tried.
     """
     views = [view for view in _own_snapshots(redshift, environment) if view.state not in PENDING]
-    newest = [view.name for view in views if view.ready][-keep:] if keep > 0 else []
-    doomed = [view.name for view in views if view.name not in {*newest, *never}]
+    kept = kept_snapshots(never, [view.name for view in views if view.ready], keep)
+    doomed = [view.name for view in views if view.name not in kept]
     attempt_all(partial(delete_snapshot, redshift, environment, name) for name in doomed)
     return doomed
 

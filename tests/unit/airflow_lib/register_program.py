@@ -210,8 +210,10 @@ class Program:
             if self.rules.is_stray(world.slot, cluster.generation, kind=KIND, id=cluster.id):
                 yield _put(world, janitor._replace(at="sweep", id=cluster.id))
         names = [snapshot.name for snapshot in world.snapshots]
-        for name in self.rules.list_prunable(world.slot, names, 0):
-            yield _put(world, janitor._replace(at="sweep", id=name))
+        kept = self.rules.kept_snapshots(self.rules.protected_snapshots(world.slot), names, 0)
+        for name in names:
+            if name not in kept:
+                yield _put(world, janitor._replace(at="sweep", id=name))
         yield _put(world, Process(janitor.name, "reap"))
 
     def at_sweep(self, world: World, janitor: Process) -> Iterator[World]:

@@ -180,12 +180,12 @@ def mark_ready_as_if_saved(state: Any, now: Any, *, run: str) -> Any:
     return state, state
 
 
-def prune_all(state: Any, newest_first: Any, keep: int) -> Any:
-    return tuple(newest_first[keep:])
+def prune_all(protected: Any, available: Any, keep: int) -> Any:
+    return register_rules.kept_snapshots((), available, keep)
 
 
-def prune_what_is_pending(state: Any, newest_first: Any, keep: int) -> Any:
-    return register_rules.list_prunable(replace(state, pending_snapshot=None), newest_first, keep)
+def prune_what_is_pending(state: Any) -> Any:
+    return register_rules.protected_snapshots(replace(state, pending_snapshot=None))
 
 
 def everything_is_stray(state: Any, generation: int, *, kind: str, id: str) -> bool:
@@ -215,8 +215,8 @@ def nothing_is_stray(state: Any, generation: int, *, kind: str, id: str) -> bool
         (Slot.WAREHOUSE, {"acquire": acquire_without_the_snapshot}),
         (Slot.WAREHOUSE, {"plan_snapshot": name_at_once}),
         (Slot.WAREHOUSE, {"mark_ready": mark_ready_as_if_saved}),
-        (Slot.WAREHOUSE, {"list_prunable": prune_all}),
-        (Slot.WAREHOUSE, {"list_prunable": prune_what_is_pending}),
+        (Slot.WAREHOUSE, {"kept_snapshots": prune_all}),
+        (Slot.WAREHOUSE, {"protected_snapshots": prune_what_is_pending}),
         (Slot.WAREHOUSE, {"is_stray": everything_is_stray}),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else str(value),

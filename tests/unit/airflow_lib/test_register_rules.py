@@ -287,9 +287,12 @@ def test_a_loss_that_is_admitted_leaves_the_newest_snapshot_named() -> None:
 
 def test_pruning_spares_the_named_snapshot_its_predecessor_and_the_pending_one() -> None:
     state, _ = rules.plan_snapshot(DRAINING, NOW, run="drainer", name="s4")
-    assert rules.list_prunable(state, ["s5", "s4", "s3", "s2", "s1"], keep=1) == ("s1",)
-    assert rules.list_prunable(state, ["s5", "s4", "s3", "s2", "s1"], keep=0) == ("s5", "s1")
-    assert rules.list_prunable(state, ["s4", "s3", "s2", "s1", "s0"], keep=4) == ("s0",)
+    named, available = rules.protected_snapshots(state), ["s1", "s2", "s3", "s4", "s5"]
+    assert named == {"s2", "s3", "s4"}
+    assert rules.kept_snapshots(named, available, keep=0) == named
+    assert rules.kept_snapshots(named, available, keep=1) == {*named, "s5"}
+    assert rules.kept_snapshots(named, available, keep=4) == {*named, "s5"}
+    assert rules.kept_snapshots(named, available, keep=9) == {*available}
 
 
 @pytest.mark.parametrize(
