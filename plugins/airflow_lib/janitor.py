@@ -99,10 +99,16 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         raise SettingsError(f"{SETTINGS_FILE}: {path} cannot be read: {error}.") from error
     if not isinstance(content, dict):
         raise SettingsError(f"{SETTINGS_FILE}: {path} holds no JSON object; variables.example.json is one.")
+    unknown = sorted(content.keys() - set(VARIABLES))
+    if unknown:
+        raise SettingsError(
+            f"{SETTINGS_FILE}: {path} has keys that nothing reads: {', '.join(unknown)}. "
+            f"Check their spelling; it may have {', '.join(VARIABLES)}."
+        )
     texts: dict[str, str | None] = {
         name: value if isinstance(value, str) else json.dumps(value)
         for name, value in content.items()
-        if name in VARIABLES and value is not None
+        if value is not None
     }
     return parse_settings({"aws_region": environ.get(REGION), **texts})
 

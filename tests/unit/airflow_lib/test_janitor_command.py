@@ -63,6 +63,7 @@ def test_the_region_may_come_from_outside_the_file(tmp_path: Path) -> None:
         ("{", "cannot be read"),
         ("[]", "no JSON object"),
         ("{}", "mayfly: the Variable"),
+        ('{"mayfly": {}, "Mayfly": {}, "aws_regoin": "x"}', "nothing reads: Mayfly, aws_regoin"),
     ],
 )
 def test_settings_that_cannot_be_used_are_told(tmp_path: Path, content: str | None, told: str) -> None:
