@@ -15,7 +15,7 @@ from datetime import timedelta
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from airflow_lib.pipeline import Pipeline
-from operators.resources import PlanOperator, VerdictOperator
+from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from subdags.load import load
 from subdags.provision import provision
 from subdags.release import release

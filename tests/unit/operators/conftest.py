@@ -29,7 +29,7 @@ def context() -> dict[str, Any]:
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
     """The runs that were opened, none of which has AWS behind it."""
-    import operators.resources
+    import operators.plan_and_verdict
     import operators.step
 
     made: list[tuple[str, Window]] = []
@@ -40,7 +40,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
         return Run(pipeline, run_id, window, parse_settings(VARIABLES), services)
 
     monkeypatch.setattr(operators.step, "open_run", open_run)
-    monkeypatch.setattr(operators.resources, "open_run", open_run)
+    monkeypatch.setattr(operators.plan_and_verdict, "open_run", open_run)
     return made
 
 

@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.errors import SettingsError
-from operators import resources as module
-from operators.resources import PlanOperator, VerdictOperator
+from operators import plan_and_verdict as module
+from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from tests.unit.operators.context import PIPELINE, Task
 
 
