@@ -18,8 +18,7 @@
     │   ├── SessionFailed     the session died
     │   └── StatementFailed   the Spark job raised
     └── WarehouseError        a statement or a COPY failed
-        ├── ConnectionLost    the warehouse cannot be reached, or went away
-        └── QualityError      a check of severity `error` found rows
+        └── ConnectionLost    the warehouse cannot be reached, or went away
 
 A message names the thing, the state seen, what was expected, and the next step.
 Each class takes the message alone, so that every error survives pickling between Airflow's processes.
@@ -106,7 +105,3 @@ class WarehouseError(MayflyError):
 
 class ConnectionLost(WarehouseError):
     """The warehouse cannot be reached, or went away: what was read can be read again on a new connection."""
-
-
-class QualityError(WarehouseError):
-    """A check of severity `error` found rows."""

@@ -26,7 +26,6 @@ from airflow_lib.errors import SettingsError
 from airflow_lib.pipeline import Hardware, Pipeline
 
 VARIABLES = ("aws_credentials", "aws_region", "mayfly")
-OPTIONAL_VARIABLES = frozenset({"aws_credentials"})
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")
 _S3_LOCATION = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()=-]+)*/?\Z")

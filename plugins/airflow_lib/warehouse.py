@@ -26,17 +26,14 @@ from airflow_lib.warehouse_connection import Connection, Cursor, Endpoint, conne
 __all__ = [
     "Connection",
     "Endpoint",
-    "Load",
     "Result",
     "ask",
     "connect",
     "copy_staging",
-    "count_rows",
     "create_tables",
     "drop_staging",
     "list_staging",
     "load_window",
-    "probe_load",
     "prune_stray_staging",
     "read",
 ]
@@ -55,16 +52,6 @@ class Result:
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the ledger tells of a run's load: that it is committed, and what it loaded."""
-
-    window: Window
-    manifests: dict[str, str]
-    rows: dict[str, int]
-    loaded_at: datetime
 
 
 def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> None:
@@ -149,7 +136,7 @@ def load_window(
     and facts are loaded from staging, dimension rows that no fact references are dropped, and the ledger says so.
     Repeating it, or loading a window's days one by one in any order, ends in the same tables.
     `manifests` are the addresses of the jobs' output, by job. Raises WarehouseError; on ConnectionLost it is unknown
-    whether the commit arrived: repeat the load (nothing is loaded twice), or ask `probe_load`.
+    whether the commit arrived: repeat the load, nothing is loaded twice.
     """
     values = {"schema": schema, "window_start": window.start, "window_end": window.end}
     load = _load_scripts(pipeline, root, values)
@@ -168,16 +155,6 @@ def load_window(
     rows = transact(conn, work, what=what, sleep=sleep)
     logger.info("%s: committed after %.1f s, rows %s", what, time.monotonic() - started, rows)
     return rows
-
-
-def probe_load(conn: Connection, pipeline: Pipeline, run_id: str, *, root: Path = ROOT) -> Load | None:
-    """What the run last loaded, or None where none of its loads was ever committed. Raises WarehouseError."""
-    sql = render("shared/read_ledger", root=root, pipeline=pipeline.name, run_id=run_id)
-    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what="Reading the load ledger")
-    if not rows:
-        return None
-    start, end, manifests, table_rows, loaded_at = rows[0]
-    return Load(Window(start, end), json.loads(manifests), json.loads(table_rows), loaded_at)
 
 
 def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
@@ -210,16 +187,6 @@ def prune_stray_staging(conn: Connection, keep: Collection[str], *, root: Path =
     for name in strays:
         drop_staging(conn, name, root=root)
     return strays
-
-
-def count_rows(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> dict[str, int]:
-    """The rows of each dimension and fact, all windows together. Raises WarehouseError."""
-    counts = {t.name: render("shared/count", root=root, table=t.name) for t in pipeline.warehouse_tables}
-    return transact(
-        conn,
-        lambda cursor: {name: _scalar(cursor, sql) for name, sql in counts.items()},
-        what=f"Counting the rows of {pipeline.name}",
-    )
 
 
 def ask(conn: Connection, pipeline: Pipeline, answer: str, *, root: Path = ROOT) -> Result:

@@ -37,7 +37,6 @@ class SubnetFacts:
 
     subnet_id: str
     vpc_id: str
-    availability_zone: str
     public: bool
     has_managed_tag: bool
 
@@ -87,7 +86,6 @@ def probe_subnet(ec2: EC2Client, subnet_id: str | None) -> SubnetFacts:
     return SubnetFacts(
         subnet_id=subnet["SubnetId"],
         vpc_id=subnet["VpcId"],
-        availability_zone=subnet["AvailabilityZone"],
         public=_is_public(ec2, subnet["SubnetId"], subnet["VpcId"]),
         has_managed_tag=as_tags(subnet.get("Tags")).get(key) == value,
     )
@@ -146,11 +144,6 @@ def delete_groups(ec2: EC2Client, environment: Environment, group_names: Sequenc
     found = [group for group in _own_groups(ec2, environment) if group["GroupName"] in wanted]
     attempt_all(partial(_revoke_rules, ec2, group) for group in found)
     attempt_all(partial(_delete_group, ec2, group) for group in found)
-
-
-def probe_groups(ec2: EC2Client, environment: Environment, group_names: Sequence[str]) -> list[Owned]:
-    """Which of our groups of these names are still there."""
-    return [group for group in list_owned_groups(ec2, environment) if group.name in set(group_names)]
 
 
 def list_owned_groups(ec2: EC2Client, environment: Environment) -> list[Owned]:

@@ -139,22 +139,6 @@ def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
     assert "COMMIT" not in conn.log
 
 
-def test_a_run_without_a_committed_load_has_none() -> None:
-    conn = RecordingConnection(lambda _: [])
-
-    assert warehouse.probe_load(conn, SHOP, "run 1") is None  # type: ignore[arg-type]
-
-
-def test_a_committed_load_is_recognised() -> None:
-    at = datetime(2026, 11, 21, 12)
-    row = (date(2016, 4, 1), date(2016, 5, 1), json.dumps({"sales": "abc"}), json.dumps({"factSale": 7}), at)
-    conn = RecordingConnection(lambda _: [row])
-
-    found = warehouse.probe_load(conn, SHOP, "run 1")  # type: ignore[arg-type]
-
-    assert found == warehouse.Load(WINDOW, {"sales": "abc"}, {"factSale": 7}, at)
-
-
 def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(root: Path) -> None:
     conn = RecordingConnection()
     warehouse.create_tables(conn, SHOP, root=root)  # type: ignore[arg-type]
@@ -259,12 +243,6 @@ def test_what_is_staged_is_told_by_table() -> None:
 
     assert warehouse.list_staging(conn, SCHEMA) == {"staging_sales", "staging_items"}  # type: ignore[arg-type]
     assert f"schemaname = '{SCHEMA}'" in conn.log[0]
-
-
-def test_rows_are_counted_by_table() -> None:
-    conn = RecordingConnection(lambda sql: [(3,)] if "factsale" in sql else [(2,)])
-
-    assert warehouse.count_rows(conn, SHOP) == {"dimItem": 2, "dimDay": 2, "factSale": 3}  # type: ignore[arg-type]
 
 
 def test_an_answer_can_be_written_as_json(root: Path) -> None:

@@ -28,12 +28,14 @@ def _incoming(aws: Aws, group_id: str) -> set[Rule]:
 
 
 def _public(subnet: SubnetFacts) -> SubnetFacts:
-    return SubnetFacts(subnet.subnet_id, subnet.vpc_id, subnet.availability_zone, True, True)
+    return SubnetFacts(subnet.subnet_id, subnet.vpc_id, True, True)
 
 
 def test_without_a_name_the_default_subnet_of_the_first_zone_is_taken(aws: Aws) -> None:
     facts = net.probe_subnet(aws.ec2, None)
-    assert facts.availability_zone == "us-east-1a"
+    (subnet,) = aws.ec2.describe_subnets(SubnetIds=[facts.subnet_id])["Subnets"]
+    assert subnet["DefaultForAz"]
+    assert subnet["AvailabilityZone"] == "us-east-1a"
     assert not facts.has_managed_tag
 
 
@@ -193,9 +195,9 @@ def test_a_group_in_use_is_not_yet_and_the_others_go(
     names = net.emr_group_names(emr_names)
     with pytest.raises(NotYet, match="in use"):
         net.delete_groups(held, ENVIRONMENT, names)
-    assert len(net.probe_groups(aws.ec2, ENVIRONMENT, names)) == 1
+    assert len(net.list_owned_groups(aws.ec2, ENVIRONMENT)) == 1
     net.delete_groups(held, ENVIRONMENT, names)
-    assert net.probe_groups(aws.ec2, ENVIRONMENT, names) == []
+    assert net.list_owned_groups(aws.ec2, ENVIRONMENT) == []
 
 
 def test_deleting_what_is_absent_is_success(aws: Aws, emr_names: Names) -> None:
