@@ -82,10 +82,15 @@ def sas_date(name):
     return fn.when(days.between(0, LAST_SAS_DAY), fn.date_from_unix_date(days.cast("int") - SAS_EPOCH_DAYS))
 
 
+def is_unreadable(name, value):
+    """Whether the column says something, but `value`, which is made of it, is null. NaN says nothing."""
+    return value.isNull() & ~fn.trim(fn.col(name).cast("string")).isin("", "NaN")
+
+
 def reasons():
     """Why a row is rejected whatever its neighbours: (name, condition), of which the first true one counts.
 
-    An unknown age is kept (issue 3).
+    An unknown age is kept, as null: the arrival took place all the same.
     """
     cicid, mode = number("cicid"), number("i94mode")
     return (

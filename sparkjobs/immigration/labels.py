@@ -60,7 +60,7 @@ def split_port(label, states):
 
     The city is what precedes the first comma, in lower case; the state is the first word after it, in upper
     case, else `Nil`. A label without a comma that ends in the code of a US state is split there
-    (`WASHINGTON DC`). Source: issue 3.
+    (`WASHINGTON DC`), or the port would have no state.
     """
     city, comma, rest = label.partition(",")
     if comma:
