@@ -59,7 +59,10 @@ def measure(rows: int) -> dict[str, Any]:
 
 @contextmanager
 def _livy(place: Path) -> Iterator[str]:
-    """A Livy of our own; raises SystemExit with the end of its log where it does not come up."""
+    """A Livy of our own; raises SystemExit with the end of its log where it does not come up.
+
+    Raises SandboxError where its address is taken.
+    """
     host = Addresses(NET).emr(1)
     check_free(host, LIVY_PORT, "The bench's Livy")
     command = [sys.executable, "-m", "sandbox.livy", "--host", host, "--work-dir", str(place / "livy")]

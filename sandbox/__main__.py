@@ -2,7 +2,6 @@
 
 import sys
 
-from sandbox.cli import main, settle_process
+from sandbox.cli import main_of_process
 
-settle_process()
-sys.exit(main())
+sys.exit(main_of_process())

@@ -10,6 +10,8 @@ import os
 import socket
 from dataclasses import dataclass
 
+from sandbox.errors import SandboxError
+
 LIVY_PORT = 8998
 REDSHIFT_PORT = 5439
 
@@ -22,7 +24,11 @@ class Addresses:
 
     @classmethod
     def from_environment(cls) -> Addresses:
-        return cls(int(os.environ.get("SANDBOX_NET", "0")))
+        """Those of SANDBOX_NET. Raises SandboxError where it is no number from 0 to 254."""
+        text = os.environ.get("SANDBOX_NET") or "0"
+        if not text.isdecimal() or int(text) > 254:
+            raise SandboxError(f"SANDBOX_NET is {text!r}: write a whole number from 0 to 254")
+        return cls(int(text))
 
     @property
     def host(self) -> str:
@@ -55,13 +61,13 @@ class Addresses:
 
 
 def check_free(host: str, port: int, what: str) -> None:
-    """Raise SystemExit, telling what wanted the port and what to do, where something listens there."""
+    """Raise SandboxError, telling what wanted the port and what to do, where something listens there."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise SystemExit(
+            raise SandboxError(
                 f"{what} cannot listen on {host}:{port} ({error.strerror}). "
                 "Is a sandbox running already? `python -m sandbox down` stops it; "
                 "SANDBOX_NET=1 starts a second one beside it."

@@ -29,18 +29,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the arguments say; the exit code is 2 where the sandbox itself failed, 130 where it was stopped."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    place = Place.from_environment()
-    console = Console()
     try:
-        return _dispatch(options, place, console)
+        return _dispatch(options, Place.from_environment(), Console())
     except (SandboxError, PostgresError) as error:
-        print(f"sandbox: {error}", file=sys.stderr)
-        return _FAILED
-    except SystemExit as error:  # a port in use
-        print(f"sandbox: {error}", file=sys.stderr)
-        return _FAILED
+        return _tell(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
+
+
+def main_of_process() -> int:
+    """`python -m sandbox`: `main`, in a process that is the sandbox's own."""
+    try:
+        settle_process()
+    except SandboxError as error:
+        return _tell(error)
+    return main()
+
+
+def _tell(error: Exception) -> int:
+    print(f"sandbox: {error}", file=sys.stderr)
+    return _FAILED
 
 
 def _dispatch(options: argparse.Namespace, place: Place, console: Console) -> int:
@@ -110,7 +118,7 @@ def _positive(text: str) -> int:
 
 
 def settle_process() -> None:
-    """Make this process the sandbox's own: for `python -m sandbox`, before anything else.
+    """Make this process the sandbox's own, before anything else. Raises SandboxError where SANDBOX_NET is wrong.
 
     The caller's AWS profile and proxy are of no use on the loopback network, and could break what asks it.
     """

@@ -135,7 +135,7 @@ def _run_on(
         raise
     wall_s = time.monotonic() - begun
     calls = target.account.count_calls(since)
-    facts = _facts(target, dag_id, run_id, last, wall_s, calls)
+    facts = _facts(target, dag_id, run_id, last=last, wall_s=wall_s, calls=calls)
     if last.state != "success":
         _tell_failures(client, dag_id, run_id, last.tasks, console)
     return build_report(facts), list(last.tasks)
@@ -170,8 +170,9 @@ def _watch(target: Target, dag_id: str, run_id: str, view: View) -> Snapshot:
 
 
 def _facts(
-    target: Target, dag_id: str, run_id: str, last: Snapshot, wall_s: float, calls: dict[str, int]
+    target: Target, dag_id: str, run_id: str, *, last: Snapshot, wall_s: float, calls: dict[str, int]
 ) -> RunFacts:
+    """What the report is made of; the account is listed now."""
     results = {
         task.name: result
         for task in last.tasks

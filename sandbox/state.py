@@ -93,7 +93,7 @@ def hold(place: Place, command: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def hold_run(place: Place) -> Iterator[None]:
-    """Be the one `run` or `sql` that uses an `up`. Raises SandboxError where another one does."""
+    """Be the one `run` that uses an `up`. Raises SandboxError where another one does."""
     with _locked(place.home / "run.lock", place, "run"):
         yield
 

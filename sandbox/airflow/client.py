@@ -154,11 +154,14 @@ class AirflowClient:
             raise SandboxError(f"Airflow does not answer at {self.url} ({error})") from error
 
     def _log_in(self) -> None:
-        answer = self._http.post(
-            f"{self.url}/auth/token",
-            json={"username": self._user, "password": self._password},
-            timeout=_TIMEOUT_S,
-        )
+        try:
+            answer = self._http.post(
+                f"{self.url}/auth/token",
+                json={"username": self._user, "password": self._password},
+                timeout=_TIMEOUT_S,
+            )
+        except requests.RequestException as error:
+            raise SandboxError(f"Airflow does not answer at {self.url} ({error})") from error
         if answer.status_code != 201:
             raise SandboxError(
                 f"Airflow at {self.url} does not let {self._user} in ({answer.status_code}): "

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from sandbox.addresses import Addresses
 from sandbox.aws.context import Config
 from sandbox.aws.server import serve
+from sandbox.errors import SandboxError
 
 
 def main() -> None:
     """Serve until SIGTERM or SIGINT; prints `ready` once it answers."""
+    try:
+        _serve()
+    except SandboxError as error:
+        sys.exit(str(error))
+
+
+def _serve() -> None:
     default = Addresses.from_environment()
     parser = argparse.ArgumentParser(prog="python -m sandbox.aws", description=main.__doc__)
     parser.add_argument("--host", default=default.host)

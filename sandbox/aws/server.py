@@ -13,6 +13,7 @@ from werkzeug.serving import make_server
 
 from sandbox.addresses import check_free
 from sandbox.aws.context import Config, Context
+from sandbox.errors import SandboxError
 
 logger = logging.getLogger(__name__)
 
@@ -20,10 +21,10 @@ logger = logging.getLogger(__name__)
 def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then end every cluster's process.
 
-    Raises SystemExit where the address is taken.
+    Raises SandboxError where the address is taken, or is none of the loopback network.
     """
     if not ipaddress.ip_address(config.host).is_loopback:
-        raise SystemExit(f"The sandbox's AWS listens on 127.0.0.0/8 only, not on {config.host}")
+        raise SandboxError(f"The sandbox's AWS listens on 127.0.0.0/8 only, not on {config.host}")
     check_free(config.host, config.port, "The sandbox's AWS")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)

@@ -19,6 +19,7 @@ from botocore.config import Config
 from psycopg2 import sql
 
 from sandbox.addresses import check_free
+from sandbox.errors import SandboxError
 from sandbox.postgres import Postgres, PostgresError
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.control import ControlPlane
@@ -56,7 +57,11 @@ class Options:
 def run(options: Options) -> int:
     """Serve until SIGTERM; the exit code is 0 then, and 1 where the cluster cannot start or PostgreSQL dies."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    check_free(options.host, options.port, f"Redshift cluster {options.cluster_id}")
+    try:
+        check_free(options.host, options.port, f"Redshift cluster {options.cluster_id}")
+    except SandboxError as error:
+        print(error, file=sys.stderr)
+        return 1
     # Beside the front's own address, which no other cluster has.
     postgres = Postgres(
         options.data_dir,

@@ -63,6 +63,14 @@ def test_an_airflow_that_is_gone_is_told(server: responses.RequestsMock, client:
         client.find_dag("a")
 
 
+def test_an_airflow_that_is_gone_before_the_login_is_told(client: AirflowClient) -> None:
+    with (
+        responses.RequestsMock(),
+        pytest.raises(SandboxError, match="does not answer at http://airflow.test"),
+    ):
+        client.find_dag("a")
+
+
 def test_what_airflow_does_not_know_is_none(server: responses.RequestsMock, client: AirflowClient) -> None:
     server.get(f"{API}/dags/a", status=404)
     server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/xcomEntries/return_value", status=404, json={})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
+from sandbox.addresses import check_free
 from sandbox.cli import main
+from sandbox.errors import SandboxError
 
 WINDOW = ("--window-start", "2016-04-01", "--window-end", "2016-05-01")
 
@@ -64,3 +67,21 @@ def test_nothing_running_is_no_error_for_down_and_told_by_status(
     assert main(["down"]) == 0
     assert main(["status"]) == 3
     assert capsys.readouterr().out.count("No sandbox is running") == 2
+
+
+@pytest.mark.parametrize("net", ["x", "-1", "255", "1.5"])
+def test_a_net_that_does_not_exist_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], net: str
+) -> None:
+    monkeypatch.setenv("SANDBOX_NET", net)
+    assert main(["status"]) == 2
+    assert f"SANDBOX_NET is '{net}': write a whole number from 0 to 254" in capsys.readouterr().err
+
+
+def test_a_port_in_use_is_told_with_what_wanted_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        host, port = taken.getsockname()
+        with pytest.raises(SandboxError, match=f"The part cannot listen on {host}:{port}"):
+            check_free(host, port, "The part")
