@@ -14,10 +14,9 @@ from pathlib import Path
 import polars as pl
 
 from bench.measuring import measured
-from sparkjobs.immigration.i94 import COLUMNS
+from sparkjobs.immigration.i94 import COLUMNS, SAS_EPOCH_DAYS
 from sparkjobs.immigration.labels import COUNTRIES, MODES, PORTS, STATES, VISAS, parse_labels, split_port
 
-SAS_EPOCH_DAYS = 3653
 APRIL = (20545, 20575)
 
 

@@ -10,11 +10,11 @@ import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.account import Account
+from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import TaskRun
 
 log = logging.getLogger(__name__)
 
-_LIVY_PORT = 8998
 _TIMEOUT_S = 2
 _EMR_USABLE = ("WAITING", "RUNNING")
 _UNDECIDED = frozenset({"queued", "running"})
@@ -64,7 +64,7 @@ class SparkProgress:
         return tuple(sorted(found, key=lambda session: session.name))
 
     def _sessions(self, host: str) -> list[Session]:
-        base = f"http://{host}:{_LIVY_PORT}"
+        base = f"http://{host}:{LIVY_PORT}"
         return [
             Session(
                 name=_job_of(session.get("name") or str(session["id"])),

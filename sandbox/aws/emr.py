@@ -19,7 +19,7 @@ from moto.emr.models import Cluster
 from sandbox import livy
 from sandbox.addresses import LIVY_PORT
 from sandbox.aws.context import ACCOUNT, AddressPool, Context
-from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, clean_environment, command_from, end_all
+from sandbox.aws.workers import Worker, WorkerFailed, WorkerSpec, command_from, end_all, without_aws
 from sandbox.machine import JarsUnavailable
 
 logger = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class Life:
         """The access key names the cluster's EC2 role: the call log tells Spark's calls from Airflow's."""
         region = self.cluster.emr_backend.region_name
         return {
-            **clean_environment(),
+            **without_aws(),
             "AWS_ENDPOINT_URL": self._context.config.url,
             "AWS_DEFAULT_REGION": region,
             "AWS_REGION": region,

@@ -21,10 +21,10 @@ from sandbox.aws.workers import (
     Worker,
     WorkerFailed,
     WorkerSpec,
-    clean_environment,
     command_from,
     end_all,
     module_command,
+    without_aws,
 )
 
 logger = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class Warehouse:
                 command=self._command(),
                 log=self._context.state.logs / f"redshift-{self.data_dir.parent.name}.log",
                 environment={
-                    **clean_environment(),
+                    **without_aws(),
                     "AWS_ENDPOINT_URL": self._context.config.url,
                     "AWS_DEFAULT_REGION": cluster.region,
                     "AWS_ACCESS_KEY_ID": f"redshift-{cluster.cluster_identifier}",

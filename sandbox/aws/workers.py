@@ -106,7 +106,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def clean_environment() -> dict[str, str]:
+def without_aws() -> dict[str, str]:
     """Our environment without what would point a child at somebody's real account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 

@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox import livy
+from sandbox.addresses import LIVY_PORT
 from sandbox.livy import apache, spark
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m sandbox.livy", description=__doc__)
     parser.add_argument("--host", required=True)
-    parser.add_argument("--port", type=int, default=8998)
+    parser.add_argument("--port", type=int, default=LIVY_PORT)
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--livy-home", type=Path)
     parser.add_argument("--conf", action="append", default=[], metavar="livy.KEY=VALUE")

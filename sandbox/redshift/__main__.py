@@ -7,13 +7,14 @@ import logging
 import sys
 from pathlib import Path
 
+from sandbox.addresses import REDSHIFT_PORT
 from sandbox.redshift.server import Options, run
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sandbox.redshift", description=__doc__)
     parser.add_argument("--host", required=True, help="the cluster's own loopback address")
-    parser.add_argument("--port", type=int, default=5439)
+    parser.add_argument("--port", type=int, default=REDSHIFT_PORT)
     parser.add_argument("--data-dir", type=Path, required=True, help="made when empty, else started as it is")
     parser.add_argument("--cluster-id", required=True)
     parser.add_argument("--database", required=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lib.errors import ForeignResource, ResourceError
 from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, Environment, Names, is_ours
+from airflow_lib.resources import redshift
 from airflow_lib.resources.common import NotYet, Owned, as_tag_list, as_tags, asking, attempt_all, foreign
 from airflow_lib.settings import NetworkSettings
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 GROUP = "security group"
-REDSHIFT_PORT = 5439
 # The port of EMR's cluster manager, and the port on which a private subnet's master calls the service:
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-man-sec-groups.html
 EMR_MANAGER_PORT = 8443
@@ -125,7 +125,7 @@ def ensure_warehouse_group(
 ) -> str:
     """The id of Redshift's group: the client alone may reach it, on its port alone. Raises as above."""
     group_id = _ensure_group(ec2, names, names.security_group, tags, vpc_id=subnet.vpc_id)
-    _ensure_rules(ec2, group_id, _from_client(network, REDSHIFT_PORT))
+    _ensure_rules(ec2, group_id, _from_client(network, redshift.PORT))
     return group_id
 
 
