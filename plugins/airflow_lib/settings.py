@@ -39,7 +39,9 @@ _M = TypeVar("_M", bound=_Model)
 
 
 class AwsCredentials(_Model):
-    """A key pair; without the Variable the `aws_default` connection is used, then boto3's chain."""
+    """A key pair. Without it a task uses the connection `aws_default`, else boto3's chain; the janitor's command
+    uses the chain.
+    """
 
     access_key_id: str = Field(min_length=1)
     secret_access_key: SecretStr = Field(min_length=1)
@@ -66,7 +68,7 @@ class S3Settings(_Model):
 
 
 class NetworkSettings(_Model):
-    """Where the clusters live, and who may reach Livy (8998) and Redshift (5439)."""
+    """Where the clusters live, and who may reach Livy and Redshift."""
 
     subnet_id: str | None = None
     client_security_group_id: str | None = None
@@ -142,7 +144,7 @@ class LivySettings(_Model):
 
 
 class PipelineSettings(_Model):
-    """Overrides for one pipeline; what is left out is the deployment's."""
+    """Overrides for one pipeline; what is left out is the deployment's. `for_pipeline` validates them."""
 
     source: str | None = None
     emr: dict[str, Any] = Field(default_factory=dict)
@@ -182,7 +184,7 @@ class MayflySettings(_Model):
 
 
 class Settings(_Model):
-    """All that a run of one pipeline is told from outside."""
+    """All that is told from outside: the deployment's, or after `for_pipeline` one pipeline's."""
 
     region: str
     credentials: AwsCredentials | None
