@@ -40,7 +40,7 @@ def ask(place: Place, console: Console, *, pipeline: str, statement: str, as_jso
     return 0
 
 
-def latest_snapshot(redshift: Any, pipeline: str) -> str:
+def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
     """The newest available snapshot of the pipeline's warehouse. Raises SandboxError where there is none."""
     prefix = f"mayfly-{DEPLOYMENT}-{pipeline}-"
     found = [
@@ -53,8 +53,8 @@ def latest_snapshot(redshift: Any, pipeline: str) -> str:
         raise SandboxError(
             f"There is no snapshot of {pipeline}'s warehouse: `python -m sandbox run {pipeline}` leaves one"
         )
-    newest = max(found, key=lambda snapshot: snapshot["SnapshotCreateTime"])
-    return str(newest["SnapshotIdentifier"])
+    newest: dict[str, Any] = max(found, key=lambda snapshot: snapshot["SnapshotCreateTime"])
+    return newest
 
 
 @contextlib.contextmanager
@@ -62,8 +62,11 @@ def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
     """Connection arguments of a warehouse restored for this; it is deleted at the end."""
     redshift = account.client("redshift")
     name = f"mayfly-sql-{secrets.token_hex(4)}"
+    snapshot = latest_snapshot(redshift, pipeline)
     redshift.restore_from_cluster_snapshot(
-        ClusterIdentifier=name, SnapshotIdentifier=latest_snapshot(redshift, pipeline)
+        ClusterIdentifier=name,
+        SnapshotIdentifier=snapshot["SnapshotIdentifier"],
+        SnapshotClusterIdentifier=snapshot["ClusterIdentifier"],
     )
     try:
         cluster = _wait_available(redshift, name)

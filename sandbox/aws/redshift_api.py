@@ -16,6 +16,7 @@ from moto.redshift.models import Cluster, RedshiftBackend, Snapshot
 from moto.redshift.responses import RedshiftResponse
 
 from sandbox.aws import redshift_subnets
+from sandbox.aws.context import ACCOUNT
 from sandbox.aws.credentials import Credentials
 from sandbox.aws.redshift import Warehouses
 from sandbox.aws.redshift_checks import (
@@ -105,6 +106,7 @@ def _install_create(warehouses: Warehouses, lock: threading.RLock) -> None:
 
 def _install_restore(warehouses: Warehouses, lock: threading.RLock) -> None:
     moto_restore = RedshiftBackend.restore_from_cluster_snapshot
+    moto_respond = RedshiftResponse.restore_from_cluster_snapshot
 
     def restore(self: RedshiftBackend, **request: Any) -> Cluster:
         check_network_and_roles(request, self.region_name)
@@ -122,7 +124,22 @@ def _install_restore(warehouses: Warehouses, lock: threading.RLock) -> None:
             warehouses.begin(cluster, snapshot)
         return cluster
 
+    def respond(self: RedshiftResponse) -> ActionResult:
+        name, cluster = self._get_param("SnapshotIdentifier"), self._get_param("SnapshotClusterIdentifier")
+        # Required of whoever may not restore every cluster's snapshots, and docs/iam-principal-policy.json
+        # allows those of `mayfly-*` alone:
+        # https://docs.aws.amazon.com/redshift/latest/APIReference/API_RestoreFromClusterSnapshot.html
+        if cluster is None:
+            raise invalid(
+                "AccessDenied",
+                "User is not authorized to perform: redshift:RestoreFromClusterSnapshot on resource: "
+                f"arn:aws:redshift:{self.region}:{ACCOUNT}:snapshot:*/{name}",
+            )
+        _describe_snapshots(self.redshift_backend, cluster_identifier=cluster, snapshot_identifier=name)
+        return moto_respond(self)
+
     RedshiftBackend.restore_from_cluster_snapshot = restore
+    RedshiftResponse.restore_from_cluster_snapshot = respond
 
 
 def _install_delete(warehouses: Warehouses, lock: threading.RLock) -> None:

@@ -79,7 +79,11 @@ def test_sigterm_ends_clusters_cleanly_and_the_next_start_finds_objects_and_snap
             "Status",
         )
         assert {name: after[0][name] for name in told} == {name: before[name] for name in told}
-        redshift.restore_from_cluster_snapshot(ClusterIdentifier="back", SnapshotIdentifier="final")
+        redshift.restore_from_cluster_snapshot(
+            ClusterIdentifier="back",
+            SnapshotIdentifier="final",
+            SnapshotClusterIdentifier=before["ClusterIdentifier"],
+        )
         _wait(redshift, "back", "available")
 
 

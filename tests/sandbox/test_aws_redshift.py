@@ -107,7 +107,12 @@ def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
     with pytest.raises(OSError):
         _say(host, "all")
 
-    redshift.restore_from_cluster_snapshot(ClusterIdentifier="w2", SnapshotIdentifier="w1-final")
+    restore = {"ClusterIdentifier": "w2", "SnapshotIdentifier": "w1-final"}
+    with pytest.raises(ClientError, match="AccessDenied"):
+        redshift.restore_from_cluster_snapshot(**restore)
+    with pytest.raises(ClientError, match="ClusterSnapshotNotFound"):
+        redshift.restore_from_cluster_snapshot(**restore, SnapshotClusterIdentifier="another")
+    redshift.restore_from_cluster_snapshot(**restore, SnapshotClusterIdentifier="w1")
     with pytest.raises(ClientError, match="InvalidClusterSnapshotState"):
         redshift.delete_cluster_snapshot(SnapshotIdentifier="w1-final")
     second = _follow(redshift, "w2", "available")[-1][1]
@@ -135,7 +140,9 @@ def test_a_manual_snapshot_holds_what_was_there_when_it_was_taken(redshift, ware
         == "creating"
     )
     _say(warehouse, "put after")
-    redshift.restore_from_cluster_snapshot(ClusterIdentifier="copy", SnapshotIdentifier="manual")
+    redshift.restore_from_cluster_snapshot(
+        ClusterIdentifier="copy", SnapshotIdentifier="manual", SnapshotClusterIdentifier="lasting"
+    )
     copy = _follow(redshift, "copy", "available")[-1][1]
     assert _say(copy, "all") == "before"
     assert _say(warehouse, "all") == "before after"

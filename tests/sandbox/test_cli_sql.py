@@ -43,7 +43,9 @@ def leave_a_snapshot(account: Account, name: str, value: int) -> None:
     snapshots = redshift.describe_cluster_snapshots()["Snapshots"]
     if snapshots:
         redshift.restore_from_cluster_snapshot(
-            ClusterIdentifier=CLUSTER, SnapshotIdentifier=snapshots[0]["SnapshotIdentifier"]
+            ClusterIdentifier=CLUSTER,
+            SnapshotIdentifier=snapshots[0]["SnapshotIdentifier"],
+            SnapshotClusterIdentifier=snapshots[0]["ClusterIdentifier"],
         )
     else:
         redshift.create_cluster(

@@ -28,6 +28,7 @@ from airflow_lib.resources.common import (
     message_of,
     same_birth,
 )
+from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotView, probe_snapshot
 from airflow_lib.resources.subnet_group import probe_subnet_group
 
 if TYPE_CHECKING:
@@ -138,14 +139,16 @@ def ensure_cluster(
     """Create the warehouse, empty or from the snapshot `restore_from`, or adopt our own of that name.
 
     Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotYet where the
-    role is not visible to Redshift yet; ResourceError where AWS refuses, and says so if it has no capacity.
+    role is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses, and says so
+    if it has no capacity.
     """
     name, environment = spec.names.cluster, spec.names.environment
+    snapshot = None if restore_from is None else _find_snapshot(redshift, name, restore_from)
     try:
-        if restore_from is None:
+        if snapshot is None:
             redshift.create_cluster(**render_create(spec, admin_password=make_password()))
         else:
-            redshift.restore_from_cluster_snapshot(**render_restore(spec, restore_from))
+            redshift.restore_from_cluster_snapshot(**render_restore(spec, snapshot))
     except ClientError as error:
         if code_of(error) not in _EXISTS:
             _raise_refusal(name, error)
@@ -172,14 +175,30 @@ def render_create(spec: WarehouseSpec, *, admin_password: str) -> dict[str, Any]
     }
 
 
-def render_restore(spec: WarehouseSpec, snapshot: str) -> dict[str, Any]:
-    """The RestoreFromClusterSnapshot request: roles and groups are not part of a snapshot."""
+def render_restore(spec: WarehouseSpec, snapshot: SnapshotView) -> dict[str, Any]:
+    """The RestoreFromClusterSnapshot request: roles and groups are not part of a snapshot.
+
+    It names the snapshot's cluster because our policy does (`snapshot:mayfly-*/mayfly-*`): without it AWS
+    refuses whoever may not restore the snapshots of every cluster.
+    https://docs.aws.amazon.com/redshift/latest/APIReference/API_RestoreFromClusterSnapshot.html
+    """
     return {
         **_common(spec),
-        "SnapshotIdentifier": snapshot,
+        "SnapshotIdentifier": snapshot.name,
+        "SnapshotClusterIdentifier": snapshot.cluster,
         "NumberOfNodes": spec.nodes,
         "Encrypted": True,
     }
+
+
+def _find_snapshot(redshift: RedshiftClient, cluster: str, name: str) -> SnapshotView:
+    snapshot = probe_snapshot(redshift, name)
+    if snapshot is None:
+        raise ResourceError(
+            f"Could not restore {CLUSTER} {cluster}: there is no {SNAPSHOT} {name}. "
+            "Look in the Redshift console, and in CloudTrail, for who deleted it."
+        )
+    return snapshot
 
 
 def _common(spec: WarehouseSpec) -> dict[str, Any]:

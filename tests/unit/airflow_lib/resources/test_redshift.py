@@ -215,8 +215,24 @@ def test_a_lack_of_capacity_is_told_as_such(aws: Aws, spec: WarehouseSpec) -> No
         redshift.ensure_cluster(full, spec)
 
 
+def test_a_restore_names_the_cluster_that_the_snapshot_was_taken_of(aws: Aws, spec: WarehouseSpec) -> None:
+    redshift.ensure_cluster(aws.redshift, spec)
+    _delete(aws.redshift, spec.names.final_snapshot)
+    sent: list[dict[str, Any]] = []
+    aws.redshift.meta.events.register(
+        "provide-client-params.redshift.RestoreFromClusterSnapshot",
+        lambda params, **_: sent.append(params),
+    )
+    newer = WarehouseSpec(**{**spec.__dict__, "names": Names(ENVIRONMENT, spec.names.slot, 4)})
+    redshift.ensure_cluster(aws.redshift, newer, restore_from=spec.names.final_snapshot)
+    (request,) = sent
+    assert request["ClusterIdentifier"] == newer.names.cluster
+    assert request["SnapshotIdentifier"] == spec.names.final_snapshot
+    assert request["SnapshotClusterIdentifier"] == spec.names.cluster
+
+
 def test_a_snapshot_that_is_gone_makes_no_empty_warehouse(aws: Aws, spec: WarehouseSpec) -> None:
-    with pytest.raises(ResourceError, match="ClusterSnapshotNotFound"):
+    with pytest.raises(ResourceError, match="no Redshift snapshot lost"):
         redshift.ensure_cluster(aws.redshift, spec, restore_from="lost")
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
 
