@@ -24,8 +24,9 @@ class Verdict:
 
 
 def install() -> None:
-    """Teach moto's conditions StringLike, which it takes for fulfilled."""
-    policy_conditions.CONDITION_OPERATIONS["StringLike"] = _is_like
+    """Teach moto's conditions StringLike and StringLikeIfExists, which it takes for fulfilled."""
+    for operator in ("StringLike", "StringLikeIfExists"):
+        policy_conditions.CONDITION_OPERATIONS[operator] = _is_like
 
 
 def _is_like(expected: list[str] | str, actual: str) -> bool:

@@ -204,6 +204,9 @@ def reader(aws):
         "read": policy("Allow", ["s3:GetObject"], "arn:aws:s3:::b/in/*"),
         "hide": policy("Deny", "s3:*", "arn:aws:s3:::b/in/secret/*"),
         "list": policy("Allow", "s3:ListBucket", "arn:aws:s3:::b", {"StringLike": {"s3:prefix": ["in/*"]}}),
+        "look": policy(
+            "Allow", "s3:ListBucket", "arn:aws:s3:::c", {"StringLikeIfExists": {"s3:prefix": ["in/*"]}}
+        ),
     }
     for name, document in documents.items():
         iam.put_role_policy(RoleName="reader", PolicyName=name, PolicyDocument=document)
@@ -219,6 +222,8 @@ def reader(aws):
         ("s3:PutObject", "b/in/x", None, False),
         ("s3:ListBucket", "b", {"s3:prefix": "in/x"}, True),
         ("s3:ListBucket", "b", {"s3:prefix": "out/x"}, False),
+        ("s3:ListBucket", "c", {"s3:prefix": "out/x"}, False),
+        ("s3:ListBucket", "c", None, True),
     ],
 )
 def test_a_role_may_do_what_its_policies_say(aws, reader, action, resource, context, allowed):

@@ -1,6 +1,6 @@
 """The policy documents of our roles, as data. Who gets which is in `iam`.
 
-Least privilege: every S3 statement names a bucket and a prefix; listing is bound to prefixes.
+Least privilege: every S3 statement on objects names a bucket and a prefix; listing is bound to prefixes.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def pass_role_policy(instance_role_arn: str) -> Document:
 def instance_policy(scope: EmrScope, partition: str) -> Document:
     """What the cluster's instances may do: read the source, read and write the output, write logs.
 
-    The code folder lies in the output folder and is read-only to the cluster that runs it.
+    The code folder lies in the output folder and is read-only to the cluster that runs it. Writing with S3A
+    takes s3:ListBucketMultipartUploads on the bucket too ("Policies required for read/write access"):
+    https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/assumed_roles.html
     """
     processed = _objects(scope.processed, partition)
     return _document(
@@ -83,7 +85,11 @@ def instance_policy(scope: EmrScope, partition: str) -> Document:
             "Resource": _objects(scope.processed.below(CODE_FOLDER), partition),
         },
         _allow("WriteLogs", _WRITE, _objects(scope.logs, partition)),
-        *_listing((scope.source, scope.processed), partition),
+        _allow("FindUploads", ["s3:ListBucketMultipartUploads"], _bucket(scope.processed, partition)),
+        # HEAD of a missing key has no s3:prefix, and S3 answers it with 403, not 404, to whoever may not list
+        # the bucket; S3A takes the 403 for an error. So a request without a prefix passes, LIST among them.
+        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+        *_listing((scope.source, scope.processed), partition, like="StringLikeIfExists"),
     )
 
 
@@ -94,25 +100,24 @@ def copy_policy(processed: S3Location, partition: str) -> Document:
     """
     return _document(
         _allow("ReadOutput", ["s3:GetObject"], _objects(processed, partition)),
-        *_listing((processed,), partition),
+        *_listing((processed,), partition, like="StringLike"),
     )
 
 
-def _listing(locations: tuple[S3Location, ...], partition: str) -> list[Document]:
-    """List below each prefix; where a bucket lies is asked by every Hadoop client and by COPY."""
+def _listing(locations: tuple[S3Location, ...], partition: str, *, like: str) -> list[Document]:
+    """List below each prefix, compared by `like`; every Hadoop client and COPY ask where a bucket lies."""
     statements = [
         {
             "Sid": f"List{number}",
             "Effect": "Allow",
             "Action": ["s3:ListBucket"],
             "Resource": _bucket(location, partition),
-            "Condition": {"StringLike": {"s3:prefix": _prefixes(location)}},
+            "Condition": {like: {"s3:prefix": _prefixes(location)}},
         }
         for number, location in enumerate(locations)
     ]
     buckets = sorted({_bucket(location, partition) for location in locations})
-    uploads = [_allow("LocateBuckets", ["s3:GetBucketLocation"], buckets)]
-    return [*statements, *uploads]
+    return [*statements, _allow("LocateBuckets", ["s3:GetBucketLocation"], buckets)]
 
 
 def _prefixes(location: S3Location) -> list[str]:

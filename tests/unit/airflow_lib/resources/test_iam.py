@@ -107,14 +107,35 @@ def test_no_policy_of_ours_names_every_resource_or_every_action(
             assert "*" not in json.dumps(statement["Action"])
 
 
-def test_listing_is_bound_to_the_prefixes(aws: Aws, emr_names: Names) -> None:
+def _listings(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one["Condition"] for one in document["Statement"] if one["Action"] == ["s3:ListBucket"]]
+
+
+def test_the_clusters_listing_is_bound_to_the_prefixes_where_a_request_has_one(
+    aws: Aws, emr_names: Names
+) -> None:
     iam.ensure_emr_roles(aws.iam, emr_names, TAGS, SCOPE)
-    document = _inline(aws, emr_names.instance_role, "s3")
-    listings = [one for one in document["Statement"] if one["Action"] == ["s3:ListBucket"]]
-    assert [one["Condition"]["StringLike"]["s3:prefix"] for one in listings] == [
-        ["raw/immigration", "raw/immigration/*"],
-        ["clean/immigration", "clean/immigration/*"],
+    assert _listings(_inline(aws, emr_names.instance_role, "s3")) == [
+        {"StringLikeIfExists": {"s3:prefix": ["raw/immigration", "raw/immigration/*"]}},
+        {"StringLikeIfExists": {"s3:prefix": ["clean/immigration", "clean/immigration/*"]}},
     ]
+
+
+def test_the_warehouses_listing_is_bound_to_the_prefix(aws: Aws, warehouse_names: Names) -> None:
+    iam.ensure_copy_role(aws.iam, warehouse_names, TAGS, SCOPE.processed)
+    assert _listings(_inline(aws, warehouse_names.copy_role, "s3")) == [
+        {"StringLike": {"s3:prefix": ["clean/immigration", "clean/immigration/*"]}}
+    ]
+
+
+def test_the_cluster_may_find_uploads_left_unfinished_where_it_writes_its_output(
+    aws: Aws, emr_names: Names
+) -> None:
+    scope = EmrScope(S3Location.parse("s3://raw/immigration"), SCOPE.processed, SCOPE.logs)
+    iam.ensure_emr_roles(aws.iam, emr_names, TAGS, scope)
+    document = _inline(aws, emr_names.instance_role, "s3")
+    (statement,) = [one for one in document["Statement"] if "s3:ListBucketMultipartUploads" in one["Action"]]
+    assert (statement["Effect"], statement["Resource"]) == ("Allow", "arn:aws:s3:::lake")
 
 
 def test_what_is_ours_already_is_adopted(aws: Aws, emr_names: Names, warehouse_names: Names) -> None:
