@@ -6,7 +6,7 @@ text and joins the labels, `in_words` says it in the warehouse's columns.
 
 from pyspark.sql import functions as fn
 
-from sparkjobs.immigration.i94 import number, sas_date, whole_number, whole_number_text
+from sparkjobs.immigration.i94 import is_unreadable, number, sas_date, whole_number, whole_number_text
 from sparkjobs.immigration.labels import COUNTRIES, MODES, NIL, PORTS, STATES, VISAS, split_port
 from sparkjobs.reading import small_table
 from sparkjobs.writing import fit_text
@@ -36,10 +36,12 @@ def with_labels(spark, rows, labels):
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
     table = small_table(spark, ports, "port_code string, port_city string, port_state string")
     rows = rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
+    departure, age, born = sas_date("depdate"), number("i94bir").cast("int"), number("biryear").cast("int")
     return rows.select(
         whole_number("cicid").alias("cicid"),
         sas_date("arrdate").alias("arrivedate"),
-        sas_date("depdate").alias("departdate"),
+        departure.alias("departdate"),
+        is_unreadable("depdate", departure).alias("bad_departure_date"),
         fn.substring_index(_trimmed("i94addr"), " ", 1).alias("addressto"),
         _trimmed("i94port").alias("portcode"),
         "port_city",
@@ -50,24 +52,27 @@ def with_labels(spark, rows, labels):
         "resident_label",
         number("i94mode").alias("i94mode"),
         number("i94visa").alias("i94visa"),
-        number("i94bir").cast("int").alias("age"),
-        number("biryear").cast("int").alias("birthyear"),
+        age.alias("age"),
+        is_unreadable("i94bir", age).alias("bad_age"),
+        born.alias("birthyear"),
+        is_unreadable("biryear", born).alias("bad_birthyear"),
         _trimmed("dtaddto").alias("dtaddto"),
         whole_number_text("admnum").alias("admissionnum"),
         *[_trimmed(source).alias(name) for name, (source, _) in TEXTS.items()],
     )
 
 
-def unknown_codes(labels):
-    """How many codes have no label, to be counted over rows with labels: {note: aggregate}."""
+def noteworthy(labels):
+    """How many codes have no label and how many values are unreadable, over rows with labels: {note: aggregate}."""
     visas = [float(code) for code in labels[VISAS]]
-    unlabelled = {
+    conditions = {
         "unknown_citizenship": fn.col("citizenship_code").isNotNull() & fn.col("citizenship_label").isNull(),
         "unknown_resident": fn.col("resident_code").isNotNull() & fn.col("resident_label").isNull(),
         "unknown_port": (fn.col("portcode") != "") & fn.col("port_city").isNull(),
         "unknown_visa": ~fn.col("i94visa").isin(visas),
+        **{note: fn.col(note) for note in ("bad_departure_date", "bad_age", "bad_birthyear")},
     }
-    return {note: fn.count_if(condition) for note, condition in unlabelled.items()}
+    return {note: fn.count_if(condition) for note, condition in conditions.items()}
 
 
 def in_words(labelled, labels):

@@ -14,7 +14,7 @@ from pyspark.sql import Observation, Window
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration import i94
-from sparkjobs.immigration.arrival_columns import in_words, unknown_codes, with_labels
+from sparkjobs.immigration.arrival_columns import in_words, noteworthy, with_labels
 from sparkjobs.immigration.labels import read_labels
 from sparkjobs.reading import CORRUPT, refuse_corrupt, refuse_empty, small_table, told_plainly
 from sparkjobs.writing import REASON, first_reason, write, write_partitioned
@@ -29,7 +29,8 @@ def run(spark, inputs, target, rejected, window):
     """Write staging_immigration's Parquet, by year and month, and return the counts.
 
     `read` counts the rows whose arrival lies in the window, and those without a readable date of arrival,
-    which lie in none; `notes` counts the others as `outside_window`, and the codes without a label.
+    which lie in none; `notes` counts the others as `outside_window`, and of the rows written the codes
+    without a label and the departures, ages and years of birth that are unreadable.
     A row is rejected for one of `i94.reasons()`, or as `duplicate_cicid`: of the good rows of the whole
     source that share a cicid, all but one. Raises ValueError naming the file where a source cannot be read.
     """
@@ -46,7 +47,7 @@ def run(spark, inputs, target, rejected, window):
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
             write(bad.where(inside).drop(CORRUPT).coalesce(1), rejected)
-        written, unknown = _write_kept(spark, good.where(inside), labels, target)
+        written, notes = _write_kept(spark, good.where(inside), labels, target)
         held.unpersist()
     read = sum(fate["inside"] for fate in fates.values())
     outside = sum(fate["rows"] for fate in fates.values()) - read
@@ -59,7 +60,7 @@ def run(spark, inputs, target, rejected, window):
         "read": read,
         "written": written,
         "rejected": dict(sorted(rejects.items())),
-        "notes": {"outside_window": outside, **unknown},
+        "notes": {"outside_window": outside, **notes},
     }
 
 
@@ -73,7 +74,8 @@ def _inside(window):
 
 def _survey(source, tagged, inside):
     """One narrow pass over the source: ({reason: rows and those inside}, neighbours with a repeated cicid)."""
-    bit = fn.expr("shiftleft(1L, cast(cast(cicid as bigint) & 63 as int))")
+    place = i94.whole_number("cicid").bitwiseAND(NEIGHBOURS_TOGETHER - 1).cast("int")
+    bit = fn.call_function("shiftleft", fn.lit(1).cast("bigint"), place)
     good = fn.col(REASON).isNull()
     by_neighbours = tagged.groupBy(REASON, fn.when(good, _neighbours()).alias(NEIGHBOURS)).agg(
         fn.count(fn.lit(1)).alias("rows"),
@@ -130,12 +132,12 @@ def _compare(spark, tagged, crowded):
 
 
 def _write_kept(spark, kept, labels, target):
-    """Write the kept rows in words; returns how many, and how many of their codes have no label."""
+    """Write the kept rows in words; returns how many, and what is noteworthy of them."""
     counting = Observation()
-    unknown = unknown_codes(labels)
+    noted = noteworthy(labels)
     labelled = with_labels(spark, kept, labels).observe(
-        counting, fn.count(fn.lit(1)).alias("rows"), *[count.alias(note) for note, count in unknown.items()]
+        counting, fn.count(fn.lit(1)).alias("rows"), *[count.alias(note) for note, count in noted.items()]
     )
     write_partitioned(spark, in_words(labelled, labels), target, "year", "month")
     counts = counting.get
-    return counts["rows"], {note: counts[note] for note in unknown if counts[note]}
+    return counts["rows"], {note: counts[note] for note in noted if counts[note]}

@@ -89,6 +89,36 @@ def test_the_csv_form_gives_the_same_whatever_its_columns_order(run_job, tmp_pat
     assert [row["reason"] for row in aside] == ["not_by_air"]
 
 
+def test_a_cicid_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
+    # As Spark writes a double to CSV from ten million on.
+    source = i94.write_csv(tmp_path, {"cicid": "1.2345678E7"}, {"cicid": "1.2345678E7", "fltno": "00001"})
+    counts, rows, aside = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    assert (counts["written"], counts["rejected"]) == (1, {"duplicate_cicid": 1})
+    assert [(row["cicid"], row["flight_no"]) for row in rows] == [(12_345_678, "00001")]
+    assert [row["reason"] for row in aside] == ["duplicate_cicid"]
+
+
+def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_job, tmp_path):
+    source = i94.write_csv(
+        tmp_path,
+        {"cicid": 1.0, "depdate": "soon", "i94bir": "old", "biryear": "?"},
+        {"cicid": 2.0, "depdate": -5.0, "i94bir": None, "biryear": " "},
+        {"cicid": 3.0, "depdate": "NaN", "i94bir": " ", "biryear": "19 55"},
+        {"cicid": 4.0},
+        {"cicid": 5.0, "i94mode": 2.0, "depdate": "rejected anyway"},
+    )
+    counts, rows, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    assert counts["notes"] == {
+        "outside_window": 0,
+        "bad_departure_date": 2,
+        "bad_age": 1,
+        "bad_birthyear": 2,
+    }
+    unreadable = [(row["departdate"], row["age"], row["birthyear"]) for row in rows]
+    assert unreadable[:3] == [(None, None, None)] * 3
+    assert None not in unreadable[3]
+
+
 def test_odd_values_become_words_and_never_a_crash(arrive):
     counts, rows, _ = arrive(
         {"cicid": 1.0, "i94cit": 148.0, "i94res": None, "i94port": "QQQ", "i94visa": 7.0},
@@ -103,6 +133,7 @@ def test_odd_values_become_words_and_never_a_crash(arrive):
         "unknown_citizenship": 1,
         "unknown_port": 1,
         "unknown_visa": 1,
+        "bad_departure_date": 1,
     }
     seen = [{name: row[name] for name in row if row[name] != EXPECTED[name]} for row in rows]
     assert seen == [
