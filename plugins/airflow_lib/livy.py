@@ -40,7 +40,10 @@ class SessionState(StrEnum):
 
 
 SESSION_READY = frozenset({SessionState.IDLE, SessionState.BUSY, SessionState.RUNNING})
-SESSION_PENDING = frozenset({SessionState.NOT_STARTED, SessionState.STARTING, SessionState.RECOVERING})
+# One that shuts down is not over yet: it will be dead, killed, or gone.
+SESSION_PENDING = frozenset(
+    {SessionState.NOT_STARTED, SessionState.STARTING, SessionState.RECOVERING, SessionState.SHUTTING_DOWN}
+)
 SESSION_FAILED = frozenset(set(SessionState) - SESSION_READY - SESSION_PENDING)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_lib.aws import Aws
 from airflow_lib.errors import MayflyError, TeardownError
@@ -92,7 +92,7 @@ def _try_all(actions: Iterable[Callable[[], list[str] | None]]) -> tuple[list[st
             pending.append(error.message)
         except MayflyError as error:
             failed.append(error.message.removeprefix("- "))
-        except ClientError as error:
+        except (ClientError, BotoCoreError) as error:
             if not is_transient(error):
                 raise
             pending.append(f"AWS is busy: {error}")

@@ -1,4 +1,4 @@
-"""The operator that lets a slot go: it tells the step whether further runs will want the cluster."""
+"""The operators at a run's end: where to look, and whether further runs will want the cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_lib.steps import Run
+from airflow_lib.steps.leases import check_place
 from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,17 @@ _TRIES_TO_COME = [
 ]
 
 
-class ReleaseOperator(StepOperator):
+class ClosingOperator(StepOperator):
+    """Begins a step at the run's end, where the run's leases were taken and nowhere else."""
+
+    def open_run(self, context: Any) -> Run:
+        run = super().open_run(context)
+        lease = context["ti"].xcom_pull(task_ids="provision.lease")
+        check_place(run, (lease or {}).get("place"))
+        return run
+
+
+class ReleaseOperator(ClosingOperator):
     """Begins a release, knowing of the DAG's other runs."""
 
     def open_run(self, context: Any) -> Run:

@@ -18,7 +18,14 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
 from airflow_lib.codec import from_json, to_json
-from airflow_lib.errors import DeclarationError, MayflyError, SettingsError, SourceError, TerminalState
+from airflow_lib.errors import (
+    DeclarationError,
+    MayflyError,
+    SettingsError,
+    SourceError,
+    TerminalState,
+    WaitTimeout,
+)
 from airflow_lib.patience import Patience
 from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting
@@ -27,8 +34,8 @@ from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)
 
-# Another try would meet the same words: a person has to change something first.
-_NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState)
+# Another try would meet the same words, or wait as long again: a person has to change something first.
+_NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout)
 
 
 # A trigger that fires before the scheduler has heard of the deferred process's end makes it take the resumed task

@@ -19,7 +19,7 @@ from operators.step import StepOperator
 def provision(pipeline: Pipeline) -> TaskGroup:
     """prepare → lease → roles, network → emr, warehouse."""
     with TaskGroup("provision", tooltip="Leases, roles, security groups, EMR and Redshift") as group:
-        prepare = StepOperator(task_id="prepare", pipeline=pipeline, step=Prepare(), retries=0)
+        prepare = StepOperator(task_id="prepare", pipeline=pipeline, step=Prepare())
         lease = StepOperator(task_id="lease", pipeline=pipeline, step=TakeLease())
         roles = StepOperator(task_id="roles", pipeline=pipeline, step=EnsureRoles())
         network = StepOperator(task_id="network", pipeline=pipeline, step=EnsureNetwork())

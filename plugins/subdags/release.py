@@ -7,8 +7,7 @@ from airflow.sdk import TaskGroup
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps.release import Inventory, ReleaseSlot
-from operators.release import ReleaseOperator
-from operators.step import StepOperator
+from operators.release import ClosingOperator, ReleaseOperator
 
 
 def release(pipeline: Pipeline) -> TaskGroup:
@@ -23,6 +22,6 @@ def release(pipeline: Pipeline) -> TaskGroup:
             retries=3,
             max_active_tis_per_dag=1,  # of two that end at once, the second sees that no more will come
         )
-        inventory = StepOperator(task_id="inventory", pipeline=pipeline, step=Inventory(), retries=2)
+        inventory = ClosingOperator(task_id="inventory", pipeline=pipeline, step=Inventory(), retries=2)
         warehouse >> inventory
     return group

@@ -53,10 +53,32 @@ def test_a_release_tells_its_step_what_is_expected(dag, task_id, monkeypatch):
     monkeypatch.setattr(step, "open_run", lambda *_: run)
     monkeypatch.setattr(step, "window_of", lambda _: None)
     monkeypatch.setattr(release, "expects_more", lambda _: True)
-    opened = dag.get_task(task_id).open_run({"run_id": "r", "ti": None})
+    opened = dag.get_task(task_id).open_run(
+        {"run_id": "r", "ti": SimpleNamespace(xcom_pull=lambda task_ids: None)}
+    )
     assert opened.expects_more is True
 
 
 @pytest.mark.parametrize("task_id", RELEASES)
 def test_releases_come_one_after_the_other(dag, task_id):
     assert dag.get_task(task_id).max_active_tis_per_dag == 1
+
+
+@pytest.mark.parametrize("task_id", [*RELEASES, "release.inventory"])
+def test_a_run_is_not_ended_in_another_place_than_it_began(dag, task_id, monkeypatch):
+    from airflow_lib.errors import SettingsError
+    from operators import release, step
+
+    told = []
+
+    def refuse(run, place):
+        told.append(place)
+        raise SettingsError("the Variables changed")
+
+    monkeypatch.setattr(step, "open_run", lambda *_: None)
+    monkeypatch.setattr(step, "window_of", lambda _: None)
+    monkeypatch.setattr(release, "check_place", refuse)
+    ti = SimpleNamespace(xcom_pull=lambda task_ids: {"place": {"region": "us-east-1"}})
+    with pytest.raises(SettingsError):
+        dag.get_task(task_id).open_run({"run_id": "r", "ti": ti})
+    assert told == [{"region": "us-east-1"}]

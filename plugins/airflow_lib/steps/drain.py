@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_lib.errors import MayflyError
 from airflow_lib.naming import Names, Slot, tags
 from airflow_lib.register import Register, SlotState
 from airflow_lib.register_rules import protected_snapshots
 from airflow_lib.resources import snapshots
+from airflow_lib.resources.common import NotYet
 from airflow_lib.steps import Holder
 from airflow_lib.steps.leases import open_register
 from airflow_lib.teardown import sweep
@@ -29,6 +33,13 @@ def drain(holder: Holder, slot: Slot, state: SlotState) -> Drained:
 
     Raises LeaseLost; TeardownError naming what cannot be removed, once nothing else is pending.
     """
+    try:
+        return _look(holder, slot, state)
+    except NotYet as error:
+        return Drained(pending=error.message)
+
+
+def _look(holder: Holder, slot: Slot, state: SlotState) -> Drained:
     register = open_register(holder)
     register.check(slot, holder.id, state.generation)
     names = Names(holder.environment, slot, state.generation)
@@ -59,16 +70,26 @@ def _save(holder: Holder, register: Register, names: Names, state: SlotState) ->
     if state.pending_snapshot is None:
         state = register.plan_snapshot(holder.id, names.final_snapshot)
     view = snapshots.probe_snapshot(holder.aws.redshift, names.final_snapshot)
+    if view is not None and view.failed and view.cluster == names.cluster:
+        _forget_failed(holder, names)  # its name is taken: without this no other could be asked for
     if view is None or not view.ready:
         return state
     return _name_snapshot(holder, register, names)
 
 
+def _forget_failed(holder: Holder, names: Names) -> None:
+    log.warning("snapshot %s failed: it is deleted and asked for again", names.final_snapshot)
+    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, _tags(holder, names))
+    snapshots.delete_snapshot(holder.aws.redshift, names.environment, names.final_snapshot)
+
+
+def _tags(holder: Holder, names: Names) -> dict[str, str]:
+    now, max_age_s = holder.services.clock.now(), holder.settings.mayfly.max_age_s
+    return tags(names.environment, names.generation, now, max_age_s)
+
+
 def _name_snapshot(holder: Holder, register: Register, names: Names) -> SlotState:
-    born = tags(
-        holder.environment, names.generation, holder.services.clock.now(), holder.settings.mayfly.max_age_s
-    )
-    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, born)
+    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, _tags(holder, names))
     state = register.name_snapshot(holder.id, names.final_snapshot)
     log.info("the warehouse's newest snapshot is %s", names.final_snapshot)
     return state
@@ -92,9 +113,16 @@ def _settle_snapshot(holder: Holder, register: Register, names: Names) -> tuple[
 
 
 def _prune(holder: Holder, register: Register) -> None:
-    """Old snapshots go: those that the register names stay, whatever their age."""
+    """Old snapshots go: those that the register names stay, whatever their age.
+
+    One that cannot go must not keep the slot from being empty: the inventory tells it.
+    """
     never = protected_snapshots(register.read().warehouse)
     keep = holder.settings.mayfly.warehouse.keep_snapshots
-    gone = snapshots.prune_snapshots(holder.aws.redshift, holder.environment, keep=keep, never=never)
+    try:
+        gone = snapshots.prune_snapshots(holder.aws.redshift, holder.environment, keep=keep, never=never)
+    except (MayflyError, ClientError, BotoCoreError) as error:
+        log.warning("old snapshots are left: %s", error)
+        return
     if gone:
         log.info("old snapshots deleted: %s", ", ".join(gone))

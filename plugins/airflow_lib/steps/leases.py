@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from airflow_lib.errors import LeaseLost, MayflyError
+from airflow_lib.errors import LeaseLost, SettingsError
 from airflow_lib.naming import Slot
 from airflow_lib.register import Register, SlotState
 from airflow_lib.steps import Holder, Json, Run
@@ -25,6 +25,27 @@ def open_register(of: Run | Holder) -> Register:
     return Register(holder.aws.s3, holder.state_location, holder.environment, lease_s=holder.lease_s)
 
 
+def tell_place(run: Run) -> Json:
+    """Where this run's leases are: what must not change before they are given up."""
+    return {"region": run.settings.region, "register": open_register(run).uri}
+
+
+def check_place(run: Run, place: Json | None) -> None:
+    """Raise SettingsError where the Variables name another place than the one where the leases were taken.
+
+    There the run would find nothing to release and nothing left, and its clusters would stay.
+    """
+    if place is None:
+        return
+    now = tell_place(run)
+    moved = [f"{key} was {place[key]}, now it is {now[key]}" for key in now if place.get(key) != now[key]]
+    if moved:
+        raise SettingsError(
+            f"The Airflow Variables changed since run {run.run_id} took its leases ({'; '.join(moved)}), so what it "
+            "made cannot be found. Put them back, clear this task, and change them when no run is under way."
+        )
+
+
 def require_lease(run: Run, slot: Slot) -> SlotState:
     """The slot, which this run may use right now. Raises LeaseLost."""
     register = open_register(run)
@@ -36,34 +57,38 @@ def holders(run: Run, slot: Slot) -> set[str]:
     return {lease.run for lease in open_register(run).read().slot(slot).leases}
 
 
-def renew_leases(run: Run, state: Json) -> Json:
-    """`state` with what this run holds and when that was last renewed; renews it when it is due.
+def renew_leases(run: Run, state: Json, needs: Slot) -> Json:
+    """`state` with the generation of `needs` that this run holds, and when its leases were last renewed.
 
-    What the first call finds is held to: a slot taken away since, or another generation of it, is LeaseLost.
+    Renews, when it is due, whatever this run holds: a step keeps the other slot for the steps beside it.
+    Raises LeaseLost where `needs` was taken away since the first call, or is of another generation now.
     """
-    now = run.services.clock.now()
-    renewed_at = state.get("renewed_at")
-    every = timedelta(seconds=run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE)
-    if renewed_at is not None and now - datetime.fromisoformat(renewed_at) < every:
+    if not _is_due(run, state):
         return state
-    held = state.get("held") or _held(run)
-    _renew(run, held)
-    return {**state, "held": held, "renewed_at": now.isoformat()}
+    generation = _renew(run, needs, state.get("generation"))
+    return {**state, "generation": generation, "renewed_at": run.services.clock.now().isoformat()}
+
+
+def renew_others(run: Run, state: Json, but: Slot) -> Json:
+    """As `renew_leases`, for a run that has yet to get `but`: what else it holds is kept while it waits."""
+    if not _is_due(run, state):
+        return state
+    _renew_others(run, but)
+    return {**state, "renewed_at": run.services.clock.now().isoformat()}
 
 
 @contextmanager
-def keeping_lease(run: Run) -> Iterator[None]:
+def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
     """Renews this run's leases from a thread while the body works (a long COPY, a long load)."""
     done = threading.Event()
-    every_s = run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE
-
-    held = _held(run)
+    every_s = _every(run).total_seconds()
+    generation = open_register(run).read().slot(needs).generation
 
     def keep() -> None:
         while not done.wait(every_s):
             try:
-                _renew(run, held)
-            except MayflyError as error:
+                _renew(run, needs, generation)
+            except Exception as error:  # noqa: BLE001  whatever it is, the next renewal may go well
                 log.warning("a lease could not be renewed: %s", error)
 
     keeper = threading.Thread(target=keep, name="lease-keeper", daemon=True)
@@ -75,20 +100,31 @@ def keeping_lease(run: Run) -> Iterator[None]:
         keeper.join()
 
 
-def _held(run: Run) -> dict[str, int]:
-    """The generation of each slot that this run has a lease on. Raises LeaseLost where it has none."""
-    document = open_register(run).read()
-    held = {
-        slot.value: document.slot(slot).generation
-        for slot in Slot
-        if document.slot(slot).lease(run.run_id) is not None
-    }
-    if not held:
-        raise LeaseLost(f"Run {run.run_id} holds nothing of {run.environment.name} any more. Clear the task.")
-    return held
+def _every(run: Run) -> timedelta:
+    return timedelta(seconds=run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE)
 
 
-def _renew(run: Run, held: dict[str, int]) -> None:
+def _is_due(run: Run, state: Json) -> bool:
+    renewed_at = state.get("renewed_at")
+    return renewed_at is None or run.services.clock.now() - datetime.fromisoformat(renewed_at) >= _every(run)
+
+
+def _renew(run: Run, needs: Slot, generation: int | None) -> int:
     register = open_register(run)
-    for slot, generation in held.items():
-        register.renew(Slot(slot), run.run_id, generation)
+    if generation is None:
+        generation = register.read().slot(needs).generation
+    register.renew(needs, run.run_id, generation)
+    _renew_others(run, needs)
+    return generation
+
+
+def _renew_others(run: Run, but: Slot) -> None:
+    register = open_register(run)
+    document = register.read()
+    for slot in Slot:
+        if slot is but or document.slot(slot).lease(run.run_id) is None:
+            continue
+        try:
+            register.renew(slot, run.run_id, document.slot(slot).generation)
+        except LeaseLost as error:  # let go meanwhile by a task beside this one; its own users find out
+            log.debug("%s", error)

@@ -130,7 +130,7 @@ def _entered(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
     """A connection for as long as the run's lease is kept."""
     require_lease(run, Slot.WAREHOUSE)
     access = find_warehouse(run)
-    with keeping_lease(run), closing(access.connect()) as connection:
+    with keeping_lease(run, Slot.WAREHOUSE), closing(access.connect()) as connection:
         yield access, connection
 
 

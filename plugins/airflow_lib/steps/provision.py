@@ -24,7 +24,7 @@ from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import livy_url
 from airflow_lib.steps.creation import Creation
 from airflow_lib.steps.drain import drain
-from airflow_lib.steps.leases import open_register, renew_leases
+from airflow_lib.steps.leases import open_register, renew_leases, renew_others, tell_place
 from airflow_lib.steps.transform import probe_job, resolve_job
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ class TakeLease:
         if pending:
             return _waiting(run, state, "; ".join(pending))
         log.info("leases: %s", {slot: f"{g.role}, generation {g.generation}" for slot, g in grants.items()})
-        return Done({slot: {"role": g.role, "generation": g.generation} for slot, g in grants.items()})
+        taken = {slot: {"role": g.role, "generation": g.generation} for slot, g in grants.items()}
+        return Done({**taken, "place": tell_place(run)})
 
     def cancel(self, run: Run, state: Json) -> None:
         """The release task gives the leases up."""
@@ -120,7 +121,7 @@ class _Creating:
         return self.poll(run, {"by": _deadline(run)})
 
     def poll(self, run: Run, state: Json) -> Outcome:
-        state = renew_leases(run, state)
+        state = renew_leases(run, state, Slot.WAREHOUSE)
         made: dict[str, Json] = {}
         try:
             for slot in Slot:
@@ -168,6 +169,7 @@ class _EnsureCluster:
 
     def poll(self, run: Run, state: Json) -> Outcome:
         register = open_register(run)
+        state = renew_others(run, state, self.slot)
         slot_state = register.read().slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
             grant = register.acquire(self.slot, run.run_id)
@@ -176,10 +178,8 @@ class _EnsureCluster:
             if grant.role is not Role.CREATE:
                 return _waiting(run, state, _obstacle(run, self.slot, grant) or f"{self.slot}: {grant.why}")
             slot_state = grant.state
-            state = {
-                key: value for key, value in state.items() if key != "held"
-            }  # it may be a new generation
-        state = renew_leases(run, state)
+            state.pop("generation", None)  # it may be a new one
+        state = renew_leases(run, state, self.slot)
         try:
             creation = Creation(run, self.slot, slot_state)
             creation.ensure_roles()

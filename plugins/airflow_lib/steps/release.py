@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from airflow_lib import teardown, warehouse
-from airflow_lib.errors import MayflyError, WaitTimeout
+from airflow_lib.errors import TeardownError
 from airflow_lib.inventory import sort_owned
 from airflow_lib.naming import Slot, run_key, staging_schema
 from airflow_lib.register import Parting, SlotState
@@ -51,11 +51,11 @@ class ReleaseSlot:
         return self.poll(run, {"by": by.isoformat()})
 
     def poll(self, run: Run, state: Json) -> Outcome:
-        state = renew_leases(run, state)
+        state = renew_leases(run, state, self.slot)
         drained = drain(run.holder, self.slot, open_register(run).read().slot(self.slot))
         if drained.pending is not None:
             if run.services.clock.now() >= datetime.fromisoformat(state["by"]):
-                raise WaitTimeout(
+                raise TeardownError(
                     f"Slot {self.slot} of {run.environment.name} is not empty in time. Left: {drained.pending}. "
                     "Clear this task to go on; until then the janitor does."
                 )
@@ -112,5 +112,5 @@ def _drop_staging(run: Run) -> None:
     try:
         with closing(find_warehouse(run).connect()) as connection:
             warehouse.drop_staging(connection, staging_schema(run.run_id))
-    except MayflyError as error:
+    except Exception as error:  # noqa: BLE001  see above
         log.warning("the run's staging schema is left to the next run: %s", error)

@@ -116,11 +116,12 @@ class RunJob:
         return self.poll(run, state)
 
     def poll(self, run: Run, state: Json) -> Outcome:
-        state = renew_leases(run, state)
+        state = renew_leases(run, state, Slot.EMR)
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))
         if session is None:
             return self._create(run, livy, state)
+        state = {**state, "session": session.id}
         if session.id == state.get("ending"):
             return self._waiting(run, state, "the session of an earlier try to end", "session_by")
         if session.state in SESSION_FAILED:
@@ -136,8 +137,12 @@ class RunJob:
         return self._finish(run, livy, statements[0])
 
     def cancel(self, run: Run, state: Json) -> None:
-        """End this run's own session, whatever it is doing; the cluster is not touched."""
-        run.services.open_livy(state["url"]).delete_session(self._name(run))
+        """End the session that this try was watching, whatever it is doing; the cluster is not touched.
+
+        By its id: after a clear, the next try's session may bear the name already.
+        """
+        if "session" in state:
+            run.services.open_livy(state["url"]).delete_session(str(state["session"]))
 
     def _name(self, run: Run) -> str:
         return session_name(run.environment, run.run_id, self.job)

@@ -184,7 +184,7 @@ def test_the_result_of_the_wait_is_the_tasks_result(operator: StepOperator, cont
     assert operator.resume(context, event)["rows"] == 3
 
 
-@pytest.mark.parametrize("kind", [WaitTimeout, LeaseLost, LivyError, TeardownError, MayflyError])
+@pytest.mark.parametrize("kind", [LeaseLost, LivyError, TeardownError, MayflyError])
 def test_what_the_trigger_met_is_raised_as_itself(
     operator: StepOperator, context: dict[str, Any], kind: type[MayflyError]
 ) -> None:
@@ -193,7 +193,7 @@ def test_what_the_trigger_met_is_raised_as_itself(
     assert type(caught.value) is kind
 
 
-NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState]
+NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, TeardownError, WaitTimeout
+from airflow_lib.errors import LeaseLost, TeardownError
 from airflow_lib.naming import Slot
 from airflow_lib.register import Phase
 from airflow_lib.steps import Done, Failed, Run, Waiting
@@ -103,6 +103,16 @@ def test_old_snapshots_are_pruned_but_never_the_named_one_nor_its_predecessor(
     assert (warehouse.snapshot, warehouse.predecessor) == (SNAPSHOT.format(4), SNAPSHOT.format(3))
     assert set(world.warehouses.snapshots) == {SNAPSHOT.format(3), SNAPSHOT.format(4)}
     assert world.warehouses.saved[SNAPSHOT.format(4)] == {"run1", "run2", "run3", "run4"}
+
+
+def test_an_old_snapshot_that_cannot_be_deleted_does_not_close_the_environment(
+    world: World, make_run: MakeRun
+) -> None:
+    world.wire.order("redshift.DeleteClusterSnapshot", Kind.DENIED, times=math.inf)
+    walks = [walk(world, make_run(f"run{number}")) for number in (1, 2, 3)]
+    assert [walked.states["release.release_warehouse"] for walked in walks] == ["success"] * 3
+    assert phases(world) == [Phase.EMPTY, Phase.EMPTY]
+    assert walks[-1].states["release.inventory"] == "failed"
 
 
 @pytest.mark.parametrize(
@@ -298,7 +308,7 @@ def test_a_slot_that_does_not_empty_ends_at_a_deadline_that_names_what_is_left(
     run = make_run(emr={"delete_timeout_s": 300})
     provide_slot(world, run)
     world.wire.order("iam.DeleteRole", Kind.REFUSED, times=math.inf, code="DeleteConflict")
-    with pytest.raises(WaitTimeout, match="mayfly-dev-immigration-emr-service-g1"):
+    with pytest.raises(TeardownError, match="mayfly-dev-immigration-emr-service-g1"):
         drive(EMR, run, world)
 
 

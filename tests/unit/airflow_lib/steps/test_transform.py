@@ -282,6 +282,17 @@ def test_killing_the_task_ends_this_runs_own_session_alone(
     JOB.cancel(ready, state)
 
 
+def test_a_late_cancel_leaves_the_next_trys_session_alone(world: World, ready: Run) -> None:
+    first = JOB.begin(ready)
+    assert isinstance(first, Waiting)
+    watched = JOB.poll(ready, first.state)
+    assert isinstance(watched, Waiting)
+    world.livy.vanish(world.livy.made[0])
+    JOB.begin(ready)
+    JOB.cancel(ready, watched.state)
+    assert world.livy.listed() == [world.livy.made[1]]
+
+
 def test_each_line_of_livys_log_is_told_once(
     world: World, ready: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
