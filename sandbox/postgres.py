@@ -10,6 +10,7 @@ pass. Connections from loopback need no password: like every part of the sandbox
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import logging
 import os
@@ -116,17 +117,19 @@ class Postgres:
         return self
 
     def stop(self) -> None:
-        """End every connection, write everything down, and return when it is gone; twice is fine."""
-        if self._child is None:
+        """End every connection, write everything down, and return when it is gone; twice at once is fine."""
+        child = self._child
+        if child is None:
             return
         server = self._server_process()
-        if server is not None and self._child.alive:
-            server.send_signal(signal.SIGINT)  # "fast shutdown": disconnects, rolls back, checkpoints
+        if server is not None and child.alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.send_signal(signal.SIGINT)  # "fast shutdown": disconnects, rolls back, checkpoints
             try:
-                self._child.process.wait(_STOP_TIMEOUT_S)
+                child.process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
                 log.warning("PostgreSQL on %s:%s is slow to stop: ending it", self.host, self.port)
-        self._child.stop()
+        child.stop()
         self._child = None
 
     def create_database(self, name: str) -> None:

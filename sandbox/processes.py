@@ -15,6 +15,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -41,6 +42,7 @@ class Child:
     ) -> None:
         """Start `command`; stderr (and stdout, unless given) goes to `log`."""
         self.name, self.log = name, log
+        self._stopping = threading.Lock()
         log.parent.mkdir(parents=True, exist_ok=True)
         reading, self._lifeline = os.pipe()
         with log.open("ab") as sink:
@@ -71,10 +73,11 @@ class Child:
         return ""
 
     def stop(self, timeout_s: float = _GRACE_S + 5) -> None:
-        """End the tree and wait until it is gone; stopping twice is fine."""
-        if self._lifeline >= 0:
-            os.close(self._lifeline)
-            self._lifeline = -1
+        """End the tree and wait until it is gone; stopping twice is fine, at the same time too."""
+        with self._stopping:
+            if self._lifeline >= 0:
+                os.close(self._lifeline)
+                self._lifeline = -1
         try:
             self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:

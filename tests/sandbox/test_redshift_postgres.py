@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,14 @@ def ask(server: Postgres, sql: str, database: str = "postgres") -> list[tuple]:
             return cursor.fetchall() if cursor.description else []
     finally:
         connection.close()
+
+
+def test_two_may_stop_it_at_the_same_time(tmp_path: Path) -> None:
+    server = Postgres(tmp_path / "a", host=HOST, port=5505, superuser="owner").start()
+    with ThreadPoolExecutor(4) as pool:
+        for stopped in [pool.submit(server.stop) for _ in range(4)]:
+            stopped.result()
+    assert not server.alive
 
 
 def test_what_was_written_is_there_after_a_restart_and_in_a_copy(tmp_path: Path) -> None:
