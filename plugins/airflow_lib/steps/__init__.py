@@ -146,3 +146,13 @@ class Step(Protocol):
     def cancel(self, run: Run, state: Json) -> None:
         """End what belongs to this run alone, because the task was killed while it waited."""
         ...
+
+
+class AtOnce:
+    """A step that never waits."""
+
+    def poll(self, run: Run, state: Json) -> Outcome:
+        raise NotImplementedError(f"{type(self).__name__} is done when it has begun")
+
+    def cancel(self, run: Run, state: Json) -> None:
+        """Nothing goes on without the task."""

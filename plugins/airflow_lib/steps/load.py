@@ -14,7 +14,7 @@ from airflow_lib import quality, warehouse
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.outputs import Manifest
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
-from airflow_lib.steps import Done, Failed, Json, Outcome, Run
+from airflow_lib.steps import AtOnce, Done, Failed, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import holders, keeping_lease, require_lease
 from airflow_lib.steps.transform import read_pinned
@@ -23,18 +23,8 @@ from airflow_lib.warehouse import Connection
 log = logging.getLogger(__name__)
 
 
-class _AtOnce:
-    """A step that never waits."""
-
-    def poll(self, run: Run, state: Json) -> Outcome:
-        raise NotImplementedError(f"{type(self).__name__} is done when it has begun")
-
-    def cancel(self, run: Run, state: Json) -> None:
-        """Nothing goes on without the task."""
-
-
 @dataclass(frozen=True)
-class CreateTables(_AtOnce):
+class CreateTables(AtOnce):
     """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
 
     def begin(self, run: Run) -> Outcome:
@@ -46,7 +36,7 @@ class CreateTables(_AtOnce):
 
 
 @dataclass(frozen=True)
-class CopyStaging(_AtOnce):
+class CopyStaging(AtOnce):
     """COPY of one job's output into this run's own staging schema; from the start where it is repeated."""
 
     table: str
@@ -59,7 +49,7 @@ class CopyStaging(_AtOnce):
 
 
 @dataclass(frozen=True)
-class LoadWindow(_AtOnce):
+class LoadWindow(AtOnce):
     """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
 
     def begin(self, run: Run) -> Outcome:
@@ -77,7 +67,7 @@ class LoadWindow(_AtOnce):
 
 
 @dataclass(frozen=True)
-class RunCheck(_AtOnce):
+class RunCheck(AtOnce):
     """One check; failed where its severity is `error` and it finds rows."""
 
     check: Check
@@ -109,7 +99,7 @@ class RunCheck(_AtOnce):
 
 
 @dataclass(frozen=True)
-class Answer(_AtOnce):
+class Answer(AtOnce):
     """One question's answer: columns and rows."""
 
     name: str

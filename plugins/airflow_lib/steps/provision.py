@@ -20,7 +20,7 @@ from airflow_lib.resources.common import NotYet
 from airflow_lib.s3io import list_objects
 from airflow_lib.shipping import ensure_shipped
 from airflow_lib.sizing import size_sessions
-from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
+from airflow_lib.steps import AtOnce, Done, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import livy_url
 from airflow_lib.steps.creation import Creation
 from airflow_lib.steps.drain import drain
@@ -41,7 +41,7 @@ def needs_emr(run: Run) -> bool:
 
 
 @dataclass(frozen=True)
-class Prepare:
+class Prepare(AtOnce):
     """Finds out what may be wanting before anything is made, and ships the Spark code.
 
     Raises SettingsError (credentials, locations), SourceError (input), SizingError (hardware).
@@ -57,12 +57,6 @@ class Prepare:
             next(list_objects(run.aws.s3, location.bucket, location.key("")), None)
         code = ensure_shipped(run.aws.s3, run.processed)
         return Done({"identity": identity, "inputs": inputs, "code": code, "sessions": size.sessions})
-
-    def poll(self, run: Run, state: Json) -> Outcome:
-        return self.begin(run)
-
-    def cancel(self, run: Run, state: Json) -> None:
-        """Nothing goes on without the task."""
 
     def _who_am_i(self, run: Run) -> str:
         try:

@@ -13,7 +13,7 @@ from airflow_lib.errors import TeardownError
 from airflow_lib.inventory import sort_owned
 from airflow_lib.naming import Slot, run_key, staging_schema
 from airflow_lib.register import Parting, SlotState
-from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Waiting
+from airflow_lib.steps import AtOnce, Done, Failed, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.drain import drain
 from airflow_lib.steps.leases import open_register, renew_leases
@@ -80,7 +80,7 @@ class ReleaseSlot:
 
 
 @dataclass(frozen=True)
-class Inventory:
+class Inventory(AtOnce):
     """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:
@@ -99,12 +99,6 @@ class Inventory:
         return Failed(
             result, f"Left behind in {run.environment.name}:\n{lines}\nThe janitor removes what is ours."
         )
-
-    def poll(self, run: Run, state: Json) -> Outcome:
-        return self.begin(run)
-
-    def cancel(self, run: Run, state: Json) -> None:
-        """Nothing goes on without the task."""
 
 
 def _drop_staging(run: Run) -> None:
