@@ -46,7 +46,7 @@ class World:
         self.warehouses = Warehouses(self.timeline, REGION)
         self.livy = LivyServers(self.timeline, self.wire, self.emr.serves, self.jobs.run_code)
         self.connections = Connections()
-        self.aws = wired_aws(self.wire)
+        self.aws = wired_aws(self.wire, self.timeline)
         self.others = plain_aws()
         self._patches = ExitStack()
 

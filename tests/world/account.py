@@ -18,7 +18,9 @@ from moto.iam import models as iam_models
 from airflow_lib.aws import Aws
 from airflow_lib.pipeline import OneOf, Pipeline
 from sandbox.aws.ec2 import dependents
+from tests.world.s3 import WiredS3
 from tests.world.spark import put
+from tests.world.timeline import Timeline
 from tests.world.wire import Wire
 
 REGION = "us-east-1"
@@ -29,15 +31,17 @@ _SERVICES = frozenset({"ec2", "emr", "iam", "redshift", "s3", "sns", "sts"})
 class WiredSession:
     """The one method of boto3.Session that `Aws` uses; its clients are on the wire."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Wire, timeline: Timeline) -> None:
+        self._wire, self._timeline = wire, timeline
 
     def client(self, service: str, config: Config) -> Any:
+        if service == "s3":
+            return WiredS3(self._wire, self._timeline)
         return self._wire.attach(_session().client(service, config=config))
 
 
-def wired_aws(wire: Wire) -> Aws:
-    return Aws(WiredSession(wire))  # type: ignore[arg-type]
+def wired_aws(wire: Wire, timeline: Timeline) -> Aws:
+    return Aws(WiredSession(wire, timeline))  # type: ignore[arg-type]
 
 
 def plain_aws() -> Aws:

@@ -37,7 +37,7 @@ class Kind(StrEnum):
     KILLED_AFTER = "killed after"
 
 
-_AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER})
+AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER})
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class Wire:
     def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
         fault = self.enter(service, operation, self._params.get(operation, {}))
-        if fault is not None and fault.kind not in _AFTER:
+        if fault is not None and fault.kind not in AFTER:
             return _fail(fault, request, service)
         response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
@@ -135,12 +135,13 @@ def _fail(fault: Fault, request: AWSPreparedRequest, service: str) -> AWSRespons
     if fault.kind is Kind.TIMEOUT:
         raise ConnectTimeoutError(endpoint_url=request.url)
     status, code = {
-        Kind.ERROR: (500, "InternalFailure"),
+        Kind.ERROR: (500, "InternalError" if service == "s3" else "InternalFailure"),
         Kind.THROTTLED: (503, "SlowDown") if service == "s3" else (400, "Throttling"),
         Kind.DENIED: (403, "AccessDenied"),
         Kind.REFUSED: (400, fault.code),
     }[fault.kind]
-    return AWSResponse(request.url, status, {}, MockRawResponse(_error(service, code, fault.message)))  # type: ignore[arg-type]
+    body = "" if request.method == "HEAD" else _error(service, code, fault.message)
+    return AWSResponse(request.url, status, {}, MockRawResponse(body))  # type: ignore[arg-type]
 
 
 def _error(service: str, code: str, message: str) -> str:
