@@ -24,7 +24,10 @@ class NotFound(SandboxError):
 
 @dataclass(frozen=True)
 class TaskRun:
-    """One task of one DAG run, as Airflow last saw it; `state` is None before it is scheduled."""
+    """One task of one DAG run, as Airflow last saw it; `state` is None before it is scheduled.
+
+    `pid` is the process that works, or worked last, on it.
+    """
 
     task_id: str
     state: str | None
@@ -32,6 +35,7 @@ class TaskRun:
     end: datetime | None
     try_number: int
     map_index: int = -1
+    pid: int | None = None
 
     @property
     def name(self) -> str:
@@ -74,10 +78,11 @@ class AirflowClient:
         errors = self._ask("GET", "/importErrors")["import_errors"]
         return [f"{error['filename']}:\n{error['stack_trace'].rstrip()}" for error in errors]
 
-    def trigger(self, dag_id: str, conf: Json) -> str:
-        """Ask for a run with `conf` as its params; answers its run id."""
+    def trigger(self, dag_id: str, conf: Json, run_id: str | None = None) -> str:
+        """Ask for a run with `conf` as its params; answers its run id, Airflow's own choice unless given."""
         self._ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-        run = self._ask("POST", f"/dags/{dag_id}/dagRuns", json={"logical_date": None, "conf": conf})
+        wanted = {"logical_date": None, "conf": conf, **({"dag_run_id": run_id} if run_id else {})}
+        run = self._ask("POST", f"/dags/{dag_id}/dagRuns", json=wanted)
         return str(run["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> Json:
@@ -100,6 +105,7 @@ class AirflowClient:
                 end=_time(item["end_date"]),
                 try_number=item["try_number"],
                 map_index=item["map_index"],
+                pid=item.get("pid"),
             )
             for item in found
         ]

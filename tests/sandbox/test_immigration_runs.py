@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sandbox_process import ROOT, SandboxProcess
+from warehouse_content import read_content
 
 from sandbox.account import Account
 from sandbox.data.immigration import generate
@@ -24,21 +25,6 @@ ROWS = 20_000  # enough for every quirk to occur
 APRIL = ("2016-04-01", "2016-05-01")
 JOBS = ("arrivals", "cities", "temperature", "airports")
 TABLES = ("factArrivetheUsa", "dimTourist", "dimStateDestination", "dimAirport", "dimArriveDate")
-
-# Everything that a run decides; identity columns aside, which only count.
-CONTENT = """
-SELECT 'fact', COUNT(*), SUM(CAST(Tourist_id AS BIGINT)), MIN(arrivedate_id), MAX(AddressTo),
-       COUNT(DISTINCT portcode), COUNT(departdate) FROM factArrivetheUsa
-UNION ALL SELECT 'tourist', COUNT(*), SUM(CAST(Tourist_id AS BIGINT)), MIN(citizenship), MAX(Visa),
-       COUNT(DISTINCT resident), COUNT(age) FROM dimTourist
-UNION ALL SELECT 'state', COUNT(*), SUM(TotalPopulation), MIN(AddressTo), MAX(State),
-       COUNT(StateCode), COUNT(MedianAge) FROM dimStateDestination
-UNION ALL SELECT 'airport', COUNT(*), SUM(ElevationFt), MIN(portcode), MAX(name),
-       COUNT(iata_code), COUNT(name) FROM dimAirport
-UNION ALL SELECT 'date', COUNT(*), SUM(week), MIN(arrivedate_id), MAX(arrivedate_id),
-       COUNT(AverageTemperature), COUNT(DISTINCT temperaturebasis) FROM dimArriveDate
-ORDER BY 1
-"""
 
 
 @pytest.fixture(scope="module")
@@ -90,12 +76,7 @@ def first_calls(first: dict[str, Any], account: Account) -> dict[str, int]:
 
 @pytest.fixture(scope="module")
 def content(sandbox: SandboxProcess) -> Callable[[], Any]:
-    def ask() -> Any:
-        answer = sandbox.run("sql", "immigration", "-c", CONTENT, "--json")
-        assert answer.returncode == 0, answer.stdout + answer.stderr
-        return json.loads(answer.stdout.splitlines()[-1])["rows"]
-
-    return ask
+    return lambda: read_content(sandbox)
 
 
 @pytest.fixture(scope="module")

@@ -155,3 +155,14 @@ def test_a_log_is_text_with_its_errors_and_their_frames(
         "lines",
         "plain",
     ]
+
+
+def test_a_run_is_called_as_asked_and_else_as_airflow_likes(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    server.patch(f"{API}/dags/a", json={})
+    server.post(f"{API}/dags/a/dagRuns", json={"dag_run_id": "answered"})
+    assert client.trigger("a", {}, run_id="mine") == "answered"
+    assert json.loads(server.calls[-1].request.body)["dag_run_id"] == "mine"
+    client.trigger("a", {})
+    assert "dag_run_id" not in json.loads(server.calls[-1].request.body)
