@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -16,7 +17,13 @@ from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)
 
-_RED = frozenset({"failed", "upstream_failed"})
+# No task of ours skips anything: Airflow skips what had not begun when a person marked the run (mark_tasks, 3.3).
+_RED = frozenset({"failed", "upstream_failed", "skipped"})
+
+
+def list_failed(states: Mapping[str, str | None]) -> list[str]:
+    """The tasks for which a run is red: those that failed, and those that were never begun."""
+    return sorted(task for task, state in states.items() if state in _RED)
 
 
 class PlanOperator(BaseOperator):
@@ -42,7 +49,7 @@ class PlanOperator(BaseOperator):
 
 
 class VerdictOperator(BaseOperator):
-    """Fails where any task of the run failed, so that the run is red, and notifies."""
+    """Fails where any task of the run failed or was skipped, so that the run is red, and notifies."""
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -51,7 +58,7 @@ class VerdictOperator(BaseOperator):
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
-        failed = sorted(task for task, state in states.items() if state in _RED and task != self.task_id)
+        failed = list_failed({task: state for task, state in states.items() if task != self.task_id})
         if not failed:
             return {"verdict": "green"}
         message = f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}."

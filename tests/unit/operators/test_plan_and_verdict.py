@@ -54,13 +54,13 @@ def test_the_plan_never_fails_for_a_window_that_is_wrong(context: dict[str, Any]
 def test_a_run_in_which_nothing_failed_is_green(
     opened: list[Any], told: list[str], context: dict[str, Any]
 ) -> None:
-    states = {"plan": "success", "load.a": "success", "verify.b": "skipped", "verdict": "running"}
+    states = {"plan": "success", "load.a": "success", "verify.b": "success", "verdict": "running"}
     assert judge(context, states) == {"verdict": "green"}
     assert told == []
 
 
-@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
-def test_a_run_in_which_a_task_failed_is_red_and_people_are_told(
+@pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped"])
+def test_a_run_in_which_a_task_failed_or_never_began_is_red_and_people_are_told(
     opened: list[Any], told: list[str], context: dict[str, Any], state: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=r"run1 of immigration failed in: load\.a"):
