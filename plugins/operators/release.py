@@ -13,17 +13,19 @@ from operators.step import StepOperator
 log = logging.getLogger(__name__)
 
 _RUNS_TO_COME = ["queued", "running"]
-# "null" is the state of a task that Airflow has not looked at yet.
-_TRIES_TO_COME = [
-    "null",
-    "scheduled",
-    "queued",
-    "running",
-    "deferred",
-    "restarting",
-    "up_for_retry",
-    "up_for_reschedule",
-]
+# None is the state of a task that Airflow has not looked at yet.
+_TRIES_TO_COME = frozenset(
+    {
+        None,
+        "scheduled",
+        "queued",
+        "running",
+        "deferred",
+        "restarting",
+        "up_for_retry",
+        "up_for_reschedule",
+    }
+)
 
 
 class ClosingOperator(StepOperator):
@@ -46,13 +48,18 @@ class ReleaseOperator(ClosingOperator):
 def expects_more(ti: Any) -> bool:
     """Whether further runs of the DAG are queued or running and have not come to this task yet.
 
-    A run that is past it needs the cluster no more, though it still runs. What cannot be found out means no:
-    then the last run tears down.
+    A run that is past it needs the cluster no more, though it still runs; one whose backfill was cancelled before
+    it began is failed, and its task stays unlooked at for ever. What cannot be found out means no: then the last
+    run tears down.
     """
     try:
-        runs = ti.get_dr_count(dag_id=ti.dag_id, states=_RUNS_TO_COME)
-        tries = ti.get_ti_count(dag_id=ti.dag_id, task_ids=[ti.task_id], states=_TRIES_TO_COME)
+        tries = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
+        coming = [
+            run
+            for run, states in tries.items()
+            if run != ti.run_id and states.get(ti.task_id) in _TRIES_TO_COME
+        ]
+        return bool(coming and ti.get_dr_count(dag_id=ti.dag_id, run_ids=coming, states=_RUNS_TO_COME))
     except Exception as error:  # noqa: BLE001  see the docstring
         log.warning("whether further runs come cannot be found out: %s", error)
         return False
-    return bool(runs > 1 and tries > 1)  # this run is one of each

@@ -10,38 +10,46 @@ RELEASES = ("transform.release_emr", "release.release_warehouse")
 class Instance(SimpleNamespace):
     """A task instance, as Airflow answers for it."""
 
-    dag_id, task_id = "immigration", "transform.release_emr"
+    dag_id, task_id, run_id = "immigration", "transform.release_emr", "own"
 
-    def get_dr_count(self, dag_id, states):
-        assert (dag_id, states) == ("immigration", ["queued", "running"])
-        return self.answer(self.runs)
-
-    def get_ti_count(self, dag_id, task_ids, states):
+    def get_task_states(self, dag_id, task_ids):
         assert (dag_id, task_ids) == ("immigration", ["transform.release_emr"])
-        assert {"null", "running", "deferred"} <= set(states)
-        return self.answer(self.tries)
+        told = {run: {self.task_id: release} for run, (_, release) in self.runs.items()}
+        return self.answer({**told, "own": {self.task_id: "running"}})
+
+    def get_dr_count(self, dag_id, run_ids, states):
+        assert (dag_id, states) == ("immigration", ["queued", "running"])
+        return self.answer(sum(self.runs[run][0] in states for run in run_ids))
 
     def answer(self, value):
-        if isinstance(value, Exception):
-            raise value
+        if self.error is not None:
+            raise self.error
         return value
 
 
 @pytest.mark.parametrize(
-    ("runs", "tries", "more"),
+    ("runs", "more"),
     [
-        (3, 3, True),
-        (1, 1, False),
-        (2, 1, False),  # the other run is past its release
-        (1, 2, False),  # a task of a run that is over was never looked at
-        (ConnectionError("gone"), 3, False),
-        (3, ConnectionError("gone"), False),
+        ({}, False),
+        ({"b": ("queued", None)}, True),
+        ({"b": ("running", "deferred")}, True),
+        ({"b": ("running", "success")}, False),  # it is past its release
+        ({"b": ("failed", None)}, False),  # a backfill was cancelled before it began
+        ({"b": ("running", "success"), "c": ("failed", None)}, False),
+        ({"b": ("running", "success"), "c": ("failed", None), "d": ("queued", None)}, True),
     ],
 )
-def test_more_is_expected_only_of_runs_known_to_come(runs, tries, more):
+def test_more_is_expected_only_of_runs_known_to_come(runs, more):
     from operators.release import expects_more
 
-    assert expects_more(Instance(runs=runs, tries=tries)) is more
+    assert expects_more(Instance(runs=runs, error=None)) is more
+
+
+def test_what_cannot_be_found_out_means_no_more():
+    from operators.release import expects_more
+
+    runs = {"b": ("queued", None)}
+    assert expects_more(Instance(runs=runs, error=ConnectionError("gone"))) is False
 
 
 @pytest.mark.parametrize("task_id", RELEASES)
