@@ -35,7 +35,7 @@ from operators.airflow_run import open_run, window_of
 log = logging.getLogger(__name__)
 
 # Another try would meet the same words, or wait as long again: a person has to change something first.
-_NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout)
+NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout)
 
 
 # A trigger that fires before the scheduler has heard of the deferred process's end makes it take the resumed task
@@ -55,7 +55,7 @@ class StepOperator(BaseOperator):
         try:
             run = self.open_run(context)
             outcome = self.step.begin(run)
-        except _NO_RETRY as error:
+        except NO_RETRY as error:
             raise AirflowFailException(str(error)) from error
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
@@ -70,7 +70,7 @@ class StepOperator(BaseOperator):
         if "outcome" in event:
             return _settle(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
-        if issubclass(kind, _NO_RETRY):
+        if issubclass(kind, NO_RETRY):
             raise AirflowFailException(event["message"])
         raise kind(event["message"])
 

@@ -1,19 +1,23 @@
 """A world for runs of Mayfly, in this process and on a clock moved by hand.
 
 AWS is moto with life-cycles, Livy a server in memory below the real client, Spark a stand-in that runs the very
-statement that Mayfly renders. Redshift's SQL is left out: steps in the warehouse only enter it (`World.enter`).
+statement that Mayfly renders, and a warehouse's SQL is run by sqlite below the real templates and transactions.
 Every request goes over one wire (`World.wire`), where it is noted and may fail by order.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
+from threading import Event
 from types import SimpleNamespace, TracebackType
 from typing import Any
 from unittest.mock import patch
+
+from tenacity import Retrying, wait_exponential
 
 from airflow_lib.livy import LivyClient
 from airflow_lib.naming import Environment, Names, Slot
@@ -26,13 +30,13 @@ from airflow_lib.steps import Run, Services
 from tests.world.account import BUCKET, REGION, open_account, plain_aws, put_sources, wired_aws
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
+from tests.world.pipeline import APRIL, sql_environment
 from tests.world.spark import Jobs
+from tests.world.sql_warehouse import SqlWarehouses
+from tests.world.sqlite_redshift import Rows, empty, read_tables
 from tests.world.timeline import Timeline
-from tests.world.warehouse_entry import Connections
 from tests.world.warehouses import Warehouses
 from tests.world.wire import Wire
-
-APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 
 
 class World:
@@ -45,7 +49,7 @@ class World:
         self.emr = EmrClusters(self.timeline, REGION)
         self.warehouses = Warehouses(self.timeline, REGION)
         self.livy = LivyServers(self.timeline, self.wire, self.emr.serves, self.jobs.run_code)
-        self.connections = Connections()
+        self.sql = SqlWarehouses(self.timeline, self.wire, self.warehouses)
         self.aws = wired_aws(self.wire, self.timeline)
         self.others = plain_aws()
         self._patches = ExitStack()
@@ -58,7 +62,10 @@ class World:
         register = partial(Register, sleep=sleep, jitter=lambda: 1.0)
         for target, value in (
             ("airflow_lib.steps.leases.Register", register),
-            ("airflow_lib.steps.clusters.connect", self.connections.open),
+            ("airflow_lib.steps.leases.threading", SimpleNamespace(Event=Event, Thread=_NoThread)),
+            ("airflow_lib.warehouse_connection.psycopg2.connect", self.sql.connect),
+            ("airflow_lib.warehouse_connection.Retrying", partial(_retrying, sleep)),
+            ("airflow_lib.sql._environment", sql_environment),
             ("botocore.endpoint.time", SimpleNamespace(sleep=sleep)),
         ):
             self._patches.enter_context(patch(target, value))
@@ -94,6 +101,17 @@ class World:
             return Document(name)
         return decode_document(body, "the register", name)
 
+    def tables(self, pipeline: Pipeline) -> dict[str, Rows]:
+        """What is loaded: of each table the rows, sorted, in the warehouse or the snapshot that the register names.
+
+        Identity columns are left out, and so is the ledger; a table that is not there has no rows.
+        """
+        state, contents = self.register(pipeline).warehouse, self.warehouses.contents
+        content = contents.get(self.names(pipeline, Slot.WAREHOUSE, state.generation).cluster)
+        if content is None:
+            content = self.warehouses.kept[state.snapshot] if state.snapshot else empty()
+        return read_tables(content, [table.name for table in pipeline.warehouse_tables])
+
     def names(self, pipeline: Pipeline, slot: Slot, generation: int = 1) -> Names:
         return Names(Environment("dev", pipeline.name), slot, generation)
 
@@ -101,6 +119,21 @@ class World:
         """The keys in the bucket."""
         listed = self.others.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
         return [item["Key"] for item in listed.get("Contents", ())]
+
+
+class _NoThread:
+    """The keeper of a lease waits minutes by a real clock, which do not pass here, and would not outlive a fork."""
+
+    def __init__(self, **_: Any) -> None: ...
+
+    def start(self) -> None: ...
+
+    def join(self) -> None: ...
+
+
+def _retrying(sleep: Callable[[float], None], /, **given: Any) -> Retrying:
+    """The warehouse's retries, by the world's clock and without their jitter."""
+    return Retrying(**{**given, "sleep": sleep, "wait": wait_exponential(multiplier=0.5, max=20)})
 
 
 def settings(**mayfly: Any) -> Settings:

@@ -13,9 +13,10 @@ import requests
 from airflow_lib.livy import LivyClient
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
-from tests.world.wire import Killed, Kind, Wire
+from tests.world.wire import AFTER, Kind, Wire, settle
 
 STARTING_S, STATEMENT_S = 20, 60
+_STATUS = {Kind.ERROR: 500, Kind.THROTTLED: 503, Kind.DENIED: 403}
 _DEAD = ("dead", "error", "killed", "shutting_down")
 
 
@@ -85,12 +86,11 @@ class LivyServers:
             raise requests.ConnectionError(f"connection to {host} refused")
         if fault is not None and fault.kind is Kind.TIMEOUT:
             raise requests.ConnectTimeout("by order")
-        if fault is not None and fault.kind not in (Kind.LOST, Kind.KILLED_AFTER):
-            return (500 if fault.kind is Kind.ERROR else 403), {"msg": fault.message}
+        if fault is not None and fault.kind not in AFTER:
+            return _STATUS.get(fault.kind, 400), {"msg": fault.message}
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
-        if fault is not None and fault.kind is Kind.KILLED_AFTER:
-            raise Killed(f"livy {method}")
         if fault is not None:
+            settle(fault, f"livy {method}")
             raise requests.ReadTimeout("by order")
         return status, answer
 

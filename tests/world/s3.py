@@ -20,7 +20,7 @@ from moto.s3.exceptions import MissingBucket
 from moto.s3.models import FakeKey, S3Backend, s3_backends
 
 from tests.world.timeline import Timeline
-from tests.world.wire import AFTER, Fault, Killed, Kind, Wire
+from tests.world.wire import AFTER, Fault, Kind, Wire, settle
 
 _ATTEMPTS = 5
 _BACKOFF_S = 1.0
@@ -103,9 +103,8 @@ class WiredS3:
         if fault is not None and fault.kind not in AFTER:
             raise self._fail(operation, fault)
         answer = act()
-        if fault is not None and fault.kind is Kind.KILLED_AFTER:
-            raise Killed(f"s3.{operation}")
         if fault is not None:
+            settle(fault, f"s3.{operation}")
             raise ReadTimeoutError(endpoint_url=_URL)
         return answer
 

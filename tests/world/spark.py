@@ -8,20 +8,22 @@ import io
 import json
 import traceback
 from collections.abc import Callable
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from airflow_lib.pipeline import Window
 from airflow_lib.s3uri import S3Location
+from tests.world.pipeline import rows_of
 
 JobRunner = Callable[[str], dict[str, Any]]
-ROWS = 3
 
 
 class Jobs:
-    """The stand-ins, by name; one that is not there writes ROWS rows.
+    """The stand-ins, by name; one that is not there writes the rows of `pipeline.rows_of`.
 
     A job is `(inputs, target, rejected, window) -> counts`, as sparkjobs' `run` without its first argument.
     """
@@ -60,17 +62,31 @@ class Jobs:
 
 
 def write_rows(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> dict[str, Any]:
-    """One small file, and the marker that Spark's committer writes last. COPY is not tried on it."""
-    rows = [{"n": number, "inputs": inputs, "window": window} for number in range(ROWS)]
+    """The job's rows in one file, as JSON in place of Parquet, and the marker that Spark's committer writes last."""
+    job = target.split("/")[-4]
+    start, end = (date.fromisoformat(day) for day in window)
+    rows = rows_of(job, Window(start, end))
     put(target + "part-00000.parquet", json.dumps(rows).encode())
     put(target + "_SUCCESS", b"")
-    return {"read": ROWS + 1, "written": ROWS, "rejected": {"age below 0": 1}, "notes": {"unknown port": 2}}
+    return {
+        "read": len(rows) + 1,
+        "written": len(rows),
+        "rejected": {"age below 0": 1},
+        "notes": {"unknown port": 2},
+    }
 
 
 def put(uri: str, body: bytes) -> None:
     """Put an object into the account without a call."""
     location = S3Location.parse(uri)
     s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(location.bucket, _key(uri, location.bucket), body)
+
+
+def get(uri: str) -> bytes | None:
+    """An object of the account, read without a call; None where it is not there."""
+    bucket = S3Location.parse(uri).bucket
+    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, _key(uri, bucket))
+    return None if found is None else bytes(found.value)
 
 
 def _key(uri: str, bucket: str) -> str:

@@ -11,19 +11,24 @@ START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 class Timeline:
-    """A `waiting.Clock` moved by hand, with what is to happen at its times."""
+    """A `waiting.Clock` moved by hand, with what is to happen at its times.
+
+    `slowness` stretches what begins from now on.
+    """
 
     def __init__(self) -> None:
         self._now = START
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._order = count()
+        self.slowness = 1.0
 
     def now(self) -> datetime:
         return self._now
 
     def later(self, delay_s: float, happen: Callable[[], None]) -> None:
-        """Let `happen` be called once `delay_s` have passed; what is due at one time keeps its order."""
-        heapq.heappush(self._due, (self._now + timedelta(seconds=delay_s), next(self._order), happen))
+        """Let `happen` be called in `delay_s` times `slowness`; what is due at one time keeps its order."""
+        at = self._now + timedelta(seconds=delay_s * self.slowness)
+        heapq.heappush(self._due, (at, next(self._order), happen))
 
     def advance(self, seconds: float) -> None:
         """Let time pass; each thing happens at its own time."""

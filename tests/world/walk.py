@@ -14,18 +14,14 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from airflow_lib.codec import from_json, to_json
-from airflow_lib.errors import DeclarationError, MayflyError, SettingsError, SourceError, TerminalState
-from airflow_lib.naming import Slot
+from airflow_lib.errors import MayflyError
 from airflow_lib.patience import Patience
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
-from airflow_lib.steps.clusters import find_warehouse
-from airflow_lib.steps.leases import require_lease
-from airflow_lib.steps.load import LoadWindow
+from operators.step import NO_RETRY
 from tests.world import World
-from tests.world.wire import Killed
+from tests.world.wire import AirflowGone, Killed
 
-_NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState)
 _RETRY_S = 20
 
 
@@ -66,6 +62,7 @@ class Attempt:
         self._step: Step = from_json(json.loads(json.dumps(to_json(step))))
         self._run, self._world = run, world
         self._patience = Patience(world.timeline)
+        self._deferred: Waiting | None = None
         self.waiting: Waiting | None = None
 
     @property
@@ -74,7 +71,9 @@ class Attempt:
         return self._world.now() + timedelta(seconds=self.waiting.poll_s)
 
     def begin(self) -> Outcome:
-        return self._keep(self._enter() if _in_warehouse(self._step) else self._step.begin(self._run))
+        outcome = self._keep(self._step.begin(self._run))
+        self._deferred = self.waiting
+        return outcome
 
     def poll(self) -> Outcome:
         """One poll. Raises what the trigger would not bear."""
@@ -88,17 +87,15 @@ class Attempt:
         self._patience.reset()
         return self._keep(outcome)
 
+    def resume(self) -> Outcome:
+        """The triggerer died: another one has what was serialised when the task was deferred."""
+        assert self._deferred is not None
+        self._patience = Patience(self._world.timeline)
+        return self._keep(self._deferred)
+
     def _keep(self, outcome: Outcome) -> Outcome:
         self.waiting = outcome if isinstance(outcome, Waiting) else None
         return outcome
-
-    def _enter(self) -> Outcome:
-        """In place of SQL: the run enters the warehouse, and LoadWindow leaves its mark there."""
-        names = require_lease(self._run, Slot.WAREHOUSE)
-        access = find_warehouse(self._run)
-        if isinstance(self._step, LoadWindow):
-            self._world.warehouses.loads[access.endpoint.cluster_id].add(self._run.run_id)
-        return Done({"generation": names.generation})
 
 
 def drive(step: Step, run: Run, world: World, max_polls: int = 1000) -> Done | Failed:
@@ -120,8 +117,8 @@ def walk(world: World, run: Run, *, only: str = "") -> Walk:
 
 
 def walk_all(world: World, runs: list[Run], *, only: str = "") -> list[Walk]:
-    """Several runs at once, each looked at in turn."""
-    walkers = [_Walker(world, run, only) for run in runs]
+    """Several runs at once, each looked at in turn. Raises AirflowGone where a fault says so."""
+    walkers = [Walker(world, run, only) for run in runs]
     while True:
         over = [walker.go_on() for walker in walkers]
         if all(over):
@@ -129,7 +126,9 @@ def walk_all(world: World, runs: list[Run], *, only: str = "") -> list[Walk]:
         world.advance((min(walker.due for walker in walkers) - world.now()).total_seconds())
 
 
-class _Walker:
+class Walker:
+    """One run on its way; `people` is where a person interferes."""
+
     def __init__(self, world: World, run: Run, only: str) -> None:
         self.walk = Walk(run)
         self._world = world
@@ -186,7 +185,9 @@ class _Walker:
                 attempt = Attempt(step, self.walk.run, self._world)
                 outcome = attempt.begin()
             else:
-                outcome = attempt.poll()
+                outcome = _poll(attempt)
+        except AirflowGone:
+            raise
         except (Exception, Killed) as error:  # noqa: BLE001  as Airflow does
             self._fail(task, error)
             return
@@ -201,10 +202,19 @@ class _Walker:
     def _fail(self, task: Task, error: BaseException) -> None:
         tries = self.walk.errors.setdefault(task.id, [])
         tries.append(error)
-        if isinstance(error, _NO_RETRY) or len(tries) > task.retries:
+        if isinstance(error, NO_RETRY) or len(tries) > task.retries:
             self.walk.states[task.id] = "failed"
         else:
             self._retrying[task.id] = self._world.now() + timedelta(seconds=_RETRY_S)
+
+
+def _poll(attempt: Attempt) -> Outcome:
+    try:
+        return attempt.poll()
+    except AirflowGone:
+        raise
+    except Killed:
+        return attempt.resume()
 
 
 @lru_cache(maxsize=8)
@@ -222,7 +232,3 @@ def tasks_of(pipeline: Pipeline) -> tuple[Task, ...]:
         )
         for task in build_dag(pipeline).topological_sort()
     )
-
-
-def _in_warehouse(step: Step) -> bool:
-    return type(step).__module__ == LoadWindow.__module__

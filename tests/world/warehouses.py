@@ -1,4 +1,4 @@
-"""The lives of warehouses and their snapshots, and which loads each of them holds."""
+"""The lives of warehouses and their snapshots, and what each of them holds."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.redshift.exceptions import ClusterSnapshotAlreadyExistsError, RedshiftClientError
 from moto.redshift.models import Cluster, RedshiftBackend, Snapshot, redshift_backends
 
+from tests.world.sqlite_redshift import empty, read_tables
 from tests.world.timeline import Timeline
 
 CREATING_S, SNAPSHOT_S, DELETING_S = 180, 60, 60
 
 
 class Warehouses:
-    """`loads` is what each warehouse holds, `saved` what each snapshot does.
+    """`contents` is what each warehouse holds, `kept` what each snapshot does, as `sqlite_redshift` reads it.
 
     `failing_snapshots` is how many of the next final snapshots are lost with their cluster.
     """
 
     def __init__(self, timeline: Timeline, region: str) -> None:
         self._timeline, self._region = timeline, region
-        self.loads: dict[str, set[str]] = {}
-        self.saved: dict[str, set[str]] = {}
+        self.contents: dict[str, bytes] = {}
+        self.kept: dict[str, bytes] = {}
         self.failing_snapshots = 0
 
     @property
@@ -44,6 +45,21 @@ class Warehouses:
             if snapshot.snapshot_type == "manual"
         }
 
+    @property
+    def loads(self) -> dict[str, set[str]]:
+        """The runs whose load each warehouse holds."""
+        return {name: _run_ids(content) for name, content in self.contents.items()}
+
+    @property
+    def saved(self) -> dict[str, set[str]]:
+        """The runs whose load each snapshot holds."""
+        return {name: _run_ids(content) for name, content in self.kept.items()}
+
+    def find_open(self, name: str) -> Cluster | None:
+        """The warehouse of that name where one can enter it."""
+        cluster = self.backend.clusters.get(name)
+        return cluster if cluster is not None and cluster.status == "available" else None
+
     def install(self, patches: ExitStack) -> None:
         """Take moto's place where it decides on states."""
         moto_create, moto_restore = (
@@ -58,9 +74,9 @@ class Warehouses:
             return world._begin(moto_create(self, **request))
 
         def restore(self: RedshiftBackend, **request: Any) -> Cluster:
-            saved = set(world.saved.get(request["snapshot_identifier"], ()))
+            kept = world.kept.get(request["snapshot_identifier"], empty())
             cluster = moto_restore(self, **request)
-            world.loads[cluster.cluster_identifier] = saved
+            world.contents[cluster.cluster_identifier] = kept
             return cluster
 
         def delete_cluster(self: RedshiftBackend, **request: Any) -> Cluster:
@@ -88,7 +104,7 @@ class Warehouses:
 
     def _begin(self, cluster: Cluster) -> Cluster:
         self.backend.delete_automated_snapshots(cluster.cluster_identifier)
-        self.loads.setdefault(cluster.cluster_identifier, set())
+        self.contents.setdefault(cluster.cluster_identifier, empty())
         cluster.status = "creating"
         self._timeline.later(CREATING_S, lambda: _move(cluster, "creating", "available"))
         return cluster
@@ -114,7 +130,7 @@ class Warehouses:
             self.failing_snapshots -= 1
             snapshot.status = "failed"
         else:
-            self.saved[snapshot.snapshot_identifier] = set(self.loads[cluster.cluster_identifier])
+            self.kept[snapshot.snapshot_identifier] = self.contents[cluster.cluster_identifier]
             # The cluster may be gone before its snapshot can be restored: the register must wait for that.
             self._timeline.later(2 * DELETING_S, lambda: _move(snapshot, "creating", "available"))
         self._wind_up(cluster)
@@ -125,7 +141,12 @@ class Warehouses:
 
     def _forget(self, name: str) -> None:
         del self.backend.clusters[name]
-        del self.loads[name]
+        del self.contents[name]
+
+
+def _run_ids(content: bytes) -> set[str]:
+    (rows,) = read_tables(content, ["mayfly_load_ledger"]).values()
+    return {run_id for _, run_id, *_ in rows}
 
 
 def _move(thing: Any, before: str, after: str) -> None:

@@ -17,11 +17,16 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
+from tests.world.late import Late
 from tests.world.timeline import Timeline
 
 
 class Killed(BaseException):
     """The process that made the request was killed: nothing of Mayfly's catches it."""
+
+
+class AirflowGone(Killed):
+    """All of Airflow died with that process, and does not come back."""
 
 
 class Kind(StrEnum):
@@ -35,9 +40,10 @@ class Kind(StrEnum):
     REFUSED = "refused"  # with `code` and `message`
     KILLED_BEFORE = "killed before"
     KILLED_AFTER = "killed after"
+    GONE = "gone"  # it takes effect, and Airflow with all its processes is no more
 
 
-AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER})
+AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER, Kind.GONE})
 
 
 @dataclass(frozen=True)
@@ -73,11 +79,24 @@ class Fault:
         )
 
 
+def settle(fault: Fault, call: object) -> None:
+    """The end of a request whose effect took place: returns where its answer is merely lost."""
+    if fault.kind is Kind.KILLED_AFTER:
+        raise Killed(str(call))
+    if fault.kind is Kind.GONE:
+        raise AirflowGone(str(call))
+
+
 class Wire:
-    """`calls` is all that was sent, in order; `watchers` are told of each call before it takes effect."""
+    """`calls` is all that was sent, in order; `watchers` are told of each call before it takes effect.
+
+    `ambush` is asked of each call which fault befalls it, before `faults` are.
+    """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
+        self.late = Late(timeline)
+        self.ambush: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
@@ -98,7 +117,7 @@ class Wire:
         self.calls.append(call)
         for watch in self.watchers:
             watch(call)
-        fault = next((fault for fault in self.faults if fault.befalls(call)), None)
+        fault = self.ambush(call) or next((fault for fault in self.faults if fault.befalls(call)), None)
         if fault is not None:
             fault.times -= 1
             if fault.kind is Kind.KILLED_BEFORE:
@@ -118,14 +137,20 @@ class Wire:
 
     def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
-        fault = self.enter(service, operation, self._params.get(operation, {}))
+        params = self._params.get(operation, {})
+        fault = self.enter(service, operation, params)
         if fault is not None and fault.kind not in AFTER:
             return _fail(fault, request, service)
+        unseen = self.late.refusal(operation, params)
+        if unseen is not None:
+            not_seen = Fault(service, operation, Kind.REFUSED, code=unseen, message="not seen yet")
+            return _fail(not_seen, request, service)
         response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
-        if fault is not None and fault.kind is Kind.KILLED_AFTER:
-            raise Killed(f"{service}.{operation}")
+        if self.late.delay_s:
+            self.late.note(operation, params, response.content)
         if fault is not None:
+            settle(fault, f"{service}.{operation}")
             raise ReadTimeoutError(endpoint_url=request.url)
         response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
         return response

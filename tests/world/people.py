@@ -1,0 +1,225 @@
+"""A person at a run: what Airflow 3.3 does to its tasks when somebody interferes, on the world's clock.
+
+Read in Airflow's source (api/common/mark_tasks.py, models/taskinstance.py:clear_task_instances, models/dagrun.py,
+ti_deps/deps/trigger_rule_dep.py, core_api/routes/public/dag_run.py); `tests/sandbox/test_people.py` tries each once.
+Running tasks are killed, deferred ones lose their trigger (`on_kill`), and who may run next follows the edges,
+the setups and the states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import lru_cache
+from typing import Any
+
+from airflow_lib.errors import MayflyError
+from airflow_lib.pipeline import Pipeline
+from airflow_lib.steps import Done, Failed, Outcome, Run, Step, Waiting
+from operators.plan_and_verdict import list_failed
+from tests.world import World
+from tests.world.walk import Attempt, Task, Walker
+
+_BAD = frozenset({"failed", "upstream_failed"})
+
+
+class Attended(Walker):
+    """A run that stops where a person interferes, and goes on as Airflow lets it."""
+
+    def __init__(self, world: World, run: Run) -> None:
+        super().__init__(world, run, only="")
+        self._by_id = {task.id: task for task in self._tasks}
+        self._dag = dag_of(run.pipeline)
+        self._in_worker: str | None = None
+        self._paused = False
+
+    # Going on
+
+    def go_until(self, reached: Callable[[], bool]) -> None:
+        """Go on until `reached`, which is asked before each thing that happens."""
+        while not reached():
+            if not self._do_one():
+                self._world.advance((self.due - self._world.now()).total_seconds())
+
+    def finish(self) -> None:
+        """Go on to the run's end."""
+        self.go_until(lambda: len(self.walk.states) == len(self._tasks))
+
+    def let_pass(self, seconds: float) -> None:
+        """Go on with what can go on for so long."""
+        until = self._world.now().timestamp() + seconds
+        while (now := self._world.now().timestamp()) < until:
+            if not self._do_one():
+                self._world.advance(min(self.due.timestamp(), until) - now)
+
+    def waits(self, *task_ids: str, knowing: str | None = None) -> bool:
+        """Whether these tasks are deferred; `knowing` is a key of their state."""
+        return all(
+            one in self._waiting and (knowing is None or knowing in self._state(one)) for one in task_ids
+        )
+
+    def is_next(self, task_id: str) -> bool:
+        """Whether a worker may begin the task now."""
+        return self._is_ready(self._by_id[task_id])
+
+    def start(self, task_id: str, *, through: bool) -> None:
+        """A worker is at a task that never waits: it did all of it but told nobody yet (`through`), or nothing."""
+        self._in_worker = task_id
+        if through:
+            Attempt(self._step(task_id), self.walk.run, self._world).begin()
+
+    # What people do
+
+    def mark_failed(self) -> None:
+        """The run: who works or waits has failed, who has not begun is skipped, teardowns are spared."""
+        for task in self._tasks:
+            if task.teardown or task.id in self.walk.states:
+                continue
+            self.walk.states[task.id] = "failed" if self._kill(task.id) else "skipped"
+
+    def mark_task_failed(self, task_id: str) -> None:
+        """One task; what failed for it before is to be looked at again."""
+        self._kill(task_id)
+        self.walk.states[task_id] = "failed"
+        for later in self._dag.get_task(task_id).get_flat_relatives(upstream=False):
+            if self.walk.states.get(later.task_id) in _BAD:
+                self._forget(later.task_id)
+
+    def clear(self, task_id: str, *, downstream: bool) -> None:
+        """A task, with the setups and teardowns that it needs; `downstream` is the UI's default, not the API's."""
+        subset = self._dag.partial_subset([task_id], include_upstream=False, include_downstream=downstream)
+        self._clear(subset.task_dict)
+
+    def clear_all(self) -> None:
+        """The whole run."""
+        self._clear(self._by_id)
+
+    def delete(self) -> None:
+        """The run: nothing of it goes on, teardowns neither."""
+        for task in self._tasks:
+            self._kill(task.id)
+        self._tasks = []
+
+    def pause(self) -> None:
+        """The DAG: workers and triggers go on with what they are at, and nothing is begun or resumed."""
+        if self._in_worker is not None:
+            self.walk.states[self._in_worker] = "success"
+            self._in_worker = None
+        self._paused = True
+
+    def unpause(self) -> None:
+        self._paused = False
+
+    # What Airflow does
+
+    def _do_one(self) -> bool:
+        task = next((one for one in self._tasks if self._is_ready(one)), None)
+        if task is not None:
+            self._attend(task)
+        return task is not None
+
+    def _is_ready(self, task: Task) -> bool:
+        if self._paused:
+            waiting = self._waiting.get(task.id)
+            return waiting is not None and not isinstance(waiting[1], _Fired) and super()._is_ready(task)
+        if task.id == self._in_worker or not super()._is_ready(task):
+            return False
+        return all(one in self.walk.states for one in self._setups(task))
+
+    def _attend(self, task: Task) -> None:
+        blocked = self._blocked(task)
+        if task.id in self._waiting or (blocked is None and task.step is not None):
+            super()._attend(task)
+        elif blocked is not None:
+            self.walk.states[task.id] = blocked
+        elif task.id == "verdict":
+            self.walk.states[task.id] = "failed" if list_failed(self.walk.states) else "success"
+        else:
+            self.walk.states[task.id] = "success"
+
+    def _blocked(self, task: Task) -> str | None:
+        """The state that a task gets without being begun."""
+        if task.teardown:
+            setups = {self.walk.states[one] for one in task.upstream if self._dag.get_task(one).is_setup}
+            if setups == {"skipped"}:
+                return "skipped"
+            return None if "success" in setups else "upstream_failed"
+        before = {self.walk.states[one] for one in (*task.upstream, *self._setups(task))}
+        if before & _BAD:
+            return "upstream_failed"
+        return "skipped" if "skipped" in before else None
+
+    def _setups(self, task: Task) -> Iterable[str]:
+        """What a task waits for although no edge says so: the setups of the scopes that it is in."""
+        if task.teardown:
+            return ()
+        return (one.task_id for one in self._dag.get_task(task.id).get_upstreams_only_setups())
+
+    def _work(self, task: Task, step: Step) -> None:
+        if not self._paused:
+            super()._work(task, step)
+            return
+        _, attempt = self._waiting.pop(task.id)
+        fired = _Fired.poll_of(attempt)
+        self._waiting[task.id] = (attempt.due, attempt) if fired is None else (self._world.now(), fired)
+
+    def _clear(self, task_ids: Iterable[str]) -> None:
+        for task_id in task_ids:
+            self._kill(task_id)
+            self._forget(task_id)
+
+    def _forget(self, task_id: str) -> None:
+        for kept in (self.walk.states, self.walk.results, self.walk.errors, self._retrying):
+            kept.pop(task_id, None)
+
+    def _kill(self, task_id: str) -> bool:
+        """End whoever is at the task; whether anybody was."""
+        if self._in_worker == task_id:
+            self._in_worker = None
+            return True
+        if task_id not in self._waiting:
+            return False
+        state = self._state(task_id)
+        del self._waiting[task_id]
+        with suppress(MayflyError):  # Airflow only logs what `on_kill` raises
+            self._step(task_id).cancel(self.walk.run, state)
+        return True
+
+    def _state(self, task_id: str) -> dict[str, Any]:
+        waiting = self._waiting[task_id][1].waiting
+        return waiting.state if waiting else {}
+
+    def _step(self, task_id: str) -> Step:
+        step = self._by_id[task_id].step
+        assert step is not None
+        return step
+
+
+class _Fired:
+    """In place of an attempt whose trigger has fired: what the task is to hear of once it may be resumed."""
+
+    waiting = None
+
+    def __init__(self, heard: Done | Failed | Exception) -> None:
+        self._heard = heard
+
+    @classmethod
+    def poll_of(cls, attempt: Attempt) -> Any:
+        """One look by the trigger; None where it looks again."""
+        try:
+            outcome = attempt.poll()
+        except Exception as error:  # noqa: BLE001  as the trigger does
+            return cls(error)
+        return None if isinstance(outcome, Waiting) else cls(outcome)
+
+    def poll(self) -> Outcome:
+        if isinstance(self._heard, Exception):
+            raise self._heard
+        return self._heard
+
+
+@lru_cache(maxsize=8)
+def dag_of(pipeline: Pipeline) -> Any:
+    from subdags import build_dag
+
+    return build_dag(pipeline)

@@ -1,0 +1,88 @@
+"""The small pipeline that runs in worlds: what it declares, what its jobs write, and where its SQL is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from jinja2 import Environment, FileSystemLoader
+
+from airflow_lib import sql
+from airflow_lib.pipeline import (
+    Complete,
+    Dimension,
+    Fact,
+    NotNull,
+    Pipeline,
+    References,
+    SparkJob,
+    Staging,
+    Window,
+)
+
+# It bears the name of one that has Spark code: outputs are addressed by it.
+PIPELINE = Pipeline(
+    name="immigration",
+    start=datetime(2016, 4, 1, tzinfo=UTC),
+    jobs=(
+        SparkJob("arrivals", sources=("arrivals.csv", "labels.sas"), windowed=True),
+        SparkJob("airports", sources=("airports.csv",)),
+    ),
+    tables=(
+        Staging("staging_arrivals", job="arrivals"),
+        Staging("staging_airports", job="airports"),
+        Dimension("airports", key="code"),
+        Fact("arrivals", key="id", window_column="day"),
+    ),
+    checks=(
+        NotNull("arrivals", ("id", "day", "airport")),
+        References("arrivals", "airport", "airports", "code"),
+        Complete(job="arrivals", staging="staging_arrivals", fact="arrivals"),
+    ),
+    answers=("arrivals_by_airport",),
+)
+APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
+
+TEMPLATES = Path(__file__).parent / "sql_templates"
+# The last one is never used: it is for `prune` to drop.
+_AIRPORTS = {"JFK": "New York", "LAX": "Los Angeles", "ORD": "Chicago", "XXX": "Nowhere"}
+
+Row = dict[str, Any]
+
+
+def rows_of(job: str, window: Window) -> list[Row]:
+    """What a job writes, in its staging table's order of columns: an arrival a day, and every airport."""
+    if job == "airports":
+        return [{"code": code, "city": city} for code, city in _AIRPORTS.items()]
+    used = list(_AIRPORTS)[:-1]
+    return [
+        {
+            "id": int(f"{day:%Y%m%d}"),
+            "day": day.isoformat(),
+            "airport": used[day.toordinal() % len(used)],
+        }
+        for day in _days(window)
+    ]
+
+
+def _days(window: Window) -> Iterator[date]:
+    for number in range((window.end - window.start).days):
+        yield window.start + timedelta(days=number)
+
+
+@cache
+def sql_environment(root: Path) -> Environment:
+    """The library's own Jinja environment, which finds the small pipeline's templates too.
+
+    In place of `airflow_lib.sql._environment`; one for all worlds, since compiling takes longer than a run.
+    """
+    both = lambda one: FileSystemLoader([one, TEMPLATES])  # noqa: E731
+    with patch.object(sql, "FileSystemLoader", both):
+        return _OWN_ENVIRONMENT.__wrapped__(root)
+
+
+_OWN_ENVIRONMENT = sql._environment

@@ -1,0 +1,176 @@
+"""Redshift's SQL on sqlite, in memory: as much of it as Mayfly's templates use.
+
+A database is bytes, as sqlite serializes them; `Database` opens a copy of it, for one transaction.
+sqlite has no schemas: the table "schema"."table" is named "schema.table" there.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors
+
+Rows = list[tuple[Any, ...]]
+Functions = Mapping[str, Callable[[], Any]]
+
+_STRING_OR_TABLE = re.compile(r"""'(?:[^']|'')*'|"(?P<schema>\w+)"\."?(?P<table>\w+)"?""")
+_TABLE_ATTRIBUTES = re.compile(r"\b(?:DISTSTYLE (?:ALL|EVEN|KEY)|(?:DIST|SORT)KEY \([^)]*\))")
+_CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)"\.)?')
+_CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')
+_DROP_SCHEMA = re.compile(r'DROP SCHEMA IF EXISTS "(\w+)" CASCADE')
+_LOCK = re.compile(r"LOCK TABLE (\w+)")
+
+# sqlite's wording and PostgreSQL's SQLSTATE; anything else is a syntax error.
+_CODES = (
+    ("no such table", "42P01"),
+    ("no such column", "42703"),
+    ("already exists", "42P07"),
+    ("NOT NULL constraint failed", "23502"),
+)
+
+# What Redshift's catalogue tells Mayfly, out of sqlite's; load errors are the session's own.
+_CATALOGUE = """
+PRAGMA page_size = 1024;
+CREATE TABLE pg_namespace (nspname TEXT PRIMARY KEY);
+INSERT INTO pg_namespace VALUES ('public');
+CREATE VIEW pg_tables AS
+SELECT
+    CASE instr(name, '.') WHEN 0 THEN 'public' ELSE substr(name, 1, instr(name, '.') - 1) END AS schemaname,
+    lower(substr(name, instr(name, '.') + 1)) AS tablename
+FROM sqlite_master
+WHERE type = 'table' AND name <> 'pg_namespace' AND name NOT LIKE 'sqlite_%';
+CREATE VIEW stl_load_errors AS
+SELECT
+    value ->> 0 AS filename, value ->> 1 AS line_number, value ->> 2 AS colname, value ->> 3 AS type,
+    value ->> 4 AS err_code, value ->> 5 AS err_reason, PG_BACKEND_PID() AS session, key AS starttime
+FROM json_each(LOAD_ERRORS());
+"""
+
+
+@cache
+def empty() -> bytes:
+    """A new warehouse's content."""
+    made = sqlite3.connect(":memory:")
+    made.executescript(_CATALOGUE)
+    return made.serialize()
+
+
+def refused(code: str, message: str) -> psycopg2.Error:
+    """An error of psycopg2's own class for the SQLSTATE, which it bears."""
+    try:
+        error: psycopg2.Error = errors.lookup(code)(message)
+    except KeyError:
+        error = psycopg2.DatabaseError(message)
+    # Only the server's answer, or unpickling, gives an error its code.
+    error.__setstate__({"pgcode": code, "pgerror": message})  # type: ignore[attr-defined]
+    return error
+
+
+class Database:
+    """A copy of a warehouse's content, and what one transaction makes of it."""
+
+    def __init__(self, content: bytes, functions: Functions | None = None) -> None:
+        self._sqlite = sqlite3.connect(":memory:", isolation_level=None)
+        self._sqlite.deserialize(content)
+        for name, answer in (functions or {}).items():
+            self._sqlite.create_function(name, 0, answer)
+        self._born = self._schema_version()
+
+    @property
+    def changed(self) -> bool:
+        return self._sqlite.total_changes > 0 or self._schema_version() != self._born
+
+    def content(self) -> bytes:
+        return self._sqlite.serialize()
+
+    def execute(self, statement: str) -> tuple[list[str] | None, Rows]:
+        """The columns and rows of a statement of Redshift's SQL; None for one that has none. Raises psycopg2.Error."""
+        if match := _DROP_SCHEMA.fullmatch(statement):
+            return self._drop_schema(match[1])
+        if match := _CREATE_TABLE.match(statement):
+            self._require_schema(match["schema"])
+        return self._run(translate(statement))
+
+    def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
+        """Each column's name and declared type. Raises psycopg2.Error where there is no such table."""
+        _, told = self._run(f'PRAGMA table_info("{schema}.{table}")')
+        if not told:
+            raise refused("42P01", f'relation "{schema}.{table}" does not exist')
+        return [(name, kind) for _, name, kind, *_ in told]
+
+    def insert(self, schema: str, table: str, rows: Sequence[Sequence[Any]]) -> None:
+        places = ", ".join("?" * len(rows[0]))
+        self._guard(
+            lambda: self._sqlite.executemany(f'INSERT INTO "{schema}.{table}" VALUES ({places})', rows)
+        )
+
+    def content_of(self, table: str) -> Rows:
+        """A table's rows, sorted, without what a repeated load gives anew: identity and loaded_at."""
+        _, told = self._run(f'PRAGMA table_info("{table}")')
+        kept = [name for _, name, *_, identity in told if not identity and name != "loaded_at"]
+        if not kept:
+            return []
+        _, rows = self._run(f'SELECT {", ".join(kept)} FROM "{table}"')
+        return sorted(rows, key=repr)
+
+    def _run(self, sql: str) -> tuple[list[str] | None, Rows]:
+        found = self._guard(lambda: self._sqlite.execute(sql))
+        names = [column[0] for column in found.description] if found.description else None
+        return names, self._guard(found.fetchall)
+
+    def _guard(self, act: Callable[[], Any]) -> Any:
+        try:
+            return act()
+        except sqlite3.Error as error:
+            code = next((code for words, code in _CODES if words in str(error)), "42601")
+            raise refused(code, str(error)) from error
+
+    def _schema_version(self) -> int:
+        return int(self._sqlite.execute("PRAGMA schema_version").fetchone()[0])
+
+    def _require_schema(self, schema: str | None) -> None:
+        _, known = self._run("SELECT nspname FROM pg_namespace")
+        if schema is not None and (schema,) not in known:
+            raise refused("3F000", f'schema "{schema}" does not exist')
+
+    def _drop_schema(self, schema: str) -> tuple[None, Rows]:
+        _, tables = self._run(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}'")
+        for (table,) in tables:
+            self._run(f'DROP TABLE "{schema}.{table}"')
+        self._run(f"DELETE FROM pg_namespace WHERE nspname = '{schema}'")
+        return None, []
+
+
+def translate(statement: str) -> str:
+    """A statement of Redshift's SQL as sqlite takes it."""
+    if match := _LOCK.fullmatch(statement):
+        return f"SELECT 1 FROM {match[1]} LIMIT 0"
+    if match := _CREATE_SCHEMA.fullmatch(statement):
+        return f"INSERT OR IGNORE INTO pg_namespace VALUES ('{match[1]}')"
+    if statement.startswith("CREATE TABLE "):
+        statement = _TABLE_ATTRIBUTES.sub("", statement)
+        statement = statement.replace("BIGINT IDENTITY(1, 1)", "INTEGER PRIMARY KEY AUTOINCREMENT")
+    return _STRING_OR_TABLE.sub(_name_table, statement)
+
+
+def _name_table(found: re.Match[str]) -> str:
+    if found["table"] is None:
+        return found[0]
+    return f'"{found["schema"]}.{found["table"].lower()}"'
+
+
+def read_tables(content: bytes, tables: Iterable[str]) -> dict[str, Rows]:
+    """What a warehouse holds: of each table its rows, sorted, none where the table is not there."""
+    database = Database(content)
+    return {table: database.content_of(table) for table in tables}
+
+
+def read_schemas(content: bytes) -> set[str]:
+    """The schemas of a warehouse, but for `public`."""
+    _, rows = Database(content).execute("SELECT nspname FROM pg_namespace")
+    return {name for (name,) in rows} - {"public"}
