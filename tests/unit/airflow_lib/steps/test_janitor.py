@@ -24,11 +24,10 @@ from airflow_lib.steps.transform import RunJob
 from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.account import BUCKET
+from tests.world.pipeline import PIPELINE
 from tests.world.strangers import Strangers
 from tests.world.walk import drive, walk
 from tests.world.wire import Killed, Kind
-
-from .conftest import PIPELINE
 
 SNAPSHOT = "mayfly-dev-immigration-warehouse-final-g{}"
 LEASE_S = 1800

@@ -16,11 +16,10 @@ from airflow_lib.steps import Run
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.transform import RunJob
 from tests.world import World
+from tests.world.pipeline import PIPELINE
 from tests.world.spark import write_rows
 from tests.world.walk import drive, walk
 from tests.world.wire import Kind
-
-from .conftest import PIPELINE
 
 MakeRun = Callable[..., Run]
 KEEP_ALIVE_S = 600

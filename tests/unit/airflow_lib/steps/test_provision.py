@@ -22,10 +22,9 @@ from airflow_lib.steps.provision import (
 from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.emr_clusters import Reason
+from tests.world.pipeline import PIPELINE
 from tests.world.walk import drive, walk
 from tests.world.wire import Call, Killed, Kind
-
-from .conftest import PIPELINE
 
 # What makes something, and the parameter that names it.
 MAKERS = {
