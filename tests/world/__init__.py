@@ -28,6 +28,7 @@ from airflow_lib.s3uri import S3Location
 from airflow_lib.settings import Settings, parse_settings
 from airflow_lib.steps import Run, Services
 from tests.world.account import BUCKET, REGION, open_account, plain_aws, put_sources, wired_aws
+from tests.world.bill import Bill
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
 from tests.world.pipeline import APRIL, sql_environment
@@ -46,8 +47,9 @@ class World:
         self.timeline = Timeline()
         self.wire = Wire(self.timeline)
         self.jobs = Jobs()
-        self.emr = EmrClusters(self.timeline, REGION)
-        self.warehouses = Warehouses(self.timeline, REGION)
+        self.bill = Bill(self.timeline)
+        self.emr = EmrClusters(self.timeline, REGION, self.bill)
+        self.warehouses = Warehouses(self.timeline, REGION, self.bill)
         self.livy = LivyServers(self.timeline, self.wire, self.emr.serves, self.jobs.run_code)
         self.sql = SqlWarehouses(self.timeline, self.wire, self.warehouses)
         self.aws = wired_aws(self.wire, self.timeline)
@@ -83,6 +85,14 @@ class World:
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.timeline.advance(seconds)
+
+    def heal(self) -> None:
+        """Let everything go well from now on."""
+        self.wire.ambush = lambda _: None
+        self.wire.faults.clear()
+        self.wire.late.delay_s = self.emr.listed_after_s = 0
+        self.emr.failures.clear()
+        self.timeline.slowness = 1.0
 
     def run(self, run_id: str, *, pipeline: Pipeline, window: Window = APRIL, **mayfly: Any) -> Run:
         """A run; `mayfly` are keys of the Variable that differ from the world's own."""

@@ -10,6 +10,7 @@ from unittest.mock import patch
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.emr.models import Cluster, ElasticMapReduceBackend, emr_backends
 
+from tests.world.bill import Bill
 from tests.world.timeline import Timeline
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
@@ -27,8 +28,8 @@ class Reason:
 class EmrClusters:
     """`failures` end the next clusters while they start; `listed_after_s` delays ListClusters' view of new ones."""
 
-    def __init__(self, timeline: Timeline, region: str) -> None:
-        self._timeline, self._region = timeline, region
+    def __init__(self, timeline: Timeline, region: str, bill: Bill) -> None:
+        self._timeline, self._region, self._bill = timeline, region, bill
         self._reasons: dict[str, Reason] = {}
         self._hosts: dict[str, str] = {}
         self.failures: list[Reason] = []
@@ -70,10 +71,12 @@ class EmrClusters:
             return
         self._reasons[cluster.id] = reason or Reason("USER_REQUEST", "Terminated by user request")
         cluster.state = "TERMINATING"
+        self._bill.end(cluster.id)
         self._timeline.later(TERMINATING_S, lambda: setattr(cluster, "state", state))
 
     def _begin(self, cluster: Cluster) -> None:
         cluster.creation_datetime = self._timeline.now()
+        self._bill.begin(cluster.id)
         failure = self.failures.pop(0) if self.failures else None
         self._timeline.later(STARTING_S, lambda: self._boot(cluster, failure))
 

@@ -11,6 +11,7 @@ from moto.redshift.exceptions import ClusterSnapshotAlreadyExistsError, Redshift
 from moto.redshift.models import Cluster, RedshiftBackend, Snapshot, redshift_backends
 
 from tests.world.sqlite_redshift import empty, read_tables
+from tests.world.bill import Bill
 from tests.world.timeline import Timeline
 
 CREATING_S, SNAPSHOT_S, DELETING_S = 180, 60, 60
@@ -22,8 +23,8 @@ class Warehouses:
     `failing_snapshots` is how many of the next final snapshots are lost with their cluster.
     """
 
-    def __init__(self, timeline: Timeline, region: str) -> None:
-        self._timeline, self._region = timeline, region
+    def __init__(self, timeline: Timeline, region: str, bill: Bill) -> None:
+        self._timeline, self._region, self._bill = timeline, region, bill
         self.contents: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
         self.failing_snapshots = 0
@@ -106,6 +107,7 @@ class Warehouses:
         self.backend.delete_automated_snapshots(cluster.cluster_identifier)
         self.contents.setdefault(cluster.cluster_identifier, empty())
         cluster.status = "creating"
+        self._bill.begin(cluster.cluster_identifier)
         self._timeline.later(CREATING_S, lambda: _move(cluster, "creating", "available"))
         return cluster
 
@@ -137,6 +139,7 @@ class Warehouses:
 
     def _wind_up(self, cluster: Cluster) -> None:
         cluster.status = "deleting"
+        self._bill.end(cluster.cluster_identifier)
         self._timeline.later(DELETING_S, lambda: self._forget(cluster.cluster_identifier))
 
     def _forget(self, name: str) -> None:
