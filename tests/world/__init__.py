@@ -119,7 +119,8 @@ class World:
         state, contents = self.register(pipeline).warehouse, self.warehouses.contents
         content = contents.get(self.names(pipeline, Slot.WAREHOUSE, state.generation).cluster)
         if content is None:
-            content = self.warehouses.kept[state.snapshot] if state.snapshot else empty()
+            there = state.snapshot in self.warehouses.snapshots
+            content = self.warehouses.kept[str(state.snapshot)] if there else empty()
         return read_tables(content, [table.name for table in pipeline.warehouse_tables])
 
     def names(self, pipeline: Pipeline, slot: Slot, generation: int = 1) -> Names:

@@ -74,6 +74,14 @@ def _days(window: Window) -> Iterator[date]:
         yield window.start + timedelta(days=number)
 
 
+def tables_of(*windows: Window) -> dict[str, list[tuple[Any, ...]]]:
+    """What `World.tables` tells once these windows are loaded, however often and in whatever parts."""
+    arrivals = {tuple(row.values()) for window in windows for row in rows_of("arrivals", window)}
+    used = {airport for *_, airport in arrivals}
+    airports = [(code, city) for code, city in _AIRPORTS.items() if code in used]
+    return {"airports": sorted(airports), "arrivals": sorted(arrivals)}
+
+
 @cache
 def sql_environment(root: Path) -> Environment:
     """The library's own Jinja environment, which finds the small pipeline's templates too.

@@ -208,6 +208,5 @@ def _unreachable() -> psycopg2.Error:
 
 def _shut_out(fault: Fault) -> psycopg2.Error:
     """psycopg2 tells whatever keeps it from connecting as an OperationalError."""
-    if fault.kind is Kind.DENIED:
-        return refused("28000", "FATAL: password authentication failed: by order")
-    return refused("53300", f"FATAL: too many connections: {fault.message}")
+    code = {Kind.DENIED: "28000", Kind.THROTTLED: "53300"}.get(fault.kind, fault.code)
+    return refused(code, f"FATAL: {fault.message}", psycopg2.OperationalError)

@@ -60,12 +60,14 @@ def empty() -> bytes:
     return made.serialize()
 
 
-def refused(code: str, message: str) -> psycopg2.Error:
-    """An error of psycopg2's own class for the SQLSTATE, which it bears."""
-    try:
-        error: psycopg2.Error = errors.lookup(code)(message)
-    except KeyError:
-        error = psycopg2.DatabaseError(message)
+def refused(code: str, message: str, kind: type[psycopg2.Error] | None = None) -> psycopg2.Error:
+    """An error that bears the SQLSTATE, of psycopg2's own class for it unless `kind` is given."""
+    if kind is None:
+        try:
+            kind = errors.lookup(code)
+        except KeyError:
+            kind = psycopg2.DatabaseError
+    error = kind(message)
     # Only the server's answer, or unpickling, gives an error its code.
     error.__setstate__({"pgcode": code, "pgerror": message})  # type: ignore[attr-defined]
     return error

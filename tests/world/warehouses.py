@@ -10,8 +10,8 @@ from moto.core import DEFAULT_ACCOUNT_ID
 from moto.redshift.exceptions import ClusterSnapshotAlreadyExistsError, RedshiftClientError
 from moto.redshift.models import Cluster, RedshiftBackend, Snapshot, redshift_backends
 
-from tests.world.sqlite_redshift import empty, read_tables
 from tests.world.bill import Bill
+from tests.world.sqlite_redshift import empty, read_tables
 from tests.world.timeline import Timeline
 
 CREATING_S, SNAPSHOT_S, DELETING_S = 180, 60, 60
@@ -53,8 +53,8 @@ class Warehouses:
 
     @property
     def saved(self) -> dict[str, set[str]]:
-        """The runs whose load each snapshot holds."""
-        return {name: _run_ids(content) for name, content in self.kept.items()}
+        """The runs whose load each snapshot holds that is there."""
+        return {name: _run_ids(content) for name, content in self.kept.items() if name in self.snapshots}
 
     def find_open(self, name: str) -> Cluster | None:
         """The warehouse of that name where one can enter it."""
