@@ -29,6 +29,9 @@ def _serve() -> None:
     parser.add_argument("--fresh", action="store_true", help="start from an empty account")
     parser.add_argument("--emr-delay", type=float, default=1.5, help="seconds, without Livy's own start")
     parser.add_argument("--redshift-delay", type=float, default=1.0, help="seconds, at least")
+    parser.add_argument(
+        "--livy-restart", type=float, default=5.0, help="seconds from a Livy's death to the next"
+    )
     parser.add_argument("--livy-command", help="instead of sandbox.livy; {host} {port} {work_dir}")
     parser.add_argument(
         "--redshift-command",
@@ -43,6 +46,7 @@ def _serve() -> None:
             fresh=options.fresh,
             emr_delay_s=options.emr_delay,
             redshift_delay_s=options.redshift_delay,
+            livy_restart_s=options.livy_restart,
             livy_command=options.livy_command,
             redshift_command=options.redshift_command,
         )

@@ -28,6 +28,7 @@ class Config:
     fresh: bool = False
     emr_delay_s: float = 1.5
     redshift_delay_s: float = 1.0
+    livy_restart_s: float = 5.0
     livy_command: str | None = None
     redshift_command: str | None = None
 

@@ -1,7 +1,8 @@
 """The life of an EMR cluster: STARTING, BOOTSTRAPPING, WAITING, TERMINATING, and an end.
 
 Each cluster gets an address of its own and a Livy server there. moto keeps the records; this module gives
-them their states, in a thread a cluster. Livy's death changes no state, as on AWS.
+them their states, in a thread a cluster. Livy's death changes no state, as on AWS: the master's supervision
+starts the server again, and its sessions are lost, since Livy's recovery is off unless it is asked for.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 _LIVY_BOOT_S = 120.0
+_LIVY_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ class Life:
         self._ending = threading.Event()
         self._number: int | None = None
         self._worker: Worker | None = None
+        self._livy_starts = 0
 
     def run(self, failure: Failure | None, ordered: Failure | None) -> None:
         """From STARTING to WAITING, or to whatever end comes first. `failure` comes before the machines are
@@ -122,6 +125,7 @@ class Life:
         self._advance("BOOTSTRAPPING", "RUNNING" if self.cluster.steps else "WAITING")
         if not self.cluster.steps and not self.cluster.keep_job_flow_alive_when_no_steps:
             self.end("TERMINATED", Failure("ALL_STEPS_COMPLETED", "Steps completed"))
+        self._keep_livy()
 
     def _advance(self, before: str, after: str) -> bool:
         with self._lock:
@@ -140,7 +144,8 @@ class Life:
 
     def _start_livy(self) -> None:
         host = self.cluster.sandbox_dns
-        work_dir = self._context.state.emr / self.cluster.id
+        self._livy_starts += 1
+        work_dir = self._context.state.emr / self.cluster.id / f"livy-{self._livy_starts}"
         work_dir.mkdir(parents=True)
         try:
             spec = WorkerSpec(
@@ -154,8 +159,23 @@ class Life:
         with self._lock:
             if self._ending.is_set():
                 raise WorkerFailed("the cluster was terminated while it started")
-            self._worker = Worker(spec)
-        self._worker.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
+            worker = self._worker = Worker(spec)
+        worker.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
+
+    def _keep_livy(self) -> None:
+        """Start a server that died anew, until the cluster ends."""
+        while not self._ending.wait(_LIVY_LOOK_S):
+            if self._livy_is_dead() and not self._ending.wait(self._context.config.livy_restart_s):
+                logger.info("EMR %s: Livy died and is started anew", self.cluster.id)
+                self.stop_livy()
+                try:
+                    self._start_livy()
+                except WorkerFailed as error:
+                    logger.warning("EMR %s: Livy does not start: %s", self.cluster.id, error)
+
+    def _livy_is_dead(self) -> bool:
+        worker = self._worker
+        return worker is not None and not worker.alive
 
     def _command(self, host: str, work_dir: Path) -> list[str]:
         template = self._context.config.livy_command

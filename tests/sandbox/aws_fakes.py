@@ -45,7 +45,7 @@ class AwsProcess:
     def _start(self) -> Child:
         python = sys.executable
         command = [python, "-m", "sandbox.aws", "--host", self.host, "--state-dir", str(self.state_dir)]
-        command += ["--emr-delay", "0.3", "--redshift-delay", "0.2"]
+        command += ["--emr-delay", "0.3", "--redshift-delay", "0.2", "--livy-restart", "0.2"]
         command += ["--livy-command", f"{python} -S {HERE / 'aws_fake_livy.py'} {{host}} {{port}}"]
         command += [
             "--redshift-command",

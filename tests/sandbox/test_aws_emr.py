@@ -119,14 +119,21 @@ def _livy_processes(host):
     ]
 
 
+def _livy_answers(host):
+    try:
+        with urllib.request.urlopen(f"http://{host}:8998/sessions") as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
 def test_a_cluster_lives_and_ends(aws, emr, ec2, wanted, groups):
     cluster_id, seen = _run(emr, wanted, "WAITING")
     assert [state for state, _ in seen] == ["STARTING", "BOOTSTRAPPING", "WAITING"]
     assert seen[0][1] is None, "the master has no name while it starts"
     host = seen[-1][1]
     assert host.startswith(f"127.{aws.net}.2.")
-    with urllib.request.urlopen(f"http://{host}:8998/sessions") as answer:
-        assert answer.status == 200
+    assert _livy_answers(host)
 
     cluster = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
     assert {tag["Key"]: tag["Value"] for tag in cluster["Tags"]}["k"] == "v"
@@ -179,15 +186,19 @@ def test_a_cluster_without_work_and_not_kept_alive_ends_by_itself(emr, wanted):
     assert _reason(emr, cluster_id)["Code"] == "ALL_STEPS_COMPLETED"
 
 
-def test_livys_death_leaves_the_cluster_waiting(emr, wanted):
+def test_livys_death_leaves_the_cluster_waiting_and_the_server_is_started_anew(emr, wanted):
     cluster_id, seen = _run(emr, wanted, "WAITING")
     host = seen[-1][1]
-    for pid in _livy_processes(host):
-        os.kill(pid, 9)
-    until(lambda: _livy_processes(host), lambda pids: not pids)
-    assert _follow(emr, cluster_id, "WAITING")[-1] == ("WAITING", host)
+    for _ in range(2):
+        killed = set(_livy_processes(host))
+        for pid in killed:
+            os.kill(pid, 9)
+        until(lambda: set(_livy_processes(host)), lambda pids, killed=killed: pids and not pids & killed)
+        assert _follow(emr, cluster_id, "WAITING")[-1] == ("WAITING", host)
+        until(lambda: _livy_answers(host), bool)
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
     _follow(emr, cluster_id, "TERMINATED")
+    assert _livy_processes(host) == []
 
 
 def test_a_livy_that_cannot_start_fails_the_bootstrap_and_tells_why(emr, wanted):
