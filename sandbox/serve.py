@@ -19,7 +19,10 @@ _CHECK_S = 1.0
 
 
 def up(place: Place, console: Console) -> int:
-    """Everything, until Ctrl-C or `down`; S3 and the warehouse's snapshots are those of the last time."""
+    """Everything, until Ctrl-C or `down`; S3 and the warehouse's snapshots are those of the last time.
+
+    A component of Airflow that dies is started again, as a deployment's supervisor would.
+    """
     with hold(place, "up"):
         sandbox = Sandbox(place, "up")
         _say(console, "Starting AWS and Airflow")
@@ -33,7 +36,8 @@ def up(place: Place, console: Console) -> int:
             _say(console, f"AWS       {running.aws_url}   (keys: anything)")
             _say(console, "Ctrl-C, or `python -m sandbox down` from elsewhere, stops it")
             while True:
-                sandbox.check()
+                for line in sandbox.supervise():
+                    _say(console, line)
                 time.sleep(_CHECK_S)
         finally:
             _say(console, "Stopping")

@@ -76,7 +76,7 @@ class Aws:
 
 
 class Sandbox:
-    """AWS and Airflow together. `start()`, `check()` now and then, `stop()`."""
+    """AWS and Airflow together. `start()`, `check()` or `supervise()` now and then, `stop()`."""
 
     def __init__(self, place: Place, command: str) -> None:
         self.place, self._command = place, command
@@ -129,6 +129,11 @@ class Sandbox:
         """Raise SandboxError, naming it and with the end of its log, where a component is dead."""
         self._aws.check()
         self._airflow.check()
+
+    def supervise(self) -> list[str]:
+        """Keep Airflow's components going, and tell of each that died; raises SandboxError where AWS is dead."""
+        self._aws.check()
+        return self._airflow.supervise()
 
     def stop(self) -> None:
         """End everything; twice is fine."""

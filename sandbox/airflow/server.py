@@ -14,6 +14,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -23,6 +24,7 @@ from sandbox.addresses import Addresses, check_free
 from sandbox.airflow.client import AirflowClient
 from sandbox.airflow.configuration import DATABASE, USER, AirflowPlan, Secrets, airflow_environment
 from sandbox.airflow.database import start_database
+from sandbox.airflow.restarts import Judgement, Restarts
 from sandbox.errors import SandboxError
 from sandbox.postgres import Postgres
 from sandbox.processes import Child, end_tree
@@ -44,7 +46,7 @@ _COMMANDS = {
 
 
 class Airflow:
-    """One sandbox's Airflow. `start()`, then `client()`; `check()` now and then; `stop()`."""
+    """One sandbox's Airflow. `start()`, then `client()`; `check()` or `supervise()` now and then; `stop()`."""
 
     def __init__(self, *, addresses: Addresses, home: Path, dags: Path, plugins: Path, root: Path) -> None:
         """`home` is emptied at each start; `dags` and `plugins` are read where they are."""
@@ -61,6 +63,7 @@ class Airflow:
             secrets=_new_secrets(),
         )
         self._children: dict[str, Child] = {}
+        self._restarts = Restarts()
         self._stopping = threading.Event()
 
     @property
@@ -79,18 +82,11 @@ class Airflow:
         self.plan.logs.mkdir(parents=True)
         self._write_password()
         self._write_preload()
-        environment = airflow_environment(self.plan, os.environ)
         try:
-            start_database(self._postgres, environment)
+            start_database(self._postgres, self._environment)
             self._refuse_when_stopping()
-            for name, command in _COMMANDS.items():
-                self._children[name] = Child(
-                    [sys.executable, "-m", "airflow", *command],
-                    name=f"airflow {name}",
-                    log=self.plan.logs / f"{name}.log",
-                    environment=environment,
-                    cwd=self.plan.home,
-                )
+            for name in _COMMANDS:
+                self._children[name] = self._launch(name)
             self._wait_healthy(_BOOT_TIMEOUT_S, time.monotonic)
         except BaseException:
             self.stop()
@@ -100,10 +96,46 @@ class Airflow:
         """Raise SandboxError, with the end of its log, where a component is dead."""
         for child in self._children.values():
             if not child.alive:
-                raise SandboxError(
-                    f"The {child.name} ended with code {child.returncode}. The end of {child.log}:\n"
-                    f"{child.log_tail(_TAIL_LINES)}"
-                )
+                raise SandboxError(_last_words(child))
+        self._check_database()
+
+    def supervise(self) -> list[str]:
+        """Start a component that died again, as a deployment's supervisor would; one line for each that died or
+        was started.
+
+        Raises SandboxError, with the end of its log, where one dies over and over or the database is dead.
+        """
+        self._check_database()
+        dead = [name for name, child in self._children.items() if not child.alive]
+        return [line for name in dead if (line := self._attend(name))]
+
+    def _attend(self, name: str) -> str | None:
+        child = self._children[name]
+        judgement = self._restarts.judge(name)
+        if judgement is Judgement.GIVE_UP:
+            raise SandboxError(f"It dies over and over. {_last_words(child)}")
+        if judgement is Judgement.NEWS:
+            return f"The {child.name} ended with code {child.returncode} and is started again ({child.log})"
+        if judgement is Judgement.START:
+            child.stop()
+            self._children[name] = self._launch(name)
+            return f"The {child.name} was started again"
+        return None
+
+    def _launch(self, name: str) -> Child:
+        return Child(
+            [sys.executable, "-m", "airflow", *_COMMANDS[name]],
+            name=f"airflow {name}",
+            log=self.plan.logs / f"{name}.log",
+            environment=self._environment,
+            cwd=self.plan.home,
+        )
+
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        return airflow_environment(self.plan, os.environ)
+
+    def _check_database(self) -> None:
         if not self._postgres.alive:
             raise SandboxError(
                 f"Airflow's PostgreSQL ended. The end of {self._postgres.log}:\n{_tail(self._postgres.log)}"
@@ -151,6 +183,13 @@ class Airflow:
         raise SandboxError(
             f"Airflow is not up after {timeout_s:.0f} s: {seen}. Its logs are in {self.plan.logs}"
         )
+
+
+def _last_words(child: Child) -> str:
+    return (
+        f"The {child.name} ended with code {child.returncode}. The end of {child.log}:\n"
+        f"{child.log_tail(_TAIL_LINES)}"
+    )
 
 
 def _end(child: Child) -> None:

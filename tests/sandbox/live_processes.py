@@ -21,6 +21,10 @@ class LiveProcesses:
         """The scheduler, triggerer, dag-processor or api-server itself, below its guard."""
         return self._guarded(lambda line: _runs(line, component))
 
+    def aws(self) -> psutil.Process | None:
+        """The sandbox's AWS."""
+        return self._guarded(lambda line: "sandbox.aws" in line)
+
     def task(self, pid: int | None) -> psutil.Process | None:
         """The process that works on a task, whose id Airflow tells; None where it is gone."""
         return next((one for one in self._below() if one.pid == pid), None)

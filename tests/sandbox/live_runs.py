@@ -30,6 +30,7 @@ from live_processes import LiveProcesses
 from sandbox_process import ROOT, SandboxProcess
 from warehouse_content import read_content
 
+from airflow_lib.janitor import SETTINGS_FILE
 from airflow_lib.naming import Environment, session_name
 from sandbox.account import DEPLOYMENT, Account, variables
 from sandbox.airflow.client import AirflowClient, TaskRun
@@ -222,7 +223,7 @@ class LiveRuns:
                 env={
                     "PATH": os.environ["PATH"],
                     "PYTHONPATH": str(ROOT / "plugins"),
-                    "MAYFLY_SETTINGS": file.name,
+                    SETTINGS_FILE: file.name,
                     "AWS_ENDPOINT_URL": self.account.aws_url,
                     "AWS_EC2_METADATA_DISABLED": "true",
                 },

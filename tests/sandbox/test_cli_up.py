@@ -15,6 +15,8 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
+from live_processes import LiveProcesses, kill
 from sandbox_process import SandboxProcess, wait_until
 
 from sandbox.account import Account
@@ -166,19 +168,43 @@ def test_sql_without_a_snapshot_says_what_makes_one(sandbox: SandboxProcess) -> 
     assert "python -m sandbox run trivial" in answer.stderr
 
 
-def test_a_component_that_dies_ends_the_sandbox_with_its_name_and_log(
+def test_components_that_die_are_told_and_started_again(sandbox: SandboxProcess, running: Running) -> None:
+    processes = LiveProcesses(running.pid)
+    components = ("triggerer", "scheduler", "dag-processor", "api-server")
+    first = {name: processes.airflow(name) for name in components}
+    for process in first.values():
+        assert process is not None
+        kill(process)
+    for name in components:
+        wait_until(lambda name=name: f"The airflow {name} was started again" in sandbox.output, name, 60)
+        assert f"The airflow {name} ended with code 137 and is started again" in sandbox.output
+        wait_until(lambda name=name: processes.airflow(name) not in (None, first[name]), name, 10)
+
+
+def test_a_run_after_that_is_green(sandbox: SandboxProcess, source: Path, running: Running) -> None:
+    client = AirflowClient(str(running.airflow_url), str(running.user), str(running.password))
+    wait_until(lambda: is_healthy(client), "Airflow that answers", 60)
+    done = sandbox.run("run", "trivial", "--source", str(source), *WINDOW)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def is_healthy(client: AirflowClient) -> bool:
+    try:
+        return set(client.health().values()) == {"healthy"}
+    except requests.RequestException:
+        return False
+
+
+def test_a_part_that_nothing_starts_again_ends_the_sandbox_with_its_name_and_log(
     sandbox: SandboxProcess, running: Running
 ) -> None:
-    triggerer = next(
-        process
-        for process in psutil.Process(running.pid).children(recursive=True)
-        if process.cmdline()[1:4] == ["-m", "airflow", "triggerer"]
-    )
-    triggerer.kill()
+    aws = LiveProcesses(running.pid).aws()
+    assert aws is not None
+    aws.kill()
     wait_until(lambda: "Stopping" in sandbox.output, "the sandbox that stops", 30)
     wait_until(lambda: sandbox.processes() == [], "the end of every process", 30)
-    assert "The airflow triggerer ended with code" in sandbox.output
-    assert "triggerer.log" in sandbox.output
+    assert "The sandbox's AWS ended with code" in sandbox.output
+    assert "aws.log" in sandbox.output
 
 
 def test_down_where_nothing_runs_is_fine(sandbox: SandboxProcess) -> None:
