@@ -79,18 +79,27 @@ def renew_others(run: Run, state: Json, but: Slot) -> Json:
 
 @contextmanager
 def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
-    """Renews this run's leases from a thread while the body works (a long COPY, a long load)."""
+    """Renews this run's leases while the body works (a long COPY, a long load), from a thread.
+
+    And before, where that is due: many short tasks, one after the other, never live to see the thread's first time.
+    """
     done = threading.Event()
-    every_s = _every(run).total_seconds()
-    generation = open_register(run).read().slot(needs).generation
+    every = _every(run)
+    document, now = open_register(run).read_with_time()
+    generation, lease = document.slot(needs).generation, document.slot(needs).lease(run.run_id)
+
+    def renew() -> None:
+        try:
+            _renew(run, needs, generation)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next renewal may go well
+            log.warning("a lease could not be renewed: %s", error)
 
     def keep() -> None:
-        while not done.wait(every_s):
-            try:
-                _renew(run, needs, generation)
-            except Exception as error:  # noqa: BLE001  whatever it is, the next renewal may go well
-                log.warning("a lease could not be renewed: %s", error)
+        while not done.wait(every.total_seconds()):
+            renew()
 
+    if lease is not None and lease.until - now <= timedelta(seconds=run.settings.mayfly.lease_s) - every:
+        renew()
     keeper = threading.Thread(target=keep, name="lease-keeper", daemon=True)
     keeper.start()
     try:

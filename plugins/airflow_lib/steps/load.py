@@ -107,9 +107,10 @@ class Answer(AtOnce):
     def begin(self, run: Run) -> Outcome:
         require_lease(run, Slot.WAREHOUSE)
         access = find_warehouse(run)
-        result = warehouse.read(
-            access.connect, lambda connection: warehouse.ask(connection, run.pipeline, self.name)
-        )
+        with keeping_lease(run, Slot.WAREHOUSE):
+            result = warehouse.read(
+                access.connect, lambda connection: warehouse.ask(connection, run.pipeline, self.name)
+            )
         for row in result.rows[:10]:
             log.info("%s", dict(zip(result.columns, row, strict=True)))
         return Done({"columns": list(result.columns), "rows": [list(row) for row in result.rows]})

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
 from airflow_lib.errors import LeaseLost, SettingsError
 from airflow_lib.naming import Slot
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import check_place, renew_leases, renew_others, tell_place
+from airflow_lib.steps.leases import check_place, keeping_lease, renew_leases, renew_others, tell_place
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.release import ReleaseSlot
 from tests.world import World
+from tests.world.pipeline import PIPELINE
 from tests.world.walk import drive, walk
-
-from .conftest import PIPELINE
 
 
 def until(world: World, run: Run, slot: Slot) -> datetime:
@@ -71,6 +70,20 @@ def test_a_renewal_that_is_not_due_writes_nothing(world: World, provided: Run) -
     written = len(world.wire.sent("s3.PutObject"))
     assert renew_leases(provided, state, Slot.WAREHOUSE) == state
     assert len(world.wire.sent("s3.PutObject")) == written
+
+
+def test_short_work_keeps_the_lease_too_when_that_is_due(world: World, provided: Run) -> None:
+    before = until(world, provided, Slot.WAREHOUSE)
+    with keeping_lease(provided, Slot.WAREHOUSE):
+        pass
+    assert until(world, provided, Slot.WAREHOUSE) == before
+    for _ in range(3):
+        world.advance(provided.settings.mayfly.lease_s / 2)
+        with keeping_lease(provided, Slot.WAREHOUSE):
+            pass
+    assert until(world, provided, Slot.WAREHOUSE) > before + timedelta(
+        seconds=provided.settings.mayfly.lease_s
+    )
 
 
 def test_a_run_ends_where_it_took_its_leases(run: Run, make_run: Callable[..., Run]) -> None:
