@@ -108,12 +108,10 @@ class Caretaker:
                 chore.outcome = f"pending: {pending}"
 
     def _list(self) -> list[Owned]:
-        """What bears our name and tag. Slots can be taken even where this cannot be listed."""
-        try:
-            return list_owned(self.holder.aws, self.holder.environment)
-        except (MayflyError, *AWS_ERRORS) as error:
-            self.errors.append(str(error))
-            return []
+        """What bears our name and tag. What cannot be listed is an error told; all else can be looked after."""
+        listing = list_owned(self.holder.aws, self.holder.environment)
+        self.errors += listing.problems
+        return list(listing.owned)
 
     def _reap(self, before: SlotState, owned: Iterable[Owned], now: datetime) -> None:
         slot, holder = before.slot, self.holder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,6 +11,7 @@ from airflow_lib.register import Document, Phase
 from airflow_lib.register_rules import kept_snapshots, protected_snapshots
 from airflow_lib.resources.common import Owned
 from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotState
+from airflow_lib.teardown import Listing
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Inventory:
 
 def sort_owned(
     environment: Environment,
-    owned: Iterable[Owned],
+    listing: Listing,
     document: Document,
     now: datetime,
     *,
@@ -34,9 +35,9 @@ def sort_owned(
 
     Kept is what a keep-alive or a live lease of another run holds: `run` itself has let go of everything, so what
     it still holds is what it could not remove. Of the snapshots those are kept that the register names, and the
-    newest `keep_snapshots`.
+    newest `keep_snapshots`. Of a kind that could not be listed, what the register has written down counts as there.
     """
-    owned = list(owned)
+    owned = [*listing.owned, *_recorded(document, listing.unlisted)]
     snapshots = [item for item in owned if item.kind == SNAPSHOT]
     named = named_snapshots(snapshots, document, keep_snapshots)
     left: list[str] = []
@@ -53,6 +54,14 @@ def named_snapshots(snapshots: Iterable[Owned], document: Document, keep: int) -
     """The snapshots, listed oldest first, that stay: the register's, and the newest `keep` that can be restored."""
     restorable = [item.name for item in snapshots if item.state == SnapshotState.AVAILABLE]
     return kept_snapshots(protected_snapshots(document.warehouse), restorable, keep)
+
+
+def _recorded(document: Document, kinds: Container[str]) -> Iterator[Owned]:
+    """What the register has on record of `kinds`."""
+    for slot in Slot:
+        for item in document.slot(slot).resources:
+            if item.kind in kinds:
+                yield Owned(item.kind, item.id or item.name, item.name, state="by the register")
 
 
 def _is_held(environment: Environment, item: Owned, document: Document, now: datetime, run: str) -> bool:

@@ -7,7 +7,7 @@ cluster first, then what it used. Failing at one thing never keeps the others fr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -61,17 +61,41 @@ def sweep(aws: Aws, names: Names, *, keep_data: bool) -> Sweep:
     )
 
 
-def list_owned(aws: Aws, environment: Environment) -> list[Owned]:
-    """Everything in the account that bears the environment's name and tag, snapshots included."""
-    return [
-        *emr.list_owned_clusters(aws.emr, environment),
-        *redshift.list_owned_clusters(aws.redshift, environment),
-        *subnet_group.list_owned_subnet_groups(aws.redshift, environment),
-        *network.list_owned_groups(aws.ec2, environment),
-        *iam.list_owned_instance_profiles(aws.iam, environment),
-        *iam.list_owned_roles(aws.iam, environment),
-        *snapshots.list_owned_snapshots(aws.redshift, environment),
-    ]
+@dataclass(frozen=True)
+class Listing:
+    """What bears our name and tag; `unlisted` are the kinds that AWS did not tell, each with the reason."""
+
+    owned: tuple[Owned, ...]
+    unlisted: Mapping[str, str]
+
+    @property
+    def problems(self) -> list[str]:
+        """One line a kind that could not be listed."""
+        return [f"{kind}: cannot be listed: {reason}" for kind, reason in self.unlisted.items()]
+
+
+def list_owned(aws: Aws, environment: Environment) -> Listing:
+    """Everything in the account that bears the environment's name and tag, snapshots included.
+
+    What cannot be listed keeps nothing else from being listed.
+    """
+    listings: dict[str, Callable[[], list[Owned]]] = {
+        emr.CLUSTER: partial(emr.list_owned_clusters, aws.emr, environment),
+        redshift.CLUSTER: partial(redshift.list_owned_clusters, aws.redshift, environment),
+        subnet_group.SUBNET_GROUP: partial(subnet_group.list_owned_subnet_groups, aws.redshift, environment),
+        network.GROUP: partial(network.list_owned_groups, aws.ec2, environment),
+        iam.PROFILE: partial(iam.list_owned_instance_profiles, aws.iam, environment),
+        iam.ROLE: partial(iam.list_owned_roles, aws.iam, environment),
+        snapshots.SNAPSHOT: partial(snapshots.list_owned_snapshots, aws.redshift, environment),
+    }
+    owned: list[Owned] = []
+    unlisted: dict[str, str] = {}
+    for kind, listing in listings.items():
+        try:
+            owned += listing()
+        except (MayflyError, ClientError, BotoCoreError) as error:
+            unlisted[kind] = str(error)
+    return Listing(tuple(owned), unlisted)
 
 
 def _in_order(clusters: Callable[[], list[str]], used: Iterable[Callable[[], None]]) -> Sweep:

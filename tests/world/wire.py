@@ -147,7 +147,7 @@ class Wire:
             return _fail(not_seen, request, service)
         response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
-        if self.late.delay_s:
+        if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
         if fault is not None:
             settle(fault, f"{service}.{operation}")

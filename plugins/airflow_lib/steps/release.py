@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_lib import teardown, warehouse
-from airflow_lib.errors import TeardownError
-from airflow_lib.inventory import sort_owned
+from botocore.exceptions import BotoCoreError, ClientError
+
+from airflow_lib import inventory, teardown, warehouse
+from airflow_lib.errors import RegisterError, ResourceError, TeardownError
 from airflow_lib.naming import Slot, run_key, staging_schema
 from airflow_lib.register import Parting, SlotState
 from airflow_lib.steps import AtOnce, Done, Failed, Json, Outcome, Run, Waiting
@@ -40,6 +42,10 @@ class ReleaseSlot:
         release = register.release(
             self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
         )
+        if release.parting is Parting.NOT_HELD:
+            # What a dead run left there goes now; the janitor would come later.
+            reaped = register.reap(self.slot, run.run_id)
+            release = reaped if reaped.parting is Parting.DRAIN else release
         log.info("%s: %s %s", self.slot, release.parting, ", ".join(release.others))
         if release.parting is not Parting.DRAIN:
             until = {"until": release.until.isoformat()} if release.until else {}
@@ -84,21 +90,47 @@ class Inventory(AtOnce):
     """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:
-        owned = teardown.list_owned(run.aws, run.environment)
+        listing = teardown.list_owned(run.aws, run.environment)
+        problems = listing.problems
+        try:
+            sorted_ = self._sort(run, listing)
+        except RegisterError as error:
+            problems.append(str(error))
+            sorted_ = inventory.Inventory(left=tuple(str(item) for item in listing.owned), kept=())
+        result: Json = {"left": list(sorted_.left), "kept": list(sorted_.kept)}
+        log.info("inventory: %s left, %s kept", len(sorted_.left), len(sorted_.kept))
+        try:
+            self._store(run, result)
+        except (ClientError, BotoCoreError) as error:
+            problems.append(f"the inventory cannot be stored in {run.logs.uri()}: {error}")
+        told = _tell_left(run, sorted_.left)
+        if problems:  # another try may find out
+            raise ResourceError(
+                "\n".join((*told, "What is left cannot be told for sure:", *_lines(problems)))
+            )
+        return Failed(result, "\n".join(told)) if told else Done(result)
+
+    def _sort(self, run: Run, listing: teardown.Listing) -> inventory.Inventory:
         document, now = open_register(run).read_with_time()
         keep = run.settings.mayfly.warehouse.keep_snapshots
-        sorted_ = sort_owned(run.environment, owned, document, now, run=run.run_id, keep_snapshots=keep)
-        result: Json = {"left": list(sorted_.left), "kept": list(sorted_.kept)}
+        return inventory.sort_owned(
+            run.environment, listing, document, now, run=run.run_id, keep_snapshots=keep
+        )
+
+    def _store(self, run: Run, result: Json) -> None:
         key = run.logs.key("runs", run_key(run.run_id), "inventory.json")
         body = json.dumps({"run_id": run.run_id, **result}, indent=1).encode()
         run.aws.s3.put_object(Bucket=run.logs.bucket, Key=key, Body=body)
-        log.info("inventory: %s left, %s kept", len(sorted_.left), len(sorted_.kept))
-        if not sorted_.left:
-            return Done(result)
-        lines = "\n".join(f"- {line}" for line in sorted_.left)
-        return Failed(
-            result, f"Left behind in {run.environment.name}:\n{lines}\nThe janitor removes what is ours."
-        )
+
+
+def _tell_left(run: Run, left: Iterable[str]) -> list[str]:
+    lines = _lines(left)
+    head = f"Left behind in {run.environment.name}:"
+    return [head, *lines, "The janitor removes what is ours."] if lines else []
+
+
+def _lines(items: Iterable[str]) -> list[str]:
+    return [f"- {item}" for item in items]
 
 
 def _drop_staging(run: Run) -> None:

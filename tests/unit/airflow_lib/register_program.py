@@ -16,7 +16,7 @@ from typing import Any
 from airflow_lib.errors import LeaseLost, RegisterError
 from airflow_lib.naming import Slot
 from airflow_lib.register_document import Lease, sort_leases
-from airflow_lib.register_rules import Parting, Role
+from airflow_lib.register_rules import Parting, Release, Role
 from tests.unit.airflow_lib.register_world import (
     EXPIRED,
     KIND,
@@ -151,8 +151,15 @@ class Program:
                 green=world.green | (_rows_of(world, run) if held else frozenset()),
                 budget=world.budget._replace(keep_alives=world.budget.keep_alives - keep_alive_s),
             )
-            at = "drain" if answer.parting is Parting.DRAIN else "done"
-            yield _put(after, Process(run.name, at, answer.generation if at == "drain" else 0, then="done"))
+            if answer.parting is Parting.NOT_HELD:
+                yield _put(after, Process(run.name, "tidy"))
+            else:
+                yield _put(after, _parted(run, answer))
+
+    def at_tidy(self, world: World, run: Process) -> Iterator[World]:
+        """A run without a lease takes away what a dead one left."""
+        slot, answer = self.rules.reap(world.slot, NOW, run=run.name, lease_s=1)
+        yield _put(world._replace(slot=slot), _parted(run, answer))
 
     # -- draining, by a run or the janitor -------------------------------------------------------------------
 
@@ -286,6 +293,13 @@ def _crashed(process: Process) -> Process:
     if process.name.startswith("janitor"):
         return Process(f"janitor{int(process.name[-1]) + 1}", "reap")
     return Process(process.name, "done")
+
+
+def _parted(run: Process, answer: Release) -> Process:
+    """The run after it let go: it drains, or is done."""
+    if answer.parting is Parting.DRAIN:
+        return Process(run.name, "drain", answer.generation, then="done")
+    return Process(run.name, "done", then="done")
 
 
 def _put(world: World, process: Process) -> World:

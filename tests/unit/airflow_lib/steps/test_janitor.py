@@ -49,7 +49,7 @@ def provided(world: World, run: Run) -> Run:
 
 
 def left(world: World, run: Run) -> set[str]:
-    return {item.name for item in list_owned(world.others, run.environment)}
+    return {item.name for item in list_owned(world.others, run.environment).owned}
 
 
 def phases(world: World) -> list[Phase]:
@@ -191,7 +191,7 @@ def test_a_run_that_comes_while_the_janitor_drains_gets_the_next_generation(
 
 def test_what_was_left_of_a_generation_that_is_over_is_removed(world: World, run: Run) -> None:
     provided(world, run)
-    strays = list_owned(world.others, run.environment)
+    strays = list_owned(world.others, run.environment).owned
     walk(world, run)
     _make_again(world, strays)
     found = clean_up(world, run)
@@ -256,7 +256,7 @@ def test_look_alikes_are_never_touched(world: World, make_run: MakeRun) -> None:
 def test_a_dry_run_tells_all_and_touches_nothing(world: World, dead: Run) -> None:
     before, document = left(world, dead), world.register(PIPELINE)
     found = clean_up(world, dead, dry_run=True)
-    assert len(found.findings) == len(list_owned(world.others, dead.environment)) + len(Slot)
+    assert len(found.findings) == len(list_owned(world.others, dead.environment).owned) + len(Slot)
     assert all(line.endswith("; would be removed") for line in found.findings)
     assert judge([found]) == FOUND
     assert written(world) == []
@@ -281,7 +281,7 @@ def test_what_is_held_past_its_time_raises_an_alarm_and_stays(world: World, make
     before = left(world, run)
     world.wire.calls.clear()
     found = clean_up(world, run)
-    assert len(found.findings) == len(list_owned(world.others, run.environment))
+    assert len(found.findings) == len(list_owned(world.others, run.environment).owned)
     assert all("past its mayfly:expires-at, still held by run1" in line for line in found.findings)
     assert left(world, run) == before
     assert written(world) == []
@@ -296,7 +296,7 @@ def test_a_generation_that_the_register_does_not_know_is_told_and_not_touched(wo
         Body=b'{"environment": "dev-immigration", "version": 1}',
     )
     found = clean_up(world, run)
-    assert len(found.findings) == len(list_owned(world.others, run.environment))
+    assert len(found.findings) == len(list_owned(world.others, run.environment).owned)
     assert all("knows generations up to 0 only; not touched" in line for line in found.findings)
     assert left(world, run) == before
 

@@ -98,7 +98,7 @@ def test_everything_is_written_in_the_register_before_it_is_made(world: World, r
 
 def test_everything_bears_the_tags_of_its_environment_and_generation(world: World, run: Run) -> None:
     provide(world, run)
-    owned = list_owned(world.others, run.environment)
+    owned = list_owned(world.others, run.environment).owned
     assert {item.name for item in owned} == set(made(world))
     for item in owned:
         assert item.tags[TAG_ENVIRONMENT] == "dev-immigration"
@@ -197,7 +197,7 @@ def test_a_cluster_that_met_roles_too_young_is_asked_for_again_in_the_next_gener
         ("mayfly-dev-immigration-emr-g1", "TERMINATED_WITH_ERRORS"),
         ("mayfly-dev-immigration-emr-g2", "WAITING"),
     ]
-    names = {item.name for item in list_owned(world.others, run.environment)}
+    names = {item.name for item in list_owned(world.others, run.environment).owned}
     assert not {name for name in names if "-emr-" in name and name.endswith("-g1")}
 
 

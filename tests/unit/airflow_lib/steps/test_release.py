@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 from moto.redshift.models import Cluster
 
-from airflow_lib.errors import LeaseLost, TeardownError
+from airflow_lib.errors import LeaseLost, ResourceError, TeardownError
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Window
 from airflow_lib.register import Phase
@@ -58,7 +58,7 @@ def schemas(world: World, warehouse: Cluster) -> set[str]:
 
 def left(world: World, run: Run) -> set[str]:
     """What of the environment is in the account, by name."""
-    return {item.name for item in list_owned(world.others, run.environment)}
+    return {item.name for item in list_owned(world.others, run.environment).owned}
 
 
 def phases(world: World) -> list[Phase]:
@@ -107,7 +107,7 @@ def test_the_snapshot_is_named_before_the_slot_is_empty_and_only_once_it_is_avai
 
 def test_the_final_snapshot_bears_our_tags(world: World, run: Run) -> None:
     walk(world, run)
-    (snapshot,) = list_owned(world.others, run.environment)
+    (snapshot,) = list_owned(world.others, run.environment).owned
     assert snapshot.tags["mayfly:generation"] == "1"
 
 
@@ -392,3 +392,38 @@ def test_what_another_run_still_uses_is_kept_and_not_left(world: World, make_run
     result = drive(Inventory(), first, world).result
     assert result["left"] == []
     assert any("mayfly-dev-immigration-emr-g1" in line for line in result["kept"])
+
+
+def test_a_run_without_a_lease_takes_away_what_a_dead_one_left(world: World, make_run: MakeRun) -> None:
+    dead, stranger = make_run("run1"), make_run("run2")
+    provide(world, dead)
+    world.advance(dead.settings.mayfly.lease_s + 1)
+    for step in (EMR, WAREHOUSE):
+        assert drive(step, stranger, world).result == {"parting": "drain"}
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
+def test_an_inventory_without_a_register_names_all_that_is_there(world: World, run: Run) -> None:
+    provide(world, run)
+    there = left(world, run)
+    world.wire.order("s3.GetObject", Kind.DENIED, times=math.inf)
+    with pytest.raises(ResourceError, match="cannot be told for sure") as told:
+        drive(Inventory(), run, world)
+    assert all(name in str(told.value) for name in there)
+
+
+def test_what_cannot_be_listed_is_named_by_the_register(world: World, run: Run) -> None:
+    provide(world, run)
+    world.wire.order("iam.ListRoles", Kind.DENIED, times=math.inf)
+    with pytest.raises(ResourceError, match="IAM role: cannot be listed") as told:
+        drive(Inventory(), run, world)
+    assert "mayfly-dev-immigration-emr-service-g1" in str(told.value)
+    assert "mayfly-dev-immigration-emr-master-g1" in str(told.value)
+
+
+def test_an_inventory_that_cannot_be_stored_still_names_what_is_left(world: World, run: Run) -> None:
+    provide(world, run)
+    world.wire.order("s3.PutObject", Kind.DENIED, times=math.inf)
+    with pytest.raises(ResourceError, match="cannot be stored") as told:
+        drive(Inventory(), run, world)
+    assert "mayfly-dev-immigration-emr-service-g1" in str(told.value)
