@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import date, timedelta
 from itertools import count
 from typing import Any
@@ -383,6 +384,31 @@ def test_a_load_repeated_or_in_parts_gives_the_same_tables(
         load(world, connection, f"run{number}", window, role)
     assert loaded(world) == tables_of(APRIL)
     assert world.warehouses.loads == {NAME: {f"run{number}" for number in range(len(windows))}}
+
+
+def test_a_load_is_one_transaction(world: World, connection: Connection, role: str) -> None:
+    manifests = stage(world, connection, "run1", APRIL, role)
+    before = len(world.wire.sent("warehouse.Commit"))
+    arguments = {"run_id": "run1", "window": APRIL, "schema": staging_schema("run1"), "manifests": manifests}
+    warehouse.load_window(connection, PIPELINE, **arguments)
+    assert len(world.wire.sent("warehouse.Commit")) == before + 1
+
+
+def test_a_fork_in_the_middle_of_a_transaction_is_a_world_of_its_own(
+    world: World, connection: Connection
+) -> None:
+    insert(connection)
+    child = os.fork()
+    if child == 0:
+        with suppress(BaseException):
+            insert(connection, "LAX")
+            connection.commit()
+            os._exit(0 if codes(world) == ["JFK", "LAX"] else 1)
+        os._exit(2)
+    assert os.waitpid(child, 0)[1] == 0
+    assert codes(world) == []
+    connection.commit()
+    assert codes(world) == ["JFK"]
 
 
 def test_only_what_a_fact_references_stays_in_a_dimension(
