@@ -44,7 +44,7 @@ def assemble(context: Context) -> Parts:
     snapshots.reload()
     ec2.prepare_default_network(os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
     moto: Any = DomainDispatcherApplication(create_backend_app)
-    control = Control(calls, faults, lives, credentials)
+    control = Control(calls, faults, lives, credentials, context.delays)
 
     def stop() -> None:
         lives.stop_all()

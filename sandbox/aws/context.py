@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -43,11 +43,30 @@ class Config:
 
 
 @dataclass
+class Delays:
+    """How long AWS's own work takes from now on, in seconds."""
+
+    emr_s: float
+    redshift_s: float
+
+    def change(self, changes: Mapping[str, float]) -> None:
+        """Raises ValueError where a delay is unknown."""
+        if unknown := set(changes) - set(asdict(self)):
+            raise ValueError(f"unknown delays {sorted(unknown)}; there are {sorted(asdict(self))}")
+        for name, seconds in changes.items():
+            setattr(self, name, float(seconds))
+
+
+@dataclass
 class Context:
     """One running AWS."""
 
     config: Config
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    @cached_property
+    def delays(self) -> Delays:
+        return Delays(self.config.emr_delay_s, self.config.redshift_delay_s)
 
     @cached_property
     def state(self) -> State:

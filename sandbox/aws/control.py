@@ -3,6 +3,7 @@
 GET    health
 GET    calls?since=n
 GET    faults · POST faults · DELETE faults
+GET    delays · POST delays {emr_s?, redshift_s?}
 GET    redshift/<cluster>/credentials/<dbuser> · GET redshift/<cluster>/roles
 POST   authorize {role, action, resource, context?}
 POST   emr/<id or name>/fail {reason, code?} · POST emr/next/fail
@@ -22,7 +23,7 @@ from moto.redshift.models import redshift_backends
 
 from sandbox.aws import iam
 from sandbox.aws.calls import CallLog, Environ
-from sandbox.aws.context import ACCOUNT
+from sandbox.aws.context import ACCOUNT, Delays
 from sandbox.aws.credentials import Credentials
 from sandbox.aws.emr import Failure, Lives
 from sandbox.aws.faults import Fault, Faults
@@ -34,8 +35,10 @@ Reply = tuple[HTTPStatus, Any]
 class Control:
     """The WSGI application behind `/_sandbox/`."""
 
-    def __init__(self, calls: CallLog, faults: Faults, lives: Lives, credentials: Credentials) -> None:
-        self._calls, self._faults = calls, faults
+    def __init__(
+        self, calls: CallLog, faults: Faults, lives: Lives, credentials: Credentials, delays: Delays
+    ) -> None:
+        self._calls, self._faults, self._delays = calls, faults, delays
         self._lives, self._credentials = lives, credentials
         self._routes: list[tuple[str, str, Callable[..., Reply]]] = [
             ("GET", "health", self._health),
@@ -43,6 +46,8 @@ class Control:
             ("GET", "faults", self._list_faults),
             ("POST", "faults", self._add_fault),
             ("DELETE", "faults", self._clear_faults),
+            ("GET", "delays", self._change_delays),
+            ("POST", "delays", self._change_delays),
             ("GET", "redshift/([^/]+)/credentials/([^/]+)", self._list_passwords),
             ("GET", "redshift/([^/]+)/roles", self._list_roles),
             ("POST", "authorize", self._authorize),
@@ -89,6 +94,10 @@ class Control:
     def _clear_faults(self, _: Json) -> Reply:
         self._faults.clear()
         return HTTPStatus.OK, []
+
+    def _change_delays(self, request: Json) -> Reply:
+        self._delays.change(request)
+        return HTTPStatus.OK, asdict(self._delays)
 
     def _list_passwords(self, _: Json, cluster_id: str, user: str) -> Reply:
         passwords = self._credentials.valid(cluster_id, user)

@@ -102,7 +102,7 @@ class Life:
     def run(self, failure: Failure | None, ordered: Failure | None) -> None:
         """From STARTING to WAITING, or to whatever end comes first. `failure` comes before the machines are
         there, `ordered` after."""
-        delay_s = self._context.config.emr_delay_s
+        delay_s = self._context.delays.emr_s
         self._groups("PROVISIONING")
         if self._ending.wait(delay_s * 0.4):
             return
@@ -210,7 +210,7 @@ class Life:
 
     def _finish(self, state: str) -> None:
         self.stop_livy()
-        self._context.stopping.wait(self._context.config.emr_delay_s * 0.3)
+        self._context.stopping.wait(self._context.delays.emr_s * 0.3)
         self._end_instances()
         with self._lock:
             self.cluster.end_datetime = utcnow()

@@ -70,7 +70,7 @@ class Warehouses:
             if final and self._keep(final, warehouse):
                 self._finish_snapshot(final)
             cluster.status = "deleting"
-            self._context.stopping.wait(self._context.config.redshift_delay_s * 0.5)
+            self._context.stopping.wait(self._context.delays.redshift_s * 0.5)
             shutil.rmtree(warehouse.data_dir.parent, ignore_errors=True)
             del self._running[cluster.cluster_identifier]
             del backend.clusters[cluster.cluster_identifier]
@@ -124,7 +124,7 @@ class Warehouses:
         return True
 
     def _finish_snapshot(self, snapshot: Snapshot) -> None:
-        self._context.stopping.wait(self._context.config.redshift_delay_s * 0.5)
+        self._context.stopping.wait(self._context.delays.redshift_s * 0.5)
         snapshot.status = "available"
         logger.info("snapshot %s: available", snapshot.snapshot_identifier)
 
@@ -154,7 +154,7 @@ class Warehouse:
             )
             self._cluster.status = "incompatible-restore"
             return
-        left_s = self._context.config.redshift_delay_s - (time.monotonic() - started)
+        left_s = self._context.delays.redshift_s - (time.monotonic() - started)
         self.start(at_least_s=left_s)
 
     def start(self, at_least_s: float = 0.0) -> None:

@@ -4,7 +4,7 @@ import json
 import socket
 
 import pytest
-from aws_fakes import shared_aws, trust, until
+from aws_fakes import AwsProcess, shared_aws, trust, until
 from botocore.exceptions import ClientError
 
 pytestmark = pytest.mark.sandbox
@@ -259,3 +259,20 @@ def test_snapshots_are_found_by_cluster_type_and_tag(aws, redshift, warehouse):
     record = json.loads((aws.state_dir / "snapshots" / "tagged" / "snapshot.json").read_text())
     assert {"Key": "later", "Value": "x"} in record["tags"]
     redshift.delete_cluster_snapshot(SnapshotIdentifier="tagged")
+
+
+def test_a_warehouse_can_be_made_to_take_long(tmp_path):
+    with AwsProcess(tmp_path / "state") as aws:
+        slow = {"redshift_s": 3600.0}
+        assert aws.ask("POST", "delays", slow) == (200, {"emr_s": 0.3, **slow})
+        assert aws.ask("GET", "delays") == (200, {"emr_s": 0.3, **slow})
+        redshift = aws.client("redshift")
+        redshift.create_cluster(**_request("slow"))
+        until(lambda: _listens(f"127.{aws.net}.1.1"), bool)  # its process is up, and still it is not there
+        assert redshift.describe_clusters()["Clusters"][0]["ClusterStatus"] == "creating"
+        assert aws.ask("POST", "delays", {"s3_s": 1})[0] == 400
+
+
+def _listens(host):
+    with socket.socket() as probe:
+        return probe.connect_ex((host, 5439)) == 0
