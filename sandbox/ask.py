@@ -69,22 +69,28 @@ def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
         SnapshotClusterIdentifier=snapshot["ClusterIdentifier"],
     )
     try:
-        cluster = _wait_available(redshift, name)
-        user, database = cluster["MasterUsername"], cluster["DBName"]
-        credentials = redshift.get_cluster_credentials(
-            ClusterIdentifier=name, DbUser=user, DbName=database, DurationSeconds=900
-        )
-        yield {
-            "host": cluster["Endpoint"]["Address"],
-            "port": cluster["Endpoint"]["Port"],
-            "dbname": database,
-            "user": credentials["DbUser"],
-            "password": credentials["DbPassword"],
-            "sslmode": "require",
-            "connect_timeout": 10,
-        }
+        yield dsn_of(redshift, _wait_available(redshift, name))
     finally:
         _delete(redshift, name)
+
+
+def dsn_of(redshift: Any, cluster: dict[str, Any]) -> dict[str, Any]:
+    """Connection arguments of an available cluster as its first user; `cluster` is as AWS describes it."""
+    credentials = redshift.get_cluster_credentials(
+        ClusterIdentifier=cluster["ClusterIdentifier"],
+        DbUser=cluster["MasterUsername"],
+        DbName=cluster["DBName"],
+        DurationSeconds=900,
+    )
+    return {
+        "host": cluster["Endpoint"]["Address"],
+        "port": cluster["Endpoint"]["Port"],
+        "dbname": cluster["DBName"],
+        "user": credentials["DbUser"],
+        "password": credentials["DbPassword"],
+        "sslmode": "require",
+        "connect_timeout": 10,
+    }
 
 
 def _query(dsn: dict[str, Any], statement: str) -> tuple[list[str], list[list[Any]]]:

@@ -21,6 +21,19 @@ DATABASE = "airflow"
 # A task of a run waits deferred, so few hold a slot at the same time; each is a process of about 150 MB.
 _PARALLELISM = 8
 
+# How soon Airflow sees that one of its processes was killed; nothing waits for long here. Its heartbeats come every
+# 5 s, so that three are missed before a scheduler or a triggerer counts as dead (the default is 30 s), and what a
+# dead scheduler's executor was working on is looked for every 10 s (the default is 300 s). A task whose worker died
+# is silent, and counts as dead after a minute (the default is 300 s).
+_QUICK_RECOVERY = {
+    "scheduler": {
+        "scheduler_health_check_threshold": "15",
+        "orphaned_tasks_check_interval": "10",
+        "task_instance_heartbeat_timeout": "60",
+    },
+    "triggerer": {"triggerer_health_check_threshold": "15"},
+}
+
 # The caller's variables with these beginnings would reach the product as configuration.
 _FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "BOTO", "SPARK_", "PYSPARK_")
 # Processes talk to loopback alone, and the locked packages are compiled once, not at each start.
@@ -151,8 +164,9 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
             "scheduler_idle_sleep_time": "0.1",
             # Nothing runs by itself: a run is asked for by REST, in the UI, or as a backfill.
             "use_job_schedule": "False",
-            "orphaned_tasks_check_interval": "30",
+            **_QUICK_RECOVERY["scheduler"],
         },
+        "triggerer": _QUICK_RECOVERY["triggerer"],
         "dag_processor": {
             "parsing_processes": "1",
             "refresh_interval": "5",
