@@ -169,6 +169,7 @@ class Session:
         statement = self._statements.get(number)
         if statement is not None:
             await self._refresh(statement)
+            self.check_active()  # it may have died while it was asked
         return statement
 
     async def statements(self) -> list[Statement]:
@@ -176,6 +177,7 @@ class Session:
         self.check_active()
         for statement in (everything := list(self._statements.values())):
             await self._refresh(statement)
+        self.check_active()
         return everything
 
     async def _refresh(self, statement: Statement) -> None:

@@ -120,6 +120,27 @@ def test_a_session_whose_jvm_ends_is_dead_even_in_the_midst_of_a_statement() -> 
     _run(test)
 
 
+def test_a_driver_that_dies_while_its_progress_is_asked_makes_the_session_inactive() -> None:
+    async def test() -> None:
+        world = _World()
+        session = await world.idle()
+        session.submit("1", None)
+        await _settle()
+
+        async def die(number: int) -> float | None:
+            world.drivers[0].jvm_gone.set()
+            await _settle()
+            return None
+
+        world.drivers[0].progress = die  # type: ignore[method-assign]
+        with pytest.raises(Rejected, match="Session isn't active"):
+            await session.statements()
+        with pytest.raises(Rejected, match="Session isn't active"):
+            await session.find(0)
+
+    _run(test)
+
+
 def test_a_session_whose_python_ends_is_in_error_and_says_so() -> None:
     async def test() -> None:
         world = _World()
