@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 from sandbox_process import wait_until
@@ -16,6 +16,11 @@ class LiveProcesses:
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
+
+    @property
+    def supervisor(self) -> psutil.Process:
+        """The sandbox's own process, which starts again what of Airflow dies."""
+        return self._root
 
     def airflow(self, component: str) -> psutil.Process | None:
         """The scheduler, triggerer, dag-processor or api-server itself, below its guard."""
@@ -68,6 +73,29 @@ def kill(process: psutil.Process) -> None:
     """SIGKILL, and return once it is gone."""
     process.kill()
     wait_until(lambda: not _lives(process), f"the end of process {process.pid}", 30)
+
+
+def kill_tree(process: psutil.Process) -> None:
+    """SIGKILL it and all below it at once, as the end of its host would."""
+    tree = [process, *process.children(recursive=True)]
+    for one in tree:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    wait_until(lambda: not any(map(_lives, tree)), f"the end of process {process.pid} and all below", 30)
+
+
+@contextlib.contextmanager
+def frozen(process: psutil.Process, *, below: bool = True) -> Iterator[None]:
+    """The process and all below it, or it alone, stand still (SIGSTOP) until the body ends."""
+    tree = [process, *(process.children(recursive=True) if below else ())]
+    for one in tree:
+        one.suspend()
+    try:
+        yield
+    finally:
+        for one in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.resume()
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -13,27 +13,32 @@ Every wait has a deadline, and tells what was seen when it passes.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
+import psycopg2.extensions
 import requests
-from live_processes import LiveProcesses
+from live_processes import LiveProcesses, frozen, kill, kill_tree
 from sandbox_process import ROOT, SandboxProcess
 from warehouse_content import read_content
 
 from airflow_lib.janitor import SETTINGS_FILE
+from airflow_lib.livy import LivyClient, LivyError
 from airflow_lib.naming import Environment, session_name
 from sandbox.account import DEPLOYMENT, Account, variables
+from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import AirflowClient, TaskRun
+from sandbox.ask import dsn_of
 from sandbox.data.immigration import generate
 from sandbox.errors import SandboxError
 from sandbox.inventory import left, list_account
@@ -41,11 +46,13 @@ from sandbox.state import Running
 
 Json = dict[str, Any]
 Window = tuple[str, str]
+Connection = psycopg2.extensions.connection
 T = TypeVar("T")
 
 DAG = "immigration"
 APRIL = ("2016-04-01", "2016-05-01")
 JOBS = ("arrivals", "cities", "temperature", "airports")
+COMPONENTS = ("scheduler", "triggerer", "dag-processor", "api-server")
 OVER = frozenset({"success", "failed"})
 
 _ROWS = 2_000
@@ -173,6 +180,25 @@ class LiveRuns:
 
     # The account
 
+    @contextlib.contextmanager
+    def locked(self, table: str) -> Iterator[Connection]:
+        """A table of the live warehouse that nobody else can read or write until the body ends."""
+        redshift = self.account.client("redshift")
+        (cluster,) = redshift.describe_clusters()["Clusters"]
+        with contextlib.closing(psycopg2.connect(**dsn_of(redshift, cluster))) as connection:
+            connection.cursor().execute(f"LOCK TABLE {table}")
+            yield connection
+
+    def wait_for_a_blocked_statement(self, connection: Connection, deadline_s: float = _TASK_S) -> None:
+        """Return once somebody waits for a lock in the warehouse that `connection` is to."""
+        cursor = connection.cursor()
+
+        def count() -> int:
+            cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+            return int(cursor.fetchone()[0])  # type: ignore[index]
+
+        self._wait(count, bool, "a statement that waits for the lock", deadline_s)
+
     def tables(self) -> list[list[Any]]:
         """What the newest snapshot of the warehouse holds."""
         return read_content(self.sandbox)
@@ -189,6 +215,16 @@ class LiveRuns:
         """The name of the one cluster of a kind, once AWS lists it."""
         found = self._wait(lambda: self.live_clusters(kind), bool, f"a cluster of {kind}", deadline_s)
         return found[0]
+
+    def wait_for_emr_state(self, state: str) -> None:
+        """Return once the one EMR cluster is in that state."""
+        emr = self.account.client("emr")
+        self._wait(
+            lambda: [cluster["Status"]["State"] for cluster in emr.list_clusters()["Clusters"]],
+            lambda states: state in states,
+            f"an EMR cluster that is {state}",
+            _TASK_S,
+        )
 
     def calls(self, since: int = 0) -> dict[str, int]:
         """How often Airflow's principal called each `service.action` since then (`account.calls_so_far()`)."""
@@ -233,7 +269,73 @@ class LiveRuns:
                 check=False,
             )
 
+    # Spark sessions
+
+    def wait_for_statement(self, run_id: str, job: str) -> None:
+        """Return once a job's Livy session works on its statement."""
+        name = self._session(run_id, job)
+
+        def look() -> str:
+            try:
+                livy = LivyClient(f"http://{self._master()}:{LIVY_PORT}", self._http)
+                session = livy.probe_session(name)
+                statements = livy.list_statements(session.id) if session else ()
+            except LivyError as error:
+                return str(error)
+            return statements[0].state.value if statements else "no statement yet"
+
+        self._wait(look, lambda seen: seen == "running", f"a statement of {name}", _TASK_S)
+
     # Processes, to be killed
+
+    def wait_for_another(self, name: str, than: psutil.Process) -> None:
+        """Return once another process has taken the place of the component that was killed."""
+        self._present(
+            lambda: one if (one := self.processes.airflow(name)) != than else None, f"another {name}"
+        )
+
+    def kill_a_task(self, run_id: str, beginning: str, deadline_s: float = _TASK_S) -> str:
+        """Kill the process of a task whose id begins so, while it works; answers which one it was.
+
+        A task that ended before the signal came does not count: another one is waited for.
+        """
+
+        def strike() -> str | None:
+            for name, task in self.tasks(run_id).items():
+                if name.startswith(beginning) and task.state == "running":
+                    process = self.processes.task(task.pid)
+                    if process is not None and self._struck(run_id, task, process):
+                        return name
+            return None
+
+        return self._present(strike, f"a task {beginning}* that works", deadline_s)
+
+    def _struck(self, run_id: str, task: TaskRun, process: psutil.Process) -> bool:
+        """Kill it; whether the task was hit by that, and will be tried again."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            kill(process)
+        after = self._wait(
+            lambda: self.task(run_id, task.task_id),
+            lambda seen: seen.state != "running" or seen.try_number > task.try_number,
+            f"{task.task_id} to be seen as killed",
+            _TASK_S,
+        )
+        return after.state == "up_for_retry" or after.try_number > task.try_number
+
+    @contextlib.contextmanager
+    def no_airflow(self) -> Iterator[None]:
+        """Airflow is gone, as with its host: killed whole and not started again until the body ends."""
+        with frozen(self.processes.supervisor, below=False):
+            for name in COMPONENTS:
+                kill_tree(self.component(name))
+            yield
+        self._wait(self._is_healthy, bool, "Airflow that is back", _TASK_S)
+
+    def _is_healthy(self) -> bool:
+        try:
+            return set(self.airflow.health().values()) == {"healthy"}
+        except requests.RequestException:
+            return False
 
     def component(self, name: str) -> psutil.Process:
         """The scheduler, triggerer, dag-processor or api-server."""
@@ -248,12 +350,16 @@ class LiveRuns:
 
     def driver(self, run_id: str, job: str) -> psutil.Process:
         """The driver JVM of a job's Livy session."""
-        name = session_name(Environment(DEPLOYMENT, DAG), run_id, job)
+        name = self._session(run_id, job)
         return self._present(lambda: self.processes.livy_driver(name), f"the driver of {name}")
 
     def livy_server(self) -> psutil.Process:
         """The Livy server of the one EMR cluster that is up."""
         return self._present(lambda: self.processes.livy_server(self._master()), "a Livy server")
+
+    @staticmethod
+    def _session(run_id: str, job: str) -> str:
+        return session_name(Environment(DEPLOYMENT, DAG), run_id, job)
 
     def _master(self) -> str:
         emr = self.account.client("emr")
@@ -264,8 +370,8 @@ class LiveRuns:
             return "none"
         return str(emr.describe_cluster(ClusterId=listed[0]["Id"])["Cluster"].get("MasterPublicDnsName"))
 
-    def _present(self, find: Callable[[], T | None], what: str) -> T:
-        found = self._wait(find, lambda one: one is not None, what, _TASK_S)
+    def _present(self, find: Callable[[], T | None], what: str, deadline_s: float = _TASK_S) -> T:
+        found = self._wait(find, lambda one: one is not None, what, deadline_s)
         assert found is not None
         return found
 

@@ -1,0 +1,63 @@
+"""What the tests that disturb runs look at once a run is over."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from live_runs import LiveRuns
+from sandbox_process import ROOT, SandboxProcess
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over: what it did, and what the account held then. `seen` is what the disturber noted."""
+
+    run_id: str
+    state: str
+    tries: dict[str, int]
+    calls: dict[str, int]
+    left: list[str]
+    tables: list[list[Any]] | None
+    seen: dict[str, Any]
+
+    def called(self, name: str) -> int:
+        """How often the principal called `service.action` from the run's beginning to its end."""
+        return self.calls.get(name, 0)
+
+    @property
+    def tried_again(self) -> set[str]:
+        return {task for task, tries in self.tries.items() if tries > 1}
+
+
+def end(runs: LiveRuns, run_id: str, since: int, **seen: Any) -> Ended:
+    """Wait for the run's end, and tell of it; the tables where it is green."""
+    state = runs.wait_for_run(run_id)
+    calls = runs.calls(since)
+    return Ended(
+        run_id=run_id,
+        state=state,
+        tries=runs.tries(run_id),
+        calls=calls,
+        left=runs.left(),
+        tables=runs.tables() if state == "success" else None,
+        seen=seen,
+    )
+
+
+def run_to_its_end(runs: LiveRuns, run_id: str) -> Ended:
+    """A run that nobody disturbs."""
+    since = runs.account.calls_so_far()
+    return end(runs, runs.trigger(run_id=run_id), since)
+
+
+def sandbox_with_source(home: Path) -> Iterator[LiveRuns]:
+    """The body of a module's fixture: a sandbox that is up, with generated sources."""
+    sandbox = SandboxProcess(home, net=random.randint(20, 250), dags=ROOT / "dags")
+    with sandbox.up():
+        live = LiveRuns(sandbox)
+        live.put_source()
+        yield live

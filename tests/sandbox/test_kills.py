@@ -1,0 +1,172 @@
+"""Processes killed with SIGKILL in the middle of real runs, and an EMR cluster that does not come up.
+
+One sandbox, five runs in order, all of April. Kills in different phases share a run. The runs that are killed
+write their Spark output to places of their own, so each computes everything again; a second run of each finds it
+complete. So the tables of four loads, from two computations, are compared.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from ended_runs import Ended, end, run_to_its_end, sandbox_with_source
+from live_processes import kill
+from live_runs import JOBS, LiveRuns
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
+
+BOOTSTRAP_REASON = "On the master instance (i-0), bootstrap action 1 returned a non-zero return code"
+TRANSFORM = {f"transform.{job}" for job in JOBS}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
+    yield from sandbox_with_source(tmp_path_factory.mktemp("kills") / "home")
+
+
+@pytest.fixture(scope="module")
+def broken(runs: LiveRuns) -> Ended:
+    """Its EMR cluster ends TERMINATED_WITH_ERRORS while it bootstraps."""
+    runs.control("POST", "emr/next/fail", {"reason": BOOTSTRAP_REASON})
+    return run_to_its_end(runs, "broken")
+
+
+@pytest.fixture(scope="module")
+def killed(runs: LiveRuns, broken: Ended) -> Ended:
+    """Loses the triggerer in provision, a Livy driver in transform, the task of the load in its transaction."""
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="killed")
+
+    runs.wait_for_task(run, "provision.emr", "deferred")
+    runs.wait_for_cluster("EMR")
+    triggerer = runs.component("triggerer")
+    kill(triggerer)
+    provision = runs.states(run)["provision.emr"]  # nobody polls, so it is where the kill met it
+    runs.wait_for_another("triggerer", than=triggerer)
+
+    runs.wait_for_statement(run, "temperature")
+    kill(runs.driver(run, "temperature"))
+
+    runs.wait_for_task(run, "load.create_tables", "success")
+    with runs.locked("factArrivetheUsa") as connection:
+        process = runs.task_process(run, "load.load_window")
+        runs.wait_for_a_blocked_statement(connection)
+        kill(process)
+    return end(runs, run, since, provision=provision)
+
+
+@pytest.fixture(scope="module")
+def killed_second(runs: LiveRuns, killed: Ended) -> Ended:
+    return run_to_its_end(runs, "killed-second")
+
+
+@pytest.fixture(scope="module")
+def servers(runs: LiveRuns, killed_second: Ended) -> Ended:
+    """Loses the Livy server in transform, and once it is back the scheduler."""
+    runs.set_settings(s3={"processed": "s3://mayfly-sandbox/processed-elsewhere"})
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="servers")
+
+    for job in JOBS:
+        runs.wait_for_statement(run, job)
+    livy = runs.livy_server()
+    kill(livy)
+    at_livys_death = runs.states(run)
+
+    runs.wait_for_statement(run, "arrivals")  # of a session of the server that was started anew
+    scheduler = runs.component("scheduler")
+    kill(scheduler)
+    at_schedulers_death = runs.states(run)
+    runs.wait_for_another("scheduler", than=scheduler)
+    return end(runs, run, since, livy=at_livys_death, scheduler=at_schedulers_death)
+
+
+@pytest.fixture(scope="module")
+def servers_second(runs: LiveRuns, servers: Ended) -> Ended:
+    return run_to_its_end(runs, "servers-second")
+
+
+def test_an_emr_that_fails_to_bootstrap_makes_the_run_red_and_leaves_nothing(broken: Ended) -> None:
+    assert (broken.state, broken.left) == ("failed", [])
+    assert broken.called("elasticmapreduce.RunJobFlow") == 1
+    assert broken.tried_again == set(), "a cluster that ended is not waited for again"
+
+
+def test_the_task_tells_why_emr_ended_it(runs: LiveRuns, broken: Ended) -> None:
+    log = runs.log(broken.run_id, "provision.emr")
+    assert "TERMINATED_WITH_ERRORS" in log
+    assert BOOTSTRAP_REASON in log
+    assert {name for name, state in runs.states(broken.run_id).items() if state == "failed"} == {
+        "provision.emr",
+        "verdict",
+    }
+
+
+def test_a_run_whose_processes_are_killed_is_green_and_leaves_nothing(killed: Ended) -> None:
+    assert (killed.state, killed.left) == ("success", [])
+
+
+def test_after_a_killed_triggerer_the_cluster_is_awaited_on_and_not_made_again(killed: Ended) -> None:
+    assert killed.seen["provision"] == "deferred"
+    assert killed.called("elasticmapreduce.RunJobFlow") == 1
+    assert killed.called("redshift.RestoreFromClusterSnapshot") == 1
+    assert killed.tries["provision.emr"] == 1
+
+
+def test_after_a_killed_driver_only_its_job_is_computed_again(runs: LiveRuns, killed: Ended) -> None:
+    assert killed.tried_again & TRANSFORM == {"transform.temperature"}
+    log = runs.log(killed.run_id, "transform.temperature", try_number=1)
+    assert re.search("Livy session .* is dead|Session isn't active", log), log[-2000:]
+    assert not any(runs.result(killed.run_id, task)["reused"] for task in TRANSFORM)
+
+
+def test_after_a_task_is_killed_in_its_transaction_the_load_is_made_once(
+    runs: LiveRuns, killed: Ended
+) -> None:
+    assert killed.tries["load.load_window"] == 2
+    rows = runs.result(killed.run_id, "load.load_window")["tables"]
+    assert rows["factArrivetheUsa"] == runs.result(killed.run_id, "transform.arrivals")["written"] > 0
+
+
+def test_nothing_but_what_was_killed_is_tried_again(killed: Ended) -> None:
+    assert killed.tried_again == {"transform.temperature", "load.load_window"}
+
+
+def test_a_run_that_lost_livy_and_the_scheduler_is_green_and_leaves_nothing(servers: Ended) -> None:
+    assert (servers.state, servers.left) == ("success", [])
+    assert servers.called("elasticmapreduce.RunJobFlow") == 1
+
+
+def test_sessions_that_a_livy_server_lost_are_made_again_by_the_tasks_that_wait_for_them(
+    runs: LiveRuns, servers: Ended
+) -> None:
+    assert {servers.seen["livy"][task] for task in TRANSFORM} == {"deferred"}
+    assert servers.tried_again == set()
+    for task in TRANSFORM:
+        log = runs.log(servers.run_id, task)
+        assert "asking again" in log
+        assert len([line for line in log.splitlines() if "session" in line and "created:" in line]) == 2
+        assert not runs.result(servers.run_id, task)["reused"]
+
+
+def test_the_scheduler_was_killed_while_spark_worked(servers: Ended) -> None:
+    assert servers.seen["scheduler"]["transform.arrivals"] == "deferred"
+    assert servers.seen["scheduler"]["load.load_window"] is None
+
+
+@pytest.mark.parametrize("second", ["killed_second", "servers_second"])
+def test_the_second_run_is_green_needs_no_emr_and_leaves_nothing(
+    second: str, request: pytest.FixtureRequest
+) -> None:
+    run: Ended = request.getfixturevalue(second)
+    assert (run.state, run.left, run.tried_again) == ("success", [], set())
+    assert run.called("elasticmapreduce.RunJobFlow") == 0
+
+
+def test_all_runs_end_in_the_same_tables(
+    killed: Ended, killed_second: Ended, servers: Ended, servers_second: Ended
+) -> None:
+    assert killed.tables == killed_second.tables == servers.tables == servers_second.tables
+    assert {row[0]: row[1] for row in killed.tables or ()}["fact"] > 1000
