@@ -12,7 +12,7 @@ REPORT  ?=
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test lint bench contract lock clean
+.PHONY: help run up down test chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -28,6 +28,9 @@ down: $(VENV)/.installed    ## Stop it
 
 test: $(VENV)/.installed lint   ## Lint, types and every test
 	$(BIN)/python -m pytest
+
+chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
+	$(BIN)/python -m pytest -m chaos tests/sandbox
 
 lint: $(VENV)/.installed    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -1,0 +1,252 @@
+"""Every process killed in every phase where it has something to do, and AWS at its worst: `make chaos`.
+
+`test_kills.py` holds the six that are in `make test`; here is the rest. Some pairs make no sense: nothing is
+deferred in load and verify, so the triggerer has nothing to do there, and there is no Livy before EMR is up or
+after it is released, and no driver but in transform.
+
+After each: nothing left, the run's colour right, and a second run that is green, needs no EMR and ends in the tables
+of a run that nobody disturbed.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from ended_runs import Ended, end, run_to_its_end, sandbox_with_source
+from live_processes import frozen, kill, kill_tree
+from live_runs import JOBS, LiveRuns
+
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
+
+TRANSFORM = {f"transform.{job}" for job in JOBS}
+RUN_JOB_FLOW = "elasticmapreduce.RunJobFlow"
+LEASE_S = 60  # the least that settings allow
+DEADLINE_S = 300.0
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
+    yield from sandbox_with_source(tmp_path_factory.mktemp("chaos") / "home")
+
+
+@pytest.fixture(scope="module")
+def clean(runs: LiveRuns) -> Ended:
+    """A run that nobody disturbs."""
+    ended = run_to_its_end(runs, "clean")
+    assert (ended.state, ended.left, ended.tried_again) == ("success", [], set())
+    return ended
+
+
+@pytest.fixture(autouse=True)
+def _as_before(runs: LiveRuns, clean: Ended) -> Iterator[None]:
+    """Each test finds settings, faults and delays as they are by default."""
+    runs.set_settings(lease_s=LEASE_S)
+    yield
+    runs.control("DELETE", "faults")
+    runs.control("POST", "delays", {"redshift_s": 1})
+
+
+def compute_anew(runs: LiveRuns, name: str) -> None:
+    """Let Spark's output go to a place of this name, so that the next run computes all of it."""
+    runs.set_settings(lease_s=LEASE_S, s3={"processed": f"s3://mayfly-sandbox/processed-{name}"})
+
+
+def check_second_run(runs: LiveRuns, first: Ended, clean: Ended) -> None:
+    second = run_to_its_end(runs, f"{first.run_id}-second")
+    assert (second.state, second.left, second.tried_again) == ("success", [], set())
+    assert second.called(RUN_JOB_FLOW) == 0
+    assert second.tables == clean.tables
+
+
+def check_green(runs: LiveRuns, ended: Ended, clean: Ended, *, clusters: int) -> None:
+    """The run is green, made that many EMR clusters, left nothing, and so did the run after it."""
+    assert (ended.state, ended.left) == ("success", []), runs.tell(ended.run_id)
+    assert ended.called(RUN_JOB_FLOW) == clusters
+    assert ended.tables == clean.tables
+    check_second_run(runs, ended, clean)
+
+
+def clean_up(runs: LiveRuns) -> list[str]:
+    """Passes of the janitor, as cron makes them, until one finds nothing; what they said that they found."""
+    found: list[str] = []
+    deadline = time.monotonic() + DEADLINE_S
+    while True:
+        done = runs.janitor(lease_s=LEASE_S)
+        assert done.returncode in (0, 1), done.stdout + done.stderr
+        if done.returncode == 0 and not runs.left():
+            return found
+        found += done.stdout.splitlines()
+        assert time.monotonic() < deadline, f"left: {runs.left()}; the janitor found: {found}"
+        time.sleep(5)
+
+
+def test_a_task_killed_in_each_phase(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "tasks")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="tasks")
+    phases = ("provision.", "transform.", "load.", "verify.", "answers.", "release.")
+    killed = {runs.kill_a_task(run, phase) for phase in phases}
+    ended = end(runs, run, since)
+    assert ended.tried_again == killed
+    check_green(runs, ended, clean, clusters=1)
+
+
+def test_a_worker_killed_with_its_task_in_the_load(runs: LiveRuns, clean: Ended) -> None:
+    """Nobody tells Airflow: it finds out by the missing heartbeat."""
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="worker")
+    runs.wait_for_task(run, "load.create_tables", "success")
+    with runs.locked("factArrivetheUsa") as connection:
+        task = runs.task_process(run, "load.load_window")
+        runs.wait_for_a_blocked_statement(connection)
+        worker = runs.processes.worker(task)
+        assert worker is not None
+        kill_tree(worker)
+    ended = end(runs, run, since)
+    assert ended.tried_again == {"load.load_window"}
+    check_green(runs, ended, clean, clusters=0)
+
+
+def test_the_triggerer_killed_in_transform_and_release(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "triggerer")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="triggerer")
+    runs.wait_for_statement(run, "arrivals")
+    first = runs.component("triggerer")
+    kill(first)
+    runs.wait_for_another("triggerer", than=first)
+    runs.wait_for_task(run, "release.release_warehouse", "deferred")
+    kill(runs.component("triggerer"))
+    assert runs.states(run)["release.release_warehouse"] == "deferred"
+    ended = end(runs, run, since)
+    assert ended.tried_again == set()
+    check_green(runs, ended, clean, clusters=1)
+
+
+def test_the_scheduler_killed_in_provision_load_verify_and_release(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "scheduler")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="scheduler")
+    phases = {
+        "provision.network": "running",
+        "load.load_window": "running",
+        "verify.accepted_values_dimTourist_gender": "running",
+        "release.release_warehouse": "running",
+    }
+    for task, state in phases.items():
+        runs.wait_for_task(run, task, state)
+        scheduler = runs.component("scheduler")
+        kill(scheduler)
+        runs.wait_for_another("scheduler", than=scheduler)
+    check_green(runs, end(runs, run, since), clean, clusters=1)
+
+
+def test_every_driver_killed_at_once(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "drivers")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="drivers")
+    for driver in [runs.driver(run, job) for job in JOBS]:  # some work by then, some still start
+        kill(driver)
+    ended = end(runs, run, since)
+    assert ended.tried_again == TRANSFORM
+    check_green(runs, ended, clean, clusters=1)
+
+
+def test_livy_killed_before_provision_has_seen_it(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "livy-early")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="livy-early")
+    runs.wait_for_task(run, "provision.emr", "deferred")
+    with frozen(runs.component("triggerer")):  # nobody looks while the cluster comes up and its Livy goes
+        runs.wait_for_emr_state("WAITING")
+        kill(runs.livy_server())
+        assert runs.states(run)["provision.emr"] == "deferred"
+    ended = end(runs, run, since)
+    assert ended.tried_again == set()
+    check_green(runs, ended, clean, clusters=1)
+
+
+def test_livy_killed_while_emr_is_released(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "livy-late")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="livy-late")
+    runs.control("POST", "faults", {**_DELAYED, "service": "elasticmapreduce", "action": "TerminateJobFlows"})
+    runs.wait_for_task(run, "transform.release_emr", "running")
+    kill(runs.livy_server())
+    ended = end(runs, run, since)
+    assert ended.tried_again == set()
+    check_green(runs, ended, clean, clusters=1)
+
+
+_DELAYED = {"kind": "delay", "delay_s": 10, "times": 1}
+
+
+def test_a_redshift_far_slower_than_emr_keeps_no_spark_waiting(runs: LiveRuns, clean: Ended) -> None:
+    compute_anew(runs, "slow")
+    runs.control("POST", "delays", {"redshift_s": 240})
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="slow")
+    released = runs.wait_for_task(run, "transform.release_emr", "success")
+    seen = runs.states(run)["provision.warehouse"]
+    clusters = runs.live_clusters("EMR")
+    ended = end(runs, run, since)
+    assert (seen, clusters) == ("deferred", []), "EMR is gone before Redshift is there"
+    assert released.end < runs.task(run, "provision.warehouse").end
+    assert ended.tried_again == set()
+    runs.control("POST", "delays", {"redshift_s": 1})
+    check_green(runs, ended, clean, clusters=1)
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "kind", "named"),
+    [
+        ("redshift", "DeleteCluster", "Redshift cluster", "mayfly-sandbox-immigration-warehouse-g"),
+        ("iam", "DeleteRole", "IAM role", "mayfly-sandbox-immigration-warehouse-g"),
+    ],
+)
+def test_a_delete_that_is_denied_is_red_and_named_and_gone_once_access_returns(
+    runs: LiveRuns, clean: Ended, service: str, action: str, kind: str, named: str
+) -> None:
+    runs.control(
+        "POST", "faults", {"service": service, "action": action, "kind": "access_denied", "times": None}
+    )
+    since = runs.account.calls_so_far()
+    ended = end(runs, runs.trigger(run_id=f"denied-{service}"), since)
+    assert ended.state == "failed"
+    assert [item for item in ended.left if item.startswith(kind)]
+    states = runs.states(ended.run_id)
+    assert {name for name, state in states.items() if state == "failed"} == {
+        "release.release_warehouse",
+        "release.inventory",
+        "verdict",
+    }
+    for task in ("release.release_warehouse", "release.inventory"):
+        assert re.search(rf"{named}\d+", runs.log(ended.run_id, task)), task
+
+    runs.control("DELETE", "faults")
+    found = clean_up(runs)
+    assert [line for line in found if named in line]
+    check_second_run(runs, ended, clean)
+
+
+def test_airflow_gone_for_good_leaves_nothing_once_the_janitor_came(runs: LiveRuns, clean: Ended) -> None:
+    """And the run that wakes up when Airflow is back after all touches nothing, and is red."""
+    compute_anew(runs, "gone")
+    since = runs.account.calls_so_far()
+    run = runs.trigger(run_id="gone")
+    runs.wait_for_statement(run, "arrivals")
+    with runs.no_airflow():
+        assert runs.live_clusters("EMR")
+        assert runs.live_clusters("Redshift")
+        early = runs.janitor(lease_s=LEASE_S)
+        assert runs.live_clusters("EMR"), f"it is not taken from a live lease: {early.stdout}"
+        found = clean_up(runs)
+        assert [line for line in found if "EMR cluster" in line or "emr" in line]
+    ended = end(runs, run, since)
+    assert (ended.state, ended.left) == ("failed", []), runs.tell(run)
+    assert ended.called(RUN_JOB_FLOW) == 1
+    recomputed = run_to_its_end(runs, "gone-second")  # Spark was cut off, so it needs EMR
+    assert (recomputed.state, recomputed.left, recomputed.tables) == ("success", [], clean.tables)
