@@ -177,7 +177,7 @@ class RunJob:
         session = livy.create_session(spec)
         log.info("session %s (%s) created: %s", session.name, session.id, spec.body())
         timeout_s = run.settings.mayfly.livy.session_timeout_s
-        state = {**state, "session_by": _in(run, timeout_s), "log_last": None}
+        state = {**state, "session": session.id, "session_by": _in(run, timeout_s), "log_last": None}
         return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
 
     def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> Outcome:

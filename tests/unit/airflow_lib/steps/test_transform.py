@@ -282,6 +282,13 @@ def test_killing_the_task_ends_this_runs_own_session_alone(
     JOB.cancel(ready, state)
 
 
+def test_a_cancel_before_the_first_look_ends_the_session_that_was_just_made(world: World, ready: Run) -> None:
+    first = JOB.begin(ready)
+    assert isinstance(first, Waiting)
+    JOB.cancel(ready, first.state)
+    assert world.livy.listed() == []
+
+
 def test_a_late_cancel_leaves_the_next_trys_session_alone(world: World, ready: Run) -> None:
     first = JOB.begin(ready)
     assert isinstance(first, Waiting)
