@@ -1,7 +1,7 @@
 """A person at a run: what Airflow 3.3 does to its tasks when somebody interferes, on the world's clock.
 
 Read in Airflow's source (api/common/mark_tasks.py, models/taskinstance.py:clear_task_instances, models/dagrun.py,
-ti_deps/deps/trigger_rule_dep.py, core_api/routes/public/dag_run.py); `tests/sandbox/test_people.py` tries each once.
+ti_deps/deps/trigger_rule_dep.py, core_api/routes/public/dag_run.py); tests/sandbox/test_people.py tries each once.
 Running tasks are killed, deferred ones lose their trigger (`on_kill`), and who may run next follows the edges,
 the setups and the states.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -32,6 +33,14 @@ class Attended(Walker):
         self._dag = dag_of(run.pipeline)
         self._in_worker: str | None = None
         self._paused = False
+        self._fired: dict[str, Any] = {}  # whose triggers are through while the DAG is paused
+
+    @property
+    def due(self) -> datetime:
+        if not self._paused:
+            return super().due
+        times = (at for at, _ in self._waiting.values())
+        return min(times, default=datetime.max.replace(tzinfo=UTC))
 
     # Going on
 
@@ -66,7 +75,7 @@ class Attended(Walker):
         """A worker is at a task that never waits: it did all of it but told nobody yet (`through`), or nothing."""
         self._in_worker = task_id
         if through:
-            Attempt(self._step(task_id), self.walk.run, self._world).begin()
+            self._do(task_id)
 
     # What people do
 
@@ -103,12 +112,16 @@ class Attended(Walker):
     def pause(self) -> None:
         """The DAG: workers and triggers go on with what they are at, and nothing is begun or resumed."""
         if self._in_worker is not None:
+            self._do(self._in_worker)  # what it did already it may do again
             self.walk.states[self._in_worker] = "success"
             self._in_worker = None
         self._paused = True
 
     def unpause(self) -> None:
+        """What triggers met meanwhile is heard of now."""
         self._paused = False
+        self._waiting |= {task_id: (self._world.now(), fired) for task_id, fired in self._fired.items()}
+        self._fired = {}
 
     # What Airflow does
 
@@ -120,8 +133,7 @@ class Attended(Walker):
 
     def _is_ready(self, task: Task) -> bool:
         if self._paused:
-            waiting = self._waiting.get(task.id)
-            return waiting is not None and not isinstance(waiting[1], _Fired) and super()._is_ready(task)
+            return task.id in self._waiting and super()._is_ready(task)
         if task.id == self._in_worker or not super()._is_ready(task):
             return False
         return all(one in self.walk.states for one in self._setups(task))
@@ -161,7 +173,10 @@ class Attended(Walker):
             return
         _, attempt = self._waiting.pop(task.id)
         fired = _Fired.poll_of(attempt)
-        self._waiting[task.id] = (attempt.due, attempt) if fired is None else (self._world.now(), fired)
+        if fired is None:
+            self._waiting[task.id] = (attempt.due, attempt)
+        else:
+            self._fired[task.id] = fired
 
     def _clear(self, task_ids: Iterable[str]) -> None:
         for task_id in task_ids:
@@ -184,6 +199,9 @@ class Attended(Walker):
         with suppress(MayflyError):  # Airflow only logs what `on_kill` raises
             self._step(task_id).cancel(self.walk.run, state)
         return True
+
+    def _do(self, task_id: str) -> None:
+        Attempt(self._step(task_id), self.walk.run, self._world).begin()
 
     def _state(self, task_id: str) -> dict[str, Any]:
         waiting = self._waiting[task_id][1].waiting
