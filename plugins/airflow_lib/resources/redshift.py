@@ -41,6 +41,8 @@ PORT = 5439
 _EXISTS = frozenset({"ClusterAlreadyExists"})
 _ABSENT = frozenset({"ClusterNotFound"})
 _CAPACITY = frozenset({"InsufficientClusterCapacity"})
+# Our subnet group was made a moment ago.
+_LAGGING = frozenset({"ClusterSubnetGroupNotFoundFault"})
 
 
 class WarehouseState(StrEnum):
@@ -139,7 +141,7 @@ def ensure_cluster(
     """Create the warehouse, empty or from the snapshot `restore_from`, or adopt our own of that name.
 
     Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotYet where the
-    role is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses, and says so
+    role or the subnet group is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses, and says so
     if it has no capacity.
     """
     name, environment = spec.names.cluster, spec.names.environment
@@ -309,9 +311,17 @@ def _arn(redshift: RedshiftClient, spec: WarehouseSpec) -> str:
     return f"arn:{meta.partition}:redshift:{meta.region_name}:{account}:cluster:{spec.names.cluster}"
 
 
+def _is_lag(error: ClientError) -> bool:
+    """Whether Redshift does not see yet what was just made for it."""
+    if code_of(error) in _LAGGING:
+        return True
+    of_roles = code_of(error) in {"InvalidParameterValue", "UnauthorizedOperation"}
+    return of_roles and "role" in message_of(error).lower()
+
+
 def _raise_refusal(name: str, error: ClientError) -> None:
     message = message_of(error)
-    if "role" in message.lower() and code_of(error) in {"InvalidParameterValue", "UnauthorizedOperation"}:
+    if _is_lag(error):
         raise NotYet(f"Could not create {CLUSTER} {name} yet: {code_of(error)}: {message}") from error
     if code_of(error) in _CAPACITY:
         raise ResourceError(

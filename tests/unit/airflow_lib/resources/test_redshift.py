@@ -198,9 +198,10 @@ def test_a_cluster_with_another_environments_tag_is_not_ours_wherever_it_sits(
     [
         ("InvalidParameterValue", "The IAM role arn:… is not valid. Cannot assume role"),
         ("UnauthorizedOperation", "not authorized to assume IAM Role"),
+        ("ClusterSubnetGroupNotFoundFault", "Cluster subnet group mayfly-… does not exist"),
     ],
 )
-def test_a_role_that_redshift_does_not_see_yet_is_not_yet(
+def test_what_redshift_does_not_see_yet_is_not_yet(
     aws: Aws, spec: WarehouseSpec, code: str, message: str
 ) -> None:
     lagging: Any = Faulty(aws.redshift, {"create_cluster": [refused(code, message)]})
