@@ -140,9 +140,9 @@ def ensure_cluster(
 ) -> WarehouseView:
     """Create the warehouse, empty or from the snapshot `restore_from`, or adopt our own of that name.
 
-    Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotYet where the
-    role or the subnet group is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses, and says so
-    if it has no capacity.
+    Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotYet where the role
+    or the subnet group is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses,
+    and says so if it has no capacity.
     """
     name, environment = spec.names.cluster, spec.names.environment
     snapshot = None if restore_from is None else _find_snapshot(redshift, name, restore_from)

@@ -227,7 +227,12 @@ class RunJob:
             log.warning("session %s is left to its heartbeat and its cluster: %s", self._name(run), error)
 
     def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> Json:
-        lines, _ = livy.read_log(session.id, size=_LOG_LINES)
+        """The log is for people: a job does not fail because it cannot be read."""
+        try:
+            lines, _ = livy.read_log(session.id, size=_LOG_LINES)
+        except LivyError as error:
+            log.warning("the log of session %s is not told: %s", session.name, error)
+            return state
         for line in lines_after(lines, state.get("log_last")):
             log.info("livy | %s", line.rstrip())
         return {**state, "log_last": lines[-1]} if lines else state

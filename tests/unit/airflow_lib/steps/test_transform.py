@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -343,3 +344,9 @@ def test_a_run_that_lost_its_lease_submits_nothing(
     with pytest.raises(LeaseLost):
         JOB.begin(ready)
     assert world.livy.made == []
+
+
+@pytest.mark.parametrize("kind", [Kind.ERROR, Kind.DENIED, Kind.THROTTLED, Kind.TIMEOUT])
+def test_a_log_that_cannot_be_read_fails_no_job(world: World, ready: Run, kind: Kind) -> None:
+    world.wire.order("livy.GET /sessions/{session}/log", kind, times=math.inf)
+    assert drive(JOB, ready, world).result["written"] > 0
