@@ -9,8 +9,10 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore import UNSIGNED
 from botocore.config import Config
 from moto import backend_index, mock_aws
+from moto.core.utils import method_names_from_class
 from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend
 from moto.iam import models as iam_models
@@ -37,7 +39,9 @@ class WiredSession:
     def client(self, service: str, config: Config) -> Any:
         if service == "s3":
             return WiredS3(self._wire, self._timeline)
-        return self._wire.attach(_session().client(service, config=config))
+        # Nobody checks signatures here, and they take a tenth of a call's time.
+        unsigned = config.merge(Config(signature_version=UNSIGNED))
+        return self._wire.attach(_session().client(service, config=unsigned))
 
 
 def wired_aws(wire: Wire, timeline: Timeline) -> Aws:
@@ -71,6 +75,9 @@ def open_account(patches: ExitStack) -> None:
             raise DependencyViolationError(f"resource {group_id} has a dependent object ({dependent})")
         moto_delete(self, vpc_id, group_id)
 
+    # moto reads each service's class anew at each request.
+    names = cache(method_names_from_class)
+    patches.enter_context(patch("moto.core.responses.method_names_from_class", names))
     # moto matches each request against the patterns of all its services, in turn.
     patterns = [one for one in backend_index.backend_url_patterns if one[0] in _SERVICES]
     patches.enter_context(patch.object(backend_index, "backend_url_patterns", patterns))

@@ -13,7 +13,7 @@ START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 class Timeline:
     """A `waiting.Clock` moved by hand, with what is to happen at its times.
 
-    `slowness` stretches what begins from now on.
+    `slowness` stretches what begins from now on, `happened` counts what was due.
     """
 
     def __init__(self) -> None:
@@ -21,6 +21,7 @@ class Timeline:
         self._due: list[tuple[datetime, int, Callable[[], None]]] = []
         self._order = count()
         self.slowness = 1.0
+        self.happened = 0
 
     def now(self) -> datetime:
         return self._now
@@ -36,5 +37,6 @@ class Timeline:
         while self._due and self._due[0][0] <= until:
             at, _, happen = heapq.heappop(self._due)
             self._now = max(self._now, at)
+            self.happened += 1
             happen()
         self._now = max(self._now, until)

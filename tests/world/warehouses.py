@@ -120,7 +120,7 @@ class Warehouses:
             return cluster
         if final in self.backend.snapshots:
             raise ClusterSnapshotAlreadyExistsError(final)
-        snapshot = Snapshot(cluster, final, DEFAULT_ACCOUNT_ID, self._region, list(cluster.tags))
+        snapshot = Snapshot(cluster, final, DEFAULT_ACCOUNT_ID, self._region, [])
         snapshot.status, snapshot.create_time = "creating", self._timeline.now()
         self.backend.snapshots[final] = snapshot
         cluster.status = "final-snapshot"

@@ -18,6 +18,7 @@ from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
 from tests.world.late import Late
+from tests.world.memory import Memory
 from tests.world.timeline import Timeline
 
 
@@ -96,6 +97,7 @@ class Wire:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.late = Late(timeline)
+        self.memory = Memory(timeline)
         self.ambush: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
         self.calls: list[Call] = []
@@ -145,8 +147,9 @@ class Wire:
         if unseen is not None:
             not_seen = Fault(service, operation, Kind.REFUSED, code=unseen, message="not seen yet")
             return _fail(not_seen, request, service)
-        response = botocore_stubber(event_name, request)
+        response = self.memory.recall(operation, request) or botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
+        self.memory.note(operation, request, response)
         if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
         if fault is not None:

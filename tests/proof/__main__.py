@@ -1,0 +1,107 @@
+"""python -m tests.proof [--quick] [--seed N] [--pairs N] [--at-once N]
+
+The last line is the result; the exit code is 0 only where nothing leaked, nothing foreign was touched, no rows
+were lost, and every run had the colour it must have.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from collections import Counter
+
+from tests.proof.branches import Finding, Plan
+from tests.proof.judgement import LEAK, LOST, TOUCHED, longest_allowed_s
+from tests.proof.plans import all_single, pairs
+from tests.proof.proof import Clean, prove, record
+from tests.proof.troubles import TROUBLES
+
+_QUICK_EVERY = 23
+_TOLD_EACH = 500
+
+
+class Tally:
+    """What was found so far; tells each breach as it comes."""
+
+    def __init__(self, planned: int) -> None:
+        self._planned, self._started = planned, time.monotonic()
+        self.findings: list[Finding] = []
+
+    def add(self, finding: Finding) -> None:
+        self.findings.append(finding)
+        for breach in finding.breaches:
+            print(f"{finding.plan} ({finding.call}): {breach['kind']}: {breach['seen']}", flush=True)
+        if len(self.findings) % _TOLD_EACH == 0:
+            passed_s = time.monotonic() - self._started
+            print(f"{len(self.findings)} of {self._planned} runs after {passed_s:.0f} s", flush=True)
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.findings) == self._planned and not any(one.breaches for one in self.findings)
+
+    def count(self, kind: str) -> int:
+        """How many runs have a breach of this kind."""
+        return sum(any(breach["kind"] == kind for breach in one.breaches) for one in self.findings)
+
+    def table(self) -> str:
+        """Per trouble: runs, red ones, retries, and the longest that any cluster was billed."""
+        lines = [f"{'first trouble':44} {'runs':>6} {'red':>6} {'retried':>8} {'longest billed':>15}"]
+        for trouble in TROUBLES:
+            mine = [one for one in self.findings if one.trouble == trouble.name]
+            red, retried = Counter(one.red for one in mine)[True], sum(one.retried for one in mine)
+            longest_s = max((one.longest_s for one in mine), default=0.0)
+            lines.append(f"{trouble.name:44} {len(mine):6} {red:6} {retried:8} {longest_s / 60:11.0f} min")
+        return "\n".join(lines)
+
+
+def main() -> int:
+    options = _parse()
+    logging.disable(logging.CRITICAL)
+    one, two = record(runs=1), record(runs=2)
+    plans = _plan(options, one, two)
+    tally = Tally(sum(len(chosen) for _, chosen in plans.values()))
+    for runs, (clean, chosen) in plans.items():
+        prove(clean, chosen, tally.add, runs=runs, at_once=options.at_once)
+    print(tally.table())
+    print(f"no cluster may be billed for more than {longest_allowed_s(one.measure) / 60:.0f} min")
+    wrong = len([one for one in tally.findings if one.breaches])
+    print(f"{wrong} runs in which something did not hold, wrong colours and crashes included")
+    singles = len(plans[1][1]) - options.pairs
+    what = (
+        f"{singles} calls and faults" if options.quick else f"{len(one.calls)} calls x {len(TROUBLES)} faults"
+    )
+    print(
+        f"proof: {what} + {2 * options.pairs} pairs = {len(tally.findings)} runs, "
+        f"{tally.count(LEAK)} leaks, {tally.count(TOUCHED)} foreign touched, {tally.count(LOST)} rows lost"
+    )
+    return 0 if tally.is_whole else 1
+
+
+def _plan(options: argparse.Namespace, one: Clean, two: Clean) -> dict[int, tuple[Clean, list[Plan]]]:
+    """By how many runs there are at once: the clean walk and its branches."""
+    every = _QUICK_EVERY if options.quick else 1
+    single = all_single(len(one.calls), every=every)
+    return {
+        1: (one, [*single, *pairs(len(one.calls), options.pairs, seed=options.seed)]),
+        2: (two, pairs(len(two.calls), options.pairs, seed=options.seed + 1)),
+    }
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Proves that nothing is left behind, touched or lost.")
+    parser.add_argument("--quick", action="store_true", help="a part of the calls, for `make test`")
+    parser.add_argument("--seed", type=int, default=1, help="which pairs of faults are drawn")
+    parser.add_argument(
+        "--pairs", type=int, default=None, help="pairs in one run, and as many in two at once"
+    )
+    parser.add_argument("--at-once", type=int, default=2, help="processes at a time")
+    options = parser.parse_args()
+    if options.pairs is None:
+        options.pairs = 20 if options.quick else 300
+    return options
+
+
+if __name__ == "__main__":
+    sys.exit(main())

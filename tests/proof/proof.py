@@ -1,0 +1,93 @@
+"""Proves one scenario: measure a clean walk, then judge every branch of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+from tests.proof.branches import Finding, Forks, Plan
+from tests.proof.expectations import EITHER, GREEN, colour_of
+from tests.proof.judgement import Measure, judge
+from tests.proof.story import Story, Teller
+from tests.proof.witness import Witness
+from tests.world import APRIL, World
+from tests.world.pipeline import PIPELINE, tables_of
+from tests.world.strangers import Strangers
+from tests.world.wire import Call
+
+# What a child tells has to fit into a pipe.
+_TOLD, _BREACHES = 2000, 10
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The recorded clean walk."""
+
+    calls: tuple[Call, ...]
+    measure: Measure
+
+
+@contextmanager
+def peopled_world() -> Iterator[World]:
+    """A world with the pipeline's sources, and strangers' things that look like ours."""
+    with World() as world:
+        world.put_sources(PIPELINE)
+        Strangers(world)
+        world.bill.forget()
+        world.wire.memory.on = True
+        yield world
+
+
+class NotClean(Exception):
+    """Not even the clean walk holds; the message says what."""
+
+
+def record(runs: int) -> Clean:
+    """The clean walk of `runs` at once. Raises NotClean."""
+    with peopled_world() as world:
+        teller, first = Teller(world, runs=runs), len(world.wire.calls)
+        witness = Witness(world)
+        teller.strike()
+        calls = tuple(world.wire.calls[first:])
+        story = teller.end()
+        measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s))
+        wrong = [*witness.told, *(f"{one.kind}: {one.seen}" for one in judge(story, measure, must_be=GREEN))]
+        if story.retry is not None:
+            wrong.append("it does not leave things as it found them")
+        if measure.tables != tables_of(*[APRIL] * runs):
+            wrong.append(f"the tables are {measure.tables}")
+        if wrong:
+            raise NotClean("; ".join(wrong)[:_TOLD])
+        return Clean(calls, measure)
+
+
+def prove(
+    clean: Clean, plans: Sequence[Plan], tell: Callable[[Finding], None], *, runs: int, at_once: int
+) -> None:
+    """Judge every planned branch of the clean walk, and `tell` of each."""
+    with peopled_world() as world:
+        teller = Teller(world, runs=runs)
+        forks = Forks(world, plans, tell, at_once)
+        world.wire.ambush = forks
+        try:
+            teller.strike()
+            if forks.plan is None:
+                forks.finish()
+                return
+            story = teller.end()
+            forks.finish(**_find(story, clean, forks.plan))
+        except BaseException as error:  # noqa: BLE001  a child must end here, whatever happened
+            forks.fail(error)
+
+
+def _find(story: Story, clean: Clean, plan: Plan) -> dict[str, object]:
+    one_trouble = plan.again is None and len(story.first) == 1
+    must_be = colour_of(plan.trouble, plan.at, clean.calls) if one_trouble else EITHER
+    breaches = judge(story, clean.measure, must_be=must_be)
+    return {
+        "breaches": [{**asdict(one), "seen": one.seen[:_TOLD]} for one in breaches[:_BREACHES]],
+        "red": story.red,
+        "retried": story.retry is not None,
+        "longest_s": max(story.world.bill.lives_s, default=0.0),
+    }

@@ -1,0 +1,100 @@
+"""One branch of the proof: runs that are struck, the world well again, a retry, one pass of the janitor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow_lib.janitor import make_pass
+from airflow_lib.steps import Services
+from tests.proof.account import SNAPSHOT, Account, Thing, look
+from tests.world import World, settings
+from tests.world.pipeline import PIPELINE
+from tests.world.walk import Walk, walk_all
+from tests.world.wire import AirflowGone
+
+LEASE_S = 1800
+
+
+@dataclass
+class Story:
+    """What happened. `first` are the runs that were struck; `after_first` is the account when they were over."""
+
+    world: World
+    before: Account
+    first: list[Walk] = field(default_factory=list)
+    gone: bool = False
+    after_first: Account = field(default_factory=dict)
+    retry: Walk | None = None
+    janitor_errors: list[str] = field(default_factory=list)
+    after_janitor_alone: Account | None = None
+    after: Account = field(default_factory=dict)
+
+    @property
+    def red(self) -> bool:
+        return any(walk.red for walk in self.first)
+
+    @property
+    def told(self) -> str:
+        """All that the struck runs told people."""
+        errors = [error for walk in self.first for tries in walk.errors.values() for error in tries]
+        return "\n".join(str(error) for error in errors)
+
+
+class Teller:
+    """Tells a story in a world; `runs` at once are struck."""
+
+    def __init__(self, world: World, *, runs: int = 1) -> None:
+        self._world, self._runs = world, runs
+        self.story = Story(world, before=look())
+
+    def strike(self) -> None:
+        """Make the first runs; what befalls them the world decides."""
+        runs = [self._run(f"run{number + 1}") for number in range(self._runs)]
+        try:
+            self.story.first = walk_all(self._world, runs)
+        except AirflowGone:
+            self.story.gone = True
+        self.story.after_first = look()
+
+    def end(self) -> Story:
+        """The world is well again; who is left cleans up."""
+        story, world = self.story, self._world
+        world.heal()
+        if story.gone:
+            self._let_the_janitor_pass()
+            story.after_janitor_alone = look()
+        if story.gone or story.red or not self.is_settled:
+            (story.retry,) = walk_all(world, [self._run("retry")])
+            self._let_the_janitor_pass()
+        story.after = look()
+        return story
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the world is as a clean run leaves it, so that whatever follows would go as after a clean run."""
+        document = self._world.register(PIPELINE)
+        slots_are_empty = all(
+            not slot.resources and not slot.leases for slot in (document.emr, document.warehouse)
+        )
+        return slots_are_empty and not left(self.story.before, look())
+
+    def _run(self, run_id: str) -> Any:
+        return self._world.run(run_id, pipeline=PIPELINE)
+
+    def _let_the_janitor_pass(self) -> None:
+        """One pass, when no lease of the dead is left."""
+        world = self._world
+        world.advance(LEASE_S + 1)
+        services = Services(aws=world.aws, clock=world.timeline, open_livy=world.livy.open)
+        caretakers = make_pass(settings(), services, sleep=world.advance)
+        self.story.janitor_errors += [error for one in caretakers for error in one.errors]
+
+
+def left(before: Account, after: Account) -> list[Thing]:
+    """What is there now and was not, but for snapshots that can be restored: the warehouse lives on in them."""
+    return [
+        thing
+        for thing, detail in after.items()
+        if thing not in before and not (thing.kind == SNAPSHOT and detail.startswith("available"))
+    ]

@@ -1,0 +1,110 @@
+"""What can befall a call: each trouble is let loose as the call is sent, and may last beyond it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_lib.naming import Environment, is_ours
+from airflow_lib.resources.common import as_tags
+from tests.world import World
+from tests.world.emr_clusters import Reason
+from tests.world.pipeline import PIPELINE
+from tests.world.wire import Call, Fault, Kind
+
+ENVIRONMENT = Environment("dev", PIPELINE.name)
+
+CAPACITY_REFUSED, EMR_ENDS = "capacity refused", "EMR ends with errors"
+
+_SLOWNESS = 4.0
+_LATE_S = 45.0
+
+Strike = Callable[[World, Call], Fault | None]
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """`strike` arranges the world as a call is sent, and answers the fault of that call itself.
+
+    `lasting`: no retry helps while it lasts. `denies`: AWS refuses the credentials or a right.
+    """
+
+    name: str
+    strike: Strike
+    lasting: bool = False
+    denies: bool = False
+
+
+def _befall(kind: Kind, times: float = 1) -> Strike:
+    """The call, and then the next ones of its kind, `times` in all."""
+
+    def strike(world: World, call: Call) -> Fault:
+        fault = Fault(call.service, call.operation, kind, times, when=_about(call))
+        world.wire.faults.append(fault)
+        return fault
+
+    return strike
+
+
+def _about(call: Call) -> Callable[[Call], bool]:
+    """Calls of the same right: IAM grants S3 by key, all else that Mayfly uses by operation."""
+    if call.service != "s3":
+        return lambda _: True
+    place = call.params.get("Key", call.params.get("Prefix"))
+    return lambda other: other.params.get("Key", other.params.get("Prefix")) == place
+
+
+def _slow(world: World, _: Call) -> None:
+    world.timeline.slowness = _SLOWNESS
+
+
+def _late(world: World, _: Call) -> None:
+    world.wire.late.delay_s = world.emr.listed_after_s = _LATE_S
+
+
+def _no_capacity(world: World, _: Call) -> Fault | None:
+    refused = [
+        Fault(
+            "emr",
+            "RunJobFlow",
+            Kind.REFUSED,
+            math.inf,
+            code="ValidationException",
+            message="Insufficient capacity",
+        ),
+        *(
+            Fault("redshift", operation, Kind.REFUSED, math.inf, code="InsufficientClusterCapacity")
+            for operation in ("CreateCluster", "RestoreFromClusterSnapshot")
+        ),
+    ]
+    world.wire.faults += refused
+    return None
+
+
+def _end_emr(world: World, _: Call) -> None:
+    """The run's cluster ends with errors now, or else its next one while it starts."""
+    reason = Reason("INSTANCE_FAILURE", "The master failed: by order")
+    mine = [one for one in world.emr.live if is_ours(ENVIRONMENT, one.name, as_tags(one.tags))]
+    for cluster in mine:
+        world.emr.end(cluster, "TERMINATED_WITH_ERRORS", reason)
+    if not mine:
+        world.emr.failures.append(reason)
+
+
+TROUBLES = (
+    Trouble("error before effect", _befall(Kind.ERROR)),
+    Trouble("effect, then response lost", _befall(Kind.LOST)),
+    Trouble("throttled twice", _befall(Kind.THROTTLED, 2)),
+    Trouble("throttled for ever", _befall(Kind.THROTTLED, math.inf), lasting=True),
+    Trouble("access denied once", _befall(Kind.DENIED), denies=True),
+    Trouble("access denied for ever", _befall(Kind.DENIED, math.inf), lasting=True, denies=True),
+    Trouble("timed out", _befall(Kind.TIMEOUT)),
+    Trouble("effects seen late", _late),
+    Trouble("slow transitions", _slow),
+    Trouble(CAPACITY_REFUSED, _no_capacity, lasting=True),
+    Trouble(EMR_ENDS, _end_emr, lasting=True),
+    Trouble("killed before", _befall(Kind.KILLED_BEFORE)),
+    Trouble("killed before the answer is written down", _befall(Kind.KILLED_AFTER)),
+    Trouble("Airflow gone for good", _befall(Kind.GONE), lasting=True),
+)
