@@ -65,6 +65,10 @@ class LivyUnreachable(LivyError):
     """No answer from Livy: worth asking again."""
 
 
+class SessionInactive(LivyError):
+    """The session ended, or is being ended: look at it again."""
+
+
 @dataclass(frozen=True)
 class SessionSpec:
     """What a PySpark session asks of the cluster; memory in MiB."""
@@ -169,10 +173,15 @@ class LivyClient:
         return _session(self._accepted(response, f"create session {spec.name}"))
 
     def list_statements(self, session_id: int) -> tuple[StatementView, ...]:
-        """The session's statements. While it starts Livy may answer 500: that is none yet."""
+        """The session's statements. While it starts Livy may answer 500: that is none yet.
+
+        Raises SessionInactive once it is over (Livy answers 400 while it knows the session, 404 after).
+        """
         response = self._get(f"/sessions/{session_id}/statements")
         if response.status_code == 500:
             return ()
+        if response.status_code in (400, 404):
+            raise SessionInactive(f"Livy at {self.url}: session {session_id} is over: {_reason(response)}")
         answer = self._accepted(response, f"list statements of session {session_id}")
         return tuple(_statement(item) for item in answer.get("statements", ()))
 

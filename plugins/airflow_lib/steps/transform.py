@@ -18,6 +18,7 @@ from airflow_lib.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
     LivyClient,
+    SessionInactive,
     SessionSpec,
     SessionView,
     StatementView,
@@ -129,7 +130,10 @@ class RunJob:
         state = self._follow_log(livy, session, state)
         if session.state in SESSION_PENDING:
             return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
-        statements = livy.list_statements(session.id)
+        try:
+            statements = livy.list_statements(session.id)
+        except SessionInactive:
+            return Waiting(f"Livy session {session.name} to be over", state, run.settings.mayfly.poll_s)
         if not statements:
             return self._submit(run, livy, session, state)
         if not statements[0].finished:
@@ -151,7 +155,10 @@ class RunJob:
         """Whether nothing can come of the session: it failed, or its job did, or made no output of this input."""
         if session.state in SESSION_FAILED:
             return True
-        statements = livy.list_statements(session.id)
+        try:
+            statements = livy.list_statements(session.id)
+        except SessionInactive:  # the trigger of a try that was cleared is ending it right now
+            return True
         if not statements or not statements[0].finished:
             return False
         try:

@@ -32,9 +32,19 @@ from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.spark import put, write_rows
 from tests.world.walk import drive
-from tests.world.wire import Kind
+from tests.world.wire import Call, Kind
 
 JOB = RunJob("arrivals")
+
+
+def end_at_statements(world: World, how: str) -> None:
+    """Let the first session end just when it is asked for its statements."""
+
+    def end(call: Call) -> None:
+        if call.operation.endswith("/statements") and world.livy.made[0].state == "busy":
+            getattr(world.livy, how)(world.livy.made[0])
+
+    world.wire.watchers.append(end)
 
 
 @pytest.fixture
@@ -299,6 +309,32 @@ def test_a_late_cancel_leaves_the_next_trys_session_alone(world: World, ready: R
     JOB.begin(ready)
     JOB.cancel(ready, watched.state)
     assert world.livy.listed() == [world.livy.made[1]]
+
+
+@pytest.mark.parametrize("end", ["die", "vanish"])
+def test_a_session_that_is_being_ended_while_the_next_try_looks_is_made_anew(
+    world: World, ready: Run, end: str
+) -> None:
+    start(world, ready)
+    end_at_statements(world, end)
+    state = begin(ready)
+    assert len(world.livy.made) == 2
+    assert poll(world, ready, state)["session"] == 1
+
+
+@pytest.mark.parametrize("end", ["die", "vanish"])
+def test_a_session_that_ends_between_two_questions_is_looked_at_again(
+    world: World, ready: Run, end: str
+) -> None:
+    state = start(world, ready)
+    end_at_statements(world, end)
+    state = poll(world, ready, state)
+    if end == "die":
+        with pytest.raises(SessionFailed):
+            JOB.poll(ready, state)
+    else:
+        poll(world, ready, state)
+        assert len(world.livy.made) == 2
 
 
 def test_each_line_of_livys_log_is_told_once(
