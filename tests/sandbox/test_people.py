@@ -1,0 +1,260 @@
+"""What people do to runs in Airflow, each once, in real Airflow; and three runs that overlap.
+
+One sandbox, runs in order, all of the same three days: so the tables are the same after each. The first run bears
+what a run survives, the second is a backfill of its days, the next ones are ended; what each action comes to in
+each phase is told in docs/lifecycle.md and tested in tests/unit/airflow_lib/steps/test_people.py.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ended_runs import Ended, end, sandbox_with_source
+from live_people import People
+from live_runs import LiveRuns
+from sandbox_process import wait_until
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
+
+DAYS = ("2016-04-01", "2016-04-04")
+LEASE_S = 60  # the least that settings allow: the janitor's turn comes soon
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
+    home = tmp_path_factory.mktemp("people") / "home"
+    yield from sandbox_with_source(home, dags=Path(__file__).parent / "short_dags")
+
+
+@pytest.fixture(scope="module")
+def people(runs: LiveRuns) -> People:
+    return People(runs)
+
+
+@pytest.fixture(scope="module")
+def disturbed(runs: LiveRuns, people: People) -> Ended:
+    """Its DAG is paused in provision for a while, a task is cleared in transform, and all of it in load."""
+    since = runs.account.calls_so_far()
+    runs.control("POST", "delays", {"emr_s": 5})  # whoever pauses is sure to come in time
+    run = runs.trigger(DAYS, run_id="disturbed")
+
+    runs.wait_for_task(run, "provision.emr", "deferred")
+    people.pause()
+    runs.control("POST", "delays", {"emr_s": 1.5})
+    runs.wait_for_task(run, "provision.emr", "scheduled")  # its trigger fired; nobody resumes it
+    time.sleep(3)
+    paused = runs.states(run)
+    people.pause(False)
+
+    runs.wait_for_statement(run, "cities")
+    cleared = people.clear_task(run, "transform.cities")
+    runs.wait_for_try(run, "transform.cities", 2)
+
+    runs.wait_for_task(run, "load.create_tables", "success")
+    with runs.locked("factArrivetheUsa") as connection:
+        runs.wait_for_a_blocked_statement(connection)
+        tries = runs.tries(run)
+        people.clear_run(run)
+    return end(runs, run, since, paused=paused, cleared=cleared, tries=tries)
+
+
+@pytest.fixture(scope="module")
+def backfill(runs: LiveRuns, people: People, disturbed: Ended) -> Json:
+    """Four days, three at once, cancelled while those three hold their leases."""
+    since = runs.account.calls_so_far()
+    backfill_id = people.backfill("2016-04-01", "2016-04-04", at_once=3)
+    wait_until(lambda: len(people.run_ids("backfill")) == 4, "four runs")
+    *begun, waiting = people.run_ids("backfill")
+    for run in begun:
+        runs.wait_for_task(run, "provision.lease", "success")
+    queued = runs.run_state(waiting)
+    people.cancel_backfill(backfill_id)
+    return {
+        "before": queued,
+        "states": [runs.wait_for_run(run) for run in begun],
+        "cancelled": runs.run_state(waiting),
+        "begun by it": {state for state in runs.states(waiting).values() if state is not None},
+        "calls": runs.calls(since),
+        "left": runs.left(),
+        "tables": runs.tables(),
+    }
+
+
+@pytest.fixture(scope="module")
+def run_failed(runs: LiveRuns, people: People, backfill: Json) -> Ended:
+    """Marked failed while its warehouse is being made."""
+    since = runs.account.calls_so_far()
+    run = runs.trigger(DAYS, run_id="run-failed")
+    runs.wait_for_task(run, "provision.warehouse", "deferred")
+    people.mark_run(run, "failed")
+    return end(runs, run, since)
+
+
+@pytest.fixture(scope="module")
+def task_failed(runs: LiveRuns, people: People, run_failed: Ended) -> Ended:
+    """The same run again, cleared; its load is marked failed in the middle of the transaction."""
+    since = runs.account.calls_so_far()
+    run = run_failed.run_id
+    people.clear_run(run)
+    runs.wait_for_task(run, "load.create_tables", "success")
+    with runs.locked("factArrivetheUsa") as connection:
+        runs.wait_for_a_blocked_statement(connection)
+        people.mark_task(run, "load.load_window", "failed")
+    return end(runs, run, since)
+
+
+@pytest.fixture(scope="module")
+def deleted(runs: LiveRuns, people: People, task_failed: Ended) -> Json:
+    """Deleted while its warehouse is being made: Airflow lets that be done to a run that is queued."""
+    runs.set_settings(lease_s=LEASE_S)
+    run = runs.trigger(DAYS, run_id="deleted")
+    runs.wait_for_task(run, "provision.warehouse", "deferred")
+    people.pause()
+    refused = people.try_to_delete(run)
+    people.mark_run(run, "queued")
+    people.delete_run(run)
+    held = runs.left()
+    wait_until(lambda: _leases_are_over(runs.register()), "the end of the lease")
+    return {
+        "refused": refused,
+        "known": people.knows(run),
+        "held": held,
+        "after the lease": runs.left(),
+        "first": _janitor_run(runs),
+        "left": runs.left(),
+        "second": _janitor_run(runs),
+    }
+
+
+@pytest.fixture(scope="module")
+def never_began(runs: LiveRuns, people: People, deleted: Json) -> Json:
+    """Marked failed while its DAG was paused, before any of its tasks."""
+    run = people.ask_for_run("never-began", DAYS)
+    people.mark_run(run, "failed")
+    people.pause(False)
+    return {"state": runs.wait_for_run(run), "tasks": set(runs.states(run).values())}
+
+
+@pytest.fixture(scope="module")
+def last(runs: LiveRuns, never_began: Json) -> Ended:
+    runs.set_settings()
+    since = runs.account.calls_so_far()
+    return end(runs, runs.trigger(DAYS, run_id="last"), since)
+
+
+def _leases_are_over(register: Json) -> bool:
+    now = datetime.now(UTC)
+    return all(
+        datetime.fromisoformat(lease["until"]) < now
+        for slot in ("emr", "warehouse")
+        for lease in register[slot]["leases"]
+    )
+
+
+def _janitor_run(runs: LiveRuns) -> Json:
+    """A run of the janitor's DAG: its state, and what it found."""
+    run = runs.airflow.trigger("janitor", {})
+    state: list[str] = []
+
+    def over() -> bool:
+        state[:] = [str(runs.airflow.run("janitor", run)["state"])]
+        return state[0] in ("success", "failed")
+
+    wait_until(over, "the janitor's run")
+    (task,) = runs.airflow.tasks("janitor", run)
+    return {"state": state[0], "result": runs.airflow.result("janitor", run, task)}
+
+
+def test_a_paused_dag_begins_nothing_and_goes_on_when_it_is_unpaused(disturbed: Ended) -> None:
+    paused = disturbed.seen["paused"]
+    assert paused["provision.emr"] == "scheduled"
+    assert {paused["transform.arrivals"], paused["load.create_tables"]} == {None}
+
+
+def test_a_cleared_task_gets_its_setups_and_teardowns_again_and_its_session_is_made_anew(
+    runs: LiveRuns, disturbed: Ended
+) -> None:
+    assert {"provision.lease", "provision.emr", "transform.release_emr"} <= disturbed.seen["cleared"]
+    assert "transform.arrivals" not in disturbed.seen["cleared"]
+    assert "created:" in runs.log(disturbed.run_id, "transform.cities", try_number=2)
+
+
+def test_a_cleared_run_begins_anew_and_is_green(runs: LiveRuns, disturbed: Ended) -> None:
+    before = disturbed.seen["tries"]
+    began = {task for task, tries in before.items() if tries}
+    assert all(disturbed.tries[task] > before[task] for task in began), (before, disturbed.tries)
+    assert (disturbed.state, disturbed.left) == ("success", [])
+    assert runs.result(disturbed.run_id, "transform.arrivals")["reused"]
+
+
+def test_all_of_it_made_one_cluster_of_each_kind(disturbed: Ended) -> None:
+    assert disturbed.called("elasticmapreduce.RunJobFlow") == disturbed.called("redshift.CreateCluster") == 1
+    assert disturbed.called("redshift.RestoreFromClusterSnapshot") == 0
+
+
+def test_runs_that_overlap_share_one_cluster_of_each_kind_and_leave_nothing(backfill: Json) -> None:
+    assert backfill["states"] == ["success"] * 3
+    assert backfill["calls"]["elasticmapreduce.RunJobFlow"] == 1
+    made = ("redshift.CreateCluster", "redshift.RestoreFromClusterSnapshot")
+    assert sum(backfill["calls"].get(call, 0) for call in made) == 1
+    assert backfill["left"] == []
+
+
+def test_days_that_are_loaded_side_by_side_give_the_tables_of_the_whole_window(
+    disturbed: Ended, backfill: Json
+) -> None:
+    assert backfill["tables"] == disturbed.tables
+    assert {row[0]: row[1] for row in backfill["tables"]}["fact"] > 100
+
+
+def test_a_cancelled_backfill_fails_what_is_queued_and_ends_nothing_that_runs(backfill: Json) -> None:
+    assert (backfill["before"], backfill["cancelled"]) == ("queued", "failed")
+    assert backfill["begun by it"] == set()
+
+
+def test_a_run_marked_failed_is_red_and_its_teardowns_leave_nothing(
+    runs: LiveRuns, run_failed: Ended
+) -> None:
+    assert (run_failed.state, run_failed.left) == ("failed", [])
+    assert run_failed.called("redshift.DeleteCluster") >= 1
+
+
+def test_a_task_marked_failed_makes_the_run_red_and_leaves_nothing(task_failed: Ended) -> None:
+    assert (task_failed.state, task_failed.left) == ("failed", [])
+
+
+def test_a_run_that_runs_cannot_be_deleted(deleted: Json) -> None:
+    assert "cannot be deleted in running state" in deleted["refused"]
+
+
+def test_what_a_deleted_run_held_is_kept_under_its_lease_and_then_the_janitors_dag_removes_it(
+    deleted: Json,
+) -> None:
+    assert not deleted["known"]
+    assert any("Redshift cluster" in item for item in deleted["held"])
+    assert any("Redshift cluster" in item for item in deleted["after the lease"])
+    assert deleted["first"]["state"] == "success"
+    assert any(
+        "lease of deleted expired" in line
+        for line in deleted["first"]["result"]["found"]["sandbox-immigration"]
+    )
+    assert deleted["left"] == []
+
+
+def test_the_janitors_dag_finds_nothing_where_all_is_clean(deleted: Json) -> None:
+    assert deleted["second"] == {"state": "success", "result": {"environments": 1, "found": {}}}
+
+
+def test_a_run_marked_failed_before_it_began_is_green_to_airflow_with_nothing_done(never_began: Json) -> None:
+    assert never_began == {"state": "success", "tasks": {"skipped"}}
+
+
+def test_after_all_of_them_a_run_is_green_with_the_same_tables(disturbed: Ended, last: Ended) -> None:
+    assert (last.state, last.left) == ("success", [])
+    assert last.tables == disturbed.tables
