@@ -94,8 +94,11 @@ class Forks:
             self._reap()
 
     def fail(self, error: BaseException) -> None:
-        """As `finish`, where the story itself could not be told."""
+        """As `finish`, where the story itself could not be told; in the parent, who ends its children, raise."""
         if self._mine is None:
+            for child in self._children:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
             raise error
         trace = "".join(traceback.format_exception(error))
         self.finish(breaches=[{"kind": "crash", "seen": trace[-3000:]}])

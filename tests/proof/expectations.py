@@ -1,10 +1,13 @@
-"""Which colour a struck run must end in: green where a retry helps, red where a person has to know."""
+"""What a struck run must come to: green where a retry helps, red where a person has to know; and what it may cost."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.proof.troubles import CAPACITY_REFUSED, EMR_ENDS, Trouble
+from airflow_lib.janitor import PASS_S
+from airflow_lib.settings import WarehouseSettings
+from tests.proof.story import LEASE_S
+from tests.proof.troubles import AIRFLOW_GONE, ASLEEP, CAPACITY_REFUSED, EMR_ENDS, SLOWNESS, Trouble
 from tests.world.wire import Call
 
 GREEN, RED, EITHER = "green", "red", "either"
@@ -25,6 +28,8 @@ def colour_of(trouble: Trouble, at: int, calls: Sequence[Call]) -> str:
         return RED if _CREATING & set(rest) else GREEN
     if trouble.name == EMR_ENDS:
         return RED if _SPARK in rest else GREEN
+    if trouble.name == ASLEEP:
+        return EITHER  # it may have had to lose its lease, or nothing at all
     if call == _IDENTITY and trouble.denies:
         return RED  # whose credentials are refused has to renew them: told at once, and not tried again
     if not trouble.lasting:
@@ -32,3 +37,20 @@ def colour_of(trouble: Trouble, at: int, calls: Sequence[Call]) -> str:
     if call in _DISPENSABLE or (call in _TIDYING and rest.count(call) == 1):
         return GREEN
     return RED
+
+
+_DELETE_S = WarehouseSettings.model_fields["delete_timeout_s"].default
+_TRIES = 4  # of a release
+
+
+def billed_s(trouble: Trouble | None, clean_s: float) -> float:
+    """For how long a cluster may be paid for at most, if it is `clean_s` in a clean run; None: under any troubles.
+
+    What passes costs what slow transitions cost. The dead cost a lease more, and a pass of the janitor. Where AWS
+    refuses to delete, every try of a release waits for its deadline.
+    """
+    if trouble is not None and trouble.name == AIRFLOW_GONE:
+        return clean_s + LEASE_S + PASS_S
+    if trouble is not None and not trouble.lasting:
+        return clean_s * SLOWNESS
+    return clean_s + _TRIES * _DELETE_S + LEASE_S + PASS_S

@@ -33,12 +33,15 @@ class Measure:
     longest_s: float
 
 
-def judge(story: Story, clean: Measure, *, must_be: str) -> list[Breach]:
-    """All that does not hold; `must_be` is the colour of the struck runs: green, red or either."""
-    return [*_leaks(story, clean), *_touches(story), *_losses(story, clean), *_colours(story, must_be)]
+def judge(story: Story, clean: Measure, *, must_be: str, billed_s: float) -> list[Breach]:
+    """All that does not hold; `must_be` is the colour of the struck runs: green, red or either.
+
+    `billed_s` is for how long any cluster may be paid for.
+    """
+    return [*_leaks(story, billed_s), *_touches(story), *_losses(story, clean), *_colours(story, must_be)]
 
 
-def _leaks(story: Story, clean: Measure) -> Iterator[Breach]:
+def _leaks(story: Story, billed_s: float) -> Iterator[Breach]:
     stays = left(story.before, story.after)
     if stays:
         yield Breach(LEAK, f"left at the end: {_list(stays)}")
@@ -54,17 +57,11 @@ def _leaks(story: Story, clean: Measure) -> Iterator[Breach]:
         yield Breach(LEAK, f"too many snapshots are kept: {_list(snapshots)}")
     if story.janitor_errors:
         yield Breach(LEAK, f"the janitor could not do its work: {story.janitor_errors}")
-    longest = max(story.world.bill.lives_s, default=0.0)
-    if longest > longest_allowed_s(clean):
-        yield Breach(
-            LEAK,
-            f"a cluster was billed for {longest:.0f} s, at most {longest_allowed_s(clean):.0f} s are right",
-        )
-
-
-def longest_allowed_s(clean: Measure) -> float:
-    """For how long any cluster may be billed in any story."""
-    return clean.longest_s + 4 * 3600
+    if story.world.emr.twins:
+        yield Breach(LEAK, f"two clusters at once bore the name {', '.join(story.world.emr.twins)}")
+    longest_s = max(story.world.bill.lives_s, default=0.0)
+    if longest_s > billed_s:
+        yield Breach(LEAK, f"a cluster was paid for during {longest_s:.0f} s, {billed_s:.0f} s is the most")
 
 
 def _touches(story: Story) -> Iterator[Breach]:

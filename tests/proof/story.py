@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
-from airflow_lib.janitor import make_pass
-from airflow_lib.steps import Services
+from airflow_lib.settings import MayflySettings
+from airflow_lib.steps import Run
 from tests.proof.account import SNAPSHOT, Account, Thing, look
-from tests.world import World, settings
+from tests.proof.janitor import pass_once
+from tests.world import World
 from tests.world.pipeline import PIPELINE
 from tests.world.walk import Walk, walk_all
 from tests.world.wire import AirflowGone
 
-LEASE_S = 1800
+LEASE_S = MayflySettings.model_fields["lease_s"].default
 
 
 @dataclass
@@ -70,6 +70,12 @@ class Teller:
         story.after = look()
         return story
 
+    def live_on(self, runs: int) -> list[Walk]:
+        """Further runs, one after the other: the warehouse lives on from snapshot to snapshot."""
+        return [
+            walk for number in range(runs) for walk in walk_all(self._world, [self._run(f"later{number}")])
+        ]
+
     @property
     def is_settled(self) -> bool:
         """Whether the world is as a clean run leaves it, so that whatever follows would go as after a clean run."""
@@ -79,16 +85,13 @@ class Teller:
         )
         return slots_are_empty and not left(self.story.before, look())
 
-    def _run(self, run_id: str) -> Any:
+    def _run(self, run_id: str) -> Run:
         return self._world.run(run_id, pipeline=PIPELINE)
 
     def _let_the_janitor_pass(self) -> None:
         """One pass, when no lease of the dead is left."""
-        world = self._world
-        world.advance(LEASE_S + 1)
-        services = Services(aws=world.aws, clock=world.timeline, open_livy=world.livy.open)
-        caretakers = make_pass(settings(), services, sleep=world.advance)
-        self.story.janitor_errors += [error for one in caretakers for error in one.errors]
+        self._world.advance(LEASE_S + 1)
+        self.story.janitor_errors += pass_once(self._world)
 
 
 def left(before: Account, after: Account) -> list[Thing]:

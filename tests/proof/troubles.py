@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from airflow_lib.naming import Environment, is_ours
 from airflow_lib.resources.common import as_tags
+from tests.proof.janitor import pass_once
+from tests.proof.story import LEASE_S
 from tests.world import World
 from tests.world.emr_clusters import Reason
 from tests.world.pipeline import PIPELINE
@@ -16,8 +18,11 @@ from tests.world.wire import Call, Fault, Kind
 ENVIRONMENT = Environment("dev", PIPELINE.name)
 
 CAPACITY_REFUSED, EMR_ENDS = "capacity refused", "EMR ends with errors"
+LOST_ANSWER, SEEN_LATE = "effect, then response lost", "effects seen late"
+KILLED_AFTER = "killed before the answer is written down"
+AIRFLOW_GONE, ASLEEP = "Airflow gone for good", "asleep past its lease"
 
-_SLOWNESS = 4.0
+SLOWNESS = 4.0
 _LATE_S = 45.0
 
 Strike = Callable[[World, Call], Fault | None]
@@ -56,7 +61,7 @@ def _about(call: Call) -> Callable[[Call], bool]:
 
 
 def _slow(world: World, _: Call) -> None:
-    world.timeline.slowness = _SLOWNESS
+    world.timeline.slowness = SLOWNESS
 
 
 def _late(world: World, _: Call) -> None:
@@ -92,19 +97,31 @@ def _end_emr(world: World, _: Call) -> None:
         world.emr.failures.append(reason)
 
 
+def _pass_by(world: World, _: Call) -> None:
+    pass_once(world)
+
+
+def _sleep(world: World, call: Call) -> None:
+    """The host is suspended as it sends the call: its lease expires, the janitor comes, and then it goes on."""
+    world.advance(LEASE_S + 1)
+    _pass_by(world, call)
+
+
 TROUBLES = (
     Trouble("error before effect", _befall(Kind.ERROR)),
-    Trouble("effect, then response lost", _befall(Kind.LOST)),
+    Trouble(LOST_ANSWER, _befall(Kind.LOST)),
     Trouble("throttled twice", _befall(Kind.THROTTLED, 2)),
     Trouble("throttled for ever", _befall(Kind.THROTTLED, math.inf), lasting=True),
     Trouble("access denied once", _befall(Kind.DENIED), denies=True),
     Trouble("access denied for ever", _befall(Kind.DENIED, math.inf), lasting=True, denies=True),
     Trouble("timed out", _befall(Kind.TIMEOUT)),
-    Trouble("effects seen late", _late),
+    Trouble(SEEN_LATE, _late),
     Trouble("slow transitions", _slow),
     Trouble(CAPACITY_REFUSED, _no_capacity, lasting=True),
     Trouble(EMR_ENDS, _end_emr, lasting=True),
     Trouble("killed before", _befall(Kind.KILLED_BEFORE)),
-    Trouble("killed before the answer is written down", _befall(Kind.KILLED_AFTER)),
-    Trouble("Airflow gone for good", _befall(Kind.GONE), lasting=True),
+    Trouble(KILLED_AFTER, _befall(Kind.KILLED_AFTER)),
+    Trouble(AIRFLOW_GONE, _befall(Kind.GONE), lasting=True),
+    Trouble(ASLEEP, _sleep, lasting=True),
+    Trouble("the janitor passes by", _pass_by),
 )

@@ -7,13 +7,27 @@ from collections.abc import Iterator
 from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
 from tests.world import World
+from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call
 
+_CREATE = ("Create", "RunJobFlow", "Restore")
+_NAMED_BY = (
+    "RoleName",
+    "InstanceProfileName",
+    "GroupName",
+    "ClusterIdentifier",
+    "ClusterSubnetGroupName",
+    "Name",
+)
+_TAGGED_LATER = frozenset({"Redshift cluster", SNAPSHOT})
 _AT_BIRTH = frozenset({TAG_ENVIRONMENT, TAG_GENERATION, TAG_EXPIRES_AT})
 
 
 class Witness:
-    """`told` is all that was wrong: what was born without its tags, a cluster ended with sessions on it."""
+    """`told` is all that was wrong.
+
+    What is born without its tags, or before it is written down; a cluster that is ended with sessions on it.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -23,19 +37,27 @@ class Witness:
 
     @property
     def told(self) -> list[str]:
-        self._found.update(dict.fromkeys(self._untagged(snapshots=True)))
+        self._found.update(dict.fromkeys(self._untagged(in_use=True)))
         return list(self._found)
 
     def _watch(self, call: Call) -> None:
-        self._found.update(dict.fromkeys(self._untagged()))
+        wrong = [*self._untagged(in_use=call.service == "warehouse")]
         if call.operation == "TerminateJobFlows":
-            for session in self._world.livy.listed():
-                self._found[f"the cluster is ended while session {session.name} is on it"] = None
+            sessions = self._world.livy.listed()
+            wrong += [f"the cluster is ended while session {one.name} is on it" for one in sessions]
+        name = next((call.params[key] for key in _NAMED_BY if key in call.params), None)
+        if name and call.operation.startswith(_CREATE) and name not in self._written():
+            wrong.append(f"{call} makes {name} before it is written down")
+        self._found.update(dict.fromkeys(wrong))
 
-    def _untagged(self, *, snapshots: bool = False) -> Iterator[str]:
-        """What is ours and lacks a tag. A final snapshot can only be tagged once it is there."""
+    def _written(self) -> set[str]:
+        document = self._world.register(PIPELINE)
+        return {item.name for slot in (document.emr, document.warehouse) for item in slot.resources}
+
+    def _untagged(self, *, in_use: bool) -> Iterator[str]:
+        """What is ours and lacks a tag; a restored cluster and a final snapshot get theirs before they are used."""
         for thing, tags in read_tags().items():
-            if thing in self._before or (thing.kind == SNAPSHOT and not snapshots):
+            if thing in self._before or (thing.kind in _TAGGED_LATER and not in_use):
                 continue
             missing = _wanted(thing) - tags.keys()
             if missing:

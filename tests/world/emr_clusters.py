@@ -26,13 +26,17 @@ class Reason:
 
 
 class EmrClusters:
-    """`failures` end the next clusters while they start; `listed_after_s` delays ListClusters' view of new ones."""
+    """`failures` end the next clusters while they start; `listed_after_s` delays ListClusters' view of new ones.
+
+    `twins` are the names that two clusters bore at the same time.
+    """
 
     def __init__(self, timeline: Timeline, region: str, bill: Bill) -> None:
         self._timeline, self._region, self._bill = timeline, region, bill
         self._reasons: dict[str, Reason] = {}
         self._hosts: dict[str, str] = {}
         self.failures: list[Reason] = []
+        self.twins: set[str] = set()
         self.listed_after_s = 0.0
 
     @property
@@ -77,6 +81,8 @@ class EmrClusters:
     def _begin(self, cluster: Cluster) -> None:
         cluster.creation_datetime = self._timeline.now()
         self._bill.begin(cluster.id)
+        if [one.name for one in self.live].count(cluster.name) > 1:
+            self.twins.add(cluster.name)
         failure = self.failures.pop(0) if self.failures else None
         self._timeline.later(STARTING_S, lambda: self._boot(cluster, failure))
 

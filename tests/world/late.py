@@ -35,15 +35,17 @@ _GROUP_ID = re.compile(rb"<groupId>([^<]+)</groupId>")
 
 
 class Late:
-    """`delay_s` is for how long what is made from now on stays unseen."""
+    """`delay_s` is for how long what is made from now on stays unseen; `was_on` once anything did."""
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self._seen_from: dict[tuple[str, str], datetime] = {}
         self.delay_s = 0.0
+        self.was_on = False
 
     def note(self, operation: str, params: Mapping[str, Any], answer: bytes) -> None:
         """Hide what a call made for `delay_s`."""
+        self.was_on = True
         key = _MADE.get(operation)
         made = [(key, params[key])] if key else []
         if operation == "CreateSecurityGroup":

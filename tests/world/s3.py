@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import format_datetime
 from typing import Any
 
@@ -102,11 +103,12 @@ class WiredS3:
         fault = self._wire.enter("s3", operation, params)
         if fault is not None and fault.kind not in AFTER:
             raise self._fail(operation, fault)
-        answer = act()
-        if fault is not None:
-            settle(fault, f"s3.{operation}")
-            raise ReadTimeoutError(endpoint_url=_URL)
-        return answer
+        if fault is None:
+            return act()
+        with suppress(ClientError):  # a refusal is an answer, too, and gets lost
+            act()
+        settle(fault, f"s3.{operation}")
+        raise ReadTimeoutError(endpoint_url=_URL)
 
     def _fail(self, operation: str, fault: Fault) -> Exception:
         if fault.kind is Kind.TIMEOUT:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
@@ -20,6 +21,8 @@ from moto.core.models import botocore_stubber
 from tests.world.late import Late
 from tests.world.memory import Memory
 from tests.world.timeline import Timeline
+
+Ask = Callable[[str, Mapping[str, Any]], Any]
 
 
 class Killed(BaseException):
@@ -100,6 +103,7 @@ class Wire:
         self.memory = Memory(timeline)
         self.ambush: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
+        self._entered: list[Fault | None] = []
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.watchers: list[Callable[[Call], None]] = []
@@ -132,7 +136,18 @@ class Wire:
         events.unregister("before-send", botocore_stubber)
         events.register_first("before-parameter-build", self._note_params)
         events.register_first("before-send", self._send)
+        client._make_api_call = partial(
+            self._call, client.meta.service_model.service_name, client._make_api_call
+        )
         return client
+
+    def _call(self, service: str, ask: Ask, operation: str, params: Mapping[str, Any]) -> Any:
+        """One call of a client: what befalls its first request is found out here, what befalls retries in `_send`."""
+        self._entered = [self.enter(service, operation, params)]
+        if self._entered == [None] and self.memory.on and not self.late.was_on:
+            return self.memory.ask(service, operation, params, lambda: ask(operation, params))
+        self.memory.forget(service)
+        return ask(operation, params)
 
     def _note_params(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         self._params[model.name] = dict(params)
@@ -140,16 +155,15 @@ class Wire:
     def _send(self, event_name: str, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
         _, service, operation = event_name.split(".")
         params = self._params.get(operation, {})
-        fault = self.enter(service, operation, params)
+        fault = self._entered.pop() if self._entered else self.enter(service, operation, params)
         if fault is not None and fault.kind not in AFTER:
             return _fail(fault, request, service)
         unseen = self.late.refusal(operation, params)
         if unseen is not None:
             not_seen = Fault(service, operation, Kind.REFUSED, code=unseen, message="not seen yet")
             return _fail(not_seen, request, service)
-        response = self.memory.recall(operation, request) or botocore_stubber(event_name, request)
+        response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
-        self.memory.note(operation, request, response)
         if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
         if fault is not None:
