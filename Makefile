@@ -12,7 +12,7 @@ REPORT  ?=
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test chaos lint bench contract lock clean
+.PHONY: help run up down test proof proof-mutants chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -36,6 +36,12 @@ lint: $(VENV)/.installed    ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+proof: $(VENV)/.installed   ## Each call of a run x each fault: nothing is left, touched or lost
+	$(BIN)/python -m tests.proof
+
+proof-mutants: $(VENV)/.installed   ## That the proof misses every safeguard that is taken away
+	$(BIN)/python -m tests.proof.mutants
 
 bench: $(VENV)/.installed   ## Measure speed and memory
 	$(BIN)/python -m bench

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 
+import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.judgement import LEAK, LOST, TOUCHED
 from tests.proof.plans import all_single, lost_and_late, pairs

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Iterator, Sequence
 
+import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.plans import all_single, lost_and_late
 from tests.proof.proof import Clean, NotClean, prove, record

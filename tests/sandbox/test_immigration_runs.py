@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 from sandbox_process import ROOT, SandboxProcess
+from walked_graph import upstream_of, walked_states
 from warehouse_content import read_content
 
+from dags.immigration import IMMIGRATION
 from sandbox.account import Account
 from sandbox.data.immigration import generate
 from sandbox.state import Running
@@ -84,6 +86,10 @@ def april(first: dict[str, Any], content: Callable[[], Any]) -> Any:
     return content()
 
 
+def states_of(report: dict[str, Any]) -> dict[str, str]:
+    return {task["task_id"]: task["state"] for task in report["tasks"]}
+
+
 def test_a_run_is_green_and_leaves_nothing(first: dict[str, Any]) -> None:
     assert (first["exit"], first["state"], first["inventory"]) == (0, "success", []), first["printed"]
     assert len(first["kept"]) == 1
@@ -130,6 +136,18 @@ def test_the_spark_sessions_run_at_the_same_time(first: dict[str, Any]) -> None:
     assert max(task["start"] for task in sessions) < min(task["end"] for task in sessions)
 
 
+def test_the_proofs_walk_goes_as_airflow_went(first: dict[str, Any]) -> None:
+    began = {task["task_id"]: task["start"] for task in first["tasks"]}
+    ended = {task["task_id"]: task["end"] for task in first["tasks"]}
+    assert states_of(first) == walked_states(IMMIGRATION, failing=set())
+    assert [
+        (before, task)
+        for task, upstream in upstream_of(IMMIGRATION).items()
+        for before in upstream
+        if ended[before] > began[task]
+    ] == []
+
+
 def test_the_principal_called_nothing_that_its_policy_does_not_allow(first_calls: dict[str, int]) -> None:
     policy = json.loads((ROOT / "docs" / "iam-principal-policy.json").read_text())
     allowed = {
@@ -171,6 +189,7 @@ def test_a_source_that_lacks_a_column_is_told_and_loses_nothing(
     assert "us-cities-demographics.csv" in run["printed"]
     assert "Median Age" in run["printed"]
     assert "load.load_window failed" not in run["printed"]
+    assert states_of(run) == walked_states(IMMIGRATION, failing={"transform.cities"})
     assert content() == april
 
 
