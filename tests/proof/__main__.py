@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -60,6 +61,7 @@ class Tally:
 def main() -> int:
     options = _parse()
     logging.disable(logging.CRITICAL)
+    started = time.monotonic()
     one, two = record(runs=1), record(runs=2)
     plans = _plan(options, one, two)
     tally = Tally(sum(len(chosen) for _, chosen in plans.values()))
@@ -68,6 +70,7 @@ def main() -> int:
     print(tally.table())
     wrong = len([one for one in tally.findings if one.breaches])
     print(f"{wrong} runs in which something did not hold, wrong colours and crashes included")
+    print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s")
     every_plan = [plan for _, chosen in plans.values() for plan in chosen]
     paired = sum(plan.again is not None for plan in every_plan)
     what = f"{len(one.calls)} calls x {len(TROUBLES)} faults"

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from airflow_lib.naming import slot_of
 from tests.proof.account import SNAPSHOT, Thing
 from tests.proof.expectations import EITHER, RED
 from tests.proof.story import Story, left
+from tests.proof.troubles import ENVIRONMENT
 from tests.world.pipeline import PIPELINE
 from tests.world.walk import Walk
 
@@ -91,7 +93,11 @@ def _colours(story: Story, must_be: str) -> Iterator[Breach]:
         yield Breach(
             COLOUR, f"the run is {'red' if story.red else 'green'}, it must be {must_be}: {story.told[-600:]}"
         )
-    stays = left(story.before, story.after_first)
+    stays = [
+        thing
+        for thing in left(story.before, story.after_first)
+        if slot_of(ENVIRONMENT, thing.name) not in story.held_by_others
+    ]
     if stays and not story.red:
         yield Breach(COLOUR, f"the run is green and left {_list(stays)}")
     if stays:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from airflow_lib.naming import Slot
 from airflow_lib.settings import MayflySettings
 from airflow_lib.steps import Run
 from tests.proof.account import SNAPSHOT, Account, Thing, look
@@ -18,13 +19,18 @@ LEASE_S = MayflySettings.model_fields["lease_s"].default
 
 @dataclass
 class Story:
-    """What happened. `first` are the runs that were struck; `after_first` is the account when they were over."""
+    """What happened.
+
+    `first` are the runs that were struck; `after_first` is the account when they were over, and `held_by_others`
+    the slots on which somebody else, such as a janitor in the middle of its pass, had a live lease then.
+    """
 
     world: World
     before: Account
     first: list[Walk] = field(default_factory=list)
     gone: bool = False
     after_first: Account = field(default_factory=dict)
+    held_by_others: frozenset[Slot] = frozenset()
     retry: Walk | None = None
     janitor_errors: list[str] = field(default_factory=list)
     after_janitor_alone: Account | None = None
@@ -56,6 +62,7 @@ class Teller:
         except AirflowGone:
             self.story.gone = True
         self.story.after_first = look()
+        self.story.held_by_others = self._held_by_others({run.run_id for run in runs})
 
     def end(self) -> Story:
         """The world is well again; who is left cleans up."""
@@ -84,6 +91,10 @@ class Teller:
             not slot.resources and not slot.leases for slot in (document.emr, document.warehouse)
         )
         return slots_are_empty and not left(self.story.before, look())
+
+    def _held_by_others(self, runs: set[str]) -> frozenset[Slot]:
+        document, now = self._world.register(PIPELINE), self._world.now()
+        return frozenset(slot for slot in Slot if set(document.slot(slot).live(now)) - runs)
 
     def _run(self, run_id: str) -> Run:
         return self._world.run(run_id, pipeline=PIPELINE)
