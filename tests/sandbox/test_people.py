@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
 DAYS = ("2016-04-01", "2016-04-04")
 LEASE_S = 60  # the least that settings allow: the janitor's turn comes soon
+_KILLED_S = 60  # Airflow kills a task's process at its next heartbeat
 Json = dict[str, Any]
 
 
@@ -59,8 +60,9 @@ def disturbed(runs: LiveRuns, people: People) -> Ended:
     runs.wait_for_task(run, "load.create_tables", "success")
     with runs.locked("factArrivetheUsa") as connection:
         runs.wait_for_a_blocked_statement(connection)
-        tries = runs.tries(run)
+        tries, load = runs.tries(run), runs.task_process(run, "load.load_window")
         people.clear_run(run)
+        load.wait(_KILLED_S)
     return end(runs, run, since, paused=paused, cleared=cleared, tries=tries)
 
 
@@ -105,7 +107,9 @@ def task_failed(runs: LiveRuns, people: People, run_failed: Ended) -> Ended:
     runs.wait_for_task(run, "load.create_tables", "success")
     with runs.locked("factArrivetheUsa") as connection:
         runs.wait_for_a_blocked_statement(connection)
+        load = runs.task_process(run, "load.load_window")
         people.mark_task(run, "load.load_window", "failed")
+        load.wait(_KILLED_S)
     return end(runs, run, since)
 
 
@@ -225,8 +229,11 @@ def test_a_run_marked_failed_is_red_and_its_teardowns_leave_nothing(
     assert run_failed.called("redshift.DeleteCluster") >= 1
 
 
-def test_a_task_marked_failed_makes_the_run_red_and_leaves_nothing(task_failed: Ended) -> None:
+def test_a_task_marked_failed_is_killed_and_the_run_is_red_and_leaves_nothing(
+    runs: LiveRuns, task_failed: Ended
+) -> None:
     assert (task_failed.state, task_failed.left) == ("failed", [])
+    assert "committed" not in runs.log(task_failed.run_id, "load.load_window")
 
 
 def test_a_run_that_runs_cannot_be_deleted(deleted: Json) -> None:
