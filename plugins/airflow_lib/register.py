@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -117,15 +117,33 @@ class Register:
 
     def plan_resource(self, slot: Slot, run: str, kind: str, name: str) -> SlotState:
         """Record what the creator is about to create."""
-        return self._change(slot, partial(rules.plan_resource, run=run, kind=kind, name=name))
+        return self.plan_resources(slot, run, [(kind, name)])
+
+    def plan_resources(self, slot: Slot, run: str, wanted: Iterable[tuple[str, str]]) -> SlotState:
+        """Record several at once, each by kind and name."""
+        return self._change_all(
+            slot, [partial(rules.plan_resource, run=run, kind=kind, name=name) for kind, name in wanted]
+        )
 
     def complete_resource(self, slot: Slot, run: str, kind: str, name: str, id: str) -> SlotState:
         """Record the id of what was created."""
-        return self._change(slot, partial(rules.complete_resource, run=run, kind=kind, name=name, id=id))
+        return self.complete_resources(slot, run, [(kind, name, id)])
 
-    def forget_resource(self, slot: Slot, run: str, kind: str, name: str) -> SlotState:
-        """Record that the drainer saw it gone."""
-        return self._change(slot, partial(rules.forget_resource, run=run, kind=kind, name=name))
+    def complete_resources(self, slot: Slot, run: str, made: Iterable[tuple[str, str, str]]) -> SlotState:
+        """Record the ids of several at once, each by kind, name and id."""
+        return self._change_all(
+            slot,
+            [
+                partial(rules.complete_resource, run=run, kind=kind, name=name, id=id)
+                for kind, name, id in made
+            ],
+        )
+
+    def forget_resources(self, slot: Slot, run: str, gone: Iterable[Resource]) -> SlotState:
+        """Record that the drainer saw them gone."""
+        return self._change_all(
+            slot, [partial(rules.forget_resource, run=run, kind=item.kind, name=item.name) for item in gone]
+        )
 
     def mark_ready(self, slot: Slot, run: str) -> SlotState:
         """The creator is done: every run may use the slot."""
@@ -163,6 +181,16 @@ class Register:
     def mark_empty(self, slot: Slot, run: str) -> SlotState:
         """The drainer is done."""
         return self._change(slot, partial(rules.mark_empty, run=run))
+
+    def _change_all(self, slot: Slot, changes: Sequence[Rule[SlotState]]) -> SlotState:
+        """The slot once all of the rules are applied, in one write."""
+
+        def in_turn(state: SlotState, now: datetime) -> tuple[SlotState, SlotState]:
+            for change in changes:
+                state, _ = change(state, now)
+            return state, state
+
+        return self._change(slot, in_turn)
 
     def _change(self, slot: Slot, rule: Rule[A]) -> A:
         """The rule's answer, once what it changed is written; a rule that changes nothing writes nothing."""

@@ -18,7 +18,7 @@ from tests.proof.branches import Finding, Plan
 from tests.proof.judgement import LEAK, LOST, TOUCHED
 from tests.proof.plans import all_single, lost_and_late, pairs
 from tests.proof.proof import Clean, prove, record
-from tests.proof.troubles import TROUBLES
+from tests.proof.troubles import TROUBLES, VISITS
 
 _QUICK_EVERY = 23
 _TOLD_EACH = 500
@@ -50,7 +50,7 @@ class Tally:
     def table(self) -> str:
         """Per trouble: runs, red ones, retries, and the longest that any cluster was billed."""
         lines = [f"{'first trouble':44} {'runs':>6} {'red':>6} {'retried':>8} {'longest billed':>15}"]
-        for trouble in TROUBLES:
+        for trouble in (*TROUBLES, *VISITS):
             mine = [one for one in self.findings if one.trouble == trouble.name]
             red, retried = Counter(one.red for one in mine)[True], sum(one.retried for one in mine)
             longest_s = max((one.longest_s for one in mine), default=0.0)

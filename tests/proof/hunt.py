@@ -14,6 +14,7 @@ import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.plans import all_single, lost_and_late
 from tests.proof.proof import Clean, NotClean, prove, record
+from tests.proof.troubles import TROUBLES, VISITS
 
 CAUGHT, SURVIVES = 10, 11
 _EVERY = 5
@@ -42,11 +43,10 @@ def main() -> int:
 
 
 def _plans(one: Clean, likely: str) -> Iterator[Sequence[Plan]]:
-    singles = all_single(len(one.calls))
-    if likely:
-        yield [plan for plan in singles if plan.trouble.name == likely]
+    known = [trouble for trouble in (*TROUBLES, *VISITS) if trouble.name == likely]
+    yield all_single(len(one.calls), troubles=known)
     yield lost_and_late(one.calls)
-    yield all_single(len(one.calls), every=_EVERY)
+    yield all_single(len(one.calls), every=_EVERY, troubles=(*TROUBLES, *VISITS))
 
 
 def _look(finding: Finding) -> None:

@@ -43,15 +43,20 @@ def main() -> int:
 def _hunt(mutant: Mutant) -> tuple[bool, str]:
     """Whether the proof catches the mutant, and by what."""
     with _mutated(mutant) as product:
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.proof.hunt", "--likely", mutant.likely],
-            env={**os.environ, "PYTHONPATH": f"{product / 'plugins'}{os.pathsep}{ROOT}"},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=_LIMIT_S,
-            check=False,
-        )
+        environment = {**os.environ, "PYTHONPATH": f"{product / 'plugins'}{os.pathsep}{ROOT}"}
+        command = [sys.executable, "-m", "tests.proof.hunt", "--likely", mutant.likely]
+        try:
+            done = subprocess.run(
+                command,
+                env=environment,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=_LIMIT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"not caught within {_LIMIT_S} s"
     told = (done.stdout.strip().splitlines() or ["nothing was told"])[-1]
     if done.returncode not in (CAUGHT, SURVIVES):
         raise RuntimeError(f"{mutant.name}: the hunt ended with {done.returncode}: {done.stderr[-2000:]}")

@@ -6,18 +6,19 @@ import random
 from collections.abc import Iterator, Sequence
 
 from tests.proof.branches import Plan
-from tests.proof.troubles import AIRFLOW_GONE, KILLED_AFTER, LOST_ANSWER, SEEN_LATE, TROUBLES
+from tests.proof.troubles import AIRFLOW_GONE, KILLED_AFTER, LOST_ANSWER, SEEN_LATE, TROUBLES, VISITS, Trouble
 from tests.world.wire import Call
 
 # How many calls after the first trouble the second one comes, at most: within what the first one set going.
 _WITHIN = 80
+_ANY = (*TROUBLES, *VISITS)
 
 
-def all_single(calls: int, *, every: int = 1) -> list[Plan]:
+def all_single(calls: int, *, every: int = 1, troubles: Sequence[Trouble] = TROUBLES) -> list[Plan]:
     """Each trouble at every call; with `every` above 1 at so few calls, other ones for each trouble."""
     return [
         Plan(at, trouble)
-        for shift, trouble in enumerate(TROUBLES)
+        for shift, trouble in enumerate(troubles)
         for at in range(shift * 7 % every, calls, every)
     ]
 
@@ -40,6 +41,4 @@ def pairs(calls: int, number: int, *, seed: int) -> list[Plan]:
 
 def _draw(luck: random.Random, calls: int, number: int) -> Iterator[Plan]:
     for _ in range(number):
-        yield Plan(
-            luck.randrange(calls), luck.choice(TROUBLES), (luck.randint(1, _WITHIN), luck.choice(TROUBLES))
-        )
+        yield Plan(luck.randrange(calls), luck.choice(_ANY), (luck.randint(1, _WITHIN), luck.choice(_ANY)))

@@ -52,7 +52,7 @@ def record(runs: int) -> Clean:
         witness = Witness(world)
         teller.strike()
         calls = tuple(world.wire.calls[first:])
-        measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s))
+        measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s, default=0.0))
         red = [walk.errors for walk in teller.live_on(_LATER_RUNS) if walk.red]
         story = teller.end()
         wrong = [

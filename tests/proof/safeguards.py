@@ -54,8 +54,8 @@ MUTANTS = (
     Mutant("a lease is not looked at before use", f"{_STEPS}/leases.py", "    return register.check(slot, run.run_id, register.read().slot(slot).generation)", "    return register.read().slot(slot)", "asleep past its lease"),
     Mutant("a drain goes on without its lease", f"{_STEPS}/drain.py", "    register.check(slot, holder.id, state.generation)\n", "", "asleep past its lease"),
     # Write-ahead.
-    Mutant("nothing is planned", f"{_STEPS}/creation.py", "        self.state = self.register.plan_resource(self.slot, self.run.run_id, kind, name)"),
-    Mutant("roles and groups are planned when they are there", f"{_STEPS}/creation.py", "        for kind, name in wanted:\n            self.plan(kind, name)", "        pass"),
+    Mutant("nothing is planned", f"{_STEPS}/creation.py", "        self.state = self.register.plan_resource(self.slot, self.run.run_id, kind, name)", "        pass"),
+    Mutant("roles and groups are planned when they are there", f"{_STEPS}/creation.py", "        self.state = self.register.plan_resources(self.slot, self.run.run_id, wanted)", "        pass"),
     Mutant("EMR is planned when it is there", f"{_STEPS}/provision.py", "        creation.plan(emr.CLUSTER, creation.names.cluster)\n", ""),
     Mutant("Redshift is planned when it is there", f"{_STEPS}/provision.py", "            creation.plan(redshift.CLUSTER, names.cluster)\n", ""),
     # RunJobFlow.

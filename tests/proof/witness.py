@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION
+from airflow_lib.naming import (
+    TAG_EMR_MANAGED,
+    TAG_ENVIRONMENT,
+    TAG_EXPIRES_AT,
+    TAG_GENERATION,
+    generation_of,
+)
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
+from tests.proof.troubles import ENVIRONMENT
 from tests.world import World
 from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call
@@ -62,6 +69,8 @@ class Witness:
             missing = _wanted(thing) - tags.keys()
             if missing:
                 yield f"{thing} was born without {', '.join(sorted(missing))}"
+            elif tags[TAG_GENERATION] != str(generation_of(ENVIRONMENT, thing.name)):
+                yield f"{thing} bears the tag of generation {tags[TAG_GENERATION]}"
 
 
 def _wanted(thing: Thing) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from airflow_lib import naming, sizing
@@ -107,8 +108,7 @@ class Creation:
             self._plan_all(wanted)
             scope = EmrScope(source=run.source, processed=run.processed, logs=run.logs.below("emr"))
             iam.ensure_emr_roles(run.aws.iam, names, self.tags, scope)
-            for kind, name in wanted:
-                self.complete(kind, name, name)
+            self._complete_all((kind, name, name) for kind, name in wanted)
         return {"service_role": names.service_role, "instance_profile": names.instance_role}
 
     def _ensure_copy_role(self) -> Json:
@@ -139,8 +139,7 @@ class Creation:
                 livy_port=run.settings.mayfly.livy.port,
             )
             ids = (groups.master, groups.core, groups.service)
-            for (kind, name), id in zip(wanted, ids, strict=False):
-                self.complete(kind, name, str(id))
+            self._complete_all((kind, name, str(id)) for (kind, name), id in zip(wanted, ids, strict=False))
         return {item.name: item.id for item in self.state.resources if item.kind == network.GROUP}
 
     def _ensure_warehouse_groups(self) -> Json:
@@ -152,9 +151,13 @@ class Creation:
             group = network.ensure_warehouse_group(
                 run.aws.ec2, names, self.tags, subnet, network=run.settings.mayfly.network
             )
-            self.complete(network.GROUP, names.security_group, group)
             subnet_group.ensure_subnet_group(run.aws.redshift, names, self.tags, subnet.subnet_id)
-            self.complete(subnet_group.SUBNET_GROUP, names.cluster, names.cluster)
+            self._complete_all(
+                (
+                    (network.GROUP, names.security_group, group),
+                    (subnet_group.SUBNET_GROUP, names.cluster, names.cluster),
+                )
+            )
         return {name: self.id_of(kind, name) for kind, name in wanted}
 
     def _subnet(self) -> SubnetFacts:
@@ -169,5 +172,7 @@ class Creation:
         return all(self.id_of(kind, name) is not None for kind, name in wanted)
 
     def _plan_all(self, wanted: list[tuple[str, str]]) -> None:
-        for kind, name in wanted:
-            self.plan(kind, name)
+        self.state = self.register.plan_resources(self.slot, self.run.run_id, wanted)
+
+    def _complete_all(self, made: Iterable[tuple[str, str, str]]) -> None:
+        self.state = self.register.complete_resources(self.slot, self.run.run_id, made)

@@ -53,8 +53,8 @@ def _look(holder: Holder, slot: Slot, state: SlotState) -> Drained:
     pending, lost = _settle_snapshot(holder, register, names) if state.unsaved else (None, None)
     if pending is not None:
         return Drained(pending=pending)
-    for resource in state.resources:
-        register.forget_resource(slot, holder.id, resource.kind, resource.name)
+    if state.resources:
+        register.forget_resources(slot, holder.id, state.resources)
     if slot is Slot.WAREHOUSE:
         _prune(holder, register)  # while the slot is ours, nobody else names a snapshot
     register.mark_empty(slot, holder.id)

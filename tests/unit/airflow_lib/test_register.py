@@ -14,7 +14,7 @@ import pytest
 
 from airflow_lib.errors import LeaseLost, RegisterError
 from airflow_lib.naming import Environment, Slot
-from airflow_lib.register import Parting, Phase, Register, Role
+from airflow_lib.register import Parting, Phase, Register, Resource, Role
 from airflow_lib.s3uri import S3Location
 from tests.unit.airflow_lib.memory_s3 import START, MemoryS3
 
@@ -61,7 +61,7 @@ def test_a_whole_life_leaves_the_slot_empty_and_the_snapshot_named(register: Reg
     assert register.release(Slot.WAREHOUSE, "run1").parting is Parting.DRAIN
     register.plan_snapshot("run1", "s1")
     register.name_snapshot("run1", "s1")
-    register.forget_resource(Slot.WAREHOUSE, "run1", "cluster", "c1")
+    register.forget_resources(Slot.WAREHOUSE, "run1", [Resource("cluster", "c1")])
     register.mark_empty(Slot.WAREHOUSE, "run1")
     assert register.read().warehouse.phase is Phase.EMPTY
     grant = register.acquire(Slot.WAREHOUSE, "run2")
@@ -336,7 +336,7 @@ def test_a_run_that_wakes_up_after_its_lease_was_taken_can_do_nothing(
         lambda: register.renew(Slot.WAREHOUSE, "run1", generation),
         lambda: register.plan_resource(Slot.WAREHOUSE, "run1", "cluster", "c1"),
         lambda: register.complete_resource(Slot.WAREHOUSE, "run1", "cluster", "c1", "id1"),
-        lambda: register.forget_resource(Slot.WAREHOUSE, "run1", "cluster", "c1"),
+        lambda: register.forget_resources(Slot.WAREHOUSE, "run1", [Resource("cluster", "c1")]),
         lambda: register.mark_ready(Slot.WAREHOUSE, "run1"),
         lambda: register.plan_snapshot("run1", "s1"),
         lambda: register.name_snapshot("run1", "s1"),
