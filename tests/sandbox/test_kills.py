@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from ended_runs import Ended, end, run_to_its_end, sandbox_with_source
@@ -23,7 +24,8 @@ TRANSFORM = {f"transform.{job}" for job in JOBS}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
-    yield from sandbox_with_source(tmp_path_factory.mktemp("kills") / "home")
+    home = tmp_path_factory.mktemp("kills") / "home"
+    yield from sandbox_with_source(home, dags=Path(__file__).parent / "short_dags")
 
 
 @pytest.fixture(scope="module")
