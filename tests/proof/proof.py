@@ -15,6 +15,7 @@ from tests.proof.witness import Witness
 from tests.world import APRIL, World
 from tests.world.pipeline import PIPELINE, tables_of
 from tests.world.strangers import Strangers
+from tests.world.walk import Walk
 from tests.world.wire import Call
 
 _LATER_RUNS = 3  # until there is an old snapshot to prune, and a restored warehouse
@@ -53,21 +54,24 @@ def record(runs: int) -> Clean:
         teller.strike()
         calls = tuple(world.wire.calls[first:])
         measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s, default=0.0))
-        red = [walk.errors for walk in teller.live_on(_LATER_RUNS) if walk.red]
-        story = teller.end()
-        wrong = [
-            *witness.told,
-            *(f"{one.kind}: {one.seen}" for one in judge(story, measure, must_be=GREEN, billed_s=math.inf)),
-        ]
-        if red:
-            wrong.append(f"later runs are red: {red}")
-        if story.retry is not None:
-            wrong.append("it does not leave things as it found them")
+        later = teller.live_on(_LATER_RUNS)
+        wrong = [*witness.told, *_complaints(teller.end(), later, measure)]
         if measure.tables != tables_of(*[APRIL] * runs):
             wrong.append(f"the tables are {measure.tables}")
         if wrong:
             raise NotClean("; ".join(wrong)[:_TOLD])
         return Clean(calls, measure)
+
+
+def _complaints(story: Story, later: Sequence[Walk], measure: Measure) -> Iterator[str]:
+    """What does not hold of a story without troubles."""
+    for breach in judge(story, measure, must_be=GREEN, billed_s=math.inf):
+        yield f"{breach.kind}: {breach.seen}"
+    for walk in later:
+        if walk.red:
+            yield f"a later run is red: {walk.errors}"
+    if story.retry is not None:
+        yield "it does not leave things as it found them"
 
 
 def prove(

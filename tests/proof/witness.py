@@ -9,6 +9,7 @@ from airflow_lib.naming import (
     TAG_ENVIRONMENT,
     TAG_EXPIRES_AT,
     TAG_GENERATION,
+    Slot,
     generation_of,
 )
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
@@ -33,12 +34,14 @@ _AT_BIRTH = frozenset({TAG_ENVIRONMENT, TAG_GENERATION, TAG_EXPIRES_AT})
 class Witness:
     """`told` is all that was wrong.
 
-    What is born without its tags, or before it is written down; a cluster that is ended with sessions on it.
+    What is born without its tags, or before it is written down; a cluster that is ended with sessions on it; a slot
+    that is taken from its creator or drainer while that one's lease is alive.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._before: Account = look()
+        self._document = world.register(PIPELINE)
         self._found: dict[str, None] = {}
         world.wire.watchers.append(self._watch)
 
@@ -48,7 +51,7 @@ class Witness:
         return list(self._found)
 
     def _watch(self, call: Call) -> None:
-        wrong = [*self._untagged(in_use=call.service == "warehouse")]
+        wrong = [*self._untagged(in_use=call.service == "warehouse"), *self._taken()]
         if call.operation == "TerminateJobFlows":
             sessions = self._world.livy.listed()
             wrong += [f"the cluster is ended while session {one.name} is on it" for one in sessions]
@@ -56,6 +59,14 @@ class Witness:
         if name and call.operation.startswith(_CREATE) and name not in self._written():
             wrong.append(f"{call} makes {name} before it is written down")
         self._found.update(dict.fromkeys(wrong))
+
+    def _taken(self) -> Iterator[str]:
+        before, self._document = self._document, self._world.register(PIPELINE)
+        for slot in Slot:
+            old, new = before.slot(slot), self._document.slot(slot)
+            is_alive = old.owner in old.live(self._world.now())
+            if is_alive and new.owner not in (None, old.owner) and new.generation == old.generation:
+                yield f"{new.owner} took slot {slot} from {old.owner}, whose lease is alive"
 
     def _written(self) -> set[str]:
         document = self._world.register(PIPELINE)

@@ -2,7 +2,7 @@
 
 One sandbox, runs in order, all of the same three days: so the tables are the same after each. The first run bears
 what a run survives, the second is a backfill of its days, the next ones are ended; what each action comes to in
-each phase is told in docs/lifecycle.md and tested in tests/unit/airflow_lib/steps/test_people.py.
+each phase is told in docs/lifecycle.md and tested in tests/unit/airflow_lib/steps/test_human_actions.py.
 """
 
 from __future__ import annotations
