@@ -17,6 +17,7 @@ from airflow_lib.naming import Names, Slot
 from airflow_lib.register import Grant, Phase, Role, SlotState
 from airflow_lib.resources import emr, redshift, snapshots
 from airflow_lib.resources.common import NotYet
+from airflow_lib.resources.emr import ClusterView
 from airflow_lib.s3io import list_objects
 from airflow_lib.shipping import ensure_shipped
 from airflow_lib.sizing import size_sessions
@@ -217,10 +218,10 @@ class EnsureEmr(_EnsureCluster):
         view = emr.probe_cluster(run.aws.emr, cluster_id)
         if view is None:
             raise NotYet(f"EMR does not find {cluster_id} yet")
-        if view.ended_by_iam_lag and state.get("begun_anew", 0) < _ANEW_AT_MOST:
-            state["begun_anew"] = state.get("begun_anew", 0) + 1
+        why = self._reason_to_begin_anew(view, state)
+        if why is not None:
             creation.register.release(self.slot, run.run_id)  # we drain it; then the next generation is ours
-            return f"a new cluster: {view.name} met roles that AWS did not see yet ({view.reason})"
+            return f"a new cluster: {view.name} {why} ({view.reason})"
         if view.failed:
             raise TerminalState(
                 f"EMR cluster {view.name} ({view.id}) is {view.state}, WAITING was expected. "
@@ -234,12 +235,23 @@ class EnsureEmr(_EnsureCluster):
             return f"Livy on {view.master_dns}: {error}"
         return None
 
+    def _reason_to_begin_anew(self, view: ClusterView, state: Json) -> str | None:
+        """Why a cluster that failed is no failure of this run's; not more often than a retry may help."""
+        if not view.failed or state.get("begun_anew", 0) >= _ANEW_AT_MOST:
+            return None
+        inherited = view.id != state.get("asked")
+        if not view.ended_by_iam_lag and not inherited:
+            return None
+        state["begun_anew"] = state.get("begun_anew", 0) + 1
+        return "had failed when this run took it over" if inherited else "met roles that AWS did not see yet"
+
     def _adopt_or_request(self, creation: Creation, state: Json) -> str | None:
         """The id of the cluster that bears our name, or of one asked for just now."""
         run = creation.run
         found = emr.find_clusters(run.aws.emr, creation.names)
         if found:
             creation.complete(emr.CLUSTER, creation.names.cluster, found[0].id)
+            state["asked"] = found[0].id
             return found[0].id
         planned_before = creation.state.find(emr.CLUSTER, creation.names.cluster) is not None
         if planned_before and not self._settled(run, state):
@@ -255,6 +267,7 @@ class EnsureEmr(_EnsureCluster):
             state["unsettled_at"] = _LONG_AGO  # refused: nothing was made
             raise
         log.info("EMR cluster %s requested: %s", creation.names.cluster, cluster_id)
+        state["asked"] = cluster_id
         creation.complete(emr.CLUSTER, creation.names.cluster, cluster_id)
         return cluster_id
 

@@ -178,6 +178,20 @@ def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
     assert recorded.id == world.emr.all[0].id
 
 
+def test_the_heir_of_a_creator_whose_cluster_failed_makes_the_next_generation(
+    world: World, make_run: MakeRun
+) -> None:
+    dead, heir = make_run("run1"), make_run("run2")
+    lease(world, dead)
+    world.emr.failures.append(Reason("INSTANCE_FAILURE", "the master node died"))
+    assert isinstance(EnsureEmr().begin(dead), Waiting)
+    world.advance(dead.settings.mayfly.lease_s + 1)
+    assert [one.state for one in world.emr.all] == ["TERMINATED_WITH_ERRORS"]
+    lease(world, heir)
+    assert drive(EnsureEmr(), heir, world).result["generation"] == 2
+    assert [one.state for one in world.emr.all] == ["TERMINATED_WITH_ERRORS", "WAITING"]
+
+
 def test_a_cluster_that_ends_with_errors_tells_awss_reason_and_what_to_do(world: World, run: Run) -> None:
     lease(world, run)
     world.emr.failures.append(Reason("BOOTSTRAP_FAILURE", "bootstrap action 1 returned 7"))
