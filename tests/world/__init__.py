@@ -32,6 +32,7 @@ from tests.world.bill import Bill
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
 from tests.world.pipeline import APRIL, sql_environment
+from tests.world.s3 import stored
 from tests.world.spark import Jobs
 from tests.world.sql_warehouse import SqlWarehouses
 from tests.world.sqlite_redshift import Rows, empty, read_tables
@@ -105,11 +106,8 @@ class World:
     def register(self, pipeline: Pipeline) -> Document:
         """The register as it is stored, read by nobody's call."""
         location, name = S3Location.parse(f"s3://{BUCKET}/state/{pipeline.name}"), f"dev-{pipeline.name}"
-        try:
-            body = self.others.s3.get_object(Bucket=BUCKET, Key=location.key("register.json"))["Body"].read()
-        except self.others.s3.exceptions.NoSuchKey:
-            return Document(name)
-        return decode_document(body, "the register", name)
+        body = stored(BUCKET, location.key("register.json"))
+        return Document(name) if body is None else decode_document(body, "the register", name)
 
     def tables(self, pipeline: Pipeline) -> dict[str, Rows]:
         """What is loaded: of each table the rows, sorted, in the warehouse or the snapshot that the register names.

@@ -150,5 +150,11 @@ def _is_tried_again(error: Exception) -> bool:
     return error.response["ResponseMetadata"]["HTTPStatusCode"] in _AGAIN
 
 
+def stored(bucket: str, key: str) -> bytes | None:
+    """An object's content, asked for by nobody's call; None where there is none."""
+    found = _backend().get_object(bucket, key)
+    return found.value if found is not None else None
+
+
 def _backend() -> S3Backend:
     return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
