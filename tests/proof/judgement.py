@@ -93,10 +93,12 @@ def _colours(story: Story, must_be: str) -> Iterator[Breach]:
         yield Breach(
             COLOUR, f"the run is {'red' if story.red else 'green'}, it must be {must_be}: {story.told[-600:]}"
         )
+    # A final snapshot that is still being taken is what the warehouse will live on: nobody need remove it.
     stays = [
         thing
         for thing in left(story.before, story.after_first)
         if slot_of(ENVIRONMENT, thing.name) not in story.held_by_others
+        and not (thing.kind == SNAPSHOT and story.after_first[thing].startswith("creating"))
     ]
     if stays and not story.red:
         yield Breach(COLOUR, f"the run is green and left {_list(stays)}")
