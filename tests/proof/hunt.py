@@ -1,6 +1,6 @@
 """python -m tests.proof.hunt: looks for anything that does not hold, and ends at the first.
 
-For mutants: the clean walks first, then branches under the likely trouble, then all the others.
+For mutants: the clean walks first, then lost and late answers, branches under the likely trouble, and all the others.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def main() -> int:
 
 def _plans(one: Clean, likely: str) -> Iterator[Sequence[Plan]]:
     known = [trouble for trouble in (*TROUBLES, *VISITS) if trouble.name == likely]
-    yield all_single(len(one.calls), troubles=known)
     yield lost_and_late(one.calls)
+    yield all_single(len(one.calls), troubles=known)
     yield all_single(len(one.calls), every=_EVERY, troubles=(*TROUBLES, *VISITS))
 
 
