@@ -73,17 +73,17 @@ def _touches(story: Story) -> Iterator[Breach]:
 
 
 def _losses(story: Story, clean: Measure) -> Iterator[Breach]:
-    if story.retry is not None and story.retry.red and not _is_red_for_what_was_left(story.retry):
+    if story.retry is not None and story.retry.red and not _is_red_for_strays(story, story.retry):
         yield Breach(LOST, f"the retry is red: {story.retry.errors}")
     tables = story.world.tables(PIPELINE)
     if tables != clean.tables:
         yield Breach(LOST, f"the tables differ from a clean run's: {tables}")
 
 
-def _is_red_for_what_was_left(retry: Walk) -> bool:
-    """Whether it did all its work, and only its inventory tells of what the janitor has yet to remove."""
+def _is_red_for_strays(story: Story, retry: Walk) -> bool:
+    """Whether it did all its work and emptied the slots, and its inventory tells of strays that are the janitor's."""
     failed = {task for task, state in retry.states.items() if state != "success"}
-    return failed == {"release.inventory", "verdict"}
+    return failed == {"release.inventory", "verdict"} and story.retry_emptied_slots
 
 
 def _colours(story: Story, must_be: str) -> Iterator[Breach]:

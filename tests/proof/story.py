@@ -32,6 +32,7 @@ class Story:
     after_first: Account = field(default_factory=dict)
     held_by_others: frozenset[Slot] = frozenset()
     retry: Walk | None = None
+    retry_emptied_slots: bool = False
     janitor_errors: list[str] = field(default_factory=list)
     after_janitor_alone: Account | None = None
     after: Account = field(default_factory=dict)
@@ -73,6 +74,7 @@ class Teller:
             story.after_janitor_alone = look()
         if story.gone or story.red or not self.is_settled:
             (story.retry,) = walk_all(world, [self._run("retry")])
+            story.retry_emptied_slots = self._slots_are_empty
             self._let_the_janitor_pass()
         story.after = look()
         return story
@@ -86,11 +88,12 @@ class Teller:
     @property
     def is_settled(self) -> bool:
         """Whether the world is as a clean run leaves it, so that whatever follows would go as after a clean run."""
+        return self._slots_are_empty and not left(self.story.before, look())
+
+    @property
+    def _slots_are_empty(self) -> bool:
         document = self._world.register(PIPELINE)
-        slots_are_empty = all(
-            not slot.resources and not slot.leases for slot in (document.emr, document.warehouse)
-        )
-        return slots_are_empty and not left(self.story.before, look())
+        return all(not slot.resources and not slot.leases for slot in (document.emr, document.warehouse))
 
     def _held_by_others(self, runs: set[str]) -> frozenset[Slot]:
         document, now = self._world.register(PIPELINE), self._world.now()
