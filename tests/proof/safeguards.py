@@ -77,7 +77,6 @@ MUTANTS = (
     Mutant("only one cluster of a name is ended", "plugins/airflow_lib/teardown.py", "    for view in found:\n", "    for view in found[1:]:\n"),
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
-    Mutant("a load commits halfway", "plugins/airflow_lib/warehouse.py", "        _run(cursor, *load)\n", "        _run(cursor, *load[:3])\n        cursor.connection.commit()\n        _run(cursor, *load[3:])\n", "killed before"),
     # The janitor.
     Mutant("the janitor takes no slot", "plugins/airflow_lib/caretaking.py", "                self._reap(document.slot(slot), owned, now)", "                pass", "Airflow gone for good"),
     Mutant("the janitor finds no strays", "plugins/airflow_lib/caretaking.py", "            self._find_strays(owned, document, now)\n", "", "effects seen late"),
