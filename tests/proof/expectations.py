@@ -19,6 +19,8 @@ _TIDYING = frozenset({"redshift.GetClusterCredentials", "warehouse.Connect", "wa
 _CREATING = frozenset({"emr.RunJobFlow", "redshift.CreateCluster", "redshift.RestoreFromClusterSnapshot"})
 _SPARK = "livy.GET /sessions/{session}/statements"
 _IDENTITY = "sts.GetCallerIdentity"
+_DELETE_S = WarehouseSettings.model_fields["delete_timeout_s"].default
+_TRIES = 4  # of a release
 
 
 def colour_of(trouble: Trouble, at: int, calls: Sequence[Call]) -> str:
@@ -37,10 +39,6 @@ def colour_of(trouble: Trouble, at: int, calls: Sequence[Call]) -> str:
     if call in _DISPENSABLE or (call in _TIDYING and rest.count(call) == 1):
         return GREEN
     return RED
-
-
-_DELETE_S = WarehouseSettings.model_fields["delete_timeout_s"].default
-_TRIES = 4  # of a release
 
 
 def billed_s(trouble: Trouble | None, clean_s: float) -> float:
