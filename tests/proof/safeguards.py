@@ -80,6 +80,6 @@ MUTANTS = (
     # The janitor.
     Mutant("the janitor takes no slot", "plugins/airflow_lib/caretaking.py", "                self._reap(document.slot(slot), owned, now)", "                pass", "Airflow gone for good"),
     Mutant("the janitor finds no strays", "plugins/airflow_lib/caretaking.py", "            self._find_strays(owned, document, now)\n", "", "effects seen late"),
-    Mutant("the janitor takes slots in use", "plugins/airflow_lib/register_rules.py", "    live = tuple(lease for lease in state.leases if lease.until > now or lease.run == state.owner)", "    live = ()", "the janitor passes by"),
+    Mutant("the janitor takes slots in use", "plugins/airflow_lib/register_rules.py", "    live = tuple(lease for lease in state.leases if lease.until > now or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
 )
 # fmt: on
