@@ -115,6 +115,11 @@ class Register:
         document, now = self.read_with_time()
         return rules.check(document.slot(slot), now, run=run, generation=generation)[0]
 
+    def check_draining(self, slot: Slot, run: str, generation: int) -> SlotState:
+        """The slot, which the run drains right now. Call it before anything is deleted."""
+        document, now = self.read_with_time()
+        return rules.check_draining(document.slot(slot), now, run=run, generation=generation)[0]
+
     def plan_resource(self, slot: Slot, run: str, kind: str, name: str) -> SlotState:
         """Record what the creator is about to create."""
         return self.plan_resources(slot, run, [(kind, name)])

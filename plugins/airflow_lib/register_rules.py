@@ -173,6 +173,17 @@ def check(state: SlotState, now: datetime, *, run: str, generation: int) -> Chan
     return state, state
 
 
+def check_draining(state: SlotState, now: datetime, *, run: str, generation: int) -> Change[SlotState]:
+    """The slot as it is, where the run drains it now. Raises LeaseLost.
+
+    A creator may use its slot, too, but a late drain of its own run (a trigger whose task was cleared) may not
+    take away what it makes.
+    """
+    check(state, now, run=run, generation=generation)
+    _require_owner(state, run, Phase.DRAINING)
+    return state, state
+
+
 def plan_resource(state: SlotState, now: datetime, *, run: str, kind: str, name: str) -> Change[SlotState]:
     """The slot with a resource that the creator is about to create. Raises LeaseLost."""
     _require_owner(state, run, Phase.CREATING)

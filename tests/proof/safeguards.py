@@ -2,8 +2,8 @@
 
 Two are not here, for others stand behind them, and the proof holds without: that a run looks at its lease before it
 uses a cluster (one without a lease finds the cluster gone), and that a drainer does before each look (names bear the
-generation, and two drains of one do what one does). tests/unit/airflow_lib/steps/test_leases.py and the register's
-model hold those.
+generation, and two drains of one do what one does; it matters where people clear a run whose trigger lives on, and
+nobody clears here). tests/unit/airflow_lib/steps/test_leases.py and test_human_actions.py hold those.
 """
 
 # One line a safeguard: they are read side by side.

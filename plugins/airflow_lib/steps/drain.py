@@ -41,7 +41,7 @@ def drain(holder: Holder, slot: Slot, state: SlotState) -> Drained:
 
 def _look(holder: Holder, slot: Slot, state: SlotState) -> Drained:
     register = open_register(holder)
-    register.check(slot, holder.id, state.generation)
+    register.check_draining(slot, holder.id, state.generation)
     names = Names(holder.environment, slot, state.generation)
     if state.unsaved:
         state = _save(holder, register, names, state)

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from airflow_lib.errors import LivyError, ResourceError, SettingsError, TerminalState, WaitTimeout
+from airflow_lib.errors import LeaseLost, LivyError, ResourceError, SettingsError, TerminalState, WaitTimeout
 from airflow_lib.naming import Names, Slot
 from airflow_lib.register import Grant, Phase, Role, SlotState
 from airflow_lib.resources import emr, redshift, snapshots
@@ -156,25 +156,23 @@ class _EnsureCluster:
     slot: Slot
 
     def begin(self, run: Run) -> Outcome:
-        slot_state = open_register(run).read().slot(self.slot)
-        if slot_state.lease(run.run_id) is None and not self.needed(run):
-            log.info("%s is not needed: every job's output is complete", self.slot)
-            return Done({"needed": False})
         return self.poll(run, {"by": _deadline(run)})
 
     def poll(self, run: Run, state: Json) -> Outcome:
         register = open_register(run)
-        state = renew_others(run, state, self.slot)
         slot_state = register.read().slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
+            state = renew_others(run, state, self.slot)
+            if self._needs_nothing(run, state, slot_state):
+                log.info("%s is not needed: every job's output is complete", self.slot)
+                return Done({"needed": False})
             grant = register.acquire(self.slot, run.run_id)
             if grant.role is Role.USE:
                 return Done(self.describe(run, grant.state))
             if grant.role is not Role.CREATE:
                 return _waiting(run, state, _obstacle(run, self.slot, grant) or f"{self.slot}: {grant.why}")
             slot_state = grant.state
-            state.pop("generation", None)  # it may be a new one
-        state = renew_leases(run, state, self.slot)
+        state = renew_leases(run, {**state, "generation": slot_state.generation}, self.slot)
         try:
             creation = Creation(run, self.slot, slot_state)
             creation.ensure_roles()
@@ -188,6 +186,20 @@ class _EnsureCluster:
 
     def cancel(self, run: Run, state: Json) -> None:
         """The cluster is recorded: the release task removes it."""
+
+    def _needs_nothing(self, run: Run, state: Json, slot_state: SlotState) -> bool:
+        """Whether the run can do without; what it drains itself its release drains on.
+
+        Raises LeaseLost where this step was creating and its lease is gone: it may be the trigger of a task that
+        was cleared, whose run is over, and nobody would let go what it makes.
+        """
+        holds = slot_state.lease(run.run_id) is not None
+        if not holds and "generation" in state:
+            raise LeaseLost(
+                f"Run {run.run_id} was creating generation {state['generation']} of the {self.slot} slot, and its "
+                "lease is gone. Touch nothing: clear the task to take a new lease."
+            )
+        return not (holds and slot_state.phase is not Phase.DRAINING) and not self.needed(run)
 
     def needed(self, run: Run) -> bool:
         return True
@@ -221,6 +233,7 @@ class EnsureEmr(_EnsureCluster):
         why = self._reason_to_begin_anew(view, state)
         if why is not None:
             creation.register.release(self.slot, run.run_id)  # we drain it; then the next generation is ours
+            state.pop("generation")
             return f"a new cluster: {view.name} {why} ({view.reason})"
         if view.failed:
             raise TerminalState(

@@ -164,7 +164,7 @@ class Program:
     # -- draining, by a run or the janitor -------------------------------------------------------------------
 
     def at_drain(self, world: World, drainer: Process) -> Iterator[World]:
-        _, state = self.rules.check(world.slot, NOW, run=drainer.name, generation=drainer.generation)
+        _, state = self.rules.check_draining(world.slot, NOW, run=drainer.name, generation=drainer.generation)
         if state.unsaved and state.pending_snapshot is None:
             yield _put(world, drainer._replace(at="snapshot"))
         else:

@@ -235,6 +235,17 @@ def test_who_waits_for_a_creator_may_not_use_the_slot_yet() -> None:
         rules.check(state, NOW, run="run", generation=3)
 
 
+def test_only_a_drainer_may_drain() -> None:
+    assert rules.check_draining(DRAINING, NOW, run="drainer", generation=3)[1] == DRAINING
+    for state, run in ((CREATING, "maker"), (READY, "user"), (DRAINING, "stranger")):
+        with pytest.raises(LeaseLost):
+            rules.check_draining(state, NOW, run=run, generation=3)
+    with pytest.raises(LeaseLost):
+        rules.check_draining(DRAINING, NOW, run="drainer", generation=2)
+    with pytest.raises(LeaseLost, match="expired"):
+        rules.check_draining(expired(DRAINING), NOW, run="drainer", generation=3)
+
+
 def test_a_resource_is_recorded_before_and_completed_after_once() -> None:
     state = replace(CREATING, resources=())
     with pytest.raises(RegisterError, match="was not planned"):

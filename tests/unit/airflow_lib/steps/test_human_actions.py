@@ -54,6 +54,8 @@ VERIFY = Moment("verify", "verify.not_null_arrivals", through=False)
 RELEASE = Moment("release", "release.release_warehouse")
 MOMENTS = (PROVISION, TRANSFORM, LOADING, LOADED, VERIFY, RELEASE)
 
+LETTING_GO = Moment("release of EMR", "transform.release_emr")  # while the warehouse is loaded
+
 each_moment = pytest.mark.parametrize("moment", MOMENTS, ids=str)
 
 
@@ -211,6 +213,32 @@ def test_a_cleared_run_begins_anew_and_is_green(world: World, make_run: MakeRun,
     assert not attended.walk.red
     assert attended.walk.results["release.inventory"]["left"] == []
     assert saved(world) == undisturbed()
+    check_all_is_well(world, make_run)
+
+
+@pytest.mark.parametrize("outlived_s", [0, 10, 25, 60, 130, 400])
+@pytest.mark.parametrize("moment", [PROVISION, TRANSFORM, LETTING_GO, RELEASE], ids=str)
+def test_the_triggers_of_a_cleared_run_disturb_it_not_while_they_live_on(
+    world: World, make_run: MakeRun, moment: Moment, outlived_s: float
+) -> None:
+    attended = caught(world, make_run(), moment)
+    attended.clear_all(outlived_s=outlived_s)
+    attended.finish()
+    assert not attended.walk.red
+    check_all_is_well(world, make_run)
+
+
+def test_a_run_that_is_cleared_while_emr_drains_makes_no_other_and_waits_for_no_drain(
+    world: World, make_run: MakeRun
+) -> None:
+    attended = caught(world, make_run(), LETTING_GO)
+    attended.clear_all()
+    attended.go_until(lambda: "provision.emr" in attended.walk.states)
+    assert attended.walk.results["provision.emr"] == {"needed": False}
+    assert world.register(PIPELINE).emr.phase is Phase.DRAINING
+    attended.finish()
+    assert world.register(PIPELINE).emr.generation == 1
+    assert not attended.walk.red
     check_all_is_well(world, make_run)
 
 

@@ -19,6 +19,7 @@ from airflow_lib.steps.provision import (
     EnsureWarehouse,
     TakeLease,
 )
+from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.emr_clusters import Reason
@@ -332,6 +333,33 @@ def test_livy_that_never_answers_ends_at_a_deadline_that_names_it(world: World, 
     world.livy.down = True
     with pytest.raises(WaitTimeout, match="Livy on .*refused"):
         drive(EnsureEmr(), run, world)
+
+
+@pytest.mark.parametrize("step", [EnsureEmr(), EnsureWarehouse()], ids=["emr", "warehouse"])
+def test_a_creator_keeps_its_lease_for_as_long_as_its_cluster_takes(
+    world: World, make_run: MakeRun, step: EnsureEmr | EnsureWarehouse
+) -> None:
+    run = make_run(lease_s=600)
+    world.timeline.slowness = 20
+    lease(world, run)
+    began, outcome = world.now(), step.begin(run)
+    while isinstance(outcome, Waiting):
+        world.advance(outcome.poll_s)
+        held = world.register(PIPELINE).slot(step.slot).lease(run.run_id)
+        assert held is not None
+        assert held.until > world.now()
+        outcome = step.poll(run, outcome.state)
+    assert (world.now() - began).total_seconds() > 2 * 600
+
+
+def test_a_creator_that_lost_its_lease_makes_no_other_generation(world: World, run: Run) -> None:
+    lease(world, run)
+    outcome = EnsureEmr().begin(run)
+    assert isinstance(outcome, Waiting)
+    drive(ReleaseSlot(Slot.EMR), run, world)
+    with pytest.raises(LeaseLost, match="was creating generation 1 of the emr slot"):
+        EnsureEmr().poll(run, outcome.state)
+    assert world.emr.live == []
 
 
 def test_a_run_that_waits_for_a_creator_in_vain_names_it_at_its_deadline(
