@@ -95,21 +95,18 @@ class Attended(Walker):
             if self.walk.states.get(later.task_id) in _BAD:
                 self._forget(later.task_id)
 
-    def clear(self, task_id: str, *, downstream: bool) -> None:
-        """A task, with the setups and teardowns that it needs; `downstream` is the UI's default, not the API's."""
+    def clear(self, task_id: str, *, downstream: bool, outlived_s: float | None = None) -> None:
+        """A task, with the setups and teardowns that it needs; `downstream` is the UI's default, not the API's.
+
+        With `outlived_s` the triggers of all that live on, unheard, and look so much later than they would have:
+        Airflow ends them in its triggerer's later rounds, and was seen to begin one 12 s after its task was cleared.
+        """
         subset = self._dag.partial_subset([task_id], include_upstream=False, include_downstream=downstream)
-        self._clear(subset.task_dict)
+        self._clear(subset.task_dict, outlived_s)
 
     def clear_all(self, *, outlived_s: float | None = None) -> None:
-        """The whole run.
-
-        With `outlived_s` its triggers live on, unheard, and look so much later than they would have: Airflow ends
-        them in its triggerer's later rounds, and was seen to begin one 12 s after its task was cleared.
-        """
-        if outlived_s is not None:
-            late = timedelta(seconds=outlived_s)
-            self._outlived += [(at + late, attempt) for at, attempt in self._waiting.values()]
-        self._clear(self._by_id)
+        """The whole run; `outlived_s` as in `clear`."""
+        self._clear(self._by_id, outlived_s)
 
     def delete(self) -> None:
         """The run: nothing of it goes on, teardowns neither."""
@@ -195,8 +192,11 @@ class Attended(Walker):
         else:
             self._fired[task.id] = fired
 
-    def _clear(self, task_ids: Iterable[str]) -> None:
+    def _clear(self, task_ids: Iterable[str], outlived_s: float | None) -> None:
         for task_id in task_ids:
+            if outlived_s is not None and task_id in self._waiting:
+                at, attempt = self._waiting[task_id]
+                self._outlived.append((at + timedelta(seconds=outlived_s), attempt))
             self._kill(task_id)
             self._forget(task_id)
 

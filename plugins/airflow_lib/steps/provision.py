@@ -163,7 +163,7 @@ class _EnsureCluster:
         slot_state = register.read().slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
             state = renew_others(run, state, self.slot)
-            if self._needs_nothing(run, state, slot_state):
+            if self._can_do_without(run, state, slot_state):
                 log.info("%s is not needed: every job's output is complete", self.slot)
                 return Done({"needed": False})
             grant = register.acquire(self.slot, run.run_id)
@@ -187,7 +187,7 @@ class _EnsureCluster:
     def cancel(self, run: Run, state: Json) -> None:
         """The cluster is recorded: the release task removes it."""
 
-    def _needs_nothing(self, run: Run, state: Json, slot_state: SlotState) -> bool:
+    def _can_do_without(self, run: Run, state: Json, slot_state: SlotState) -> bool:
         """Whether the run can do without; what it drains itself its release drains on.
 
         Raises LeaseLost where this step was creating and its lease is gone: it may be the trigger of a task that
