@@ -129,9 +129,8 @@ class Caretaker:
         self.chores.append(Chore(_why(before), things, partial(self._drain, slot, generation)))
 
     def _drain(self, slot: Slot, generation: int) -> str | None:
-        register = open_register(self.holder)
-        state = register.renew(slot, self.holder.id, generation)
-        drained = drain(self.holder, slot, state)
+        open_register(self.holder).renew(self.holder.id, slot, generation)
+        drained = drain(self.holder, slot, generation)
         if drained.lost is not None:
             self.errors.append(drained.lost)
         return drained.pending

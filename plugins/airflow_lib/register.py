@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 
 A = TypeVar("A")
 Rule = Callable[[SlotState, datetime], tuple[SlotState, A]]
+DocumentRule = Callable[[Document, datetime], tuple[Document, A]]
 
 _ATTEMPTS = 12
 _FIRST_PAUSE_S = 0.05
@@ -105,12 +106,24 @@ class Register:
         """The run's role in the slot. While it is WAIT, poll by this call: it prolongs the lease, too."""
         return self._change(slot, partial(rules.acquire, run=run, lease_s=self._lease_s))
 
-    def renew(self, slot: Slot, run: str, generation: int) -> SlotState:
-        """The slot, with the run's lease prolonged."""
-        rule = partial(rules.renew, run=run, generation=generation, lease_s=self._lease_s)
-        return self._change(slot, rule)
+    def renew(self, run: str, needs: Slot | None = None, generation: int | None = None) -> Document:
+        """The document with all leases of the run prolonged, in one write.
 
-    def check(self, slot: Slot, run: str, generation: int) -> SlotState:
+        Raises LeaseLost where the run has none on the slot that it `needs`, or that is of another `generation`.
+        """
+
+        def prolong(document: Document, now: datetime) -> tuple[Document, Document]:
+            for slot in Slot:
+                state = document.slot(slot)
+                if slot is needs or state.lease(run) is not None:
+                    wanted = generation if slot is needs else None
+                    state, _ = rules.renew(state, now, run=run, generation=wanted, lease_s=self._lease_s)
+                    document = document.with_slot(state)
+            return document, document
+
+        return self._change_document(prolong)
+
+    def check(self, slot: Slot, run: str, generation: int | None = None) -> SlotState:
         """The slot, which the run may use (or create or drain) right now. Call it before each use."""
         document, now = self.read_with_time()
         return rules.check(document.slot(slot), now, run=run, generation=generation)[0]
@@ -198,6 +211,15 @@ class Register:
         return self._change(slot, in_turn)
 
     def _change(self, slot: Slot, rule: Rule[A]) -> A:
+        """As `_change_document`, for a rule of one slot."""
+
+        def in_slot(document: Document, now: datetime) -> tuple[Document, A]:
+            after, answer = rule(document.slot(slot), now)
+            return document.with_slot(after), answer
+
+        return self._change_document(in_slot)
+
+    def _change_document(self, rule: DocumentRule[A]) -> A:
         """The rule's answer, once what it changed is written; a rule that changes nothing writes nothing."""
         answers: dict[str, A] = {}
 
@@ -206,13 +228,13 @@ class Register:
             written = next((nonce for nonce in reading.document.nonces if nonce in answers), None)
             if written is not None:
                 return answers[written]
-            before = reading.document.slot(slot)
-            after, answer = rule(before, reading.now)
-            if after != before:
+            after, answer = rule(reading.document, reading.now)
+            if after != reading.document:
                 nonce = uuid.uuid4().hex
                 answers[nonce] = answer
-                self._write(reading, reading.document.with_slot(after).with_nonce(nonce))
-                self._tell_change(before, after)
+                self._write(reading, after.with_nonce(nonce))
+                for slot in Slot:
+                    self._tell_change(reading.document.slot(slot), after.slot(slot))
             return answer
 
         return self._retry(attempt)

@@ -150,15 +150,17 @@ def acquire(state: SlotState, now: datetime, *, run: str, lease_s: float) -> Cha
     return state, Grant(Role.WAIT, f"{owner} is {state.phase}", state)
 
 
-def renew(state: SlotState, now: datetime, *, run: str, generation: int, lease_s: float) -> Change[SlotState]:
+def renew(
+    state: SlotState, now: datetime, *, run: str, generation: int | None = None, lease_s: float
+) -> Change[SlotState]:
     """The slot with the run's lease prolonged. Raises LeaseLost once it was taken away."""
     _require_lease(state, run, generation)
     renewed = replace(state, leases=state.with_lease(run, now + timedelta(seconds=lease_s)))
     return renewed, renewed
 
 
-def check(state: SlotState, now: datetime, *, run: str, generation: int) -> Change[SlotState]:
-    """The slot as it is, where the run may use it (or create or drain it) now.
+def check(state: SlotState, now: datetime, *, run: str, generation: int | None = None) -> Change[SlotState]:
+    """The slot as it is, where the run may use it (or create or drain it) now; None: of whatever generation.
 
     Raises LeaseLost where it may not; a lease that expired counts as lost although nobody took it.
     """
@@ -387,11 +389,12 @@ def _keep_alive(state: SlotState, now: datetime, keep_alive_s: float, end: bool)
     return max(kept, wanted) if kept else wanted
 
 
-def _require_lease(state: SlotState, run: str, generation: int) -> Lease:
+def _require_lease(state: SlotState, run: str, generation: int | None) -> Lease:
     lease = state.lease(run)
-    if lease is None or state.generation != generation:
+    if lease is None or generation not in (None, state.generation):
+        held = f"generation {generation} of the {state.slot} slot" if generation else f"the {state.slot} slot"
         raise LeaseLost(
-            f"{run} no longer holds generation {generation} of the {state.slot} slot; now it is {_tell(state)}. "
+            f"{run} no longer holds {held}; now it is {_tell(state)}. "
             "Touch nothing: clear the task to take a new lease."
         )
     return lease

@@ -12,7 +12,7 @@ from airflow_lib.register import SlotState
 from airflow_lib.resources import emr, iam, redshift
 from airflow_lib.resources.emr import ClusterView
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import require_lease
+from airflow_lib.steps.leases import open_register
 from airflow_lib.warehouse import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def find_livy_url(run: Run) -> str:
 
     Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended.
     """
-    state = require_lease(run, Slot.EMR)
+    state = open_register(run).check(Slot.EMR, run.run_id)
     names = Names(run.environment, Slot.EMR, state.generation)
     recorded = state.find(emr.CLUSTER, names.cluster)
     view = emr.probe_cluster(run.aws.emr, recorded.id) if recorded and recorded.id else None
@@ -70,7 +70,7 @@ def is_usable(run: Run, state: SlotState) -> bool:
 
 def find_warehouse(run: Run) -> WarehouseAccess:
     """The warehouse that this run may use. Raises LeaseLost; ResourceError where it is not available."""
-    state = require_lease(run, Slot.WAREHOUSE)
+    state = open_register(run).check(Slot.WAREHOUSE, run.run_id)
     names = Names(run.environment, Slot.WAREHOUSE, state.generation)
     role = state.find(iam.ROLE, names.copy_role)
     view = redshift.probe_cluster(run.aws.redshift, names.cluster)

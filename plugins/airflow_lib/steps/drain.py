@@ -28,26 +28,26 @@ class Drained:
     lost: str | None = None
 
 
-def drain(holder: Holder, slot: Slot, state: SlotState) -> Drained:
-    """One look at a slot that the holder drains; once all is gone the slot is marked empty.
+def drain(holder: Holder, slot: Slot, generation: int) -> Drained:
+    """One look at a slot whose generation the holder drains; once all is gone the slot is marked empty.
 
     Raises LeaseLost; TeardownError naming what cannot be removed, once nothing else is pending.
     """
     try:
-        return _look(holder, slot, state)
+        return _look(holder, slot, generation)
     except NotYet as error:
         return Drained(pending=error.message)
 
 
-def _look(holder: Holder, slot: Slot, state: SlotState) -> Drained:
+def _look(holder: Holder, slot: Slot, generation: int) -> Drained:
     register = open_register(holder)
-    register.check_draining(slot, holder.id, state.generation)
-    names = Names(holder.environment, slot, state.generation)
+    state = register.check_draining(slot, holder.id, generation)
+    names = Names(holder.environment, slot, generation)
     if state.unsaved:
         state = _save(holder, register, names, state)
     swept = sweep(holder.aws, names, keep_data=state.unsaved)
     if swept.failed and not swept.pending:
-        swept.raise_failed(f"Slot {slot} of {holder.environment.name}, generation {state.generation},")
+        swept.raise_failed(f"Slot {slot} of {holder.environment.name}, generation {generation},")
     if not swept.clean:
         return Drained(pending="; ".join((*swept.pending, *swept.failed)))
     pending, lost = _settle_snapshot(holder, register, names) if state.unsaved else (None, None)

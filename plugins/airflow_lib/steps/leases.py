@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from airflow_lib.errors import LeaseLost, SettingsError
+from airflow_lib.errors import SettingsError
 from airflow_lib.naming import Slot
-from airflow_lib.register import Register, SlotState
+from airflow_lib.register import Register
 from airflow_lib.steps import Holder, Json, Run
 
 log = logging.getLogger(__name__)
@@ -46,12 +46,6 @@ def check_place(run: Run, place: Json | None) -> None:
         )
 
 
-def require_lease(run: Run, slot: Slot) -> SlotState:
-    """The slot, which this run may use right now. Raises LeaseLost."""
-    register = open_register(run)
-    return register.check(slot, run.run_id, register.read().slot(slot).generation)
-
-
 def holders(run: Run, slot: Slot) -> set[str]:
     """The runs with a lease on the slot, expired ones included."""
     return {lease.run for lease in open_register(run).read().slot(slot).leases}
@@ -65,15 +59,16 @@ def renew_leases(run: Run, state: Json, needs: Slot) -> Json:
     """
     if not _is_due(run, state):
         return state
-    generation = _renew(run, needs, state.get("generation"))
+    document = open_register(run).renew(run.run_id, needs, state.get("generation"))
+    generation = document.slot(needs).generation
     return {**state, "generation": generation, "renewed_at": run.services.clock.now().isoformat()}
 
 
-def renew_others(run: Run, state: Json, but: Slot) -> Json:
-    """As `renew_leases`, for a run that has yet to get `but`: what else it holds is kept while it waits."""
+def renew_held(run: Run, state: Json) -> Json:
+    """As `renew_leases`, for a run that has yet to get what it waits for: what it holds is kept meanwhile."""
     if not _is_due(run, state):
         return state
-    _renew_others(run, but)
+    open_register(run).renew(run.run_id)
     return {**state, "renewed_at": run.services.clock.now().isoformat()}
 
 
@@ -90,7 +85,7 @@ def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
 
     def renew() -> None:
         try:
-            _renew(run, needs, generation)
+            open_register(run).renew(run.run_id, needs, generation)
         except Exception as error:  # noqa: BLE001  whatever it is, the next renewal may go well
             log.warning("a lease could not be renewed: %s", error)
 
@@ -116,24 +111,3 @@ def _every(run: Run) -> timedelta:
 def _is_due(run: Run, state: Json) -> bool:
     renewed_at = state.get("renewed_at")
     return renewed_at is None or run.services.clock.now() - datetime.fromisoformat(renewed_at) >= _every(run)
-
-
-def _renew(run: Run, needs: Slot, generation: int | None) -> int:
-    register = open_register(run)
-    if generation is None:
-        generation = register.read().slot(needs).generation
-    register.renew(needs, run.run_id, generation)
-    _renew_others(run, needs)
-    return generation
-
-
-def _renew_others(run: Run, but: Slot) -> None:
-    register = open_register(run)
-    document = register.read()
-    for slot in Slot:
-        if slot is but or document.slot(slot).lease(run.run_id) is None:
-            continue
-        try:
-            register.renew(slot, run.run_id, document.slot(slot).generation)
-        except LeaseLost as error:  # let go meanwhile by a task beside this one; its own users find out
-            log.debug("%s", error)

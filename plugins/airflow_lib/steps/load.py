@@ -16,7 +16,7 @@ from airflow_lib.outputs import Manifest
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.steps import AtOnce, Done, Failed, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
-from airflow_lib.steps.leases import holders, keeping_lease, require_lease
+from airflow_lib.steps.leases import holders, keeping_lease
 from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import Connection
 
@@ -105,7 +105,6 @@ class Answer(AtOnce):
     name: str
 
     def begin(self, run: Run) -> Outcome:
-        require_lease(run, Slot.WAREHOUSE)
         access = find_warehouse(run)
         with keeping_lease(run, Slot.WAREHOUSE):
             result = warehouse.read(
@@ -119,7 +118,6 @@ class Answer(AtOnce):
 @contextmanager
 def _entered(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
     """A connection for as long as the run's lease is kept."""
-    require_lease(run, Slot.WAREHOUSE)
     access = find_warehouse(run)
     with keeping_lease(run, Slot.WAREHOUSE), closing(access.connect()) as connection:
         yield access, connection

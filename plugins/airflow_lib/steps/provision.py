@@ -25,7 +25,7 @@ from airflow_lib.steps import AtOnce, Done, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import livy_url
 from airflow_lib.steps.creation import Creation
 from airflow_lib.steps.drain import drain
-from airflow_lib.steps.leases import open_register, renew_leases, renew_others, tell_place
+from airflow_lib.steps.leases import open_register, renew_held, renew_leases, tell_place
 from airflow_lib.steps.transform import probe_job, resolve_job
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class TakeLease:
 def _obstacle(run: Run, slot: Slot, grant: Grant) -> str | None:
     """What keeps the run from its lease. A dead run's drain is finished here."""
     if grant.role is Role.DRAIN:
-        return drain(run.holder, slot, grant.state).pending or f"{slot} to be empty"
+        return drain(run.holder, slot, grant.generation).pending or f"{slot} to be empty"
     if grant.role is Role.WAIT and grant.state.lease(run.run_id) is None:
         return f"{slot}: {grant.why}"
     return None
@@ -119,8 +119,9 @@ class _Creating:
         state = renew_leases(run, state, Slot.WAREHOUSE)
         made: dict[str, Json] = {}
         try:
+            document = open_register(run).read()
             for slot in Slot:
-                slot_state = open_register(run).read().slot(slot)
+                slot_state = document.slot(slot)
                 if slot_state.phase is Phase.CREATING and slot_state.owner == run.run_id:
                     made[slot.value] = self.make(Creation(run, slot, slot_state))
         except NotYet as error:
@@ -162,7 +163,7 @@ class _EnsureCluster:
         register = open_register(run)
         slot_state = register.read().slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
-            state = renew_others(run, state, self.slot)
+            state = renew_held(run, state)
             if self._can_do_without(run, state, slot_state):
                 log.info("%s is not needed: every job's output is complete", self.slot)
                 return Done({"needed": False})

@@ -54,11 +54,11 @@ class ReleaseSlot:
         emr_s, warehouse_s = settings.emr.delete_timeout_s, settings.warehouse.delete_timeout_s
         timeout_s = emr_s if self.slot is Slot.EMR else warehouse_s
         by = run.services.clock.now() + timedelta(seconds=timeout_s)
-        return self.poll(run, {"by": by.isoformat()})
+        return self.poll(run, {"by": by.isoformat(), "generation": release.generation})
 
     def poll(self, run: Run, state: Json) -> Outcome:
         state = renew_leases(run, state, self.slot)
-        drained = drain(run.holder, self.slot, open_register(run).read().slot(self.slot))
+        drained = drain(run.holder, self.slot, state["generation"])
         if drained.pending is not None:
             if run.services.clock.now() >= datetime.fromisoformat(state["by"]):
                 raise TeardownError(

@@ -40,7 +40,7 @@ from airflow_lib.shipping import ensure_shipped, hash_code
 from airflow_lib.sizing import size_sessions
 from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import find_livy_url
-from airflow_lib.steps.leases import renew_leases, require_lease
+from airflow_lib.steps.leases import renew_leases
 from airflow_lib.waiting import check_deadline
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,6 @@ class RunJob:
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
             pin_output(run, output)
             return Done(_result(manifest, reused=True))
-        require_lease(run, Slot.EMR)
         state: Json = {"url": find_livy_url(run)}
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))

@@ -333,7 +333,7 @@ def test_a_run_that_wakes_up_after_its_lease_was_taken_can_do_nothing(
     before = s3.objects[KEY]
     for call in (
         lambda: register.check(Slot.WAREHOUSE, "run1", generation),
-        lambda: register.renew(Slot.WAREHOUSE, "run1", generation),
+        lambda: register.renew("run1", Slot.WAREHOUSE, generation),
         lambda: register.plan_resource(Slot.WAREHOUSE, "run1", "cluster", "c1"),
         lambda: register.complete_resource(Slot.WAREHOUSE, "run1", "cluster", "c1", "id1"),
         lambda: register.forget_resources(Slot.WAREHOUSE, "run1", [Resource("cluster", "c1")]),

@@ -10,7 +10,7 @@ import pytest
 from airflow_lib.errors import LeaseLost, SettingsError
 from airflow_lib.naming import Slot
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import check_place, keeping_lease, renew_leases, renew_others, tell_place
+from airflow_lib.steps.leases import check_place, keeping_lease, renew_held, renew_leases, tell_place
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.release import ReleaseSlot
 from tests.world import World
@@ -61,7 +61,7 @@ def test_a_step_does_not_take_the_next_generation_for_its_own(world: World, prov
 def test_a_run_that_waits_for_one_slot_keeps_the_other(world: World, provided: Run) -> None:
     world.advance(provided.settings.mayfly.lease_s / 2)
     before = until(world, provided, Slot.WAREHOUSE)
-    renew_others(provided, {}, but=Slot.EMR)
+    renew_held(provided, {})
     assert until(world, provided, Slot.WAREHOUSE) > before
 
 
