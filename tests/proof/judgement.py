@@ -73,17 +73,19 @@ def _touches(story: Story) -> Iterator[Breach]:
 
 
 def _losses(story: Story, clean: Measure) -> Iterator[Breach]:
-    if story.retry is not None and story.retry.red and not _is_red_for_strays(story, story.retry):
+    if story.retry is not None and story.retry.red and not _is_red_for_the_janitors(story, story.retry):
         yield Breach(LOST, f"the retry is red: {story.retry.errors}")
     tables = story.world.tables(PIPELINE)
     if tables != clean.tables:
         yield Breach(LOST, f"the tables differ from a clean run's: {tables}")
 
 
-def _is_red_for_strays(story: Story, retry: Walk) -> bool:
-    """Whether it did all its work and emptied the slots, and its inventory tells of strays that are the janitor's."""
+def _is_red_for_the_janitors(story: Story, retry: Walk) -> bool:
+    """Whether it did all its work and took what it could, and its inventory tells of what is the janitor's: strays,
+    and a dead run's slot whose lease ran out while the retry was under way.
+    """
     failed = {task for task, state in retry.states.items() if state != "success"}
-    return failed == {"release.inventory", "verdict"} and story.retry_emptied_slots
+    return failed == {"release.inventory", "verdict"} and story.retry_took_over
 
 
 def _colours(story: Story, must_be: str) -> Iterator[Breach]:
