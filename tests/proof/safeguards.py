@@ -73,7 +73,7 @@ MUTANTS = (
     Mutant("the snapshot is not named", f"{_STEPS}/drain.py", "    state = register.name_snapshot(holder.id, names.final_snapshot)\n", "    state = register.admit_loss(holder.id)\n"),
     Mutant("a snapshot is named before it can be restored", f"{_STEPS}/drain.py", "    if not view.ready:\n        return f", "    if False:\n        return f"),
     Mutant("no rows are ever unsaved", "plugins/airflow_lib/register_rules.py", "unsaved=state.slot is Slot.WAREHOUSE", "unsaved=False"),
-    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        if release.parting is Parting.NOT_HELD:", "        if False:", "throttled for ever"),
+    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        reaped = register.reap(self.slot, run.run_id)\n        return reaped if reaped.parting is Parting.DRAIN else release", "        return release", "throttled for ever"),
     Mutant("only one cluster of a name is ended", "plugins/airflow_lib/teardown.py", "    for view in found:\n", "    for view in found[1:]:\n"),
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from airflow_lib import inventory, teardown, warehouse
 from airflow_lib.errors import RegisterError, ResourceError, TeardownError
 from airflow_lib.naming import Slot, run_key, staging_schema
-from airflow_lib.register import Parting, SlotState
+from airflow_lib.register import Parting, Register, Release, SlotState
 from airflow_lib.steps import AtOnce, Done, Failed, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.drain import drain
@@ -38,14 +38,10 @@ class ReleaseSlot:
         state = register.read().slot(self.slot)
         if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
             _drop_staging(run)
-        keep_alive_s = self._keep_alive_s(run, state)
-        release = register.release(
-            self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
-        )
-        if release.parting is Parting.NOT_HELD:
-            # What a dead run left there goes now; the janitor would come later.
-            reaped = register.reap(self.slot, run.run_id)
-            release = reaped if reaped.parting is Parting.DRAIN else release
+        try:
+            release = self._part(run, register, state)
+        except RegisterError as error:
+            raise _naming_what_is_held(error, run, state) from error
         log.info("%s: %s %s", self.slot, release.parting, ", ".join(release.others))
         if release.parting is not Parting.DRAIN:
             until = {"until": release.until.isoformat()} if release.until else {}
@@ -73,6 +69,17 @@ class ReleaseSlot:
 
     def cancel(self, run: Run, state: Json) -> None:
         """A drain that nobody goes on with is taken over by the next comer or the janitor."""
+
+    def _part(self, run: Run, register: Register, state: SlotState) -> Release:
+        """Give the lease up; without one, take over what a dead run left there: the janitor would come later."""
+        keep_alive_s = self._keep_alive_s(run, state)
+        release = register.release(
+            self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
+        )
+        if release.parting is not Parting.NOT_HELD:
+            return release
+        reaped = register.reap(self.slot, run.run_id)
+        return reaped if reaped.parting is Parting.DRAIN else release
 
     def _keep_alive_s(self, run: Run, state: SlotState) -> float | None:
         """For how long from now the slot is to outlive this run; None ends what earlier runs left.
@@ -121,6 +128,15 @@ class Inventory(AtOnce):
         key = run.logs.key("runs", run_key(run.run_id), "inventory.json")
         body = json.dumps({"run_id": run.run_id, **result}, indent=1).encode()
         run.aws.s3.put_object(Bucket=run.logs.bucket, Key=key, Body=body)
+
+
+def _naming_what_is_held(error: RegisterError, run: Run, state: SlotState) -> RegisterError:
+    """Where other runs hold the slot, too, no inventory tells of it as left, and each might be the last."""
+    if state.lease(run.run_id) is None:
+        return error
+    held = _lines(f"{item.kind} {item.name}" for item in state.resources)
+    head = f"Until run {run.run_id} gives up its lease on slot {state.slot}, or that is over, this stays:"
+    return RegisterError("\n".join((str(error), head, *held)))
 
 
 def _tell_left(run: Run, left: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 from moto.redshift.models import Cluster
 
-from airflow_lib.errors import LeaseLost, ResourceError, TeardownError
+from airflow_lib.errors import LeaseLost, RegisterError, ResourceError, TeardownError
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Window
 from airflow_lib.register import Phase
@@ -309,6 +309,17 @@ def test_a_run_without_a_lease_touches_nothing(world: World, make_run: MakeRun) 
     for step in (EMR, WAREHOUSE):
         assert drive(step, stranger, world).result == {"parting": "not_held", "others": []}
     assert {str(call) for call in world.wire.calls} == {"s3.GetObject"}
+
+
+def test_a_lease_that_cannot_be_given_up_names_what_it_holds(world: World, make_run: MakeRun) -> None:
+    """Two runs hold the slot, so each one's inventory tells of it as kept for the other."""
+    first, second = make_run("run1"), make_run("run2")
+    provide(world, first, second)
+    world.wire.order("s3.PutObject", Kind.DENIED, times=math.inf)
+    with pytest.raises(RegisterError, match="AccessDenied to PutObject") as caught:
+        drive(EMR, first, world)
+    for name in left(world, first):
+        assert (name in str(caught.value)) is ("-emr-" in name)
 
 
 def test_a_creator_that_failed_takes_away_what_it_made(world: World, run: Run) -> None:
