@@ -34,6 +34,7 @@ What can go wrong, and what comes of it:
     a creator or drainer dies       its lease expires; the next comer or the janitor takes over
     a run wakes up after its lease was taken     LeaseLost from each rule; it touches nothing
     a run wakes up before anybody noticed        `check` says LeaseLost; `renew` gives the lease back
+    a trigger outlives its task     `check_draining`: the late one deletes nothing but what is drained
     a response is lost              the nonce tells that the write was ours (`register`)
     the document is corrupt or newer             RegisterError, nothing is written (`register_document`)
 

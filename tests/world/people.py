@@ -38,10 +38,9 @@ class Attended(Walker):
 
     @property
     def due(self) -> datetime:
-        unheard = min((at for at, _ in self._outlived), default=datetime.max.replace(tzinfo=UTC))
-        if not self._paused:
-            return min(super().due, unheard)
-        return min((at for at, _ in self._waiting.values()), default=unheard)
+        times = [at for at, _ in self._outlived]
+        times += [at for at, _ in self._waiting.values()] if self._paused else [super().due]
+        return min(times, default=datetime.max.replace(tzinfo=UTC))
 
     # Going on
 

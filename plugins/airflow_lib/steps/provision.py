@@ -163,8 +163,11 @@ class _EnsureCluster:
         register = open_register(run)
         slot_state = register.read().slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
+            self._check_is_not_over(run, state, slot_state)
             state = renew_held(run, state)
-            if self._can_do_without(run, state, slot_state):
+            # What this run drains itself its release drains on: nobody need wait for it here.
+            holds = slot_state.lease(run.run_id) is not None and slot_state.phase is not Phase.DRAINING
+            if not holds and not self.needed(run):
                 log.info("%s is not needed: every job's output is complete", self.slot)
                 return Done({"needed": False})
             grant = register.acquire(self.slot, run.run_id)
@@ -188,19 +191,16 @@ class _EnsureCluster:
     def cancel(self, run: Run, state: Json) -> None:
         """The cluster is recorded: the release task removes it."""
 
-    def _can_do_without(self, run: Run, state: Json, slot_state: SlotState) -> bool:
-        """Whether the run can do without; what it drains itself its release drains on.
+    def _check_is_not_over(self, run: Run, state: Json, slot_state: SlotState) -> None:
+        """Raise LeaseLost where this step was creating (so it knows a generation) and its lease is gone.
 
-        Raises LeaseLost where this step was creating and its lease is gone: it may be the trigger of a task that
-        was cleared, whose run is over, and nobody would let go what it makes.
+        It may be the trigger of a task that was cleared, whose run is over: nobody would let go what it makes.
         """
-        holds = slot_state.lease(run.run_id) is not None
-        if not holds and "generation" in state:
+        if slot_state.lease(run.run_id) is None and "generation" in state:
             raise LeaseLost(
                 f"Run {run.run_id} was creating generation {state['generation']} of the {self.slot} slot, and its "
                 "lease is gone. Touch nothing: clear the task to take a new lease."
             )
-        return not (holds and slot_state.phase is not Phase.DRAINING) and not self.needed(run)
 
     def needed(self, run: Run) -> bool:
         return True

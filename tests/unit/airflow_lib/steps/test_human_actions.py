@@ -219,7 +219,7 @@ def test_a_cleared_run_begins_anew_and_is_green(world: World, make_run: MakeRun,
 @pytest.mark.parametrize("outlived_s", [0, 10, 25, 60, 130, 400])
 @pytest.mark.parametrize("whole", [True, False], ids=["run", "task"])
 @pytest.mark.parametrize("moment", [PROVISION, TRANSFORM, LETTING_GO, RELEASE], ids=str)
-def test_the_triggers_of_what_is_cleared_disturb_it_not_while_they_live_on(
+def test_triggers_that_outlive_what_was_cleared_do_not_disturb_it(
     world: World, make_run: MakeRun, moment: Moment, whole: bool, outlived_s: float
 ) -> None:
     attended = caught(world, make_run(), moment)

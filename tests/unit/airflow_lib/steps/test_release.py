@@ -16,6 +16,7 @@ from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Window
 from airflow_lib.register import Phase
 from airflow_lib.steps import Done, Failed, Run, Waiting
+from airflow_lib.steps.drain import drain
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.provision import EnsureEmr, EnsureWarehouse, TakeLease
 from airflow_lib.steps.release import Inventory, ReleaseSlot
@@ -309,6 +310,33 @@ def test_a_run_without_a_lease_touches_nothing(world: World, make_run: MakeRun) 
     for step in (EMR, WAREHOUSE):
         assert drive(step, stranger, world).result == {"parting": "not_held", "others": []}
     assert {str(call) for call in world.wire.calls} == {"s3.GetObject"}
+
+
+@pytest.mark.parametrize("next_phase", [Phase.CREATING, Phase.READY])
+def test_a_late_drain_does_not_touch_the_next_generation_of_its_own_run(
+    world: World, run: Run, next_phase: Phase
+) -> None:
+    """The trigger of a release outlives its task, which was cleared with the whole run."""
+    provide_slot(world, run)
+    late = EMR.begin(run)
+    assert isinstance(late, Waiting)
+    drive(EMR, run, world)
+    drive(TakeLease(), run, world)
+    EnsureEmr().begin(run)
+    if next_phase is Phase.READY:
+        drive(EnsureEmr(), run, world)
+    with pytest.raises(LeaseLost):
+        EMR.poll(run, late.state)
+    assert [one.name for one in world.emr.live] == ["mayfly-dev-immigration-emr-g2"]
+    assert world.register(PIPELINE).emr.phase is next_phase
+
+
+def test_nothing_is_deleted_of_a_generation_that_is_not_drained(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+    EnsureEmr().begin(run)
+    with pytest.raises(LeaseLost, match="is not draining"):
+        drain(run.holder, Slot.EMR, 1)
+    assert len(world.emr.live) == 1
 
 
 def test_a_lease_that_cannot_be_given_up_names_what_it_holds(world: World, make_run: MakeRun) -> None:
