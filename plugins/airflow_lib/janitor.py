@@ -22,15 +22,15 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_lib.aws import open_aws
-from airflow_lib.caretaking import AWS_ERRORS, Caretaker
+from airflow_lib.aws.clients import open_aws
+from airflow_lib.aws.s3 import list_folders, probe_object
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import MayflyError, SettingsError
-from airflow_lib.livy import LivyClient
+from airflow_lib.lifecycle.notify import notify
+from airflow_lib.lifecycle.sweeper import AWS_ERRORS, EnvironmentSweeper
 from airflow_lib.naming import Environment
-from airflow_lib.notify import notify
-from airflow_lib.s3io import list_folders, probe_object
-from airflow_lib.s3uri import S3Location
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
+from airflow_lib.spark.livy import LivyClient
 from airflow_lib.steps import Holder, Services
 from airflow_lib.waiting import SystemClock
 
@@ -61,31 +61,31 @@ def make_pass(
     dry_run: bool = False,
     only: str | None = None,
     limit_s: float = PASS_S,
-) -> list[Caretaker]:
+) -> list[EnvironmentSweeper]:
     """Go over every environment (or `only` one: its name, or its pipeline's), and tell what was found.
 
     Drains of several go on at once, for `limit_s` at most. Where one cannot be looked after, the others are.
     Raises SettingsError where `only` is unknown; ResourceError where the registers cannot be found.
     """
     deadline = services.clock.now() + timedelta(seconds=limit_s)
-    caretakers = [
-        Caretaker(_holder(environment, settings, services), dry_run)
+    sweepers = [
+        EnvironmentSweeper(_holder(environment, settings, services), dry_run)
         for environment in _environments(settings, services, only)
     ]
-    for caretaker in caretakers:
-        caretaker.survey()
-    while _look_at_all(caretakers) and services.clock.now() < deadline:
+    for sweeper in sweepers:
+        sweeper.survey()
+    while _look_at_all(sweepers) and services.clock.now() < deadline:
         sleep(settings.mayfly.poll_s)
-    for caretaker in caretakers:
-        _tell(caretaker)
-    return caretakers
+    for sweeper in sweepers:
+        _tell(sweeper)
+    return sweepers
 
 
-def judge(caretakers: Sequence[Caretaker]) -> int:
+def judge(sweepers: Sequence[EnvironmentSweeper]) -> int:
     """The exit code."""
-    if any(caretaker.errors for caretaker in caretakers):
+    if any(sweeper.errors for sweeper in sweepers):
         return ERROR
-    return FOUND if any(caretaker.findings for caretaker in caretakers) else CLEAN
+    return FOUND if any(sweeper.findings for sweeper in sweepers) else CLEAN
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
@@ -120,19 +120,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = load_settings(os.environ)
         services = Services(aws=open_aws(settings), clock=SystemClock(), open_livy=LivyClient)
-        caretakers = make_pass(
+        sweepers = make_pass(
             settings, services, sleep=time.sleep, dry_run=options.dry_run, only=options.environment
         )
     except (MayflyError, *AWS_ERRORS) as error:
         sys.stderr.write(f"{error}\n")
         return ERROR
-    for caretaker in caretakers:
-        name = caretaker.holder.environment.name
-        for line in caretaker.findings or ["clean" if not caretaker.errors else "not looked after whole"]:
+    for sweeper in sweepers:
+        name = sweeper.holder.environment.name
+        for line in sweeper.findings or ["clean" if not sweeper.errors else "not looked after whole"]:
             sys.stdout.write(f"{name}: {line}\n")
-        for line in caretaker.errors:
+        for line in sweeper.errors:
             sys.stderr.write(f"{name}: {line}\n")
-    return judge(caretakers)
+    return judge(sweepers)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -156,9 +156,9 @@ def _environments(settings: Settings, services: Services, only: str | None) -> l
     return chosen
 
 
-def _look_at_all(caretakers: Sequence[Caretaker]) -> bool:
+def _look_at_all(sweepers: Sequence[EnvironmentSweeper]) -> bool:
     """One look in each environment; whether any is to be looked at again."""
-    going_on = [caretaker.look() for caretaker in caretakers]
+    going_on = [sweeper.look() for sweeper in sweepers]
     return any(going_on)
 
 
@@ -168,18 +168,18 @@ def _holder(environment: Environment, settings: Settings, services: Services) ->
     return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, services, lease_s)
 
 
-def _tell(caretaker: Caretaker) -> None:
+def _tell(sweeper: EnvironmentSweeper) -> None:
     """Notify of what was found; a notification that cannot be sent is an error of the pass."""
-    lines = [*caretaker.findings, *caretaker.errors]
+    lines = [*sweeper.findings, *sweeper.errors]
     if not lines:
-        log.info("%s: clean", caretaker.holder.environment.name)
-    elif caretaker.dry_run:
-        log.info("%s: %s found; nothing was touched", caretaker.holder.environment.name, len(lines))
+        log.info("%s: clean", sweeper.holder.environment.name)
+    elif sweeper.dry_run:
+        log.info("%s: %s found; nothing was touched", sweeper.holder.environment.name, len(lines))
     else:
         try:
-            notify(caretaker.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
+            notify(sweeper.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
         except AWS_ERRORS as error:
-            caretaker.errors.append(f"the notification could not be sent: {error}")
+            sweeper.errors.append(f"the notification could not be sent: {error}")
 
 
 if __name__ == "__main__":

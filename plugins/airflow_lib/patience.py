@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
-from airflow_lib.livy import LivyUnreachable
+from airflow_lib.spark.livy import LivyUnreachable
 from airflow_lib.waiting import Clock
 
-PATIENCE_S = 300
+TRANSIENT_BUDGET_S = 300
 
 _THROTTLES = frozenset(
     {"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded", "SlowDown"}
@@ -26,8 +26,8 @@ def is_transient(error: BaseException) -> bool:
     return False
 
 
-class Patience:
-    """Bears transient errors for `PATIENCE_S` after the last good poll."""
+class TransientBudget:
+    """Bears transient errors for `TRANSIENT_BUDGET_S` after the last good poll."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -37,10 +37,10 @@ class Patience:
         """A poll went well."""
         self._since = None
 
-    def bears(self, error: BaseException) -> bool:
+    def allows(self, error: BaseException) -> bool:
         """Whether to poll again after `error`."""
         if not is_transient(error):
             return False
         now = self._clock.now()
         self._since = self._since or now
-        return now - self._since < timedelta(seconds=PATIENCE_S)
+        return now - self._since < timedelta(seconds=TRANSIENT_BUDGET_S)

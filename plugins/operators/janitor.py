@@ -21,9 +21,9 @@ class JanitorOperator(BaseOperator):
 
     def execute(self, context: Any) -> Json:
         settings = read_settings()
-        caretakers = make_pass(settings, open_services(settings), sleep=time.sleep)
-        found = {one.holder.environment.name: one.findings for one in caretakers if one.findings}
-        errors = [f"{one.holder.environment.name}: {error}" for one in caretakers for error in one.errors]
+        sweepers = make_pass(settings, open_services(settings), sleep=time.sleep)
+        found = {one.holder.environment.name: one.findings for one in sweepers if one.findings}
+        errors = [f"{one.holder.environment.name}: {error}" for one in sweepers for error in one.errors]
         if errors:
             raise AirflowFailException("\n".join(errors))
-        return {"environments": len(caretakers), "found": found}
+        return {"environments": len(sweepers), "found": found}

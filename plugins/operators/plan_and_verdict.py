@@ -9,7 +9,7 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_lib.notify import notify
+from airflow_lib.lifecycle.notify import notify
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Json
 from airflow_lib.steps.plan import describe_plan
@@ -30,7 +30,7 @@ class PlanOperator(BaseOperator):
     """Says what the run will create, and its names. Touches nothing and always succeeds.
 
     It is a setup of every teardown, and a teardown runs only where a setup succeeded: so what is wrong
-    is only told here. `provision.prepare` is the task that fails of it.
+    is only told here. `provision.preflight` is the task that fails of it.
     """
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:

@@ -17,7 +17,6 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
-from airflow_lib.codec import from_json, to_json
 from airflow_lib.errors import (
     DeclarationError,
     MayflyError,
@@ -26,9 +25,10 @@ from airflow_lib.errors import (
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.patience import Patience
+from airflow_lib.patience import TransientBudget
 from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting
+from airflow_lib.steps.serialization import from_json, to_json
 from airflow_lib.waiting import SystemClock
 from operators.airflow_run import open_run, window_of
 
@@ -110,7 +110,7 @@ class StepTrigger(BaseTrigger):
         return "operators.step.StepTrigger", self._arguments
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        patience = Patience(SystemClock())
+        budget = TransientBudget(SystemClock())
         run: Run | None = None
         pause_s = max(self._poll_s, _FIRST_POLL_S)
         while True:
@@ -120,12 +120,12 @@ class StepTrigger(BaseTrigger):
                 run = run or await asyncio.to_thread(self._open_run)
                 outcome = await asyncio.to_thread(self._step.poll, run, self._state)
             except Exception as error:  # noqa: BLE001  whatever it is, the task must hear of it
-                if patience.bears(error):
+                if budget.allows(error):
                     log.warning("asking again: %s", error)
                     continue
                 yield TriggerEvent(_failure(error))
                 return
-            patience.reset()
+            budget.reset()
             if not isinstance(outcome, Waiting):
                 yield TriggerEvent({"outcome": to_json(outcome)})
                 return

@@ -61,7 +61,7 @@ def build_dag(pipeline: Pipeline) -> DAG:
 
         lease, emr, warehouse = (step(provisioned, name) for name in ("lease", "emr", "warehouse"))
         shared = [plan, lease, step(provisioned, "roles"), step(provisioned, "network")]
-        plan >> step(provisioned, "prepare")
+        plan >> step(provisioned, "preflight")
         release_emr = step(transformed, "release_emr")
         for job in pipeline.jobs:
             emr >> step(transformed, job.name)

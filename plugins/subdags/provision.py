@@ -10,22 +10,22 @@ from airflow_lib.steps.provision import (
     EnsureNetwork,
     EnsureRoles,
     EnsureWarehouse,
-    Prepare,
+    Preflight,
     TakeLease,
 )
 from operators.step import StepOperator
 
 
 def provision(pipeline: Pipeline) -> TaskGroup:
-    """prepare → lease → roles, network → emr, warehouse."""
+    """preflight → lease → roles, network → emr, warehouse."""
     with TaskGroup("provision", tooltip="Leases, roles, security groups, EMR and Redshift") as group:
-        prepare = StepOperator(task_id="prepare", pipeline=pipeline, step=Prepare())
+        preflight = StepOperator(task_id="preflight", pipeline=pipeline, step=Preflight())
         lease = StepOperator(task_id="lease", pipeline=pipeline, step=TakeLease())
         roles = StepOperator(task_id="roles", pipeline=pipeline, step=EnsureRoles())
         network = StepOperator(task_id="network", pipeline=pipeline, step=EnsureNetwork())
         emr = StepOperator(task_id="emr", pipeline=pipeline, step=EnsureEmr())
         warehouse = StepOperator(task_id="warehouse", pipeline=pipeline, step=EnsureWarehouse())
-        prepare >> lease >> [roles, network]
+        preflight >> lease >> [roles, network]
         for base in (roles, network):
             base >> [emr, warehouse]
     return group

@@ -23,7 +23,7 @@ def test_the_parts_come_in_the_order_of_the_design(dag):
     order = [task.task_id for task in dag.topological_sort()]
     chain = [
         "plan",
-        "provision.prepare",
+        "provision.preflight",
         "provision.lease",
         "provision.roles",
         "provision.emr",
@@ -114,7 +114,7 @@ def test_a_window_is_asked_for_as_dates(dag):
 
 
 def test_a_step_and_its_pipeline_survive_the_way_to_the_triggerer(dag):
-    from airflow_lib.codec import from_json, to_json
+    from airflow_lib.steps.serialization import from_json, to_json
 
     for task in dag.tasks:
         if hasattr(task, "step"):

@@ -41,12 +41,12 @@ def run_pass(janitor, monkeypatch):
 
     def execute(findings, errors):
         environment = SimpleNamespace(name="dev-flats")
-        caretaker = SimpleNamespace(
+        sweeper = SimpleNamespace(
             holder=SimpleNamespace(environment=environment), findings=findings, errors=errors
         )
         monkeypatch.setattr(operator, "read_settings", lambda: "settings")
         monkeypatch.setattr(operator, "open_services", lambda settings: "services")
-        monkeypatch.setattr(operator, "make_pass", lambda *_, **__: [caretaker])
+        monkeypatch.setattr(operator, "make_pass", lambda *_, **__: [sweeper])
         return janitor.get_task("pass").execute({})
 
     return execute

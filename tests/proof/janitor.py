@@ -13,9 +13,9 @@ def pass_once(world: World) -> list[str]:
     """What it could not do. It is a process of its own: what kills it kills no run."""
     services = Services(aws=world.aws, clock=world.timeline, open_livy=world.livy.open)
     try:
-        caretakers = make_pass(settings(), services, sleep=world.advance)
+        sweepers = make_pass(settings(), services, sleep=world.advance)
     except AirflowGone:
         raise
     except (MayflyError, Killed) as error:
         return [f"it ended before its time: {error}"]
-    return [error for one in caretakers for error in one.errors]
+    return [error for one in sweepers for error in one.errors]

@@ -14,8 +14,8 @@ from tests.proof.judgement import Measure, judge
 from tests.proof.story import Story, Teller
 from tests.proof.witness import Witness
 from tests.world import APRIL, World
+from tests.world.foreign import ForeignResources
 from tests.world.pipeline import PIPELINE, tables_of
-from tests.world.strangers import Strangers
 from tests.world.walk import Walk
 from tests.world.wire import Call
 
@@ -37,7 +37,7 @@ def peopled_world() -> Iterator[World]:
     """A world with the pipeline's sources, and strangers' things that look like ours."""
     with World() as world:
         world.put_sources(PIPELINE)
-        Strangers(world)
+        ForeignResources(world)
         world.bill.forget()
         world.wire.memory.on = True
         yield world

@@ -54,32 +54,32 @@ MUTANTS = (
     Mutant("a name is enough to be ours", "plugins/airflow_lib/naming.py", " and tags.get(TAG_ENVIRONMENT) == environment.name", ""),
     Mutant("a tag is enough to be ours", "plugins/airflow_lib/naming.py", "generation_of(environment, name) is not None and ", ""),
     # Leases.
-    Mutant("who goes looks at nobody else's lease", "plugins/airflow_lib/register_rules.py", "    others = state.live(now)\n    if others:", "    others = state.live(now)\n    if False:"),
-    Mutant("leases never expire", "plugins/airflow_lib/register_document.py", "tuple(lease.run for lease in self.leases if lease.until > now)", "tuple(lease.run for lease in self.leases)", "Airflow gone for good"),
-    Mutant("a lease taken by force", "plugins/airflow_lib/register_rules.py", "    if owner not in state.live(now):", "    if True:"),
+    Mutant("who goes looks at nobody else's lease", "plugins/airflow_lib/lifecycle/rules.py", "    others = state.live(now)\n    if others:", "    others = state.live(now)\n    if False:"),
+    Mutant("leases never expire", "plugins/airflow_lib/lifecycle/document.py", "tuple(lease.run for lease in self.leases if lease.until > now)", "tuple(lease.run for lease in self.leases)", "Airflow gone for good"),
+    Mutant("a lease taken by force", "plugins/airflow_lib/lifecycle/rules.py", "    if owner not in state.live(now):", "    if True:"),
     # Write-ahead.
     Mutant("nothing is planned", f"{_STEPS}/creation.py", "        self.state = self.register.plan_resource(self.slot, self.run.run_id, kind, name)", "        pass"),
     Mutant("roles and groups are planned when they are there", f"{_STEPS}/creation.py", "        self.state = self.register.plan_resources(self.slot, self.run.run_id, wanted)", "        pass"),
     Mutant("EMR is planned when it is there", f"{_STEPS}/provision.py", "        creation.plan(emr.CLUSTER, creation.names.cluster)\n", ""),
     Mutant("Redshift is planned when it is there", f"{_STEPS}/provision.py", "            creation.plan(redshift.CLUSTER, names.cluster)\n", ""),
     # RunJobFlow.
-    Mutant("RunJobFlow is sent again by botocore", f"{_STEPS}/provision.py", "run.aws.emr_sent_once", "run.aws.emr", "effect, then response lost"),
+    Mutant("RunJobFlow is sent again by botocore", f"{_STEPS}/provision.py", "run.aws.emr_no_retry", "run.aws.emr", "effect, then response lost"),
     Mutant("a lost answer to RunJobFlow is not waited for", f"{_STEPS}/provision.py", "return now - since >= timedelta(seconds=_SETTLING_S)", "return True", "effects seen late"),
     Mutant("a cluster of our name is not adopted", f"{_STEPS}/provision.py", "        found = emr.find_clusters(run.aws.emr, creation.names)\n", "        found = []\n", "killed before the answer is written down"),
     # Draining.
-    Mutant("the slot is emptied without a sweep", f"{_STEPS}/drain.py", "sweep(holder.aws, names, keep_data=state.unsaved)", "__import__('airflow_lib.teardown').teardown.Sweep()"),
+    Mutant("the slot is emptied without a sweep", f"{_STEPS}/drain.py", "sweep(holder.aws, names, keep_data=state.unsaved)", "__import__('airflow_lib.lifecycle.removal_tmp').teardown.Sweep()"),
     Mutant("a drain does not wait", f"{_STEPS}/drain.py", "    if not swept.clean:", "    if False:"),
     Mutant("the warehouse leaves no snapshot", f"{_STEPS}/drain.py", "keep_data=state.unsaved", "keep_data=False"),
     Mutant("the snapshot is not named", f"{_STEPS}/drain.py", "    state = register.name_snapshot(holder.id, names.final_snapshot)\n", "    state = register.admit_loss(holder.id)\n"),
     Mutant("a snapshot is named before it can be restored", f"{_STEPS}/drain.py", "    if not view.ready:\n        return f", "    if False:\n        return f"),
-    Mutant("no rows are ever unsaved", "plugins/airflow_lib/register_rules.py", "unsaved=state.slot is Slot.WAREHOUSE", "unsaved=False"),
-    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        reaped = register.reap(self.slot, run.run_id)\n        return reaped if reaped.parting is Parting.DRAIN else release", "        return release", "throttled for ever"),
-    Mutant("only one cluster of a name is ended", "plugins/airflow_lib/teardown.py", "    for view in found:\n", "    for view in found[1:]:\n"),
+    Mutant("no rows are ever unsaved", "plugins/airflow_lib/lifecycle/rules.py", "unsaved=state.slot is Slot.WAREHOUSE", "unsaved=False"),
+    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        reaped = register.reap(self.slot, run.run_id)\n        return reaped if reaped.outcome is ReleaseOutcome.TEAR_DOWN else release", "        return release", "throttled for ever"),
+    Mutant("only one cluster of a name is ended", "plugins/airflow_lib/lifecycle/removal_tmp.py", "    for view in found:\n", "    for view in found[1:]:\n"),
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     # The janitor.
-    Mutant("the janitor takes no slot", "plugins/airflow_lib/caretaking.py", "                self._reap(document.slot(slot), owned, now)", "                pass", "Airflow gone for good"),
-    Mutant("the janitor finds no strays", "plugins/airflow_lib/caretaking.py", "            self._find_strays(owned, document, now)\n", "", "effects seen late"),
-    Mutant("the janitor takes slots in use", "plugins/airflow_lib/register_rules.py", "    live = tuple(lease for lease in state.leases if lease.until > now or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
+    Mutant("the janitor takes no slot", "plugins/airflow_lib/lifecycle/sweeper.py", "                self._reap(document.slot(slot), owned, now)", "                pass", "Airflow gone for good"),
+    Mutant("the janitor finds no strays", "plugins/airflow_lib/lifecycle/sweeper.py", "            self._find_strays(owned, document, now)\n", "", "effects seen late"),
+    Mutant("the janitor takes slots in use", "plugins/airflow_lib/lifecycle/rules.py", "    live = tuple(lease for lease in state.leases if lease.until > now or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
 )
 # fmt: on

@@ -8,9 +8,9 @@ from typing import Any
 
 import psycopg2.extensions
 
-from airflow_lib import warehouse
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import Window
+from airflow_lib.warehouse import load as warehouse
 from tests.sql.declarations import declared_pipeline
 
 IMMIGRATION = declared_pipeline("immigration")

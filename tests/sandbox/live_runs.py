@@ -34,8 +34,8 @@ from sandbox_process import ROOT, SandboxProcess
 from warehouse_content import read_content
 
 from airflow_lib.janitor import SETTINGS_FILE
-from airflow_lib.livy import LivyClient, LivyError
 from airflow_lib.naming import Environment, session_name
+from airflow_lib.spark.livy import LivyClient, LivyError
 from sandbox.account import DEPLOYMENT, Account, variables
 from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import AirflowClient, TaskRun

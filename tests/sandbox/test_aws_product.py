@@ -5,13 +5,16 @@ from datetime import UTC, datetime
 import pytest
 from aws_fakes import shared_aws, until
 
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.naming import Environment, Names, Slot
 from airflow_lib.naming import tags as tags_of
 from airflow_lib.pipeline import Hardware
-from airflow_lib.resources import emr, iam, network, redshift, snapshots, subnet_group
-from airflow_lib.resources.common import NotYet
+from airflow_lib.resources import emr_cluster as emr
+from airflow_lib.resources import iam, snapshots, subnet_group
+from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources import security_groups as network
+from airflow_lib.resources.common import NotReady
 from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.s3uri import S3Location
 from airflow_lib.settings import EmrSettings, NetworkSettings
 
 pytestmark = pytest.mark.sandbox
@@ -39,7 +42,7 @@ def _patiently(work):
     def attempt():
         try:
             work()
-        except NotYet:
+        except NotReady:
             return False
         return True
 
@@ -76,7 +79,7 @@ def test_an_emr_cluster_is_made_and_leaves_nothing(aws):
     assert last.ready, last.reason
 
     emr.delete_cluster(clients["emr"], ENVIRONMENT, cluster_id)
-    with pytest.raises(NotYet):
+    with pytest.raises(NotReady):
         network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names))
     until(lambda: emr.probe_cluster(clients["emr"], cluster_id).gone, bool)
     _patiently(lambda: network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names)))

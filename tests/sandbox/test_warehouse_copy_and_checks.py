@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_lib import warehouse
 from airflow_lib.errors import WarehouseError
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import (
@@ -25,7 +24,8 @@ from airflow_lib.pipeline import (
     Severity,
     Unique,
 )
-from airflow_lib.quality import Verdict, run_check
+from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.quality import Verdict, run_check
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,

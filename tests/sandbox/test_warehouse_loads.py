@@ -13,10 +13,10 @@ from typing import Any
 import psycopg2
 import pytest
 
-from airflow_lib import warehouse
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Window
-from airflow_lib.warehouse_connection import Endpoint, connect
+from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.connection import Endpoint, connect
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,

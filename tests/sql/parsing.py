@@ -8,7 +8,7 @@ import sqlglot
 from sqlglot import exp
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.sql import render
+from airflow_lib.warehouse.sql import render
 
 # What some template asks for; which of them it gets is the library's matter, tested there.
 VALUES = {

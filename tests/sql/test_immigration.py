@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_lib.sql import ROOT
+from airflow_lib.warehouse.sql import ROOT
 from tests.sql.declarations import declared_pipeline
 from tests.sql.parsing import columns_of
 

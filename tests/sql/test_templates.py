@@ -9,7 +9,7 @@ import pytest
 from sqlglot import exp
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.sql import ROOT, render, statements
+from airflow_lib.warehouse.sql import ROOT, render, statements
 from tests.sql.declarations import declared_pipelines
 from tests.sql.parsing import VALUES, columns_of, own_columns_of, parse
 

@@ -14,13 +14,14 @@ import psycopg2
 import pytest
 from sqlglot import exp
 
-from airflow_lib import quality, warehouse
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.naming import staging_schema
-from airflow_lib.outputs import Counts, Output, write_manifest
 from airflow_lib.pipeline import Window
-from airflow_lib.s3uri import S3Location
-from airflow_lib.warehouse_connection import ATTEMPTS, Endpoint, connect, read
+from airflow_lib.spark.outputs import Counts, Output, write_manifest
+from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse import quality
+from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read
 from tests.sql.parsing import parse
 from tests.world import World
 from tests.world.account import BUCKET

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_lib.aws import _RETRYING
+from airflow_lib.aws.clients import _RETRYING
 from tests.world import World
 from tests.world.account import BUCKET, _session
 from tests.world.wire import Kind

@@ -19,13 +19,13 @@ from unittest.mock import patch
 
 from tenacity import Retrying, wait_exponential
 
-from airflow_lib.livy import LivyClient
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.lifecycle.document import Document, decode_document
+from airflow_lib.lifecycle.register import Register
 from airflow_lib.naming import Environment, Names, Slot
 from airflow_lib.pipeline import Pipeline, Window
-from airflow_lib.register import Document, Register
-from airflow_lib.register_document import decode_document
-from airflow_lib.s3uri import S3Location
 from airflow_lib.settings import Settings, parse_settings
+from airflow_lib.spark.livy import LivyClient
 from airflow_lib.steps import Run, Services
 from tests.world.account import BUCKET, REGION, open_account, plain_aws, put_sources, wired_aws
 from tests.world.bill import Bill
@@ -66,9 +66,9 @@ class World:
         for target, value in (
             ("airflow_lib.steps.leases.Register", register),
             ("airflow_lib.steps.leases.threading", SimpleNamespace(Event=Event, Thread=_NoThread)),
-            ("airflow_lib.warehouse_connection.psycopg2.connect", self.sql.connect),
-            ("airflow_lib.warehouse_connection.Retrying", partial(_retrying, sleep)),
-            ("airflow_lib.sql._environment", sql_environment),
+            ("airflow_lib.warehouse.connection.psycopg2.connect", self.sql.connect),
+            ("airflow_lib.warehouse.connection.Retrying", partial(_retrying, sleep)),
+            ("airflow_lib.warehouse.sql._environment", sql_environment),
             ("botocore.endpoint.time", SimpleNamespace(sleep=sleep)),
         ):
             self._patches.enter_context(patch(target, value))

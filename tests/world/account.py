@@ -17,7 +17,7 @@ from moto.ec2.exceptions import DependencyViolationError
 from moto.ec2.models import EC2Backend
 from moto.iam import models as iam_models
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
 from airflow_lib.pipeline import OneOf, Pipeline
 from sandbox.aws.ec2 import dependents
 from tests.world.s3 import WiredS3

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from airflow_lib.livy import LivyClient
+from airflow_lib.spark.livy import LivyClient
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
 from tests.world.wire import AFTER, Kind, Wire, settle

@@ -11,7 +11,6 @@ from unittest.mock import patch
 
 from jinja2 import Environment, FileSystemLoader
 
-from airflow_lib import sql
 from airflow_lib.pipeline import (
     Complete,
     Dimension,
@@ -23,6 +22,7 @@ from airflow_lib.pipeline import (
     Staging,
     Window,
 )
+from airflow_lib.warehouse import sql
 
 # It bears the name of one that has Spark code: outputs are addressed by it.
 PIPELINE = Pipeline(
@@ -86,7 +86,7 @@ def tables_of(*windows: Window) -> dict[str, list[tuple[Any, ...]]]:
 def sql_environment(root: Path) -> Environment:
     """The library's own Jinja environment, which finds the small pipeline's templates too.
 
-    In place of `airflow_lib.sql._environment`; one for all worlds, since compiling takes longer than a run.
+    In place of `airflow_lib.warehouse.sql._environment`; one for all worlds, since compiling takes longer than a run.
     """
     both = lambda one: FileSystemLoader([one, TEMPLATES])  # noqa: E731
     with patch.object(sql, "FileSystemLoader", both):

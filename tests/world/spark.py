@@ -15,8 +15,8 @@ from typing import Any
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.pipeline import Window
-from airflow_lib.s3uri import S3Location
 from tests.world.pipeline import rows_of
 
 JobRunner = Callable[[str], dict[str, Any]]

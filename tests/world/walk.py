@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 
-from airflow_lib.codec import from_json, to_json
 from airflow_lib.errors import MayflyError
-from airflow_lib.patience import Patience
+from airflow_lib.patience import TransientBudget
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
+from airflow_lib.steps.serialization import from_json, to_json
 from operators.step import NO_RETRY
 from tests.world import World
 from tests.world.wire import AirflowGone, Killed
@@ -61,7 +61,7 @@ class Attempt:
         # Between two calls a step is in another process: it, and its state, are JSON there.
         self._step: Step = from_json(json.loads(json.dumps(to_json(step))))
         self._run, self._world = run, world
-        self._patience = Patience(world.timeline)
+        self._budget = TransientBudget(world.timeline)
         self._deferred: Waiting | None = None
         self.waiting: Waiting | None = None
 
@@ -81,16 +81,16 @@ class Attempt:
         try:
             outcome = self._step.poll(self._run, json.loads(json.dumps(self.waiting.state)))
         except Exception as error:
-            if self._patience.bears(error):
+            if self._budget.allows(error):
                 return self.waiting
             raise
-        self._patience.reset()
+        self._budget.reset()
         return self._keep(outcome)
 
     def resume(self) -> Outcome:
         """The triggerer died: another one has what was serialised when the task was deferred."""
         assert self._deferred is not None
-        self._patience = Patience(self._world.timeline)
+        self._budget = TransientBudget(self._world.timeline)
         return self._keep(self._deferred)
 
     def _keep(self, outcome: Outcome) -> Outcome:

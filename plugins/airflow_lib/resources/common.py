@@ -1,6 +1,6 @@
 """What the resource files share: telling AWS's refusals, trying everything, and what "ours" looks like.
 
-Which calls make, read and delete a thing is in the thing's own file. Nothing here waits: `NotYet` tells the
+Which calls make, read and delete a thing is in the thing's own file. Nothing here waits: `NotReady` tells the
 caller's poll loop to ask again. Throttling, time-outs and AWS's own faults pass through as botocore raised
 them, for the caller's patience to judge.
 """
@@ -30,7 +30,7 @@ _DENIED_MEND = (
 )
 
 
-class NotYet(ResourceError):
+class NotReady(ResourceError):
     """AWS is not ready for this call, but will be: call again from the poll loop, until its deadline.
 
     The message says what is waited for, so that the loop can tell it when its deadline passes.
@@ -97,7 +97,7 @@ def refusal(doing: str, error: ClientError) -> ResourceError:
 def asking(doing: str, *, ignoring: Container[str] = (), again: Container[str] = ()) -> Iterator[None]:
     """Run AWS calls, and tell their refusals in our words.
 
-    Error codes in `ignoring` end the block in silence; those in `again` become NotYet; every other refusal
+    Error codes in `ignoring` end the block in silence; those in `again` become NotReady; every other refusal
     becomes ResourceError. What is transient passes through unchanged.
     """
     try:
@@ -106,7 +106,7 @@ def asking(doing: str, *, ignoring: Container[str] = (), again: Container[str] =
         if code_of(error) in ignoring:
             return
         if code_of(error) in again:
-            raise NotYet(f"Could not {doing} yet: {code_of(error)}: {message_of(error)}") from error
+            raise NotReady(f"Could not {doing} yet: {code_of(error)}: {message_of(error)}") from error
         if is_transient(error):
             raise
         raise refusal(doing, error) from error
@@ -124,16 +124,16 @@ def foreign(kind: str, name: str, environment: Environment) -> str:
 def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
     """Try every action, whatever the others do; then tell what failed.
 
-    Raises NotYet where the only trouble is that some must be called again, else TeardownError naming all.
+    Raises NotReady where the only trouble is that some must be called again, else TeardownError naming all.
     Errors that are not ours (transient ones, bugs) are raised after the rest was tried.
     """
-    pending: list[NotYet] = []
+    pending: list[NotReady] = []
     failed: list[ResourceError] = []
     unexpected: list[ClientError] = []
     for action in actions:
         try:
             action()
-        except NotYet as error:
+        except NotReady as error:
             pending.append(error)
         except ResourceError as error:
             failed.append(error)
@@ -144,4 +144,4 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
     if failed:
         raise TeardownError("\n".join(f"- {error.message}" for error in (*failed, *pending)))
     if pending:
-        raise NotYet("; ".join(error.message for error in pending))
+        raise NotReady("; ".join(error.message for error in pending))

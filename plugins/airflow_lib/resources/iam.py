@@ -1,7 +1,7 @@
 """IAM: the roles of an EMR cluster (service, EC2 instances and their profile) and Redshift's role for COPY.
 
 What the roles may do is in `iam_policies`. IAM is eventually consistent: a role just made may be unknown to
-IAM itself (NotYet here) or to EMR and Redshift (see `emr` and `redshift`) for up to two minutes.
+IAM itself (NotReady here) or to EMR and Redshift (see `emr` and `redshift`) for up to two minutes.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ForeignResource
 from airflow_lib.naming import Environment, Names, is_ours
 from airflow_lib.resources import iam_policies as policies
-from airflow_lib.resources.common import NotYet, Owned, as_tag_list, as_tags, asking, attempt_all, foreign
+from airflow_lib.resources.common import NotReady, Owned, as_tag_list, as_tags, asking, attempt_all, foreign
 from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.s3uri import S3Location
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -44,7 +44,7 @@ class EmrRoles:
 def ensure_emr_roles(iam: IAMClient, names: Names, tags: Mapping[str, str], scope: EmrScope) -> EmrRoles:
     """The service role, the EC2 role and its instance profile, with exactly the policies of `scope`.
 
-    Raises ForeignResource where a name is taken; NotYet while IAM does not see its own writes.
+    Raises ForeignResource where a name is taken; NotReady while IAM does not see its own writes.
     """
     partition = iam.meta.partition
     instance, service = names.instance_role, names.service_role
@@ -62,7 +62,7 @@ def ensure_emr_roles(iam: IAMClient, names: Names, tags: Mapping[str, str], scop
 def ensure_copy_role(iam: IAMClient, names: Names, tags: Mapping[str, str], processed: S3Location) -> str:
     """The ARN of the role with which Redshift reads `processed`, and nothing else.
 
-    Raises ForeignResource where the name is taken; NotYet while IAM does not see its own writes.
+    Raises ForeignResource where the name is taken; NotReady while IAM does not see its own writes.
     """
     arn = _ensure_role(iam, names.environment, names.copy_role, tags, policies.trust("redshift"))
     _put_policy(iam, names.copy_role, "s3", policies.copy_policy(processed, iam.meta.partition))
@@ -108,7 +108,7 @@ def delete_copy_role(iam: IAMClient, names: Names) -> None:
 def delete_instance_profile(iam: IAMClient, environment: Environment, name: str) -> None:
     """Empty and delete our instance profile; absent is success.
 
-    Raises ForeignResource where it is not ours; NotYet while something still holds it.
+    Raises ForeignResource where it is not ours; NotReady while something still holds it.
     """
     profile = _read_profile(iam, name)
     if profile is None:
@@ -124,7 +124,7 @@ def delete_instance_profile(iam: IAMClient, environment: Environment, name: str)
 def delete_role(iam: IAMClient, environment: Environment, name: str) -> None:
     """Strip our role of its policies and delete it; absent is success.
 
-    Raises ForeignResource where it is not ours; NotYet while something still holds it.
+    Raises ForeignResource where it is not ours; NotReady while something still holds it.
     """
     role = _read_role(iam, name)
     if role is None:
@@ -173,7 +173,7 @@ def _ensure_role(
         return made["Role"]["Arn"]
     role = _read_role(iam, name)
     if role is None:
-        raise NotYet(f"{ROLE} {name} exists, but IAM does not find it yet")
+        raise NotReady(f"{ROLE} {name} exists, but IAM does not find it yet")
     _check_ours(ROLE, environment, name, role)
     return str(role["Arn"])
 
@@ -184,7 +184,7 @@ def _ensure_profile(iam: IAMClient, environment: Environment, name: str, tags: M
         iam.create_instance_profile(InstanceProfileName=name, Tags=as_tag_list(tags))
     profile = _read_profile(iam, name)
     if profile is None:
-        raise NotYet(f"{PROFILE} {name} was made, but IAM does not find it yet")
+        raise NotReady(f"{PROFILE} {name} was made, but IAM does not find it yet")
     _check_ours(PROFILE, environment, name, profile)
     held = {role["RoleName"] for role in profile["Roles"]}
     if held - {name}:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_lib.s3uri import S3Location
+from airflow_lib.aws.s3_location import S3Location
 
 Document = dict[str, Any]
 

@@ -13,8 +13,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_lib.errors import ForeignResource, UnknownState
+from airflow_lib.lifecycle.rules import kept_snapshots
 from airflow_lib.naming import Environment, Names, is_ours
-from airflow_lib.register_rules import kept_snapshots
 from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, attempt_all, foreign, same_birth
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def prune_snapshots(
     """Delete our snapshots but the newest `keep` that can be restored; the answer names what went.
 
     Those in `never` (what the register names, and its predecessor) stay whatever their age, and so do those
-    still being taken. Raises TeardownError or NotYet after all were tried.
+    still being taken. Raises TeardownError or NotReady after all were tried.
     """
     views = [view for view in _own_snapshots(redshift, environment) if view.state not in PENDING]
     kept = kept_snapshots(never, [view.name for view in views if view.ready], keep)
@@ -108,7 +108,7 @@ def prune_snapshots(
 
 
 def delete_snapshot(redshift: RedshiftClient, environment: Environment, name: str) -> None:
-    """Delete our snapshot; absent is success. Raises ForeignResource; NotYet while it is being taken or read."""
+    """Delete our snapshot; absent is success. Raises ForeignResource; NotReady while it is being taken or read."""
     view = probe_snapshot(redshift, name)
     if view is None or view.state is SnapshotState.DELETED:
         return

@@ -46,7 +46,7 @@ def probe_subnet_group(redshift: RedshiftClient, environment: Environment, name:
 
 
 def delete_subnet_group(redshift: RedshiftClient, environment: Environment, name: str) -> None:
-    """Delete our group; absent is success. Raises NotYet while a cluster uses it; ForeignResource."""
+    """Delete our group; absent is success. Raises NotReady while a cluster uses it; ForeignResource."""
     group = _read(redshift, name)
     if group is None:
         return

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
-from airflow_lib.s3uri import S3Location
 
 if TYPE_CHECKING:
-    from airflow_lib.aws import Aws
-    from airflow_lib.livy import LivyClient
+    from airflow_lib.aws.clients import Aws
     from airflow_lib.settings import Settings
+    from airflow_lib.spark.livy import LivyClient
     from airflow_lib.waiting import Clock
 
 Json = dict[str, Any]
@@ -148,7 +148,7 @@ class Step(Protocol):
         ...
 
 
-class AtOnce:
+class ImmediateStep:
     """A step that never waits."""
 
     def poll(self, run: Run, state: Json) -> Outcome:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
 from airflow_lib.errors import ResourceError, TerminalState
+from airflow_lib.lifecycle.document import SlotState
 from airflow_lib.naming import Names, Slot
-from airflow_lib.register import SlotState
-from airflow_lib.resources import emr, iam, redshift
-from airflow_lib.resources.emr import ClusterView
+from airflow_lib.resources import emr_cluster as emr
+from airflow_lib.resources import iam
+from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources.emr_cluster import ClusterView
 from airflow_lib.steps import Run
 from airflow_lib.steps.leases import open_register
-from airflow_lib.warehouse import Connection, Endpoint, connect
+from airflow_lib.warehouse.load import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
 

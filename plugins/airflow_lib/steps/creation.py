@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from airflow_lib import naming, sizing
+from airflow_lib import naming
+from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.register import Register
 from airflow_lib.naming import Names, Slot
-from airflow_lib.register import Register, SlotState
-from airflow_lib.resources import iam, network, subnet_group
-from airflow_lib.resources.emr import ClusterSpec
+from airflow_lib.resources import iam, subnet_group
+from airflow_lib.resources import security_groups as network
+from airflow_lib.resources.emr_cluster import ClusterSpec
 from airflow_lib.resources.iam import EmrRoles
 from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.resources.network import EmrGroups, SubnetFacts
-from airflow_lib.resources.redshift import WarehouseSpec
+from airflow_lib.resources.redshift_cluster import WarehouseSpec
+from airflow_lib.resources.security_groups import EmrGroups, SubnetFacts
+from airflow_lib.spark import sizing
 from airflow_lib.steps import Json, Run
 from airflow_lib.steps.leases import open_register
 
@@ -53,11 +56,11 @@ class Creation:
         self.state = self.register.complete_resource(self.slot, self.run.run_id, kind, name, id)
 
     def ensure_roles(self) -> Json:
-        """The slot's roles; names, for people to read. Raises NotYet while IAM lags."""
+        """The slot's roles; names, for people to read. Raises NotReady while IAM lags."""
         return self._ensure_emr_roles() if self.slot is Slot.EMR else self._ensure_copy_role()
 
     def ensure_network(self) -> Json:
-        """The slot's groups; ids, for people to read. Raises NotYet while EC2 lags."""
+        """The slot's groups; ids, for people to read. Raises NotReady while EC2 lags."""
         return self._ensure_emr_groups() if self.slot is Slot.EMR else self._ensure_warehouse_groups()
 
     def cluster_spec(self) -> ClusterSpec:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_lib.errors import MayflyError
+from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.register import Register
+from airflow_lib.lifecycle.removal_tmp import sweep
+from airflow_lib.lifecycle.rules import protected_snapshots
 from airflow_lib.naming import Names, Slot, tags
-from airflow_lib.register import Register, SlotState
-from airflow_lib.register_rules import protected_snapshots
 from airflow_lib.resources import snapshots
-from airflow_lib.resources.common import NotYet
+from airflow_lib.resources.common import NotReady
 from airflow_lib.steps import Holder
 from airflow_lib.steps.leases import open_register
-from airflow_lib.teardown import sweep
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def drain(holder: Holder, slot: Slot, generation: int) -> Drained:
     """
     try:
         return _look(holder, slot, generation)
-    except NotYet as error:
+    except NotReady as error:
         return Drained(pending=error.message)
 
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from airflow_lib.errors import SettingsError
+from airflow_lib.lifecycle.register import Register
 from airflow_lib.naming import Slot
-from airflow_lib.register import Register
 from airflow_lib.steps import Holder, Json, Run
 
 log = logging.getLogger(__name__)

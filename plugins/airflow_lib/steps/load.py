@@ -10,21 +10,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
-from airflow_lib import quality, warehouse
 from airflow_lib.naming import Slot, staging_schema
-from airflow_lib.outputs import Manifest
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
-from airflow_lib.steps import AtOnce, Done, Failed, Outcome, Run
+from airflow_lib.spark.outputs import Manifest
+from airflow_lib.steps import Done, Failed, ImmediateStep, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import holders, keeping_lease
 from airflow_lib.steps.transform import read_pinned
-from airflow_lib.warehouse import Connection
+from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse import quality
+from airflow_lib.warehouse.load import Connection
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CreateTables(AtOnce):
+class CreateTables(ImmediateStep):
     """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
 
     def begin(self, run: Run) -> Outcome:
@@ -36,7 +37,7 @@ class CreateTables(AtOnce):
 
 
 @dataclass(frozen=True)
-class CopyStaging(AtOnce):
+class CopyStaging(ImmediateStep):
     """COPY of one job's output into this run's own staging schema; from the start where it is repeated."""
 
     table: str
@@ -49,7 +50,7 @@ class CopyStaging(AtOnce):
 
 
 @dataclass(frozen=True)
-class LoadWindow(AtOnce):
+class LoadWindow(ImmediateStep):
     """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
 
     def begin(self, run: Run) -> Outcome:
@@ -67,7 +68,7 @@ class LoadWindow(AtOnce):
 
 
 @dataclass(frozen=True)
-class RunCheck(AtOnce):
+class RunCheck(ImmediateStep):
     """One check; failed where its severity is `error` and it finds rows."""
 
     check: Check
@@ -99,7 +100,7 @@ class RunCheck(AtOnce):
 
 
 @dataclass(frozen=True)
-class Answer(AtOnce):
+class Answer(ImmediateStep):
     """One question's answer: columns and rows."""
 
     name: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import TAG_EMR_MANAGED, Names, Slot
-from airflow_lib.register import Phase
-from airflow_lib.resources.network import probe_subnet
-from airflow_lib.sizing import size_sessions
+from airflow_lib.resources.security_groups import probe_subnet
+from airflow_lib.spark.sizing import size_sessions
 from airflow_lib.steps import Json, Run
 from airflow_lib.steps.leases import open_register
 from airflow_lib.steps.transform import probe_job

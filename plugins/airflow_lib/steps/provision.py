@@ -12,16 +12,19 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import LeaseLost, LivyError, ResourceError, SettingsError, TerminalState, WaitTimeout
+from airflow_lib.lifecycle.document import Phase, SlotState
+from airflow_lib.lifecycle.rules import AcquireOutcome, Grant
 from airflow_lib.naming import Names, Slot
-from airflow_lib.register import Grant, Phase, Role, SlotState
-from airflow_lib.resources import emr, redshift, snapshots
-from airflow_lib.resources.common import NotYet
-from airflow_lib.resources.emr import ClusterView
-from airflow_lib.s3io import list_objects
-from airflow_lib.shipping import ensure_shipped
-from airflow_lib.sizing import size_sessions
-from airflow_lib.steps import AtOnce, Done, Json, Outcome, Run, Waiting
+from airflow_lib.resources import emr_cluster as emr
+from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources import snapshots
+from airflow_lib.resources.common import NotReady
+from airflow_lib.resources.emr_cluster import ClusterView
+from airflow_lib.spark.shipping import ensure_shipped
+from airflow_lib.spark.sizing import size_sessions
+from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import livy_url
 from airflow_lib.steps.creation import Creation
 from airflow_lib.steps.drain import drain
@@ -33,7 +36,7 @@ log = logging.getLogger(__name__)
 # An answer to RunJobFlow was lost: how long the cluster may take to be listed before it is asked for again.
 _SETTLING_S = 60
 # Roles just made may be unknown to EMR for up to two minutes, and a cluster that meets them ends at once.
-_ANEW_AT_MOST = 2
+MAX_REPLACEMENTS = 2
 
 
 def needs_emr(run: Run) -> bool:
@@ -42,7 +45,7 @@ def needs_emr(run: Run) -> bool:
 
 
 @dataclass(frozen=True)
-class Prepare(AtOnce):
+class Preflight(ImmediateStep):
     """Finds out what may be wanting before anything is made, and ships the Spark code.
 
     Raises SettingsError (credentials, locations), SourceError (input), SizingError (hardware).
@@ -92,8 +95,10 @@ class TakeLease:
         pending = [why for slot, grant in grants.items() if (why := _obstacle(run, Slot(slot), grant))]
         if pending:
             return _waiting(run, state, "; ".join(pending))
-        log.info("leases: %s", {slot: f"{g.role}, generation {g.generation}" for slot, g in grants.items()})
-        taken = {slot: {"role": g.role, "generation": g.generation} for slot, g in grants.items()}
+        log.info(
+            "leases: %s", {slot: f"{g.outcome}, generation {g.generation}" for slot, g in grants.items()}
+        )
+        taken = {slot: {"role": g.outcome, "generation": g.generation} for slot, g in grants.items()}
         return Done({**taken, "place": tell_place(run)})
 
     def cancel(self, run: Run, state: Json) -> None:
@@ -102,15 +107,15 @@ class TakeLease:
 
 def _obstacle(run: Run, slot: Slot, grant: Grant) -> str | None:
     """What keeps the run from its lease. A dead run's drain is finished here."""
-    if grant.role is Role.DRAIN:
+    if grant.outcome is AcquireOutcome.TEAR_DOWN:
         return drain(run.holder, slot, grant.generation).pending or f"{slot} to be empty"
-    if grant.role is Role.WAIT and grant.state.lease(run.run_id) is None:
+    if grant.outcome is AcquireOutcome.WAIT and grant.state.lease(run.run_id) is None:
         return f"{slot}: {grant.why}"
     return None
 
 
 class _Creating:
-    """What the steps share that make something: only the slot's creator acts, and `NotYet` is waited for."""
+    """What the steps share that make something: only the slot's creator acts, and `NotReady` is waited for."""
 
     def begin(self, run: Run) -> Outcome:
         return self.poll(run, {"by": _deadline(run)})
@@ -124,7 +129,7 @@ class _Creating:
                 slot_state = document.slot(slot)
                 if slot_state.phase is Phase.CREATING and slot_state.owner == run.run_id:
                     made[slot.value] = self.make(Creation(run, slot, slot_state))
-        except NotYet as error:
+        except NotReady as error:
             return _waiting(run, state, error.message)
         return Done(dict(made))
 
@@ -166,14 +171,14 @@ class _EnsureCluster:
             self._check_is_not_over(run, state, slot_state)
             state = renew_held(run, state)
             # What this run drains itself its release drains on: nobody need wait for it here.
-            holds = slot_state.lease(run.run_id) is not None and slot_state.phase is not Phase.DRAINING
+            holds = slot_state.lease(run.run_id) is not None and slot_state.phase is not Phase.TEARING_DOWN
             if not holds and not self.needed(run):
                 log.info("%s is not needed: every job's output is complete", self.slot)
                 return Done({"needed": False})
             grant = register.acquire(self.slot, run.run_id)
-            if grant.role is Role.USE:
+            if grant.outcome is AcquireOutcome.USE:
                 return Done(self.describe(run, grant.state))
-            if grant.role is not Role.CREATE:
+            if grant.outcome is not AcquireOutcome.CREATE:
                 return _waiting(run, state, _obstacle(run, self.slot, grant) or f"{self.slot}: {grant.why}")
             slot_state = grant.state
         state = renew_leases(run, {**state, "generation": slot_state.generation}, self.slot)
@@ -182,7 +187,7 @@ class _EnsureCluster:
             creation.ensure_roles()
             creation.ensure_network()
             pending = self.advance(creation, state)
-        except NotYet as error:
+        except NotReady as error:
             return _waiting(run, state, error.message)
         if pending is not None:
             return _waiting(run, state, pending)
@@ -230,7 +235,7 @@ class EnsureEmr(_EnsureCluster):
             return "EMR to tell whether it made a cluster"
         view = emr.probe_cluster(run.aws.emr, cluster_id)
         if view is None:
-            raise NotYet(f"EMR does not find {cluster_id} yet")
+            raise NotReady(f"EMR does not find {cluster_id} yet")
         why = self._reason_to_begin_anew(view, state)
         if why is not None:
             creation.register.release(self.slot, run.run_id)  # we drain it; then the next generation is ours
@@ -251,12 +256,12 @@ class EnsureEmr(_EnsureCluster):
 
     def _reason_to_begin_anew(self, view: ClusterView, state: Json) -> str | None:
         """Why a cluster that failed is no failure of this run's; not more often than a retry may help."""
-        if not view.failed or state.get("begun_anew", 0) >= _ANEW_AT_MOST:
+        if not view.failed or state.get("replacements", 0) >= MAX_REPLACEMENTS:
             return None
         inherited = view.id != state.get("asked")
         if not view.ended_by_iam_lag and not inherited:
             return None
-        state["begun_anew"] = state.get("begun_anew", 0) + 1
+        state["replacements"] = state.get("replacements", 0) + 1
         return "had failed when this run took it over" if inherited else "met roles that AWS did not see yet"
 
     def _adopt_or_request(self, creation: Creation, state: Json) -> str | None:
@@ -272,12 +277,12 @@ class EnsureEmr(_EnsureCluster):
             return None
         creation.plan(emr.CLUSTER, creation.names.cluster)
         try:
-            cluster_id = emr.request_cluster(run.aws.emr_sent_once, creation.cluster_spec())
-        except emr.RequestUnsettled as error:
+            cluster_id = emr.request_cluster(run.aws.emr_no_retry, creation.cluster_spec())
+        except emr.ResponseLost as error:
             log.warning("%s", error)
             state["unsettled_at"] = run.services.clock.now().isoformat()
             return None
-        except NotYet:
+        except NotReady:
             state["unsettled_at"] = _LONG_AGO  # refused: nothing was made
             raise
         log.info("EMR cluster %s requested: %s", creation.names.cluster, cluster_id)

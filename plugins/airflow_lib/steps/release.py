@@ -11,15 +11,19 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_lib import inventory, teardown, warehouse
 from airflow_lib.errors import RegisterError, ResourceError, TeardownError
+from airflow_lib.lifecycle import inventory
+from airflow_lib.lifecycle import removal_tmp as teardown
+from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.register import Register
+from airflow_lib.lifecycle.rules import Release, ReleaseOutcome
 from airflow_lib.naming import Slot, run_key, staging_schema
-from airflow_lib.register import Parting, Register, Release, SlotState
-from airflow_lib.steps import AtOnce, Done, Failed, Json, Outcome, Run, Waiting
+from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.drain import drain
 from airflow_lib.steps.leases import open_register, renew_leases
 from airflow_lib.steps.work import had_work
+from airflow_lib.warehouse import load as warehouse
 
 log = logging.getLogger(__name__)
 
@@ -42,10 +46,10 @@ class ReleaseSlot:
             release = self._part(run, register, state)
         except RegisterError as error:
             raise _naming_what_is_held(error, run, state) from error
-        log.info("%s: %s %s", self.slot, release.parting, ", ".join(release.others))
-        if release.parting is not Parting.DRAIN:
+        log.info("%s: %s %s", self.slot, release.outcome, ", ".join(release.others))
+        if release.outcome is not ReleaseOutcome.TEAR_DOWN:
             until = {"until": release.until.isoformat()} if release.until else {}
-            return Done({"parting": release.parting, "others": list(release.others), **until})
+            return Done({"outcome": release.outcome, "others": list(release.others), **until})
         settings = run.settings.mayfly
         emr_s, warehouse_s = settings.emr.delete_timeout_s, settings.warehouse.delete_timeout_s
         timeout_s = emr_s if self.slot is Slot.EMR else warehouse_s
@@ -62,7 +66,7 @@ class ReleaseSlot:
                     "Clear this task to go on; until then the janitor does."
                 )
             return Waiting(f"{self.slot} to be gone: {drained.pending}", state, run.settings.mayfly.poll_s)
-        result: Json = {"parting": Parting.DRAIN}
+        result: Json = {"outcome": ReleaseOutcome.TEAR_DOWN}
         return (
             Done(result) if drained.lost is None else Failed({**result, "lost": drained.lost}, drained.lost)
         )
@@ -76,10 +80,10 @@ class ReleaseSlot:
         release = register.release(
             self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
         )
-        if release.parting is not Parting.NOT_HELD:
+        if release.outcome is not ReleaseOutcome.NOT_HELD:
             return release
         reaped = register.reap(self.slot, run.run_id)
-        return reaped if reaped.parting is Parting.DRAIN else release
+        return reaped if reaped.outcome is ReleaseOutcome.TEAR_DOWN else release
 
     def _keep_alive_s(self, run: Run, state: SlotState) -> float | None:
         """For how long from now the slot is to outlive this run; None ends what earlier runs left.
@@ -93,7 +97,7 @@ class ReleaseSlot:
 
 
 @dataclass(frozen=True)
-class Inventory(AtOnce):
+class Inventory(ImmediateStep):
     """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from airflow_lib.aws.s3 import read_object
 from airflow_lib.errors import LivyError, OutputError, SourceError
-from airflow_lib.livy import (
+from airflow_lib.naming import Slot, run_key, session_name
+from airflow_lib.pipeline import SparkJob
+from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
     LivyClient,
@@ -23,8 +26,7 @@ from airflow_lib.livy import (
     SessionView,
     StatementView,
 )
-from airflow_lib.naming import Slot, run_key, session_name
-from airflow_lib.outputs import (
+from airflow_lib.spark.outputs import (
     Counts,
     Manifest,
     Output,
@@ -34,10 +36,8 @@ from airflow_lib.outputs import (
     probe_sources,
     write_manifest,
 )
-from airflow_lib.pipeline import SparkJob
-from airflow_lib.s3io import read_object
-from airflow_lib.shipping import ensure_shipped, hash_code
-from airflow_lib.sizing import size_sessions
+from airflow_lib.spark.shipping import ensure_shipped, hash_code
+from airflow_lib.spark.sizing import size_sessions
 from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
 from airflow_lib.steps.clusters import find_livy_url
 from airflow_lib.steps.leases import renew_leases

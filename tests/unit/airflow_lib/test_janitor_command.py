@@ -16,7 +16,7 @@ from airflow_lib.errors import ResourceError, SettingsError
 EXAMPLE = Path(__file__).resolve().parents[3] / "variables.example.json"
 
 
-def caretaker(findings: list[str], errors: list[str]) -> Any:
+def sweeper(findings: list[str], errors: list[str]) -> Any:
     environment = SimpleNamespace(name="dev-flats")
     return SimpleNamespace(holder=SimpleNamespace(environment=environment), findings=findings, errors=errors)
 
@@ -94,7 +94,7 @@ def test_the_exit_code_tells_what_was_found(
     code: int,
     said: str,
 ) -> None:
-    passing([caretaker(findings, errors)])
+    passing([sweeper(findings, errors)])
     assert janitor.main([]) == code
     out, err = capsys.readouterr()
     assert out == said

@@ -14,7 +14,6 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.triggers.base import TriggerEvent
 
-from airflow_lib.codec import to_json
 from airflow_lib.errors import (
     DeclarationError,
     LeaseLost,
@@ -27,8 +26,9 @@ from airflow_lib.errors import (
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.livy import LivyUnreachable
+from airflow_lib.spark.livy import LivyUnreachable
 from airflow_lib.steps import Done, Failed, Waiting
+from airflow_lib.steps.serialization import to_json
 from operators import step as module
 from operators.step import StepOperator, StepTrigger
 from tests.unit.operators.context import APRIL, PIPELINE, STEP

@@ -14,9 +14,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from moto.iam import models
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
 from airflow_lib.naming import Environment, Names, Slot, tags
-from airflow_lib.resources.network import SubnetFacts, probe_subnet
+from airflow_lib.resources.security_groups import SubnetFacts, probe_subnet
 from airflow_lib.settings import NetworkSettings
 
 REGION = "us-east-1"

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_lib.errors import ResourceError, TeardownError
-from airflow_lib.resources.common import NotYet, Owned, asking, attempt_all
+from airflow_lib.resources.common import NotReady, Owned, asking, attempt_all
 
 from .conftest import ENVIRONMENT, TAGS, refused
 
@@ -28,7 +28,7 @@ def test_an_ignored_code_ends_the_block_in_silence() -> None:
 
 
 def test_a_code_worth_asking_again_is_not_yet() -> None:
-    with pytest.raises(NotYet, match="DeleteConflict"), asking("delete role x", again={"DeleteConflict"}):
+    with pytest.raises(NotReady, match="DeleteConflict"), asking("delete role x", again={"DeleteConflict"}):
         raise refused("DeleteConflict")
 
 
@@ -49,7 +49,7 @@ def test_every_action_is_tried_and_every_failure_told() -> None:
         attempt_all(
             (
                 lambda: fail("a", ResourceError("a stays")),
-                lambda: fail("b", NotYet("b later")),
+                lambda: fail("b", NotReady("b later")),
                 lambda: tried.append("c"),
             )
         )
@@ -60,9 +60,9 @@ def test_every_action_is_tried_and_every_failure_told() -> None:
 
 def test_where_asking_again_is_all_it_takes_the_answer_is_not_yet() -> None:
     def later() -> None:
-        raise NotYet("in use")
+        raise NotReady("in use")
 
-    with pytest.raises(NotYet, match="in use"):
+    with pytest.raises(NotReady, match="in use"):
         attempt_all((later, lambda: None))
 
 

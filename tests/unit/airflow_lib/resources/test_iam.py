@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ForeignResource, TeardownError
 from airflow_lib.naming import Names
 from airflow_lib.resources import iam
-from airflow_lib.resources.common import NotYet, as_tag_list
+from airflow_lib.resources.common import NotReady, as_tag_list
 from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.s3uri import S3Location
 
 from .conftest import ENVIRONMENT, OTHER, TAGS, Faulty, refused
 
@@ -222,7 +222,7 @@ def test_iam_lagging_behind_its_own_writes_is_not_yet(
     aws: Aws, warehouse_names: Names, call: str, code: str
 ) -> None:
     lagging: Any = Faulty(aws.iam, {call: [refused(code)]})
-    with pytest.raises(NotYet):
+    with pytest.raises(NotReady):
         iam.ensure_copy_role(lagging, warehouse_names, TAGS, SCOPE.processed)
     assert iam.ensure_copy_role(lagging, warehouse_names, TAGS, SCOPE.processed)
 
@@ -230,14 +230,14 @@ def test_iam_lagging_behind_its_own_writes_is_not_yet(
 def test_a_role_that_exists_but_is_not_found_yet_is_asked_for_again(aws: Aws, warehouse_names: Names) -> None:
     iam.ensure_copy_role(aws.iam, warehouse_names, TAGS, SCOPE.processed)
     lagging: Any = Faulty(aws.iam, {"get_role": [refused("NoSuchEntity")]})
-    with pytest.raises(NotYet):
+    with pytest.raises(NotReady):
         iam.ensure_copy_role(lagging, warehouse_names, TAGS, SCOPE.processed)
 
 
 def test_a_role_still_held_is_deleted_on_the_next_try(aws: Aws, emr_names: Names) -> None:
     iam.ensure_emr_roles(aws.iam, emr_names, TAGS, SCOPE)
     held: Any = Faulty(aws.iam, {"delete_role": [refused("DeleteConflict")]})
-    with pytest.raises(NotYet, match="DeleteConflict"):
+    with pytest.raises(NotReady, match="DeleteConflict"):
         iam.delete_emr_roles(held, emr_names)
     iam.delete_emr_roles(held, emr_names)
     assert iam.list_owned_roles(aws.iam, ENVIRONMENT) == []

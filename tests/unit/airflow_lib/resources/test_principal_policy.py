@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.naming import Names
 from airflow_lib.pipeline import Hardware
-from airflow_lib.resources import emr, iam, redshift, snapshots, subnet_group
-from airflow_lib.resources import network as net
+from airflow_lib.resources import emr_cluster as emr
+from airflow_lib.resources import iam, snapshots, subnet_group
+from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources import security_groups as net
 from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.s3uri import S3Location
 from airflow_lib.settings import EmrSettings, NetworkSettings
 
 from .conftest import ENVIRONMENT, TAGS
@@ -52,7 +54,7 @@ def asked(aws: Aws) -> Iterator[set[str]]:
         service = model.service_model.service_name
         actions.add(f"{PREFIXES.get(service, service)}:{model.name}")
 
-    clients = (aws.emr, aws.emr_sent_once, aws.ec2, aws.iam, aws.redshift)
+    clients = (aws.emr, aws.emr_no_retry, aws.ec2, aws.iam, aws.redshift)
     for client in clients:
         client.meta.events.register("before-call.*", note)
     yield actions
@@ -109,7 +111,7 @@ def _live_and_die(aws: Aws, names: Names, warehouse: Names, settings: NetworkSet
     spec = emr.ClusterSpec(
         names, TAGS, Hardware(), EmrSettings(), roles, groups, subnet.subnet_id, "s3://lake/logs", []
     )
-    cluster_id = emr.request_cluster(aws.emr_sent_once, spec)
+    cluster_id = emr.request_cluster(aws.emr_no_retry, spec)
     aws_spec = redshift.WarehouseSpec(
         names=warehouse,
         tags=TAGS,

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from moto.redshift.models import redshift_backends
 
-from airflow_lib.aws import Aws
+from airflow_lib.aws.clients import Aws
 from airflow_lib.errors import ForeignResource, UnknownState
 from airflow_lib.naming import Environment, Names, Slot
 from airflow_lib.resources import snapshots
-from airflow_lib.resources.common import NotYet, as_tag_list
+from airflow_lib.resources.common import NotReady, as_tag_list
 
 from .conftest import ENVIRONMENT, OTHER, REGION, TAGS, Faulty, refused
 
@@ -114,7 +114,7 @@ def test_one_that_cannot_go_yet_does_not_keep_the_others(aws: Aws) -> None:
     busy: Any = Faulty(
         aws.redshift, {"delete_cluster_snapshot": [refused("InvalidClusterSnapshotState", "in use")]}
     )
-    with pytest.raises(NotYet, match="in use"):
+    with pytest.raises(NotReady, match="in use"):
         snapshots.prune_snapshots(busy, ENVIRONMENT, keep=0, never=())
     assert _left(aws) == names[:1]
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from airflow_lib.janitor import make_pass
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.removal_tmp import list_owned
+from airflow_lib.lifecycle.rules import protected_snapshots
 from airflow_lib.naming import Slot
-from airflow_lib.register import Phase
-from airflow_lib.register_rules import protected_snapshots
 from airflow_lib.steps import Run
-from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.people import Attended
 from tests.world.pipeline import PIPELINE
@@ -79,8 +79,8 @@ def left(world: World, run: Run) -> set[str]:
 
 
 def let_janitor_pass(world: World, run: Run) -> None:
-    (caretaker,) = make_pass(run.settings, run.services, sleep=world.advance)
-    assert caretaker.errors == []
+    (sweeper,) = make_pass(run.settings, run.services, sleep=world.advance)
+    assert sweeper.errors == []
 
 
 def saved(world: World) -> dict[str, Any]:
@@ -239,7 +239,7 @@ def test_a_run_that_is_cleared_while_emr_drains_makes_no_other_and_waits_for_no_
     attended.clear_all()
     attended.go_until(lambda: "provision.emr" in attended.walk.states)
     assert attended.walk.results["provision.emr"] == {"needed": False}
-    assert world.register(PIPELINE).emr.phase is Phase.DRAINING
+    assert world.register(PIPELINE).emr.phase is Phase.TEARING_DOWN
     attended.finish()
     assert world.register(PIPELINE).emr.generation == 1
     assert not attended.walk.red

@@ -12,20 +12,20 @@ from typing import Any
 import pytest
 
 from airflow_lib import janitor
-from airflow_lib.caretaking import Caretaker
 from airflow_lib.errors import SettingsError
 from airflow_lib.janitor import CLEAN, ERROR, FOUND, judge, make_pass
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.removal_tmp import list_owned
+from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import TAG_ENVIRONMENT, Slot
-from airflow_lib.register import Phase
 from airflow_lib.steps import Run
 from airflow_lib.steps.provision import EnsureEmr, TakeLease
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.transform import RunJob
-from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.account import BUCKET
+from tests.world.foreign import ForeignResources
 from tests.world.pipeline import PIPELINE
-from tests.world.strangers import Strangers
 from tests.world.walk import drive, walk
 from tests.world.wire import Killed, Kind
 
@@ -37,10 +37,10 @@ POLICY = json.loads((Path(__file__).parents[4] / "docs/iam-principal-policy.json
 MakeRun = Callable[..., Run]
 
 
-def clean_up(world: World, run: Run, **options: Any) -> Caretaker:
+def clean_up(world: World, run: Run, **options: Any) -> EnvironmentSweeper:
     """What a pass came to in the one environment there is."""
-    (caretaker,) = make_pass(run.settings, run.services, sleep=world.advance, **options)
-    return caretaker
+    (sweeper,) = make_pass(run.settings, run.services, sleep=world.advance, **options)
+    return sweeper
 
 
 def provided(world: World, run: Run) -> Run:
@@ -148,7 +148,7 @@ def test_a_pass_that_ends_too_soon_leaves_the_rest_to_the_next(world: World, dea
     first = clean_up(world, dead, limit_s=30)
     assert judge([first]) == FOUND
     assert any("pending" in line for line in first.findings)
-    assert Phase.DRAINING in phases(world)
+    assert Phase.TEARING_DOWN in phases(world)
     world.advance(janitor.LEASE_S + 1)
     clean_up(world, dead)
     assert left(world, dead) == {SNAPSHOT.format(1)}
@@ -156,7 +156,7 @@ def test_a_pass_that_ends_too_soon_leaves_the_rest_to_the_next(world: World, dea
 
 
 def test_of_two_passes_at_once_one_drains(world: World, dead: Run) -> None:
-    others: list[Caretaker] = []
+    others: list[EnvironmentSweeper] = []
 
     def meanwhile(seconds: float) -> None:
         world.advance(seconds)
@@ -246,7 +246,7 @@ def test_a_surplus_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world:
 
 
 def test_look_alikes_are_never_touched(world: World, make_run: MakeRun) -> None:
-    strangers = Strangers(world)
+    strangers = ForeignResources(world)
     run = provided(world, make_run("run1"))
     world.advance(LEASE_S + 1)
     clean_up(world, run)

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Window
-from airflow_lib.register import Phase
 from airflow_lib.steps import Run
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.transform import RunJob
@@ -46,7 +46,7 @@ def done(world: World, make_run: MakeRun) -> Run:
 def test_what_further_runs_will_want_is_kept_for_a_while(world: World, done: Run, slot: Slot) -> None:
     result = release(world, done, slot, expects_more=True)
     state = world.register(PIPELINE).slot(slot)
-    assert result["parting"] == "kept"
+    assert result["outcome"] == "kept"
     assert state.phase is Phase.READY
     assert state.leases == ()
     assert state.keep_alive_until == (world.now() + timedelta(seconds=KEEP_ALIVE_S)).replace(microsecond=0)
@@ -54,13 +54,13 @@ def test_what_further_runs_will_want_is_kept_for_a_while(world: World, done: Run
 
 @pytest.mark.parametrize("slot", Slot)
 def test_where_no_further_run_is_known_the_last_one_tears_down(world: World, done: Run, slot: Slot) -> None:
-    assert release(world, done, slot) == {"parting": "drain"}
+    assert release(world, done, slot) == {"outcome": "drain"}
     assert world.register(PIPELINE).slot(slot).phase is Phase.EMPTY
 
 
 def test_without_the_setting_nothing_is_kept(world: World, make_run: MakeRun) -> None:
     run = worked(world, make_run("run1", keep_alive_s=0))
-    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
 
 
 def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
@@ -69,7 +69,7 @@ def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
     release(world, done, Slot.WAREHOUSE, expects_more=True)
     last = make_run("run2", keep_alive_s=KEEP_ALIVE_S)
     assert walk(world, last, only="provision").results["provision.lease"]["warehouse"]["role"] == "use"
-    assert release(world, last, Slot.WAREHOUSE) == {"parting": "drain"}
+    assert release(world, last, Slot.WAREHOUSE) == {"outcome": "drain"}
 
 
 def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: MakeRun) -> None:
@@ -78,23 +78,23 @@ def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: Ma
 
     world.jobs.by_name["arrivals"] = nothing
     run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
-    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
 
 
 def test_a_run_that_came_to_nothing_prolongs_nothing(world: World, make_run: MakeRun) -> None:
     run = make_run("run1", keep_alive_s=KEEP_ALIVE_S)
     walk(world, run, only="provision")
-    assert release(world, run, Slot.EMR, expects_more=True) == {"parting": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
 
 
 def test_a_cluster_that_ended_is_not_kept(world: World, done: Run) -> None:
     world.emr.end(world.emr.all[0], "TERMINATED")
-    assert release(world, done, Slot.EMR, expects_more=True) == {"parting": "drain"}
+    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "drain"}
 
 
 def test_a_cluster_that_cannot_be_looked_at_is_not_kept(world: World, done: Run) -> None:
     world.wire.order("emr.DescribeCluster", Kind.DENIED)
-    assert release(world, done, Slot.EMR, expects_more=True) == {"parting": "drain"}
+    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "drain"}
 
 
 def test_runs_one_after_the_other_share_both_clusters_and_the_last_one_leaves_nothing(

@@ -9,8 +9,9 @@ from datetime import datetime
 import pytest
 
 from airflow_lib.errors import LeaseLost, TerminalState, WaitTimeout
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.removal_tmp import list_owned
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot
-from airflow_lib.register import Phase
 from airflow_lib.steps import Done, Run, Waiting
 from airflow_lib.steps.provision import (
     EnsureEmr,
@@ -20,7 +21,6 @@ from airflow_lib.steps.provision import (
     TakeLease,
 )
 from airflow_lib.steps.release import ReleaseSlot
-from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.emr_clusters import Reason
 from tests.world.pipeline import PIPELINE

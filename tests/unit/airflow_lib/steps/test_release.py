@@ -12,21 +12,21 @@ import pytest
 from moto.redshift.models import Cluster
 
 from airflow_lib.errors import LeaseLost, RegisterError, ResourceError, TeardownError
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.removal_tmp import list_owned
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Window
-from airflow_lib.register import Phase
 from airflow_lib.steps import Done, Failed, Run, Waiting
 from airflow_lib.steps.drain import drain
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.provision import EnsureEmr, EnsureWarehouse, TakeLease
 from airflow_lib.steps.release import Inventory, ReleaseSlot
 from airflow_lib.steps.transform import RunJob
-from airflow_lib.teardown import list_owned
 from tests.world import World
 from tests.world.emr_clusters import Reason
+from tests.world.foreign import ForeignResources
 from tests.world.pipeline import PIPELINE
 from tests.world.sqlite_redshift import read_schemas
-from tests.world.strangers import Strangers
 from tests.world.walk import drive, walk, walk_all
 from tests.world.wire import Call, Killed, Kind
 
@@ -72,7 +72,7 @@ def test_who_is_not_the_last_deletes_nothing(world: World, make_run: MakeRun) ->
     provide(world, first, second)
     before = left(world, first)
     for step in (EMR, WAREHOUSE):
-        assert drive(step, first, world).result == {"parting": "shared", "others": ["run2"]}
+        assert drive(step, first, world).result == {"outcome": "shared", "others": ["run2"]}
     assert left(world, first) == before
     assert phases(world) == [Phase.READY, Phase.READY]
 
@@ -100,8 +100,8 @@ def test_the_snapshot_is_named_before_the_slot_is_empty_and_only_once_it_is_avai
     world.wire.watchers.append(watch)
     drive(WAREHOUSE, run, world)
     watch(world.wire.calls[-1])
-    assert (Phase.DRAINING, None, "creating") in seen
-    assert (Phase.DRAINING, SNAPSHOT.format(1), "available") in seen
+    assert (Phase.TEARING_DOWN, None, "creating") in seen
+    assert (Phase.TEARING_DOWN, SNAPSHOT.format(1), "available") in seen
     assert all(state == "available" for _, named, state in seen if named)
     assert all(named for phase, named, _ in seen if phase is Phase.EMPTY)
 
@@ -299,7 +299,7 @@ def test_releasing_twice_is_harmless(world: World, run: Run) -> None:
     provide(world, run)
     for step in (EMR, WAREHOUSE):
         drive(step, run, world)
-        assert drive(step, run, world).result == {"parting": "not_held", "others": []}
+        assert drive(step, run, world).result == {"outcome": "not_held", "others": []}
     assert left(world, run) == {SNAPSHOT.format(1)}
 
 
@@ -308,7 +308,7 @@ def test_a_run_without_a_lease_touches_nothing(world: World, make_run: MakeRun) 
     stranger = make_run("run2")
     world.wire.calls.clear()
     for step in (EMR, WAREHOUSE):
-        assert drive(step, stranger, world).result == {"parting": "not_held", "others": []}
+        assert drive(step, stranger, world).result == {"outcome": "not_held", "others": []}
     assert {str(call) for call in world.wire.calls} == {"s3.GetObject"}
 
 
@@ -389,7 +389,7 @@ def test_three_overlapping_runs_make_one_of_each_and_leave_nothing(world: World,
 
 
 def test_nothing_that_is_not_ours_is_touched_by_a_whole_life(world: World, make_run: MakeRun) -> None:
-    strangers = Strangers(world)
+    strangers = ForeignResources(world)
     assert not walk(world, make_run("run1")).red
     world.emr.failures.append(Reason("VALIDATION_ERROR", "Service role mayfly does not exist"))
     world.emr.listed_after_s = 150
@@ -438,7 +438,7 @@ def test_a_run_without_a_lease_takes_away_what_a_dead_one_left(world: World, mak
     provide(world, dead)
     world.advance(dead.settings.mayfly.lease_s + 1)
     for step in (EMR, WAREHOUSE):
-        assert drive(step, stranger, world).result == {"parting": "drain"}
+        assert drive(step, stranger, world).result == {"outcome": "drain"}
     assert left(world, dead) == {SNAPSHOT.format(1)}
 
 

@@ -19,11 +19,11 @@ from airflow_lib.errors import (
     StatementFailed,
     WaitTimeout,
 )
-from airflow_lib.livy import LivyUnreachable
 from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
 from airflow_lib.patience import is_transient
 from airflow_lib.pipeline import Window
-from airflow_lib.resources.emr import CLUSTER
+from airflow_lib.resources.emr_cluster import CLUSTER
+from airflow_lib.spark.livy import LivyUnreachable
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.leases import open_register
 from airflow_lib.steps.provision import TakeLease

@@ -1,0 +1,196 @@
+"""The register's document: what is held, by whom, until when; and its JSON.
+
+Who may change it, and how, are `register_rules`; storing it is `register`.
+All times are S3's, in UTC. Values are frozen: a change makes a new document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
+
+from airflow_lib.errors import RegisterError
+from airflow_lib.naming import Slot
+
+VERSION = 1
+
+_STRICT = ConfigDict(extra="forbid")
+_NONCES_KEPT = 16
+
+
+class Phase(StrEnum):
+    """Where a slot's current generation stands."""
+
+    EMPTY = "empty"
+    CREATING = "creating"
+    READY = "ready"
+    TEARING_DOWN = "tearing_down"
+
+
+_OWNED = frozenset({Phase.CREATING, Phase.TEARING_DOWN})
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A run holds the slot until `until`; whether it still may is `SlotState.live`."""
+
+    __pydantic_config__ = _STRICT
+
+    run: str
+    until: AwareDatetime
+
+
+@dataclass(frozen=True)
+class Resource:
+    """Something of the current generation: recorded before it is created, `id` completed after."""
+
+    __pydantic_config__ = _STRICT
+
+    kind: str
+    name: str
+    id: str | None = None
+
+
+@dataclass(frozen=True)
+class SlotState:
+    """One slot. Raises ValueError where the parts contradict each other.
+
+    `owner` is the one run that creates or drains; it always has a lease of its own.
+    `snapshot` is the newest one that is available, `predecessor` the one before it, `pending_snapshot` one
+    that a drainer has asked for. `unsaved`: the warehouse may hold rows that no snapshot has.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    slot: Slot
+    phase: Phase = Phase.EMPTY
+    generation: int = 0
+    owner: str | None = None
+    leases: tuple[Lease, ...] = ()
+    keep_alive_until: AwareDatetime | None = None
+    resources: tuple[Resource, ...] = ()
+    snapshot: str | None = None
+    predecessor: str | None = None
+    pending_snapshot: str | None = None
+    unsaved: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.owner is not None) != (self.phase in _OWNED):
+            raise ValueError(f"slot {self.slot} is {self.phase} with owner {self.owner!r}")
+        if self.owner is not None and self.lease(self.owner) is None:
+            raise ValueError(f"slot {self.slot}: its owner {self.owner!r} has no lease")
+        if self.phase is Phase.EMPTY and (self.leases or self.resources or self.unsaved):
+            raise ValueError(f"slot {self.slot} is empty, but holds leases, resources or rows")
+
+    def lease(self, run: str) -> Lease | None:
+        return next((lease for lease in self.leases if lease.run == run), None)
+
+    def live(self, now: datetime) -> tuple[str, ...]:
+        """The runs whose leases have not expired."""
+        return tuple(lease.run for lease in self.leases if lease.until > now)
+
+    def kept_alive(self, now: datetime) -> bool:
+        return self.keep_alive_until is not None and self.keep_alive_until > now
+
+    def find(self, kind: str, name: str | None = None) -> Resource | None:
+        """The first recorded resource of a kind (and name), or None."""
+        return next(
+            (item for item in self.resources if item.kind == kind and name in (None, item.name)), None
+        )
+
+    def with_lease(self, run: str, until: datetime) -> tuple[Lease, ...]:
+        """The leases with `run`'s set to `until`, in the runs' order."""
+        return sort_leases([*self.without_lease(run), Lease(run, until)])
+
+    def without_lease(self, run: str) -> tuple[Lease, ...]:
+        return tuple(lease for lease in self.leases if lease.run != run)
+
+
+def sort_leases(leases: Iterable[Lease]) -> tuple[Lease, ...]:
+    return tuple(sorted(leases, key=lambda lease: lease.run))
+
+
+@dataclass(frozen=True)
+class Document:
+    """One environment's register. `nonces` are the latest writes', newest last."""
+
+    __pydantic_config__ = _STRICT
+
+    environment: str
+    version: int = VERSION
+    emr: SlotState = field(default_factory=lambda: SlotState(Slot.EMR))
+    warehouse: SlotState = field(default_factory=lambda: SlotState(Slot.WAREHOUSE))
+    nonces: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.emr.slot, self.warehouse.slot) != (Slot.EMR, Slot.WAREHOUSE):
+            raise ValueError("the slots are mixed up")
+
+    def slot(self, slot: Slot) -> SlotState:
+        return self.emr if slot is Slot.EMR else self.warehouse
+
+    def with_slot(self, state: SlotState) -> Document:
+        return replace(self, emr=state) if state.slot is Slot.EMR else replace(self, warehouse=state)
+
+    def with_nonce(self, nonce: str) -> Document:
+        return replace(self, nonces=(*self.nonces, nonce)[-_NONCES_KEPT:])
+
+
+_ADAPTER = TypeAdapter(Document)
+
+
+def encode_document(document: Document) -> bytes:
+    """The document as JSON that a person can read, too."""
+    return _ADAPTER.dump_json(document, indent=1)
+
+
+def decode_document(body: bytes, uri: str, environment: str) -> Document:
+    """The document in `body`, read from `uri`.
+
+    Raises RegisterError where it is corrupt, another environment's, or of a version that this release does not
+    know. It is never written over then, so nothing is lost.
+    """
+    content = _parse(body, uri)
+    version = content.get("version")
+    if isinstance(version, int) and version > VERSION:
+        raise RegisterError(
+            f"{uri} is of version {version}; this Mayfly knows {VERSION}. A newer release wrote it: "
+            "deploy that release to every host that runs this pipeline. Nothing was changed."
+        )
+    try:
+        document = _ADAPTER.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RegisterError(_tell_corrupt(uri, f"{place}: {first['msg']}")) from error
+    if document.version != VERSION:
+        raise RegisterError(_tell_corrupt(uri, f"version {document.version} never was"))
+    if document.environment != environment:
+        raise RegisterError(
+            f"{uri} is the register of {document.environment}, not of {environment}: two deployments share a "
+            "location. Give each its own mayfly.s3.state. Nothing was changed."
+        )
+    return document
+
+
+def _parse(body: bytes, uri: str) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError as error:
+        raise RegisterError(_tell_corrupt(uri, str(error))) from error
+    if not isinstance(content, dict):
+        raise RegisterError(_tell_corrupt(uri, f"a JSON object is expected, found {type(content).__name__}"))
+    return content
+
+
+def _tell_corrupt(uri: str, cause: str) -> str:
+    return (
+        f"{uri} is corrupt ({cause}). Nothing was changed. Restore its last good version (the bucket's "
+        "versioning keeps them). Do not delete it: it names the snapshot that the warehouse is restored from."
+    )

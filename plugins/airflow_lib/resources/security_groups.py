@@ -1,0 +1,285 @@
+"""Security groups: EMR's (master, core, service access) and Redshift's; and the facts of the subnet they are in.
+
+Nothing is ever opened to everybody: what comes in comes from our own groups, or from the client that the
+settings name. EMR may add rules of its own to its groups, so deleting starts by revoking all there are.
+The VPC and the subnet are prerequisites; we read them, and never change them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_lib.errors import ForeignResource, ResourceError
+from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, Environment, Names, is_ours
+from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources.common import NotReady, Owned, as_tag_list, as_tags, asking, attempt_all, foreign
+from airflow_lib.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+GROUP = "security group"
+# The port of EMR's cluster manager, and the port on which a private subnet's master calls the service:
+# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-man-sec-groups.html
+EMR_MANAGER_PORT = 8443
+EMR_SERVICE_PORT = 9443
+
+_ABSENT = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.Malformed"})
+_NO_RULE = frozenset({"InvalidPermission.NotFound"})
+
+
+@dataclass(frozen=True)
+class SubnetFacts:
+    """What is worth knowing of the subnet that the clusters will be in."""
+
+    subnet_id: str
+    vpc_id: str
+    public: bool
+    has_managed_tag: bool
+
+
+@dataclass(frozen=True)
+class EmrGroups:
+    """Group ids; `service` exists in a private subnet only."""
+
+    master: str
+    core: str
+    service: str | None
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One thing that may come in: from a group or from a range of addresses, never from everywhere."""
+
+    protocol: str
+    from_port: int
+    to_port: int
+    group_id: str | None = None
+    cidr: str | None = None
+
+    def permission(self) -> dict[str, Any]:
+        """The rule as EC2 takes it."""
+        body: dict[str, Any] = {
+            "IpProtocol": self.protocol,
+            "FromPort": self.from_port,
+            "ToPort": self.to_port,
+        }
+        if self.group_id is not None:
+            body["UserIdGroupPairs"] = [{"GroupId": self.group_id}]
+        elif self.cidr is not None and ":" in self.cidr:
+            body["Ipv6Ranges"] = [{"CidrIpv6": self.cidr}]
+        else:
+            body["IpRanges"] = [{"CidrIp": self.cidr}]
+        return body
+
+
+def probe_subnet(ec2: EC2Client, subnet_id: str | None) -> SubnetFacts:
+    """The facts of the named subnet, or of the default VPC's first default subnet by zone.
+
+    Raises ResourceError where there is no such subnet.
+    """
+    subnet = _read_subnet(ec2, subnet_id)
+    key, value = TAG_EMR_MANAGED
+    return SubnetFacts(
+        subnet_id=subnet["SubnetId"],
+        vpc_id=subnet["VpcId"],
+        public=_is_public(ec2, subnet["SubnetId"], subnet["VpcId"]),
+        has_managed_tag=as_tags(subnet.get("Tags")).get(key) == value,
+    )
+
+
+def ensure_emr_groups(
+    ec2: EC2Client,
+    names: Names,
+    tags: Mapping[str, str],
+    subnet: SubnetFacts,
+    *,
+    network: NetworkSettings,
+    livy_port: int,
+) -> EmrGroups:
+    """EMR's groups in the subnet's VPC, with their rules; service access in a private subnet only.
+
+    They bear EMR's tag too, without which AmazonEMRServicePolicy_v2 may not use them.
+    Raises ForeignResource where a name is taken; NotReady while EC2 does not see its own writes.
+    """
+    tags = {**tags, TAG_EMR_MANAGED[0]: TAG_EMR_MANAGED[1]}
+    master = _ensure_group(ec2, names, names.master_security_group, tags, vpc_id=subnet.vpc_id)
+    core = _ensure_group(ec2, names, names.core_security_group, tags, vpc_id=subnet.vpc_id)
+    service = None
+    if not subnet.public:
+        service = _ensure_group(ec2, names, names.service_security_group, tags, vpc_id=subnet.vpc_id)
+        _ensure_rules(ec2, service, [_tcp(EMR_SERVICE_PORT, group_id=master)])
+    inside = [*_everything_from(master), *_everything_from(core)]
+    if service is not None:
+        inside.append(_tcp(EMR_MANAGER_PORT, group_id=service))
+    _ensure_rules(ec2, master, [*inside, *_from_client(network, livy_port)])
+    _ensure_rules(ec2, core, inside)
+    return EmrGroups(master, core, service)
+
+
+def ensure_warehouse_group(
+    ec2: EC2Client, names: Names, tags: Mapping[str, str], subnet: SubnetFacts, *, network: NetworkSettings
+) -> str:
+    """The id of Redshift's group: the client alone may reach it, on its port alone. Raises as above."""
+    group_id = _ensure_group(ec2, names, names.security_group, tags, vpc_id=subnet.vpc_id)
+    _ensure_rules(ec2, group_id, _from_client(network, redshift.PORT))
+    return group_id
+
+
+def emr_group_names(names: Names) -> tuple[str, str, str]:
+    """The names of all groups that an EMR cluster can have."""
+    return names.master_security_group, names.core_security_group, names.service_security_group
+
+
+def delete_groups(ec2: EC2Client, environment: Environment, group_names: Sequence[str]) -> None:
+    """Delete our groups of these names: all their rules first, since groups refer to each other.
+
+    Absent is success, and a group without our tag counts as absent. Raises NotReady while something still uses
+    one (an instance going down, a rule of somebody else's group); TeardownError where that is not all.
+    """
+    wanted = set(group_names)
+    found = [group for group in _own_groups(ec2, environment) if group["GroupName"] in wanted]
+    attempt_all(partial(_revoke_rules, ec2, group) for group in found)
+    attempt_all(partial(_delete_group, ec2, group) for group in found)
+
+
+def list_owned_groups(ec2: EC2Client, environment: Environment) -> list[Owned]:
+    """Every group of the environment, of whatever generation and VPC."""
+    return [
+        Owned(GROUP, group["GroupId"], group["GroupName"], as_tags(group.get("Tags")))
+        for group in _own_groups(ec2, environment)
+    ]
+
+
+def _read_subnet(ec2: EC2Client, subnet_id: str | None) -> Mapping[str, Any]:
+    if subnet_id is not None:
+        with asking(f"read subnet {subnet_id}", ignoring={"InvalidSubnetID.NotFound"}):
+            return ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
+        raise ResourceError(
+            f"Subnet {subnet_id} does not exist in this region: "
+            "name another one in the Airflow Variable `mayfly` (network.subnet_id)."
+        )
+    with asking("find the default subnet"):
+        pages = ec2.get_paginator("describe_subnets").paginate(
+            Filters=[{"Name": "default-for-az", "Values": ["true"]}]
+        )
+        subnets = sorted(
+            (subnet for page in pages for subnet in page["Subnets"]), key=lambda one: one["AvailabilityZone"]
+        )
+    if not subnets:
+        raise ResourceError(
+            "The region has no default subnet: name a subnet in the Airflow Variable `mayfly` "
+            "(network.subnet_id)."
+        )
+    return subnets[0]
+
+
+def _is_public(ec2: EC2Client, subnet_id: str, vpc_id: str) -> bool:
+    """Whether a route of the subnet's table leads to an internet gateway: what EMR too calls public."""
+    with asking(f"read the routes of subnet {subnet_id}"):
+        tables = ec2.describe_route_tables(
+            Filters=[{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        )["RouteTables"]
+        if not tables:
+            tables = ec2.describe_route_tables(
+                Filters=[
+                    {"Name": "vpc-id", "Values": [vpc_id]},
+                    {"Name": "association.main", "Values": ["true"]},
+                ]
+            )["RouteTables"]
+    routes = [route for table in tables for route in table.get("Routes", [])]
+    return any(route.get("GatewayId", "").startswith("igw-") for route in routes)
+
+
+def _ensure_group(ec2: EC2Client, names: Names, name: str, tags: Mapping[str, str], *, vpc_id: str) -> str:
+    with asking(f"create {GROUP} {name}", ignoring={"InvalidGroup.Duplicate"}):
+        return ec2.create_security_group(
+            GroupName=name,
+            Description=f"Mayfly {names.environment.name}",
+            VpcId=vpc_id,
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": as_tag_list(tags)}],
+        )["GroupId"]
+    with asking(f"read {GROUP} {name}"):
+        found = ec2.describe_security_groups(
+            Filters=[{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+        )["SecurityGroups"]
+    if not found:
+        raise NotReady(f"{GROUP} {name} exists, but EC2 does not find it yet")
+    if not is_ours(names.environment, name, as_tags(found[0].get("Tags"))):
+        raise ForeignResource(foreign(GROUP, name, names.environment))
+    return found[0]["GroupId"]
+
+
+def _ensure_rules(ec2: EC2Client, group_id: str, wanted: Iterable[Rule]) -> None:
+    """Add the rules that the group lacks. One that turns up meanwhile fails the whole call: NotReady."""
+    with asking(f"read the rules of {GROUP} {group_id}", again=_ABSENT):
+        group = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
+    missing = [rule for rule in wanted if rule not in _rules(group)]
+    if not missing:
+        return
+    with asking(f"add rules to {GROUP} {group_id}", again={*_ABSENT, "InvalidPermission.Duplicate"}):
+        ec2.authorize_security_group_ingress(
+            GroupId=group_id,
+            IpPermissions=[rule.permission() for rule in missing],  # type: ignore[misc]
+        )
+
+
+def _rules(group: Mapping[str, Any]) -> set[Rule]:
+    rules: set[Rule] = set()
+    for permission in group.get("IpPermissions", []):
+        ports = permission["IpProtocol"], permission.get("FromPort", -1), permission.get("ToPort", -1)
+        rules.update(Rule(*ports, group_id=pair["GroupId"]) for pair in permission["UserIdGroupPairs"])
+        rules.update(Rule(*ports, cidr=one["CidrIp"]) for one in permission["IpRanges"])
+        rules.update(Rule(*ports, cidr=one["CidrIpv6"]) for one in permission["Ipv6Ranges"])
+    return rules
+
+
+def _everything_from(group_id: str) -> list[Rule]:
+    """The nodes of a cluster talk on ports that Hadoop and Spark choose as they run."""
+    return [
+        Rule("tcp", 0, 65535, group_id=group_id),
+        Rule("udp", 0, 65535, group_id=group_id),
+        Rule("icmp", -1, -1, group_id=group_id),
+    ]
+
+
+def _from_client(network: NetworkSettings, port: int) -> list[Rule]:
+    rules = []
+    if network.client_security_group_id is not None:
+        rules.append(_tcp(port, group_id=network.client_security_group_id))
+    if network.client_cidr is not None:
+        rules.append(Rule("tcp", port, port, cidr=network.client_cidr))
+    return rules
+
+
+def _tcp(port: int, *, group_id: str) -> Rule:
+    return Rule("tcp", port, port, group_id=group_id)
+
+
+def _own_groups(ec2: EC2Client, environment: Environment) -> list[Mapping[str, Any]]:
+    with asking("list security groups"):
+        pages = ec2.get_paginator("describe_security_groups").paginate(
+            Filters=[{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": [environment.name]}]
+        )
+        groups = [group for page in pages for group in page["SecurityGroups"]]
+    return [group for group in groups if is_ours(environment, group["GroupName"], as_tags(group.get("Tags")))]
+
+
+def _revoke_rules(ec2: EC2Client, group: Mapping[str, Any]) -> None:
+    group_id = group["GroupId"]
+    incoming = group.get("IpPermissions", [])
+    outgoing = [rule for rule in group.get("IpPermissionsEgress", []) if rule.get("UserIdGroupPairs")]
+    with asking(f"revoke the rules of {GROUP} {group['GroupName']}", ignoring={*_ABSENT, *_NO_RULE}):
+        if incoming:
+            ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=incoming)
+        if outgoing:
+            ec2.revoke_security_group_egress(GroupId=group_id, IpPermissions=outgoing)
+
+
+def _delete_group(ec2: EC2Client, group: Mapping[str, Any]) -> None:
+    doing = f"delete {GROUP} {group['GroupName']} ({group['GroupId']})"
+    with asking(doing, ignoring=_ABSENT, again={"DependencyViolation", "InvalidGroup.InUse"}):
+        ec2.delete_security_group(GroupId=group["GroupId"])

@@ -1,0 +1,133 @@
+"""SQL out of `sql_templates/`: where the files are, and how values and identifiers get into them.
+
+Templates live below one root, a file per table and step:
+
+    <pipeline>/create/<table>.sql    every table, staging included
+    <pipeline>/load/<table>.sql      dimensions and facts: from staging to the warehouse
+    <pipeline>/prune/<table>.sql     dimensions: drop the rows that no fact references
+    <pipeline>/answers/<answer>.sql  one SELECT
+    shared/*.sql, shared/checks/*.sql    ledger, staging schema, COPY, checks: the same for every pipeline
+
+All SQL is in those files, the checks' and the COPY included, so that one test reads every statement in
+Redshift's dialect. Jinja puts in values and identifiers and nothing else: no `if`, no `for`.
+Running the statements is `warehouse`'s work.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, Undefined, UndefinedError
+
+from airflow_lib.errors import WarehouseError
+from airflow_lib.pipeline import IDENTIFIER
+
+ROOT = Path(__file__).resolve().parents[3] / "sql_templates"
+
+# Our templates end a statement, and nothing else, with a semicolon at the end of a line,
+# and give a comment a line of its own. No literal spans lines (`_string`), so none is taken for either.
+_END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
+_COMMENT = re.compile(r"^[ \t]*--[^\n]*\n?", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x1f\\]")
+
+# https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: 127 bytes at most.
+_MAX_IDENTIFIER_BYTES = 127
+
+
+def render(name: str, *, root: Path = ROOT, **values: Any) -> str:
+    """The SQL of template `name` (a path below `root`, without `.sql`).
+
+    Raises WarehouseError where the template is missing, lacks a value, or is given one that is not safe.
+    """
+    try:
+        return _environment(root).get_template(f"{name}.sql").render(**values).strip() + "\n"
+    except TemplateNotFound as error:
+        raise WarehouseError(
+            f"There is no SQL template {error.name} below {root.name}/: write it."
+        ) from error
+    except UndefinedError as error:
+        raise WarehouseError(
+            f"SQL template {name}.sql: {error}. Pass it, or correct the template."
+        ) from error
+
+
+def statements(sql: str) -> list[str]:
+    """The statements of rendered SQL, in order, without comments and closing semicolons."""
+    parts = (part.strip() for part in _END_OF_STATEMENT.split(_COMMENT.sub("", sql)))
+    return [part for part in parts if part]
+
+
+def ident(name: str) -> str:
+    """A table's, column's or schema's name, checked and quoted.
+
+    Lower case, because that is what Redshift folds names to, quoted or not:
+    https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+    """
+    if not IDENTIFIER.match(name) or len(name) > _MAX_IDENTIFIER_BYTES:
+        raise WarehouseError(f"{name!r} is no SQL identifier; use letters, digits and _, a letter first.")
+    return f'"{name.lower()}"'
+
+
+def literal(value: object) -> str:
+    """A value as an SQL literal; a tuple or list of values as `(…, …)` for IN.
+
+    A backslash is refused rather than escaped: Redshift reads it as an escape in every string,
+    other databases only in some, and none of our values needs one.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, date):
+        return f"'{value.isoformat()}'"
+    if isinstance(value, str):
+        return _string(value)
+    if isinstance(value, list | tuple):
+        return _list(value)
+    raise WarehouseError(f"A {type(value).__name__} cannot be written as an SQL literal.")
+
+
+def _string(value: str) -> str:
+    if _CONTROL.search(value):
+        raise WarehouseError(
+            f"{value!r} cannot be an SQL literal: it holds a backslash or control character."
+        )
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _list(values: Iterable[object]) -> str:
+    rendered = ", ".join(literal(value) for value in values)
+    if not rendered:
+        raise WarehouseError("An empty list cannot be written as an SQL literal: IN () is no SQL.")
+    return f"({rendered})"
+
+
+@cache
+def _environment(root: Path) -> Environment:
+    # SQL, not HTML: escaping is what `ident` and `literal` do, each for its place.
+    environment = Environment(
+        loader=FileSystemLoader(root),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701
+        keep_trailing_newline=True,
+    )
+    environment.filters.update(ident=_of_defined(ident), literal=_of_defined(literal))
+    return environment
+
+
+def _of_defined(write: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`write` as a filter: a value that nobody passed is told as just that."""
+
+    def write_defined(value: Any) -> str:
+        if isinstance(value, Undefined):
+            return str(value)  # raises UndefinedError, with the value's name
+        return write(value)
+
+    return write_defined

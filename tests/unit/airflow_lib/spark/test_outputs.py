@@ -1,0 +1,272 @@
+"""Sources are resolved and named where missing; an output is complete once its manifest says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from datetime import date
+
+import pytest
+
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.errors import OutputError, ResourceError, SettingsError, SourceError
+from airflow_lib.pipeline import OneOf, SparkJob, Window
+from airflow_lib.spark.outputs import (
+    Counts,
+    Entry,
+    Output,
+    address_output,
+    probe_manifest,
+    probe_sources,
+    write_manifest,
+)
+from tests.unit.airflow_lib.memory_s3 import MemoryS3
+
+SOURCE = S3Location("lake", "in/immigration")
+PROCESSED = S3Location("lake", "out/immigration")
+ARRIVALS = SparkJob("arrivals", (OneOf("sas_data/", "arrivals.csv"), "labels.SAS"), windowed=True)
+CITIES = SparkJob("cities", ("cities.csv",))
+APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
+MAY = Window(date(2016, 5, 1), date(2016, 6, 1))
+OUTPUT = Output(PROCESSED, "arrivals", "a1")
+COUNTS = Counts(read=10, written=7, rejected={"age": 3}, notes={"unknown_codes": 2})
+
+
+@pytest.fixture
+def s3() -> MemoryS3:
+    return MemoryS3(page_size=2)
+
+
+def put_sources(s3: MemoryS3, *names: str) -> None:
+    for name in names:
+        s3.put("lake", f"in/immigration/{name}", name.encode())
+
+
+def put_attempt(s3: MemoryS3, attempt: str, files: dict[str, bytes], *, committed: bool = True) -> None:
+    for name, body in files.items():
+        s3.put("lake", f"out/immigration/arrivals/a1/{attempt}/{name}", body)
+    if committed:
+        s3.put("lake", f"out/immigration/arrivals/a1/{attempt}/_SUCCESS", b"")
+
+
+def test_a_location_is_parsed_and_put_together() -> None:
+    location = S3Location.parse("s3://lake/out/")
+    assert (location.bucket, location.prefix, str(location)) == ("lake", "out", "s3://lake/out")
+    assert location.below("immigration").uri("jobs/") == "s3://lake/out/immigration/jobs/"
+    assert S3Location.parse("s3://lake").uri("x.csv") == "s3://lake/x.csv"
+    assert (location.folder_key, S3Location("lake").folder_key) == ("out/", "")
+
+
+@pytest.mark.parametrize("uri", ["lake/out", "s3:///out", "https://lake/out", ""])
+def test_what_is_no_location_is_refused(uri: str) -> None:
+    with pytest.raises(SettingsError, match="write s3://bucket/prefix"):
+        S3Location.parse(uri)
+
+
+def test_sources_are_resolved_in_declared_order_and_the_first_alternative_wins(s3: MemoryS3) -> None:
+    put_sources(s3, "labels.SAS", "arrivals.csv", "sas_data/part-0.parquet", "sas_data/part-1.parquet")
+    found = probe_sources(s3, SOURCE, ARRIVALS)
+    assert found.uris == ("s3://lake/in/immigration/sas_data/", "s3://lake/in/immigration/labels.SAS")
+    assert [item.key.rpartition("/")[2] for item in found.objects] == [
+        "part-0.parquet",
+        "part-1.parquet",
+        "labels.SAS",
+    ]
+
+
+def test_the_other_alternative_is_taken_where_the_first_is_not_there(s3: MemoryS3) -> None:
+    put_sources(s3, "labels.SAS", "arrivals.csv")
+    assert probe_sources(s3, SOURCE, ARRIVALS).uris[0] == "s3://lake/in/immigration/arrivals.csv"
+
+
+def test_a_folder_is_listed_page_by_page_without_what_spark_passes_over(s3: MemoryS3) -> None:
+    data = ["sas_data/a.parquet", "sas_data/_year=2016/b.parquet", "sas_data/c.parquet", "sas_data/d.parquet"]
+    put_sources(s3, "labels.SAS", *data)
+    put_sources(s3, "sas_data/_SUCCESS", "sas_data/.a.crc", "sas_data/_temporary/0/e.parquet")
+    s3.put("lake", "in/immigration/sas_data/", b"")
+    s3.put("lake", "in/immigration/sas_data/empty.parquet", b"")
+    keys = {item.key for item in probe_sources(s3, SOURCE, ARRIVALS).objects}
+    assert keys == {f"in/immigration/{name}" for name in [*data, "labels.SAS"]}
+
+
+def test_a_folder_with_nothing_to_read_does_not_count_as_there(s3: MemoryS3) -> None:
+    put_sources(s3, "labels.SAS", "arrivals.csv", "sas_data/_SUCCESS")
+    s3.put("lake", "in/immigration/sas_data/", b"")
+    assert probe_sources(s3, SOURCE, ARRIVALS).uris[0].endswith("arrivals.csv")
+
+
+def test_every_missing_source_is_named_with_what_is_there_instead(s3: MemoryS3) -> None:
+    put_sources(s3, "arrival.csv", "sasdata/part-0.parquet")
+    s3.put("lake", "in/immigration/labels.SAS", b"")
+    with pytest.raises(SourceError) as caught:
+        probe_sources(s3, SOURCE, ARRIVALS)
+    assert str(caught.value) == (
+        "Job 'arrivals' cannot read its input:\n"
+        "- s3://lake/in/immigration/sas_data/ or s3://lake/in/immigration/arrivals.csv: missing or empty\n"
+        "- s3://lake/in/immigration/labels.SAS: missing or empty\n"
+        "s3://lake/in/immigration/ holds arrival.csv, labels.SAS, sasdata/. "
+        "Put the files there under these names, or correct mayfly.s3.source."
+    )
+
+
+def test_an_empty_source_folder_is_told(s3: MemoryS3) -> None:
+    with pytest.raises(SourceError, match="holds nothing"):
+        probe_sources(s3, SOURCE, CITIES)
+
+
+def test_a_refused_read_is_no_missing_source(s3: MemoryS3) -> None:
+    def refuse(_: str) -> None:
+        raise s3.error("HeadObject", "403", 403)
+
+    s3.before["HeadObject"] = refuse
+    with pytest.raises(ResourceError, match=r"cities.csv.*403.*setup_backend.md"):
+        probe_sources(s3, SOURCE, CITIES)
+
+
+def address(s3: MemoryS3, job: SparkJob, window: Window = APRIL, code: str = "c0de") -> str:
+    sources = probe_sources(s3, SOURCE, job)
+    return address_output(PROCESSED, job, sources, window=window, code=code).address
+
+
+def test_the_same_input_has_the_same_address(s3: MemoryS3) -> None:
+    put_sources(s3, "labels.SAS", "arrivals.csv")
+    assert address(s3, ARRIVALS) == address(s3, ARRIVALS)
+    assert len(address(s3, ARRIVALS)) == 32
+
+
+def test_the_address_depends_on_all_that_the_output_depends_on(s3: MemoryS3) -> None:
+    put_sources(s3, "labels.SAS", "arrivals.csv", "cities.csv")
+    seen = [address(s3, ARRIVALS), address(s3, ARRIVALS, MAY), address(s3, ARRIVALS, code="c1de")]
+    seen.append(address(s3, dataclasses.replace(ARRIVALS, name="arrivals2")))
+    s3.put("lake", "in/immigration/labels.SAS", b"other labels")
+    seen.append(address(s3, ARRIVALS))
+    put_sources(s3, "sas_data/part-0.parquet")
+    seen.append(address(s3, ARRIVALS))
+    put_sources(s3, "sas_data/part-1.parquet")
+    seen.append(address(s3, ARRIVALS))
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_job_without_a_window_serves_every_window(s3: MemoryS3) -> None:
+    put_sources(s3, "cities.csv")
+    assert address(s3, CITIES, APRIL) == address(s3, CITIES, MAY)
+
+
+def test_each_attempt_writes_a_folder_of_its_own_with_the_rejects_beside_it() -> None:
+    assert OUTPUT.target_uri("t1") == "s3://lake/out/immigration/arrivals/a1/t1/"
+    assert OUTPUT.rejected_uri("t1") == "s3://lake/out/immigration/arrivals/a1/t1-rejected/"
+    assert OUTPUT.manifest_uri == "s3://lake/out/immigration/arrivals/a1/manifest.json"
+
+
+def test_an_output_without_a_manifest_is_not_complete(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
+    assert probe_manifest(s3, OUTPUT) is None
+
+
+def test_the_manifest_lists_the_attempts_files_as_copy_wants_them(s3: MemoryS3) -> None:
+    put_attempt(
+        s3, "t1", {"year=2016/month=4/part-0.parquet": b"1234", "year=2016/month=5/part-0.parquet": b"12"}
+    )
+    put_attempt(s3, "t1", {"_temporary/x.parquet": b"12", ".part-0.crc": b"1", "empty.parquet": b""})
+    put_attempt(s3, "t10", {"part-0.parquet": b"another attempt"})
+    put_attempt(s3, "t1-rejected", {"part-0.parquet": b"rejected"})
+    written = write_manifest(s3, OUTPUT, "t1", COUNTS)
+    base = "s3://lake/out/immigration/arrivals/a1/t1/year=2016"
+    assert written.entries == (
+        Entry(f"{base}/month=4/part-0.parquet", 4),
+        Entry(f"{base}/month=5/part-0.parquet", 2),
+    )
+    assert (written.attempt, written.counts) == ("t1", COUNTS)
+    assert probe_manifest(s3, OUTPUT) == written
+    document = json.loads(s3.objects["lake", "out/immigration/arrivals/a1/manifest.json"])
+    assert document["entries"][0] == {
+        "url": f"{base}/month=4/part-0.parquet",
+        "mandatory": True,
+        "meta": {"content_length": 4},
+    }
+    assert document["meta"]["mayfly"]["rejected"] == {"age": 3}
+
+
+def test_the_first_attempt_to_complete_wins_and_the_other_adopts_it(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
+    put_attempt(s3, "t2", {"part-0.parquet": b"12345"})
+    first = write_manifest(s3, OUTPUT, "t1", COUNTS)
+    assert write_manifest(s3, OUTPUT, "t2", COUNTS) == first
+
+
+def test_nothing_written_is_a_manifest_without_entries(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"a schema and no rows"})
+    nothing = Counts(read=5, written=0, rejected={"window": 5})
+    assert write_manifest(s3, OUTPUT, "t1", nothing).entries == ()
+    found = probe_manifest(s3, OUTPUT)
+    assert found is not None
+    assert (found.entries, found.counts) == ((), nothing)
+
+
+def test_an_uncommitted_attempt_is_refused_and_leaves_no_manifest(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"}, committed=False)
+    with pytest.raises(OutputError, match=r"arrivals/a1/t1/ has no _SUCCESS"):
+        write_manifest(s3, OUTPUT, "t1", COUNTS)
+    assert probe_manifest(s3, OUTPUT) is None
+
+
+def test_rows_without_a_file_are_refused(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"notes.txt": b"1234"})
+    with pytest.raises(OutputError, match=r"wrote 7 rows, but .*t1/ holds no Parquet"):
+        write_manifest(s3, OUTPUT, "t1", COUNTS)
+
+
+@pytest.mark.parametrize("damage", ["deleted", "shortened"])
+def test_a_manifest_whose_files_are_gone_or_changed_is_told(s3: MemoryS3, damage: str) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
+    write_manifest(s3, OUTPUT, "t1", COUNTS)
+    key = ("lake", "out/immigration/arrivals/a1/t1/part-0.parquet")
+    if damage == "deleted":
+        del s3.objects[key]
+    else:
+        s3.objects[key] = b"12"
+    with pytest.raises(
+        OutputError, match=r"manifest.json lists 1 file.*part-0.parquet\. Delete the manifest"
+    ):
+        probe_manifest(s3, OUTPUT)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"entries": []}',
+        b'{"entries": [], "meta": {"mayfly": {"version": 1, "attempt": "t1", "read": 1, "written": -1}}}',
+        b'{"entries": [{"url": 1}], "meta": {"mayfly": {"version": 1, "attempt": "t", "read": 1, "written": 1}}}',
+        b'{"entries": [], "meta": {"mayfly": {"version": 2}}}',
+    ],
+)
+def test_an_unreadable_manifest_is_told_with_its_address(s3: MemoryS3, body: bytes) -> None:
+    s3.put("lake", "out/immigration/arrivals/a1/manifest.json", body)
+    with pytest.raises(OutputError, match=r"a1/manifest\.json is (not a|of version 2)"):
+        probe_manifest(s3, OUTPUT)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "found None"),
+        ({"read": 1}, "'written'.*found None"),
+        ({"read": "1", "written": 1}, "'read'.*found '1'"),
+        ({"read": True, "written": 1}, "'read'.*found True"),
+        ({"read": 1, "written": 1, "rejected": {"age": -1}}, "'age'.*found -1"),
+        ({"read": 1, "written": 1, "rejected": 3}, "'rejected'.*found 3"),
+    ],
+)
+def test_counts_that_are_none_are_refused(value: object, told: str) -> None:
+    with pytest.raises(OutputError, match=told):
+        Counts.parse(value)
+
+
+def test_counts_are_read_out_of_a_statements_line() -> None:
+    assert Counts.parse({"mayfly": 1, "read": 2, "written": 1, "rejected": {"age": 1}}) == Counts(
+        read=2, written=1, rejected={"age": 1}
+    )

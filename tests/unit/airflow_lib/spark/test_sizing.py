@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from airflow_lib.errors import DeclarationError, SizingError
+from airflow_lib.pipeline import Hardware
+from airflow_lib.settings import LivySettings
+from airflow_lib.spark.sizing import (
+    ALLOCATION_MIB,
+    INSTANCE_TYPES,
+    SessionSize,
+    configurations,
+    container_mib,
+    size_sessions,
+    yarn_mib,
+)
+
+SHAPES = [
+    (name, nodes, sessions) for name in INSTANCE_TYPES for nodes in (1, 2, 3, 7) for sessions in (1, 2, 4, 9)
+]
+
+
+def _properties(hardware: Hardware, size: SessionSize, name: str) -> dict[str, str]:
+    found = configurations(hardware, size, LivySettings())
+    return next(dict(one["Properties"]) for one in found if one["Classification"] == name)
+
+
+def test_four_jobs_fit_the_default_hardware_at_the_same_time() -> None:
+    size = size_sessions(Hardware(), jobs=4, max_parallel_runs=1)
+    assert size == SessionSize(
+        sessions=4,
+        driver_memory_mib=1024,
+        driver_cores=1,
+        executor_memory_mib=1280,
+        executor_cores=1,
+        executors=1,
+    )
+    assert size.sessions * size.session_mib <= yarn_mib(Hardware()) == 12288
+
+
+@pytest.mark.parametrize(
+    ("heap", "container"), [(512, 896), (1024, 1408), (1280, 1664), (4096, 4608), (8192, 9088)]
+)
+def test_a_container_is_heap_and_overhead_rounded_up(heap: int, container: int) -> None:
+    assert container_mib(heap) == container
+
+
+@pytest.mark.parametrize(("name", "nodes", "sessions"), SHAPES)
+def test_all_sessions_fit_wherever_yarn_puts_them(name: str, nodes: int, sessions: int) -> None:
+    """Containers come in any order and go to any node that has room: none is ever left over."""
+    hardware = Hardware(core_type=name, core_count=nodes)
+    try:
+        size = size_sessions(hardware, sessions, 1)
+    except SizingError:
+        return
+    chance = random.Random(f"{name}{nodes}{sessions}")
+    for spread in ("any", "fullest", "emptiest"):
+        containers = [size.driver_container_mib] * sessions
+        containers += [size.executor_container_mib] * sessions * size.executors
+        if spread == "any":
+            chance.shuffle(containers)
+        free = [INSTANCE_TYPES[name].yarn_mib] * nodes
+        for container in containers:
+            room = [node for node in range(nodes) if free[node] >= container]
+            assert room, f"{container} MiB finds no node: {free}"
+            if spread == "any":
+                node = chance.choice(room)
+            else:
+                node = (min if spread == "fullest" else max)(room, key=lambda one: free[one])
+            free[node] -= container
+
+
+@pytest.mark.parametrize(("name", "nodes", "sessions"), SHAPES)
+def test_no_session_is_too_small_to_work(name: str, nodes: int, sessions: int) -> None:
+    try:
+        size = size_sessions(Hardware(core_type=name, core_count=nodes), sessions, 1)
+    except SizingError:
+        return
+    assert size.driver_memory_mib >= 512
+    assert size.executor_memory_mib >= 1024
+    assert 1 <= size.executor_cores <= 5
+    assert size.executors >= 1
+    assert size.executor_container_mib % ALLOCATION_MIB == 0
+
+
+def test_parallel_runs_share_the_cluster() -> None:
+    hardware = Hardware(core_count=2)
+    assert size_sessions(hardware, 2, 3) == size_sessions(hardware, 6, 1)
+
+
+def test_a_larger_cluster_gives_larger_sessions() -> None:
+    small = size_sessions(Hardware(core_count=1), 4, 1)
+    large = size_sessions(Hardware(core_count=3), 4, 1)
+    assert large.session_mib > small.session_mib
+
+
+def test_a_large_cluster_is_used_by_a_single_session() -> None:
+    hardware = Hardware(core_type="r5.4xlarge", core_count=2)
+    size = size_sessions(hardware, 1, 1)
+    assert size.executors * size.executor_cores >= 25
+    assert size.session_mib >= 0.8 * yarn_mib(hardware)
+
+
+def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
+    with pytest.raises(SizingError) as caught:
+        size_sessions(Hardware(), jobs=3, max_parallel_runs=2)
+    told = str(caught.value)
+    assert isinstance(caught.value, DeclarationError)
+    assert "3 jobs x 2 parallel runs = 6 Spark sessions" in told
+    assert "896 MiB (driver) + 1408 MiB (executor) = 2304 MiB: 13824 MiB" in told
+    assert "1 x m5.xlarge give YARN 1 x 12288 = 12288 MiB" in told
+    assert "more or larger core nodes" in told
+
+
+@pytest.mark.parametrize("which", ["master_type", "core_type"])
+def test_an_unknown_instance_type_is_told_with_the_known_ones(which: str) -> None:
+    with pytest.raises(SizingError, match=r"'m9\.huge'.*m5\.xlarge"):
+        size_sessions(Hardware(**{which: "m9.huge"}), 1, 1)
+
+
+def test_the_masters_memory_does_not_count() -> None:
+    assert size_sessions(Hardware(master_type="r5.4xlarge"), 4, 1) == size_sessions(Hardware(), 4, 1)
+
+
+def test_a_session_keeps_to_its_size() -> None:
+    """EMR turns dynamic allocation on, and has another overhead than the arithmetic."""
+    conf = size_sessions(Hardware(), 4, 1).conf
+    assert conf["spark.dynamicAllocation.enabled"] == "false"
+    assert conf["spark.driver.memoryOverhead"] == "384m"
+    assert conf["spark.executor.memoryOverhead"] == "384m"
+
+
+def test_yarn_is_told_what_the_arithmetic_says() -> None:
+    hardware = Hardware(core_type="m6g.xlarge")
+    size = size_sessions(hardware, 2, 1)
+    yarn = _properties(hardware, size, "yarn-site")
+    assert yarn["yarn.nodemanager.resource.memory-mb"] == str(yarn_mib(hardware)) == "11648"
+    assert yarn["yarn.scheduler.minimum-allocation-mb"] == str(ALLOCATION_MIB)
+
+
+def test_every_driver_may_run_at_once() -> None:
+    """Drivers are application masters, which YARN limits to a tenth of the memory by default."""
+    size = size_sessions(Hardware(), 4, 1)
+    scheduler = _properties(Hardware(), size, "capacity-scheduler")
+    assert scheduler["yarn.scheduler.capacity.maximum-am-resource-percent"] == "1.0"
+    assert scheduler["yarn.scheduler.capacity.resource-calculator"].endswith(".DefaultResourceCalculator")
+
+
+def test_livy_runs_drivers_in_yarn_and_ends_what_nobody_asks_for() -> None:
+    livy = LivySettings(port=8999, session_timeout_s=600, statement_timeout_s=7200)
+    size = size_sessions(Hardware(), 4, 1)
+    (conf,) = (
+        one["Properties"]
+        for one in configurations(Hardware(), size, livy)
+        if one["Classification"] == "livy-conf"
+    )
+    assert conf["livy.server.port"] == "8999"
+    assert conf["livy.spark.deploy-mode"] == "cluster"
+    assert conf["livy.server.session.timeout-check"] == "true"
+    assert conf["livy.server.session.timeout"] == "7800s"
+    assert conf["livy.server.session.ttl-check"] == "true"
+    assert conf["livy.server.session.max-creation"] == "8"

@@ -1,0 +1,238 @@
+"""Entering the warehouse, and what is repeated when it does not answer as hoped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg2
+import pytest
+from botocore.exceptions import ClientError
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
+
+from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
+
+ENDPOINT = Endpoint("warehouse.example", 5439, "mayfly", "mayfly-test-immigration-warehouse-g1", "admin")
+PASSWORD = "temporary-password"
+
+
+class Redshift:
+    """Grants credentials, or raises what it was given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked: dict[str, Any] = {}
+
+    def get_cluster_credentials(self, **asked: Any) -> dict[str, Any]:
+        self.asked = asked
+        if self.error:
+            raise self.error
+        return {"DbUser": "IAM:admin", "DbPassword": PASSWORD}
+
+
+class Refused(psycopg2.DatabaseError):
+    """An error of the warehouse with a SQLSTATE of our choice."""
+
+    pgcode: str = ""  # type: ignore[assignment]
+    diag = None  # type: ignore[assignment]
+
+    def __init__(self, pgcode: str, message: str = "refused") -> None:
+        super().__init__(message)
+        self.pgcode = pgcode
+        self.diag = type("Diagnostics", (), {"message_primary": message})()  # type: ignore[assignment]
+
+
+class FakeConnection:
+    """A connection whose commits end as scripted: None, or an error to raise."""
+
+    def __init__(self, *commits: Exception | None, dies: bool = False) -> None:
+        self.commits = list(commits)
+        self.dies = dies
+        self.closed = 0
+        self.rollbacks = 0
+        self.info = type("Info", (), {"transaction_status": TRANSACTION_STATUS_INTRANS})()
+
+    def cursor(self) -> FakeConnection:
+        return self
+
+    def __enter__(self) -> FakeConnection:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def commit(self) -> None:
+        outcome = self.commits.pop(0) if self.commits else None
+        if outcome is not None:
+            self.closed = 2 if self.dies else 0
+            raise outcome
+
+    def rollback(self) -> None:
+        self.rollbacks += 1
+
+    def close(self) -> None:
+        self.closed = 1
+
+
+@pytest.fixture
+def naps() -> list[float]:
+    return []
+
+
+def run(conn: FakeConnection, naps: list[float], *, creates: bool = False) -> int:
+    calls: list[int] = []
+
+    def work(_: Any) -> int:
+        calls.append(1)
+        return len(calls)
+
+    return transact(conn, work, what="The work", creates=creates, sleep=naps.append)  # type: ignore[arg-type]
+
+
+def test_a_connection_is_encrypted_and_made_with_temporary_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: dict[str, Any] = {}
+    monkeypatch.setattr(psycopg2, "connect", lambda **options: made.update(options) or "connection")
+    redshift = Redshift()
+
+    assert connect(redshift, ENDPOINT) == "connection"  # type: ignore[arg-type, comparison-overlap]
+    assert made["sslmode"] == "require"
+    assert made["host"] == "warehouse.example"
+    assert (made["user"], made["password"], made["dbname"]) == ("IAM:admin", PASSWORD, "mayfly")
+    assert made["connect_timeout"] > 0
+    assert made["keepalives_idle"] < 350
+    assert redshift.asked == {
+        "ClusterIdentifier": ENDPOINT.cluster_id,
+        "DbUser": "admin",
+        "DbName": "mayfly",
+        "AutoCreate": False,
+        "DurationSeconds": 900,
+    }
+
+
+def test_no_password_is_in_an_error_or_a_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+
+    def refuse(**_: object) -> None:
+        raise psycopg2.OperationalError(f"FATAL: password {PASSWORD} is wrong")
+
+    monkeypatch.setattr(psycopg2, "connect", refuse)
+
+    with pytest.raises(ConnectionLost, match=r"warehouse\.example:5439") as raised:
+        connect(Redshift(), ENDPOINT)  # type: ignore[arg-type]
+    assert PASSWORD not in str(raised.value)
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__
+    assert PASSWORD not in caplog.text
+
+
+def test_refused_credentials_name_the_permission() -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetClusterCredentials")
+
+    with pytest.raises(WarehouseError, match="redshift:GetClusterCredentials"):
+        connect(Redshift(denied), ENDPOINT)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "conflict",
+    [
+        Refused("40001"),
+        Refused("40P01"),
+        Refused("XX000", "1023"),
+        Refused("XX000", "could not complete because of conflict with concurrent transaction"),
+    ],
+    ids=str,
+)
+def test_a_transaction_that_the_warehouse_undid_is_repeated_whole(
+    conflict: Exception, naps: list[float]
+) -> None:
+    conn = FakeConnection(conflict, conflict, None)
+
+    assert run(conn, naps) == 3
+    assert conn.rollbacks == 2
+    assert len(naps) == 2
+
+
+def test_conflicts_are_not_repeated_for_ever(naps: list[float]) -> None:
+    conn = FakeConnection(*[Refused("40001")] * 100)
+
+    with pytest.raises(WarehouseError, match=r"The work failed\. SQLSTATE 40001: refused"):
+        run(conn, naps)
+    assert len(naps) == ATTEMPTS - 1
+
+
+@pytest.mark.parametrize("code", ["42601", "23505", "42P07", "XX000"])
+def test_any_other_error_is_told_at_once_with_its_sqlstate(code: str, naps: list[float]) -> None:
+    with pytest.raises(WarehouseError, match=f"SQLSTATE {code}"):
+        run(FakeConnection(Refused(code)), naps)
+    assert naps == []
+
+
+@pytest.mark.parametrize("code", ["42P07", "42P06", "23505"])
+def test_whoever_loses_a_race_to_create_tries_again(code: str, naps: list[float]) -> None:
+    assert run(FakeConnection(Refused(code)), naps, creates=True) == 2
+
+
+def test_a_lost_commit_is_not_repeated_blindly_but_told(naps: list[float]) -> None:
+    conn = FakeConnection(psycopg2.OperationalError("server closed the connection"), dies=True)
+
+    with pytest.raises(ConnectionLost, match="whether the last commit arrived is unknown"):
+        run(conn, naps)
+    assert naps == []
+    assert conn.rollbacks == 0
+
+
+def test_an_error_of_our_own_leaves_the_connection_usable(naps: list[float]) -> None:
+    conn = FakeConnection()
+
+    def work(_: Any) -> None:
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError):
+        transact(conn, work, what="The work", sleep=naps.append)  # type: ignore[arg-type]
+    assert conn.rollbacks == 1
+
+
+def test_a_transaction_that_never_began_is_not_rolled_back(naps: list[float]) -> None:
+    conn = FakeConnection(Refused("42601"))
+    conn.info.transaction_status = TRANSACTION_STATUS_IDLE
+
+    with pytest.raises(WarehouseError):
+        run(conn, naps)
+    assert conn.rollbacks == 0
+
+
+def test_reading_starts_over_on_a_new_connection(naps: list[float]) -> None:
+    opened: list[FakeConnection] = []
+
+    def open_connection() -> FakeConnection:
+        opened.append(FakeConnection())
+        return opened[-1]
+
+    def work(_: Any) -> str:
+        if len(opened) < 3:
+            raise ConnectionLost("gone")
+        return "read"
+
+    assert read(open_connection, work, sleep=naps.append) == "read"  # type: ignore[arg-type]
+    assert [conn.closed for conn in opened] == [1, 1, 1]
+
+
+def test_reading_does_not_repeat_what_is_wrong(naps: list[float]) -> None:
+    def work(_: Any) -> None:
+        raise WarehouseError("no such table")
+
+    with pytest.raises(WarehouseError, match="no such table"):
+        read(FakeConnection, work, sleep=naps.append)  # type: ignore[arg-type]
+    assert naps == []
+
+
+def test_reading_gives_up_in_the_end(naps: list[float]) -> None:
+    def work(_: Any) -> None:
+        raise ConnectionLost("gone")
+
+    with pytest.raises(ConnectionLost, match="gone"):
+        read(FakeConnection, work, sleep=naps.append)  # type: ignore[arg-type]
+    assert len(naps) == ATTEMPTS - 1

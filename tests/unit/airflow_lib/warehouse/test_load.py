@@ -1,0 +1,257 @@
+"""What is asked of the warehouse, in which order, and in how many transactions."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.pipeline import Dimension, Fact, Pipeline, SparkJob, Staging, Window
+from airflow_lib.warehouse import load as warehouse
+from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
+
+WINDOW = Window(date(2016, 4, 1), date(2016, 5, 1))
+SCHEMA = "staging_0123456789ab"
+SHOP = Pipeline(
+    name="shop",
+    start=datetime(2016, 4, 1, tzinfo=UTC),
+    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
+    tables=(
+        Staging("staging_sales", job="sales"),
+        Dimension("dimItem", key="item"),
+        Dimension("dimDay", key="day"),
+        Fact("factSale", key="sale", window_column="day"),
+    ),
+    answers=("best",),
+)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The shared templates as they are, and the shop's own."""
+    (tmp_path / "shared").symlink_to(warehouse.ROOT / "shared")
+    for step, names in {
+        "create": ["staging_sales", "dimItem", "dimDay", "factSale"],
+        "load": ["dimItem", "dimDay", "factSale"],
+        "prune": ["dimItem", "dimDay"],
+        "answers": ["best"],
+    }.items():
+        folder = tmp_path / "shop" / step
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / f"{name}.sql").write_text(f"SELECT '{step} {name}';\n")
+    return tmp_path
+
+
+def load(conn: RecordingConnection, root: Path) -> dict[str, int]:
+    return warehouse.load_window(
+        conn,  # type: ignore[arg-type]
+        SHOP,
+        run_id="run 1",
+        window=WINDOW,
+        schema=SCHEMA,
+        manifests={"sales": "abc"},
+        root=root,
+    )
+
+
+def copy(conn: RecordingConnection, root: Path, manifest_url: str | None = "s3://bucket/m.json") -> int:
+    return warehouse.copy_staging(
+        conn,  # type: ignore[arg-type]
+        SHOP,
+        "staging_sales",
+        schema=SCHEMA,
+        manifest_url=manifest_url,
+        role_arn="arn:aws:iam::123456789012:role/copy",
+        root=root,
+    )
+
+
+def firsts(log: list[str]) -> list[str]:
+    return [statement.split("\n")[0] for statement in log]
+
+
+def test_a_load_is_one_transaction_that_begins_with_the_ledgers_lock(root: Path) -> None:
+    conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
+
+    assert load(conn, root) == {"dimItem": 7, "dimDay": 7, "factSale": 7}
+    assert firsts(conn.log) == [
+        "LOCK TABLE mayfly_load_ledger",
+        'DELETE FROM "factsale"',
+        "SELECT 'load dimItem'",
+        "SELECT 'load dimDay'",
+        "SELECT 'load factSale'",
+        "SELECT 'prune dimItem'",
+        "SELECT 'prune dimDay'",
+        'SELECT COUNT(*) FROM "dimitem"',
+        'SELECT COUNT(*) FROM "dimday"',
+        "SELECT COUNT(*)",
+        "DELETE FROM mayfly_load_ledger",
+        "INSERT INTO mayfly_load_ledger",
+        "COMMIT",
+    ]
+
+
+def test_a_load_replaces_and_counts_its_window_alone(root: Path) -> None:
+    conn = RecordingConnection()
+    load(conn, root)
+
+    touching = [statement for statement in conn.log if '"factsale"' in statement]
+    assert len(touching) == 2
+    for statement in touching:
+        assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in statement
+
+
+def test_the_ledger_tells_run_window_manifests_and_rows(root: Path) -> None:
+    conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
+    load(conn, root)
+
+    entry = conn.log[-2]
+    for told in (
+        "'shop'",
+        "'run 1'",
+        "'2016-04-01'",
+        "'2016-05-01'",
+        '\'{"sales": "abc"}\'',
+        '"factSale": 7',
+    ):
+        assert told in entry
+
+
+def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
+    def fail(sql: str) -> None:
+        if "prune" in sql:
+            raise psycopg2.DatabaseError("out of disk")
+
+    conn = RecordingConnection(fail)
+
+    with pytest.raises(
+        WarehouseError, match=r"Loading shop for 2016-04-01 to 2016-05-01 \(run run 1\) failed"
+    ):
+        load(conn, root)
+    assert conn.log[-1] == "ROLLBACK"
+    assert "COMMIT" not in conn.log
+
+
+def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(root: Path) -> None:
+    conn = RecordingConnection()
+    warehouse.create_tables(conn, SHOP, root=root)  # type: ignore[arg-type]
+
+    assert firsts(conn.log) == [
+        "CREATE TABLE IF NOT EXISTS mayfly_load_ledger (",
+        "SELECT 'create dimItem'",
+        "SELECT 'create dimDay'",
+        "SELECT 'create factSale'",
+        "COMMIT",
+    ]
+
+
+def test_a_copy_starts_from_an_empty_table_in_the_transaction_that_fills_it(root: Path) -> None:
+    conn = RecordingConnection(lambda sql: [(42,)] if "COUNT(*)" in sql else None)
+
+    assert copy(conn, root) == 42
+    assert firsts(conn.log) == [
+        f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"',
+        "COMMIT",
+        f'DROP TABLE IF EXISTS "{SCHEMA}"."staging_sales"',
+        "SELECT 'create staging_sales'",
+        f'COPY "{SCHEMA}"."staging_sales"',
+        f'SELECT COUNT(*) FROM "{SCHEMA}"."staging_sales"',
+        "COMMIT",
+    ]
+
+
+def test_a_manifest_without_entries_is_an_empty_table(root: Path) -> None:
+    conn = RecordingConnection()
+
+    assert copy(conn, root, manifest_url=None) == 0
+    assert not any(statement.startswith("COPY") for statement in conn.log)
+
+
+def refuse_copy(sql: str) -> Any:
+    if sql.startswith("COPY"):
+        raise psycopg2.DatabaseError("Load into table 'staging_sales' failed.")
+    if "stl_load_errors" in sql:
+        return [("s3://bucket/a.parquet  ", 3, "price", "int4 ", 1207, "Invalid digit  ")]
+    return None
+
+
+def test_a_failed_copy_tells_the_warehouses_own_detail(root: Path) -> None:
+    with pytest.raises(WarehouseError) as raised:
+        copy(RecordingConnection(refuse_copy), root)
+
+    told = str(raised.value)
+    assert "COPY of s3://bucket/m.json into staging_0123456789ab.staging_sales failed" in told
+    assert "Load into table 'staging_sales' failed." in told
+    assert "[s3://bucket/a.parquet line 3, column price (int4): 1207 Invalid digit]" in told
+    assert "COPY matches them by position" in told
+
+
+def test_a_failed_copy_is_told_even_where_its_detail_cannot_be_read(root: Path) -> None:
+    def refuse(sql: str) -> None:
+        if sql.startswith("COPY") or "stl_load_errors" in sql:
+            raise psycopg2.DatabaseError("refused" if sql.startswith("COPY") else "no such view")
+
+    with pytest.raises(WarehouseError, match="refused"):
+        copy(RecordingConnection(refuse), root)
+
+
+def test_a_connection_lost_in_a_copy_stays_that(root: Path) -> None:
+    conn = RecordingConnection()
+
+    def lose(sql: str) -> None:
+        if sql.startswith("COPY"):
+            conn.closed = 2
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    conn._answer = lose
+
+    with pytest.raises(ConnectionLost, match="server closed the connection"):
+        copy(conn, root)
+
+
+@pytest.mark.parametrize(
+    "schema", ["public", "staging_", "staging_0123456789ab2", "Staging_0123456789ab", "x"]
+)
+def test_only_a_runs_staging_schema_is_ever_dropped(schema: str) -> None:
+    conn = RecordingConnection()
+
+    with pytest.raises(WarehouseError, match="no run's staging schema"):
+        warehouse.drop_staging(conn, schema)  # type: ignore[arg-type]
+    assert conn.log == []
+
+
+def test_stray_staging_is_dropped_and_what_is_kept_or_foreign_is_not() -> None:
+    stray, kept = "staging_aaaaaaaaaaaa", "staging_bbbbbbbbbbbb"
+    names = [("public",), ("staging",), ("staging_of_someone",), (stray,), (kept,)]
+    conn = RecordingConnection(lambda sql: names if "pg_namespace" in sql else None)
+
+    assert warehouse.prune_stray_staging(conn, {kept}) == [stray]  # type: ignore[arg-type]
+    assert [statement for statement in conn.log if "DROP" in statement] == [
+        f'DROP SCHEMA IF EXISTS "{stray}" CASCADE'
+    ]
+
+
+def test_what_is_staged_is_told_by_table() -> None:
+    conn = RecordingConnection(lambda _: [("staging_sales",), ("staging_items",)])
+
+    assert warehouse.list_staging(conn, SCHEMA) == {"staging_sales", "staging_items"}  # type: ignore[arg-type]
+    assert f"schemaname = '{SCHEMA}'" in conn.log[0]
+
+
+def test_an_answer_can_be_written_as_json(root: Path) -> None:
+    row = (1, "a", None, date(2016, 4, 1), datetime(2016, 4, 1, 12, 30), Decimal("2.5"), True)
+    columns = ("n", "text", "none", "day", "at", "mean", "yes")
+    conn = RecordingConnection(lambda _: [row], columns)
+
+    result = warehouse.ask(conn, SHOP, "best", root=root)  # type: ignore[arg-type]
+
+    assert result.columns == columns
+    assert result.rows == ((1, "a", None, "2016-04-01", "2016-04-01T12:30:00", 2.5, True),)
+    json.dumps(result.rows)

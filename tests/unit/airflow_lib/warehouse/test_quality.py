@@ -1,0 +1,149 @@
+"""Each check is one SELECT of failing rows, and its verdict tells what it found."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import psycopg2
+import pytest
+
+from airflow_lib.errors import WarehouseError
+from airflow_lib.pipeline import (
+    AcceptedValues,
+    Check,
+    Complete,
+    Dimension,
+    Fact,
+    Holds,
+    NotNull,
+    Pipeline,
+    References,
+    Severity,
+    SparkJob,
+    Staging,
+    Unique,
+    Window,
+)
+from airflow_lib.warehouse.quality import Verdict, render_check, run_check
+from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
+
+SHOP = Pipeline(
+    name="shop",
+    start=datetime(2016, 4, 1, tzinfo=UTC),
+    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
+    tables=(
+        Staging("staging_sales", job="sales"),
+        Dimension("dimItem", key="item"),
+        Fact("factSale", key="sale", window_column="day"),
+    ),
+)
+ASKED: dict[str, Any] = {
+    "window": Window(date(2016, 4, 1), date(2016, 5, 1)),
+    "schema": "staging_0123456789ab",
+    "written": {"sales": 3},
+}
+COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
+
+
+def flat(check: Check) -> str:
+    return " ".join(render_check(SHOP, check, **ASKED).split())
+
+
+def run(conn: RecordingConnection, check: Check) -> Verdict:
+    return run_check(conn, SHOP, check, **ASKED)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("check", "sql"),
+    [
+        (
+            NotNull("dimItem", ("item", "Price")),
+            'SELECT * FROM "dimitem" WHERE "item" IS NULL OR "price" IS NULL',
+        ),
+        (
+            Unique("dimItem", ("item", "day")),
+            'SELECT "item", "day", COUNT(*) AS rows_found FROM "dimitem" GROUP BY "item", "day" '
+            "HAVING COUNT(*) > 1",
+        ),
+        (
+            References("factSale", "item", "dimItem", "item"),
+            'SELECT referring.* FROM "factsale" AS referring LEFT JOIN "dimitem" AS referred '
+            'ON referring."item" = referred."item" '
+            'WHERE referring."item" IS NOT NULL AND referred."item" IS NULL',
+        ),
+        (
+            Holds("cheap", "dimItem", "price < 5 OR sale = 'y'"),
+            "SELECT * FROM \"dimitem\" WHERE NOT (price < 5 OR sale = 'y')",
+        ),
+        (
+            AcceptedValues("dimItem", "size", ("S", "it's")),
+            "SELECT * FROM \"dimitem\" WHERE \"size\" NOT IN ('S', 'it''s')",
+        ),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_check_is_a_select_of_failing_rows(check: Check, sql: str) -> None:
+    assert flat(check) == sql
+
+
+def test_completeness_compares_what_was_written_with_staging_and_the_facts_window() -> None:
+    sql = flat(COMPLETE)
+
+    assert 'FROM "staging_0123456789ab"."staging_sales"' in sql
+    assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in sql
+    assert "staged.staged <> 3 OR loaded.loaded <> 3" in sql
+
+
+def test_completeness_needs_to_know_what_was_written() -> None:
+    with pytest.raises(WarehouseError, match="how many rows job sales wrote"):
+        render_check(SHOP, COMPLETE, **{**ASKED, "written": {}})
+
+
+def test_completeness_is_of_a_fact() -> None:
+    with pytest.raises(WarehouseError, match="dimItem is not a Fact of shop"):
+        render_check(SHOP, Complete(job="sales", staging="staging_sales", fact="dimItem"), **ASKED)
+
+
+def test_a_check_without_failing_rows_passes_and_asks_for_no_samples() -> None:
+    conn = RecordingConnection()
+
+    verdict = run(conn, NotNull("dimItem", ("item",)))
+
+    assert (verdict.name, verdict.passed, verdict.failing_rows) == ("not_null_dimItem", True, 0)
+    assert verdict.samples == ()
+    assert len(conn.log) == 2
+    assert conn.log[-1] == "COMMIT"
+
+
+def test_failing_rows_are_counted_and_at_most_five_are_kept() -> None:
+    rows = [(1, date(2016, 4, 1), Decimal("2.5")), (2, None, None)]
+    conn = RecordingConnection(
+        lambda sql: [(70,)] if "COUNT(*)" in sql else rows, columns=("item", "day", "price")
+    )
+
+    verdict = run(conn, Holds("cheap", "dimItem", "price < 5", severity=Severity.WARN))
+
+    assert (verdict.passed, verdict.failing_rows, verdict.severity) == (False, 70, Severity.WARN)
+    assert verdict.samples == (
+        {"item": 1, "day": "2016-04-01", "price": 2.5},
+        {"item": 2, "day": None, "price": None},
+    )
+    assert conn.log[1].endswith("LIMIT 5")
+    json.dumps(verdict.samples)
+
+
+def test_a_verdict_carries_the_select_that_anyone_can_run_again() -> None:
+    verdict = run(RecordingConnection(), Holds("cheap", "dimItem", "price < 5"))
+
+    assert verdict.sql == 'SELECT *\nFROM "dimitem"\nWHERE NOT (price < 5)'
+
+
+def test_a_check_that_cannot_be_asked_is_an_error_not_a_verdict() -> None:
+    def refuse(_: str) -> None:
+        raise psycopg2.ProgrammingError('column "prize" does not exist')
+
+    with pytest.raises(WarehouseError, match='Check cheap failed.*"prize" does not exist'):
+        run(RecordingConnection(refuse), Holds("cheap", "dimItem", "prize < 5"))
