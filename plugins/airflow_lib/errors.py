@@ -12,9 +12,14 @@
     │   ├── TerminalState     it ended in a state it cannot leave
     │   ├── UnknownState      AWS reports a state this release does not know
     │   ├── ForeignResource   the name is taken by something without our tags
+    │   ├── NotReady          AWS is not ready for a call, but will be
+    │   ├── ResponseLost      RunJobFlow's answer was lost: it may have made a cluster
     │   └── TeardownError     what could not be removed, all of it
+    │       └── RowsLost      a warehouse and its final snapshot are gone, with rows that no other snapshot has
     ├── WaitTimeout           a deadline passed
     ├── LivyError             Livy refused, or cannot be reached
+    │   ├── LivyUnreachable   no answer from Livy
+    │   ├── SessionInactive   the session ended, or is being ended
     │   ├── SessionFailed     the session died
     │   └── StatementFailed   the Spark job raised
     └── WarehouseError        a statement or a COPY failed
@@ -79,8 +84,23 @@ class ForeignResource(ResourceError):
     """The name is taken by something that does not bear our tags."""
 
 
+class NotReady(ResourceError):
+    """AWS is not ready for this call, but will be: poll again, until the deadline.
+
+    The message says what is waited for.
+    """
+
+
+class ResponseLost(ResourceError):
+    """The answer of a request that must not be repeated was lost: find out whether it took effect."""
+
+
 class TeardownError(ResourceError):
     """What could not be removed: one line each, with the cause and what to do."""
+
+
+class RowsLost(TeardownError):
+    """A warehouse is gone and its final snapshot cannot be restored: rows that no other snapshot has are lost."""
 
 
 class WaitTimeout(MayflyError):
@@ -89,6 +109,14 @@ class WaitTimeout(MayflyError):
 
 class LivyError(MayflyError):
     """Livy refused a request, or cannot be reached."""
+
+
+class LivyUnreachable(LivyError):
+    """No answer from Livy: worth asking again."""
+
+
+class SessionInactive(LivyError):
+    """The session ended, or is being ended: look at it again."""
 
 
 class SessionFailed(LivyError):

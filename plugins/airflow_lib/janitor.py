@@ -6,7 +6,7 @@
     MAYFLY_AWS_REGION   the region, where the file does not say it
 
 It ends with 0 where all is clean, 1 where it found something (removed by now, or still going), 2 where something
-could not be done. What one environment may lose is `caretaking`'s.
+could not be done. What may go in one environment is `lifecycle.sweeper`'s.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from airflow_lib.aws.clients import open_aws
+from airflow_lib.aws.clients import Aws, open_aws
+from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.aws.s3 import list_folders, probe_object
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import MayflyError, SettingsError
+from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.lifecycle.notify import notify
-from airflow_lib.lifecycle.sweeper import AWS_ERRORS, EnvironmentSweeper
+from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import Environment
+from airflow_lib.polling import Clock, SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
-from airflow_lib.spark.livy import LivyClient
-from airflow_lib.steps import Holder, Services
-from airflow_lib.waiting import SystemClock
 
 log = logging.getLogger(__name__)
 
@@ -41,43 +41,44 @@ REGION = "MAYFLY_AWS_REGION"
 
 CLEAN, FOUND, ERROR = 0, 1, 2
 
-# A pass that ends before its drains do leaves them to the next one, which can go on once this lease is over.
+# A pass that ends before its teardowns do leaves them to the next one, which can go on once this lease is over.
 PASS_S = 600
 LEASE_S = 240
 
 
-def list_pipelines(services: Services, settings: Settings) -> list[str]:
+def list_pipelines(aws: Aws, settings: Settings) -> list[str]:
     """The pipelines of the deployment that have a register. Raises ResourceError where S3 refuses."""
-    s3, state = services.aws.s3, S3Location.parse(settings.mayfly.s3.state)
+    s3, state = aws.s3, S3Location.parse(settings.mayfly.s3.state)
     folders = list_folders(s3, state.bucket, state.folder_key)
     return [name for name in folders if probe_object(s3, state.bucket, state.key(name, "register.json"))]
 
 
 def make_pass(
     settings: Settings,
-    services: Services,
+    aws: Aws,
+    clock: Clock,
     *,
     sleep: Callable[[float], None],
     dry_run: bool = False,
     only: str | None = None,
     limit_s: float = PASS_S,
 ) -> list[EnvironmentSweeper]:
-    """Go over every environment (or `only` one: its name, or its pipeline's), and tell what was found.
+    """Go over every environment (or `only` one: its name, or its pipeline's), and notify of what was found.
 
-    Drains of several go on at once, for `limit_s` at most. Where one cannot be looked after, the others are.
+    Teardowns of several go on at once, for `limit_s` at most. Where one cannot be looked after, the others are.
     Raises SettingsError where `only` is unknown; ResourceError where the registers cannot be found.
     """
-    deadline = services.clock.now() + timedelta(seconds=limit_s)
+    deadline = clock.now() + timedelta(seconds=limit_s)
     sweepers = [
-        EnvironmentSweeper(_holder(environment, settings, services), dry_run)
-        for environment in _environments(settings, services, only)
+        EnvironmentSweeper(_holder(environment, settings, aws, clock), dry_run)
+        for environment in _environments(settings, aws, only)
     ]
     for sweeper in sweepers:
         sweeper.survey()
-    while _look_at_all(sweepers) and services.clock.now() < deadline:
+    while _poll_all(sweepers) and clock.now() < deadline:
         sleep(settings.mayfly.poll_s)
     for sweeper in sweepers:
-        _tell(sweeper)
+        _report(sweeper)
     return sweepers
 
 
@@ -119,9 +120,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = load_settings(os.environ)
-        services = Services(aws=open_aws(settings), clock=SystemClock(), open_livy=LivyClient)
         sweepers = make_pass(
-            settings, services, sleep=time.sleep, dry_run=options.dry_run, only=options.environment
+            settings,
+            open_aws(settings),
+            SystemClock(),
+            sleep=time.sleep,
+            dry_run=options.dry_run,
+            only=options.environment,
         )
     except (MayflyError, *AWS_ERRORS) as error:
         sys.stderr.write(f"{error}\n")
@@ -144,9 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _environments(settings: Settings, services: Services, only: str | None) -> list[Environment]:
+def _environments(settings: Settings, aws: Aws, only: str | None) -> list[Environment]:
     deployment = settings.mayfly.deployment
-    found = [Environment(deployment, name) for name in list_pipelines(services, settings)]
+    found = [Environment(deployment, name) for name in list_pipelines(aws, settings)]
     chosen = [one for one in found if only in (None, one.name, one.pipeline)]
     if only is not None and not chosen:
         raise SettingsError(
@@ -156,25 +161,25 @@ def _environments(settings: Settings, services: Services, only: str | None) -> l
     return chosen
 
 
-def _look_at_all(sweepers: Sequence[EnvironmentSweeper]) -> bool:
-    """One look in each environment; whether any is to be looked at again."""
-    going_on = [sweeper.look() for sweeper in sweepers]
+def _poll_all(sweepers: Sequence[EnvironmentSweeper]) -> bool:
+    """One poll in each environment; whether any is to be polled again."""
+    going_on = [sweeper.poll() for sweeper in sweepers]
     return any(going_on)
 
 
-def _holder(environment: Environment, settings: Settings, services: Services) -> Holder:
-    """The pass as the register knows it; no two have one name, or both would drain."""
+def _holder(environment: Environment, settings: Settings, aws: Aws, clock: Clock) -> Holder:
+    """The pass as the register knows it; no two have one name, or both would tear down."""
     lease_s = min(LEASE_S, settings.mayfly.lease_s)
-    return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, services, lease_s)
+    return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, aws, clock, lease_s)
 
 
-def _tell(sweeper: EnvironmentSweeper) -> None:
+def _report(sweeper: EnvironmentSweeper) -> None:
     """Notify of what was found; a notification that cannot be sent is an error of the pass."""
-    lines = [*sweeper.findings, *sweeper.errors]
+    name, lines = sweeper.holder.environment.name, [*sweeper.findings, *sweeper.errors]
     if not lines:
-        log.info("%s: clean", sweeper.holder.environment.name)
+        log.info("%s: clean", name)
     elif sweeper.dry_run:
-        log.info("%s: %s found; nothing was touched", sweeper.holder.environment.name, len(lines))
+        log.info("%s: %s found; nothing was touched", name, len(lines))
     else:
         try:
             notify(sweeper.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))

@@ -13,10 +13,10 @@ from airflow.sdk.log import mask_secret
 from airflow_lib.aws.clients import Aws, open_aws
 from airflow_lib.errors import SettingsError
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
 from airflow_lib.steps import Run, Services
-from airflow_lib.waiting import SystemClock
 
 
 def read_settings() -> Settings:

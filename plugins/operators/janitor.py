@@ -21,7 +21,8 @@ class JanitorOperator(BaseOperator):
 
     def execute(self, context: Any) -> Json:
         settings = read_settings()
-        sweepers = make_pass(settings, open_services(settings), sleep=time.sleep)
+        services = open_services(settings)
+        sweepers = make_pass(settings, services.aws, services.clock, sleep=time.sleep)
         found = {one.holder.environment.name: one.findings for one in sweepers if one.findings}
         errors = [f"{one.holder.environment.name}: {error}" for one in sweepers for error in one.errors]
         if errors:

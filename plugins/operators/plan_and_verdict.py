@@ -68,6 +68,6 @@ class VerdictOperator(BaseOperator):
     def _tell(self, context: Any, message: str) -> None:
         """A notification that cannot be sent must not hide what it was about."""
         try:
-            notify(open_run(self.pipeline, context["run_id"], window_of(context)), message)
+            notify(open_run(self.pipeline, context["run_id"], window_of(context)).holder, message)
         except Exception as error:  # noqa: BLE001
             log.error("the notification could not be sent: %s", error)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import check_place
+from airflow_lib.steps.leases import check_register_location
 from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class ClosingOperator(StepOperator):
     def open_run(self, context: Any) -> Run:
         run = super().open_run(context)
         lease = context["ti"].xcom_pull(task_ids="provision.lease")
-        check_place(run, (lease or {}).get("place"))
+        check_register_location(run, (lease or {}).get("location"))
         return run
 
 

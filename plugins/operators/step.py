@@ -20,22 +20,22 @@ from airflow_lib import errors
 from airflow_lib.errors import (
     DeclarationError,
     MayflyError,
+    RowsLost,
     SettingsError,
     SourceError,
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.patience import TransientBudget
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.polling import SystemClock, TransientBudget
 from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
-from airflow_lib.waiting import SystemClock
 from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)
 
 # Another try would meet the same words, or wait as long again: a person has to change something first.
-NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout)
+NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout, RowsLost)
 
 
 # A trigger that fires before the scheduler has heard of the deferred process's end makes it take the resumed task
@@ -59,7 +59,7 @@ class StepOperator(BaseOperator):
             raise AirflowFailException(str(error)) from error
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
-        return _settle(context, outcome)
+        return _finish(context, outcome)
 
     def open_run(self, context: Any) -> Run:
         """The run as the step is told of it. Raises SettingsError."""
@@ -68,7 +68,7 @@ class StepOperator(BaseOperator):
     def resume(self, context: Any, event: Json) -> Json:
         """Go on after the wait: return the result, or raise what the trigger met."""
         if "outcome" in event:
-            return _settle(context, from_json(event["outcome"]))
+            return _finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
         if issubclass(kind, NO_RETRY):
             raise AirflowFailException(event["message"])
@@ -141,7 +141,7 @@ class StepTrigger(BaseTrigger):
         return open_run(pipeline, str(self._arguments["run_id"]), window)
 
 
-def _settle(context: Any, outcome: Done | Failed) -> Json:
+def _finish(context: Any, outcome: Done | Failed) -> Json:
     """The result; where the step failed it is kept too, before the error is raised."""
     if isinstance(outcome, Done):
         return outcome.result

@@ -60,7 +60,7 @@ def build_dag(pipeline: Pipeline) -> DAG:
             return group.get_child_by_label(label)  # type: ignore[attr-defined]
 
         lease, emr, warehouse = (step(provisioned, name) for name in ("lease", "emr", "warehouse"))
-        shared = [plan, lease, step(provisioned, "roles"), step(provisioned, "network")]
+        shared = [plan, lease]
         plan >> step(provisioned, "preflight")
         release_emr = step(transformed, "release_emr")
         for job in pipeline.jobs:

@@ -11,7 +11,7 @@ from moto.emr.models import emr_backends
 from moto.iam.models import iam_backends
 from moto.redshift.models import redshift_backends
 
-from airflow_lib.resources.common import as_tags
+from airflow_lib.resources.owned import as_tags
 from tests.world.account import REGION
 from tests.world.emr_clusters import ENDED
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from airflow_lib.errors import MayflyError
 from airflow_lib.janitor import make_pass
-from airflow_lib.steps import Services
 from tests.world import World, settings
 from tests.world.wire import AirflowGone, Killed
 
 
 def pass_once(world: World) -> list[str]:
     """What it could not do. It is a process of its own: what kills it kills no run."""
-    services = Services(aws=world.aws, clock=world.timeline, open_livy=world.livy.open)
     try:
-        sweepers = make_pass(settings(), services, sleep=world.advance)
+        sweepers = make_pass(settings(), world.aws, world.timeline, sleep=world.advance)
     except AirflowGone:
         raise
     except (MayflyError, Killed) as error:

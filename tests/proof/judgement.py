@@ -52,7 +52,7 @@ def _leaks(story: Story, billed_s: float) -> Iterator[Breach]:
         if stays:
             yield Breach(LEAK, f"left after the janitor: {_list(stays)}")
     for slot in (story.world.register(PIPELINE).emr, story.world.register(PIPELINE).warehouse):
-        if slot.resources or slot.leases or slot.phase != "empty":
+        if slot.leases or slot.phase != "empty":
             yield Breach(LEAK, f"slot {slot.slot} is {slot.phase} at the end, leases {slot.leases}")
     snapshots = [thing for thing in story.after if thing.kind == SNAPSHOT and thing not in story.before]
     if len(snapshots) > _KEPT_SNAPSHOTS:

@@ -98,7 +98,7 @@ class Teller:
     def _slots_are_empty_but_for_leases_beyond(self, time: datetime) -> bool:
         document = self._world.register(PIPELINE)
         slots = [document.slot(slot) for slot in Slot if not document.slot(slot).live(time)]
-        return all(not slot.resources and not slot.leases for slot in slots)
+        return all(slot.phase == "empty" for slot in slots)
 
     def _held_by_others(self, runs: set[str]) -> frozenset[Slot]:
         document, now = self._world.register(PIPELINE), self._world.now()

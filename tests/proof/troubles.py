@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_lib.naming import Environment, is_ours
-from airflow_lib.resources.common import as_tags
+from airflow_lib.resources.owned import as_tags
 from tests.proof.janitor import pass_once
 from tests.proof.story import LEASE_S
 from tests.world import World

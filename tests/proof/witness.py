@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import (
     TAG_EMR_MANAGED,
     TAG_ENVIRONMENT,
@@ -11,6 +12,7 @@ from airflow_lib.naming import (
     TAG_GENERATION,
     Slot,
     generation_of,
+    slot_of,
 )
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
 from tests.proof.troubles import ENVIRONMENT
@@ -34,7 +36,8 @@ _AT_BIRTH = frozenset({TAG_ENVIRONMENT, TAG_GENERATION, TAG_EXPIRES_AT})
 class Witness:
     """`told` is all that was wrong.
 
-    What is born without its tags, or before it is written down; a cluster that is ended with sessions on it; a slot
+    What is born without its tags, or while the register does not say that its generation is being created; a cluster
+    that is ended with sessions on it; a slot
     that is taken from its creator or drainer while that one's lease is alive.
     """
 
@@ -56,8 +59,8 @@ class Witness:
             sessions = self._world.livy.listed()
             wrong += [f"the cluster is ended while session {one.name} is on it" for one in sessions]
         name = next((call.params[key] for key in _NAMED_BY if key in call.params), None)
-        if name and call.operation.startswith(_CREATE) and name not in self._written():
-            wrong.append(f"{call} makes {name} before it is written down")
+        if name and call.operation.startswith(_CREATE) and not self._is_open(name):
+            wrong.append(f"{call} creates {name}, whose generation nobody is creating by the register")
         self._found.update(dict.fromkeys(wrong))
 
     def _taken(self) -> Iterator[str]:
@@ -68,9 +71,15 @@ class Witness:
             if is_alive and new.owner not in (None, old.owner) and new.generation == old.generation:
                 yield f"{new.owner} took slot {slot} from {old.owner}, whose lease is alive"
 
-    def _written(self) -> set[str]:
-        document = self._world.register(PIPELINE)
-        return {item.name for slot in (document.emr, document.warehouse) for item in slot.resources}
+    def _is_open(self, name: str) -> bool:
+        """Whether the register says that the generation in the name is being created."""
+        slot = slot_of(ENVIRONMENT, name)
+        state = self._world.register(PIPELINE).slot(slot) if slot else None
+        return (
+            state is not None
+            and state.phase is Phase.CREATING
+            and state.generation == generation_of(ENVIRONMENT, name)
+        )
 
     def _untagged(self, *, in_use: bool) -> Iterator[str]:
         """What is ours and lacks a tag; a restored cluster and a final snapshot get theirs before they are used."""

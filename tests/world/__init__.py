@@ -64,7 +64,7 @@ class World:
         sleep = self.advance
         register = partial(Register, sleep=sleep, jitter=lambda: 1.0)
         for target, value in (
-            ("airflow_lib.steps.leases.Register", register),
+            ("airflow_lib.lifecycle.holder.Register", register),
             ("airflow_lib.steps.leases.threading", SimpleNamespace(Event=Event, Thread=_NoThread)),
             ("airflow_lib.warehouse.connection.psycopg2.connect", self.sql.connect),
             ("airflow_lib.warehouse.connection.Retrying", partial(_retrying, sleep)),

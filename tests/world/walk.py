@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 from airflow_lib.errors import MayflyError
-from airflow_lib.patience import TransientBudget
 from airflow_lib.pipeline import Pipeline
+from airflow_lib.polling import TransientBudget
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.step import NO_RETRY

@@ -3,6 +3,9 @@
 S3 answers reads after writes consistently, and a PUT is seen whole or not at all, so a condition on the ETag
 makes a compare-and-swap:
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-requests.html
+
+Except where it says otherwise, each function raises ResourceError where S3 refuses, and botocore's own error where
+it is transient.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from airflow_lib.aws.errors import code_of, status_of, translate_aws_errors
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import ResourceError
 
@@ -24,10 +28,10 @@ _PUT_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as read."""
+    """An object as read; one that is absent has neither body nor ETag, but the response's headers."""
 
-    body: bytes
-    etag: str
+    body: bytes | None
+    etag: str | None
     headers: Mapping[str, str]
 
 
@@ -40,58 +44,49 @@ class ListedObject:
     size: int
 
 
-def status_of(error: ClientError) -> int:
-    """The HTTP status that AWS answered."""
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def explain(error: ClientError, uri: str) -> str:
-    """One sentence on what S3 refused, and the mend where it is known."""
-    code = error.response.get("Error", {}).get("Code", "")
-    said = f"{uri}: S3 answered {code or status_of(error)} to {error.operation_name}."
-    if code == "NoSuchBucket":
-        return f"{said} Make the bucket, or correct mayfly.s3: no run creates one."
-    if status_of(error) == 403:
-        return (
-            f"{said} Allow it to the identity that Airflow uses (setup_backend.md holds the policy); "
-            "without s3:ListBucket S3 answers so for a missing key, too."
-        )
-    return said
-
-
-def read_object(s3: S3Client, bucket: str, key: str) -> StoredObject | None:
-    """The object, or None where there is none. Raises ResourceError where S3 refuses."""
+def get_object(s3: S3Client, bucket: str, key: str) -> StoredObject:
+    """The object as S3 answers it. Raises ClientError; an absent object is no error."""
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") == "NoSuchKey":
-            return None
-        raise ResourceError(explain(error, uri_of(bucket, key))) from error
+        if code_of(error) != "NoSuchKey":
+            raise
+        return StoredObject(None, None, error.response["ResponseMetadata"]["HTTPHeaders"])
     return StoredObject(answer["Body"].read(), answer["ETag"], answer["ResponseMetadata"]["HTTPHeaders"])
 
 
+def put_object_if(s3: S3Client, bucket: str, key: str, body: bytes, *, etag: str | None) -> None:
+    """Write the object if it still has `etag`, or with None if there is none. Raises ClientError (412 if not)."""
+    if etag is None:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
+    else:
+        s3.put_object(Bucket=bucket, Key=key, Body=body, IfMatch=etag)
+
+
+def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
+    """The object's content, or None where there is none."""
+    with translate_aws_errors(f"read {uri_of(bucket, key)}"):
+        return get_object(s3, bucket, key).body
+
+
 def probe_object(s3: S3Client, bucket: str, key: str) -> ListedObject | None:
-    """The object's ETag and size, or None where there is none. Raises ResourceError where S3 refuses."""
-    try:
+    """The object's ETag and size, or None where there is none.
+
+    A HEAD has no body, so its error code is the status. Without s3:ListBucket S3 answers 403 for a missing key, too:
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
+    """
+    with translate_aws_errors(f"read {uri_of(bucket, key)}", ignore={"404", "NoSuchKey"}):
         answer = s3.head_object(Bucket=bucket, Key=key)
-    except ClientError as error:
-        if status_of(error) == 404:
-            return None
-        raise ResourceError(explain(error, uri_of(bucket, key))) from error
-    return ListedObject(key, answer["ETag"], answer["ContentLength"])
+        return ListedObject(key, answer["ETag"], answer["ContentLength"])
+    return None
 
 
 def list_objects(s3: S3Client, bucket: str, prefix: str) -> Iterator[ListedObject]:
-    """Every object whose key starts with `prefix`, in key order, page by page.
-
-    Raises ResourceError where S3 refuses.
-    """
+    """Every object whose key starts with `prefix`, in key order, page by page."""
     page: dict[str, Any] = {}
     while True:
-        try:
+        with translate_aws_errors(f"list {uri_of(bucket, prefix)}"):
             answer = s3.list_objects_v2(Bucket=bucket, Prefix=prefix, **page)
-        except ClientError as error:
-            raise ResourceError(explain(error, uri_of(bucket, prefix))) from error
         for item in answer.get("Contents", ()):
             yield ListedObject(item["Key"], item["ETag"], item["Size"])
         if not answer.get("IsTruncated"):
@@ -100,35 +95,34 @@ def list_objects(s3: S3Client, bucket: str, prefix: str) -> Iterator[ListedObjec
 
 
 def list_folders(s3: S3Client, bucket: str, folder_key: str) -> list[str]:
-    """The names of the folders right below `folder_key` (empty, or with a slash at its end), sorted.
-
-    Raises ResourceError where S3 refuses.
-    """
-    try:
+    """The names of the folders right below `folder_key` (empty, or with a slash at its end), sorted."""
+    with translate_aws_errors(f"list {uri_of(bucket, folder_key)}"):
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=folder_key, Delimiter="/")
         prefixes = [item["Prefix"] for page in pages for item in page.get("CommonPrefixes", ())]
-    except ClientError as error:
-        raise ResourceError(explain(error, uri_of(bucket, folder_key))) from error
     return sorted(prefix.removeprefix(folder_key).rstrip("/") for prefix in prefixes)
 
 
 def put_if_absent(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
     """Write the object unless there is one; whether it was written.
 
-    A False may also mean that our own write was answered late and repeated: read what is there.
-    Raises ResourceError where S3 refuses, or goes on answering 409.
+    A False may also mean that our own write succeeded, its answer was lost, and botocore repeated it: read what is
+    there. Raises ResourceError, too, where S3 goes on answering 409.
     """
-    for _ in range(_PUT_ATTEMPTS):  # 409: another conditional write is under way; S3 asks for a repeat
-        try:
-            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
-        except ClientError as error:
-            if status_of(error) == 412:
-                return False
-            if status_of(error) != 409:
-                raise ResourceError(explain(error, uri_of(bucket, key))) from error
-        else:
-            return True
+    uri = uri_of(bucket, key)
+    for _ in range(_PUT_ATTEMPTS):
+        with translate_aws_errors(f"write {uri}"):
+            try:
+                put_object_if(s3, bucket, key, body, etag=None)
+            except ClientError as error:
+                if status_of(error) == 412:
+                    return False
+                if (
+                    status_of(error) != 409
+                ):  # 409: another conditional write is under way; S3 asks for a repeat
+                    raise
+            else:
+                return True
     raise ResourceError(
-        f"{uri_of(bucket, key)}: S3 answered 409 {_PUT_ATTEMPTS} times, so others keep writing it. "
+        f"Could not write {uri}: S3 answered 409 {_PUT_ATTEMPTS} times, so others keep writing it. "
         "Run the task again."
     )

@@ -1,4 +1,4 @@
-"""`s3://bucket/prefix` taken apart and put together. Asks S3 nothing; `s3io` does."""
+"""`s3://bucket/prefix` taken apart and put together. Asks S3 nothing; `s3` does."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The register's document: what is held, by whom, until when; and its JSON.
 
-Who may change it, and how, are `register_rules`; storing it is `register`.
+Who may change it, and how, are `rules`; storing it is `register`.
 All times are S3's, in UTC. Values are frozen: a change makes a new document.
 """
 
@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 from airflow_lib.errors import RegisterError
 from airflow_lib.naming import Slot
 
-VERSION = 1
+VERSION = 2
 
 _STRICT = ConfigDict(extra="forbid")
 _NONCES_KEPT = 16
@@ -47,23 +47,14 @@ class Lease:
 
 
 @dataclass(frozen=True)
-class Resource:
-    """Something of the current generation: recorded before it is created, `id` completed after."""
-
-    __pydantic_config__ = _STRICT
-
-    kind: str
-    name: str
-    id: str | None = None
-
-
-@dataclass(frozen=True)
 class SlotState:
     """One slot. Raises ValueError where the parts contradict each other.
 
-    `owner` is the one run that creates or drains; it always has a lease of its own.
+    `owner` is the one run that creates or tears down; it always has a lease of its own.
+    Every name follows from the generation. Only an EMR cluster needs an id as well, for its name is not unique:
+    `requested_at` is when it was last asked for, `cluster_id` what came of it.
     `snapshot` is the newest one that is available, `predecessor` the one before it, `pending_snapshot` one
-    that a drainer has asked for. `unsaved`: the warehouse may hold rows that no snapshot has.
+    that was asked for while tearing down. `unsaved`: the warehouse may hold rows that no snapshot has.
     """
 
     __pydantic_config__ = _STRICT
@@ -74,7 +65,8 @@ class SlotState:
     owner: str | None = None
     leases: tuple[Lease, ...] = ()
     keep_alive_until: AwareDatetime | None = None
-    resources: tuple[Resource, ...] = ()
+    requested_at: AwareDatetime | None = None
+    cluster_id: str | None = None
     snapshot: str | None = None
     predecessor: str | None = None
     pending_snapshot: str | None = None
@@ -85,8 +77,14 @@ class SlotState:
             raise ValueError(f"slot {self.slot} is {self.phase} with owner {self.owner!r}")
         if self.owner is not None and self.lease(self.owner) is None:
             raise ValueError(f"slot {self.slot}: its owner {self.owner!r} has no lease")
-        if self.phase is Phase.EMPTY and (self.leases or self.resources or self.unsaved):
-            raise ValueError(f"slot {self.slot} is empty, but holds leases, resources or rows")
+        if self.phase is Phase.EMPTY and (
+            self.leases or self.cluster_id or self.requested_at or self.unsaved
+        ):
+            raise ValueError(f"slot {self.slot} is empty, but holds leases, a cluster or rows")
+
+    def __str__(self) -> str:
+        by = f" by {self.owner}" if self.owner else ""
+        return f"{self.slot} generation {self.generation}, {self.phase.replace('_', ' ')}{by}"
 
     def lease(self, run: str) -> Lease | None:
         return next((lease for lease in self.leases if lease.run == run), None)
@@ -98,11 +96,11 @@ class SlotState:
     def kept_alive(self, now: datetime) -> bool:
         return self.keep_alive_until is not None and self.keep_alive_until > now
 
-    def find(self, kind: str, name: str | None = None) -> Resource | None:
-        """The first recorded resource of a kind (and name), or None."""
-        return next(
-            (item for item in self.resources if item.kind == kind and name in (None, item.name)), None
-        )
+    @property
+    def protected_snapshots(self) -> frozenset[str]:
+        """The snapshots that nobody may delete."""
+        named = (self.snapshot, self.predecessor, self.pending_snapshot)
+        return frozenset(name for name in named if name is not None)
 
     def with_lease(self, run: str, until: datetime) -> tuple[Lease, ...]:
         """The leases with `run`'s set to `until`, in the runs' order."""
@@ -153,24 +151,27 @@ def encode_document(document: Document) -> bytes:
 def decode_document(body: bytes, uri: str, environment: str) -> Document:
     """The document in `body`, read from `uri`.
 
-    Raises RegisterError where it is corrupt, another environment's, or of a version that this release does not
-    know. It is never written over then, so nothing is lost.
+    A document of version 1 is read as what it means in this version.
+    Raises RegisterError where it is corrupt, another environment's, or of a version that this one does not know.
+    It is never written over then, so nothing is lost.
     """
     content = _parse(body, uri)
     version = content.get("version")
     if isinstance(version, int) and version > VERSION:
         raise RegisterError(
-            f"{uri} is of version {version}; this Mayfly knows {VERSION}. A newer release wrote it: "
-            "deploy that release to every host that runs this pipeline. Nothing was changed."
+            f"{uri} is of version {version}; this Mayfly knows {VERSION}. A newer version wrote it: "
+            "deploy that version to every host that runs this pipeline. Nothing was changed."
         )
+    if version == 1:
+        content = _from_version_1(content)
     try:
         document = _ADAPTER.validate_python(content)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RegisterError(_tell_corrupt(uri, f"{place}: {first['msg']}")) from error
+        path = ".".join(str(part) for part in first["loc"])
+        raise RegisterError(_format_corrupt(uri, f"{path}: {first['msg']}")) from error
     if document.version != VERSION:
-        raise RegisterError(_tell_corrupt(uri, f"version {document.version} never was"))
+        raise RegisterError(_format_corrupt(uri, f"version {document.version} does not exist"))
     if document.environment != environment:
         raise RegisterError(
             f"{uri} is the register of {document.environment}, not of {environment}: two deployments share a "
@@ -183,13 +184,36 @@ def _parse(body: bytes, uri: str) -> dict[str, Any]:
     try:
         content = json.loads(body)
     except ValueError as error:
-        raise RegisterError(_tell_corrupt(uri, str(error))) from error
+        raise RegisterError(_format_corrupt(uri, str(error))) from error
     if not isinstance(content, dict):
-        raise RegisterError(_tell_corrupt(uri, f"a JSON object is expected, found {type(content).__name__}"))
+        raise RegisterError(
+            _format_corrupt(uri, f"a JSON object is expected, found {type(content).__name__}")
+        )
     return content
 
 
-def _tell_corrupt(uri: str, cause: str) -> str:
+def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 kept every resource with its id, and called tearing down draining. What cannot be read so is left
+    as it is, for the validation to refuse.
+    """
+    converted = {**content, "version": VERSION}
+    for slot in (Slot.EMR, Slot.WAREHOUSE):
+        state = content.get(slot)
+        if not isinstance(state, dict):
+            continue
+        resources = state["resources"] if isinstance(state.get("resources"), list) else []
+        clusters = [
+            item for item in resources if isinstance(item, dict) and item.get("kind") == "EMR cluster"
+        ]
+        kept = {key: value for key, value in state.items() if key != "resources"}
+        kept["cluster_id"] = clusters[0].get("id") if clusters else None
+        if kept.get("phase") == "draining":
+            kept["phase"] = Phase.TEARING_DOWN
+        converted[slot] = kept
+    return converted
+
+
+def _format_corrupt(uri: str, cause: str) -> str:
     return (
         f"{uri} is corrupt ({cause}). Nothing was changed. Restore its last good version (the bucket's "
         "versioning keeps them). Do not delete it: it names the snapshot that the warehouse is restored from."

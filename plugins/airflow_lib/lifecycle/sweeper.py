@@ -1,4 +1,4 @@
-"""One environment in the janitor's hands: what may go and why, its removal look by look, and what is told of it.
+"""One environment in the janitor's hands: what may go and why, its removal poll by poll, and the report of it.
 
 What may go is decided by the register alone: slots that no live lease and no keep-alive holds, things of ours
 that belong to no live generation, and snapshots that nobody needs. Going over all environments is `janitor`'s.
@@ -11,52 +11,62 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from airflow_lib.errors import LeaseLost, MayflyError
+from airflow_lib.aws.errors import AWS_ERRORS, is_transient
+from airflow_lib.errors import LeaseLost, MayflyError, NotReady, RowsLost
 from airflow_lib.lifecycle import rules
-from airflow_lib.lifecycle.document import Document, Phase, SlotState
-from airflow_lib.lifecycle.inventory import named_snapshots
-from airflow_lib.lifecycle.removal_tmp import list_owned, sweep
-from airflow_lib.lifecycle.rules import ReleaseOutcome
-from airflow_lib.naming import Names, Slot, slot_of
-from airflow_lib.patience import is_transient
-from airflow_lib.resources import emr_cluster as emr
-from airflow_lib.resources import snapshots
-from airflow_lib.resources.common import NotReady, Owned
-from airflow_lib.resources.snapshots import SNAPSHOT
-from airflow_lib.steps import Holder
-from airflow_lib.steps.drain import drain
-from airflow_lib.steps.leases import open_register
-
-AWS_ERRORS = (BotoCoreError, ClientError)
-
-Look = Callable[[], str | None]
+from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.holder import Holder
+from airflow_lib.lifecycle.inventory import Finding, Standing, classify, list_owned
+from airflow_lib.lifecycle.rules import Caller, ReleaseOutcome
+from airflow_lib.lifecycle.teardown import tear_down_resources, tear_down_slot
+from airflow_lib.naming import Names, Slot
+from airflow_lib.resources import emr_cluster, snapshots
+from airflow_lib.resources.owned import Owned
 
 
 @dataclass
 class CleanupTask:
-    """Things to remove together; `look` asks once for all that can be asked for, and tells what is pending."""
+    """Things to remove together. `action` asks for all that can be asked for; it raises NotReady until all is gone."""
 
     why: str
     things: tuple[str, ...]
-    look: Look
+    action: Callable[[], None]
     outcome: str = "would be removed"
     over: bool = False
-    failed: bool = False
 
-    def end(self, outcome: str, *, failed: bool = False) -> None:
-        self.outcome, self.over, self.failed = outcome, True, failed
+    def run(self) -> str | None:
+        """One poll; the error, where the task failed for good."""
+        try:
+            self.action()
+        except LeaseLost:
+            self._end("left to another, who took over")
+        except NotReady as error:
+            self.outcome = f"pending: {error}"
+        except RowsLost as error:
+            self._end("removed")
+            return error.message
+        except (MayflyError, *AWS_ERRORS) as error:
+            if is_transient(error):
+                self.outcome = f"pending: {error}"
+                return None
+            self._end("could not be removed")
+            return str(error)
+        else:
+            self._end("removed")
+        return None
 
     @property
     def lines(self) -> list[str]:
         """One line a thing: what, why, and what became of it."""
         return [f"{thing}: {self.why}; {self.outcome}" for thing in self.things]
 
+    def _end(self, outcome: str) -> None:
+        self.outcome, self.over = outcome, True
+
 
 @dataclass
 class EnvironmentSweeper:
-    """One environment for one pass; `holder` has a name of its own. In a dry run nothing is written or asked for."""
+    """One environment for one pass; `holder` has a name of its own. A dry run writes, deletes and asks for nothing."""
 
     holder: Holder
     dry_run: bool = False
@@ -69,142 +79,103 @@ class EnvironmentSweeper:
         return [*(line for task in self.tasks for line in task.lines), *self.alarms]
 
     def survey(self) -> None:
-        """Find what may go, and take the slots that nobody holds. What cannot be found out is an error told."""
+        """Find what may go, and take over the slots that nobody holds. What cannot be found out goes to `errors`."""
         try:
             settings = self.holder.settings.for_pipeline(self.holder.environment.pipeline)
             self.holder = replace(self.holder, settings=settings)
-            owned = self._list()
-            document, now = open_register(self.holder).read_with_time()
+            listing = list_owned(self.holder.aws, self.holder.environment)
+            self.errors += listing.problems
+            document, now = self.holder.register.read_with_time()
+            keep = settings.mayfly.warehouse.keep_snapshots
+            findings = classify(listing.owned, self.holder.environment, document, now, keep_snapshots=keep)
             for slot in Slot:
-                self._reap(document.slot(slot), owned, now)
-            self._find_strays(owned, document, now)
-            self._find_snapshots(owned, document, now)
-            self._raise_alarms(owned, document, now)
+                self._take_over(document.slot(slot), findings, now)
+            self._plan_orphans(findings, now)
+            for finding in findings:
+                self._plan(finding, document.slot(finding.slot), now)
         except (MayflyError, *AWS_ERRORS) as error:
             self.errors.append(str(error))
 
-    def look(self) -> bool:
-        """One look at each task; whether any is to be looked at again."""
+    def poll(self) -> bool:
+        """Run each task that is not over; whether any is to be run again."""
+        if self.dry_run:
+            return False
         for task in self.tasks:
-            if not task.over and not self.dry_run:
-                self._attend(task)
-        return not self.dry_run and not all(task.over for task in self.tasks)
+            error = None if task.over else task.run()
+            if error is not None:
+                self.errors.append(error)
+        return not all(task.over for task in self.tasks)
 
-    def _attend(self, task: CleanupTask) -> None:
-        try:
-            pending = task.look()
-        except LeaseLost:
-            task.end("left to another, who took over")
-        except NotReady as error:
-            task.outcome = f"pending: {error}"
-        except (MayflyError, *AWS_ERRORS) as error:
-            if is_transient(error):
-                task.outcome = f"pending: {error}"
-                return
-            task.end("could not be removed", failed=True)
-            self.errors.append(str(error))
-        else:
-            if pending is None:
-                task.end("removed")
-            else:
-                task.outcome = f"pending: {pending}"
-
-    def _list(self) -> list[Owned]:
-        """What bears our name and tag. What cannot be listed is an error told; all else can be looked after."""
-        listing = list_owned(self.holder.aws, self.holder.environment)
-        self.errors += listing.problems
-        return list(listing.owned)
-
-    def _reap(self, before: SlotState, owned: Iterable[Owned], now: datetime) -> None:
+    def _take_over(self, before: SlotState, findings: Iterable[Finding], now: datetime) -> None:
         slot, holder = before.slot, self.holder
         if self.dry_run:
-            _, release = rules.reap(before, now, run=holder.id, lease_s=holder.lease_s)
+            _, release = rules.take_over(before, Caller(holder.id, now, holder.lease_s))
         else:
-            release = open_register(holder).reap(slot, holder.id)
+            release = holder.register.apply(slot, rules.take_over)
         if release.outcome is not ReleaseOutcome.TEAR_DOWN:
             return
         generation = release.generation
-        mine = [
-            item for item in owned if _place(holder, item) == (slot, generation) and item.kind != SNAPSHOT
+        things = [
+            self._format(finding.item, now)
+            for finding in findings
+            if (finding.slot, finding.generation) == (slot, generation)
+            and finding.item.kind != snapshots.SNAPSHOT
         ]
-        things = (f"slot {slot}, generation {generation}", *(self._tell(item, now) for item in mine))
-        self.tasks.append(CleanupTask(_why(before), things, partial(self._drain, slot, generation)))
+        self.tasks.append(
+            CleanupTask(
+                _why_unheld(before),
+                (f"slot {slot}, generation {generation}", *things),
+                partial(self._tear_down_slot, slot, generation),
+            )
+        )
 
-    def _drain(self, slot: Slot, generation: int) -> str | None:
-        open_register(self.holder).renew(self.holder.id, slot, generation)
-        drained = drain(self.holder, slot, generation)
-        if drained.lost is not None:
-            self.errors.append(drained.lost)
-        return drained.pending
+    def _tear_down_slot(self, slot: Slot, generation: int) -> None:
+        self.holder.register.renew(slot, generation)
+        tear_down_slot(self.holder, slot, generation)
 
-    def _find_strays(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
-        """What belongs to no live generation, a generation at a time: so it goes in the right order."""
-        stray: dict[tuple[Slot, int], list[str]] = {}
-        for item in owned:
-            place = _place(self.holder, item)
-            if place is None or item.kind == SNAPSHOT:
-                continue
-            state = document.slot(place[0])
-            if place[1] > state.generation:
-                self.alarms.append(
-                    f"{self._tell(item, now)}: the register knows generations up to {state.generation} only; "
-                    "not touched: restore the register's last version, or remove it by hand"
-                )
-            elif place[1] == state.generation and state.phase is Phase.READY:
-                self._find_surplus(item, state, now)
-            elif rules.is_stray(state, place[1], kind=item.kind, id=item.id):
-                stray.setdefault(place, []).append(self._tell(item, now))
-        for (slot, generation), things in stray.items():
+    def _plan_orphans(self, findings: Iterable[Finding], now: datetime) -> None:
+        """A generation at a time, so that its things go in the right order. It has no rows that are in no snapshot."""
+        orphans: dict[tuple[Slot, int], list[str]] = {}
+        for finding in findings:
+            if finding.standing is Standing.ORPHAN:
+                things = orphans.setdefault((finding.slot, finding.generation), [])
+                things.append(self._format(finding.item, now))
+        for (slot, generation), things in orphans.items():
             names = Names(self.holder.environment, slot, generation)
+            action = partial(tear_down_resources, self.holder.aws, names, keep_data=False)
             why = f"generation {generation} of slot {slot} is over"
-            self.tasks.append(CleanupTask(why, tuple(things), partial(self._sweep, names)))
+            self.tasks.append(CleanupTask(why, tuple(things), action))
 
-    def _find_surplus(self, item: Owned, state: SlotState, now: datetime) -> None:
-        """In a generation that is in use only an EMR cluster can be one too many: all else is one by its name."""
-        if item.kind == emr.CLUSTER and rules.is_stray(state, state.generation, kind=item.kind, id=item.id):
+    def _plan(self, finding: Finding, state: SlotState, now: datetime) -> None:
+        """What is done about a single thing: removed, or people are alarmed."""
+        item, thing = finding.item, self._format(finding.item, now)
+        if finding.standing is Standing.UNKNOWN:
+            self.alarms.append(
+                f"{thing}: the register knows generations up to {state.generation} only; "
+                "not touched: restore the register's last version, or remove it by hand"
+            )
+        elif finding.standing is Standing.DUPLICATE:
             why = "a lost answer to RunJobFlow left it; the register has another one"
-            self.tasks.append(CleanupTask(why, (self._tell(item, now),), partial(self._end_cluster, item.id)))
+            self.tasks.append(CleanupTask(why, (thing,), partial(self._end_cluster, item.id)))
+        elif finding.standing is Standing.OLD_SNAPSHOT and item.state not in snapshots.PENDING:
+            keep = self.holder.settings.mayfly.warehouse.keep_snapshots
+            why = f"the register does not name it, and it is none of the newest {keep}"
+            self.tasks.append(CleanupTask(why, (thing,), partial(self._delete_snapshot, item.name)))
+        elif finding.standing is Standing.HELD and item.expires_at is not None and item.expires_at <= now:
+            by = ", ".join(finding.holders) or f"its keep-alive, until {state.keep_alive_until:%H:%M} UTC"
+            self.alarms.append(f"{thing}: past its mayfly:expires-at, still held by {by}; not touched")
 
-    def _sweep(self, names: Names) -> str | None:
-        swept = sweep(self.holder.aws, names, keep_data=False)
-        if swept.failed and not swept.pending:
-            swept.raise_failed(f"Generation {names.generation} of slot {names.slot}, which is over,")
-        return "; ".join((*swept.pending, *swept.failed)) or None
-
-    def _end_cluster(self, cluster_id: str) -> str | None:
-        client = self.holder.aws.emr
-        emr.delete_cluster(client, self.holder.environment, cluster_id)
-        view = emr.probe_cluster(client, cluster_id)
-        return None if view is None or view.gone else f"{emr.CLUSTER} {view.name} is {view.state}"
-
-    def _find_snapshots(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
-        keep = self.holder.settings.mayfly.warehouse.keep_snapshots
-        saved = [item for item in owned if item.kind == SNAPSHOT]
-        named = named_snapshots(saved, document, keep)
-        for item in saved:
-            if item.name not in named and item.state not in snapshots.PENDING:
-                why = f"the register does not name it, and it is none of the newest {keep}"
-                self.tasks.append(
-                    CleanupTask(why, (self._tell(item, now),), partial(self._delete_snapshot, item.name))
-                )
+    def _end_cluster(self, cluster_id: str) -> None:
+        emr = self.holder.aws.emr
+        emr_cluster.delete_cluster(emr, self.holder.environment, cluster_id)
+        view = emr_cluster.probe_cluster(emr, cluster_id)
+        if view is not None and not view.gone:
+            raise NotReady(f"{emr_cluster.CLUSTER} {view.name} is {view.state}")
 
     def _delete_snapshot(self, name: str) -> None:
         snapshots.delete_snapshot(self.holder.aws.redshift, self.holder.environment, name)
 
-    def _raise_alarms(self, owned: Iterable[Owned], document: Document, now: datetime) -> None:
-        """What is held although it is past its time: people are told, nothing else."""
-        for item in owned:
-            place = _place(self.holder, item)
-            if item.kind == SNAPSHOT or place is None or item.expires_at is None or item.expires_at > now:
-                continue
-            state = document.slot(place[0])
-            if place[1] == state.generation and (state.live(now) or state.kept_alive(now)):
-                by = ", ".join(state.live(now)) or f"its keep-alive, until {state.keep_alive_until:%H:%M} UTC"
-                self.alarms.append(
-                    f"{self._tell(item, now)}: past its mayfly:expires-at, still held by {by}; not touched"
-                )
-
-    def _tell(self, item: Owned, now: datetime) -> str:
+    def _format(self, item: Owned, now: datetime) -> str:
         """The thing and its age: its birth is `max_age_s` before its expiry."""
         if item.expires_at is None:
             return f"{item}, of unknown age"
@@ -213,12 +184,7 @@ class EnvironmentSweeper:
         return f"{item}, {minutes // 60} h {minutes % 60:02} min old"
 
 
-def _place(holder: Holder, item: Owned) -> tuple[Slot, int] | None:
-    slot, generation = slot_of(holder.environment, item.name), item.generation(holder.environment)
-    return None if slot is None or generation is None else (slot, generation)
-
-
-def _why(state: SlotState) -> str:
+def _why_unheld(state: SlotState) -> str:
     """Why a slot that nobody holds may go."""
     ended = [
         f"the lease of {lease.run} expired at {lease.until:%Y-%m-%d %H:%M} UTC" for lease in state.leases

@@ -1,8 +1,8 @@
 """An EMR cluster: request it once, find it again, probe it, end it.
 
-RunJobFlow has no client token, so `request_cluster` takes the client that sends once; where its answer was
-lost (`ResponseLost`), `find_clusters` tells by name and tag whether a cluster came of it.
-What runs in the cluster and how big its sessions are is in `sizing`; roles and groups in `iam` and `network`.
+RunJobFlow has no client token, so `request_cluster` takes the client that does not retry; where its answer was
+lost (`ResponseLost`), `find_clusters` finds by name and tag whether a cluster came of it.
+What runs in the cluster and how big its sessions are is in `spark.sizing`.
 
 Instance metadata: EMR 7 works with IMDSv2 alone, so an account whose default requires it needs nothing more.
 https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-configuration.html
@@ -11,10 +11,11 @@ https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-confi
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import (
@@ -26,23 +27,27 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
-from airflow_lib.naming import TAG_EMR_MANAGED, Environment, Names, is_ours
-from airflow_lib.pipeline import Hardware
-from airflow_lib.resources.common import (
-    NotReady,
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.errors import (
+    code_of,
+    is_throttling,
+    message_of,
+    refusal,
+    status_of,
+    translate_aws_errors,
+)
+from airflow_lib.errors import NotReady, ResourceError, ResponseLost
+from airflow_lib.naming import TAG_EMR_MANAGED, Environment, Names, Slot, is_ours
+from airflow_lib.resources.kind import GenerationSpec, Kind
+from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
-    asking,
-    code_of,
-    foreign,
-    message_of,
-    refusal,
+    attempt_all,
+    check_ours,
+    unknown_state,
 )
-from airflow_lib.resources.iam import EmrRoles
-from airflow_lib.resources.security_groups import EmrGroups
-from airflow_lib.settings import EmrSettings
+from airflow_lib.resources.security_groups import find_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_emr import EMRClient
@@ -81,29 +86,10 @@ _CAPACITY = re.compile(
     r"|no capacity",
     re.IGNORECASE,
 )
-_CAPACITY_MEND = (
+_CAPACITY_HINT = (
     "AWS has no such instances to give in this zone now: choose another instance type or subnet in the "
     "Airflow Variable `mayfly`, or raise the account's quota, and run again."
 )
-
-
-class ResponseLost(ResourceError):
-    """RunJobFlow's answer was lost: it may have made a cluster. Look with `find_clusters` before asking again."""
-
-
-@dataclass(frozen=True)
-class ClusterSpec:
-    """One cluster, whole. `log_uri` is s3://…; `configurations` are EMR's classifications."""
-
-    names: Names
-    tags: Mapping[str, str]
-    hardware: Hardware
-    settings: EmrSettings
-    roles: EmrRoles
-    groups: EmrGroups
-    subnet_id: str
-    log_uri: str
-    configurations: Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -139,14 +125,14 @@ class ClusterView:
         return self.failed and bool(_IAM_LAG.search(self.reason))
 
     @property
-    def mend(self) -> str:
+    def hint(self) -> str:
         """What to do about a failed cluster."""
-        return _mend(self.reason)
+        return _hint(self.reason)
 
 
-def render_request(spec: ClusterSpec) -> dict[str, Any]:
-    """The RunJobFlow request."""
-    names, hardware, groups = spec.names, spec.hardware, spec.groups
+def render_request(spec: GenerationSpec, groups: Mapping[str, str]) -> dict[str, Any]:
+    """The RunJobFlow request; `groups` are the ids of the generation's security groups, by name."""
+    names, hardware = spec.names, spec.hardware
     instances: dict[str, Any] = {
         "InstanceGroups": [
             _instance_group("MASTER", hardware.master_type, 1, hardware.ebs_gib),
@@ -154,74 +140,69 @@ def render_request(spec: ClusterSpec) -> dict[str, Any]:
         ],
         "KeepJobFlowAliveWhenNoSteps": True,
         "TerminationProtected": False,
-        "Ec2SubnetId": spec.subnet_id,
-        "EmrManagedMasterSecurityGroup": groups.master,
-        "EmrManagedSlaveSecurityGroup": groups.core,
+        "Ec2SubnetId": spec.subnet.subnet_id,
+        "EmrManagedMasterSecurityGroup": groups[names.master_security_group],
+        "EmrManagedSlaveSecurityGroup": groups[names.core_security_group],
     }
-    if groups.service is not None:
-        instances["ServiceAccessSecurityGroup"] = groups.service
+    if names.service_security_group in groups:
+        instances["ServiceAccessSecurityGroup"] = groups[names.service_security_group]
     return {
         "Name": names.cluster,
-        "ReleaseLabel": spec.settings.release,
+        "ReleaseLabel": spec.settings.emr.release,
         "Applications": [{"Name": name} for name in ("Hadoop", "Spark", "Livy")],
         "Instances": instances,
         "Configurations": list(spec.configurations),
-        "JobFlowRole": spec.roles.instance_profile,
-        "ServiceRole": spec.roles.service_role,
-        "LogUri": spec.log_uri.rstrip("/") + "/",
+        "JobFlowRole": names.instance_role,
+        "ServiceRole": names.service_role,
+        "LogUri": spec.logs.uri("emr/"),
         "VisibleToAllUsers": True,
-        "AutoTerminationPolicy": {"IdleTimeout": spec.settings.idle_timeout_s},
+        "AutoTerminationPolicy": {"IdleTimeout": spec.settings.emr.idle_timeout_s},
         "Tags": as_tag_list({**spec.tags, TAG_EMR_MANAGED[0]: TAG_EMR_MANAGED[1]}),
     }
 
 
-def request_cluster(emr_no_retry: EMRClient, spec: ClusterSpec) -> str:
-    """Ask for the cluster, once; the answer is its id.
+def request_cluster(aws: Aws, spec: GenerationSpec) -> str:
+    """Ask for the cluster, once; returns its id.
 
     Raises NotReady where the roles are not visible to EMR yet or it throttles (nothing was made);
     ResponseLost where no answer came; ResourceError where AWS refuses.
     """
-    doing = f"create {CLUSTER} {spec.names.cluster}"
+    action = f"create {CLUSTER} {spec.names.cluster}"
+    request = render_request(spec, find_groups(aws.ec2, spec.names, spec.subnet))
     try:
-        return emr_no_retry.run_job_flow(**render_request(spec))["JobFlowId"]
+        return aws.emr_no_retry.run_job_flow(**request)["JobFlowId"]
     except (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError) as error:
-        raise NotReady(f"Could not {doing} yet: EMR could not be reached ({error})") from error
+        raise NotReady(f"Could not {action} yet: EMR could not be reached ({error})") from error
     except (HTTPClientError, SSLError) as error:
-        raise ResponseLost(f"Lost EMR's answer while trying to {doing}: {error}") from error
+        raise ResponseLost(f"Lost EMR's answer while trying to {action}: {error}") from error
     except ClientError as error:
-        raise _request_error(doing, error) from error
+        raise _request_error(action, error) from error
 
 
-def _request_error(doing: str, error: ClientError) -> ResourceError:
-    told = f"{code_of(error)}: {message_of(error)}"
-    if "Throttl" in code_of(error) or _IAM_LAG.search(message_of(error)):
-        return NotReady(f"Could not {doing} yet: {told}")
-    if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
-        return ResponseLost(f"EMR failed while trying to {doing}: {told}")
+def _request_error(action: str, error: ClientError) -> ResourceError:
+    answer = f"{code_of(error)}: {message_of(error)}"
+    if is_throttling(error) or _IAM_LAG.search(message_of(error)):
+        return NotReady(f"Could not {action} yet: {answer}")
+    if status_of(error) >= 500:
+        return ResponseLost(f"EMR failed while trying to {action}: {answer}")
     if _CAPACITY.search(message_of(error)):
-        return ResourceError(f"Could not {doing}: AWS answered {told}. {_CAPACITY_MEND}")
-    return refusal(doing, error)
+        return ResourceError(f"Could not {action}: AWS answered {answer}. {_CAPACITY_HINT}")
+    return refusal(action, error)
 
 
-def find_clusters(
-    emr: EMRClient, names: Names, *, created_after: datetime | None = None
-) -> list[ClusterView]:
+def find_clusters(emr: EMRClient, names: Names) -> list[ClusterView]:
     """The clusters of this name and our tag that are not gone, oldest first.
 
     More than one means that an answer was lost: use the first, end the others.
     """
-    found = [
-        view
-        for view in _own_clusters(emr, names.environment, created_after)
-        if view.name == names.cluster and not view.gone
-    ]
+    found = [view for view in _own_clusters(emr, names.environment) if view.name == names.cluster]
     return sorted(found, key=lambda view: (view.created_at.timestamp() if view.created_at else 0, view.id))
 
 
 def probe_cluster(emr: EMRClient, cluster_id: str) -> ClusterView | None:
     """The cluster as it is, or None where EMR does not know the id (it forgets the dead after two months).
 
-    Raises UnknownState for a state that this release does not know.
+    Raises UnknownState for a state that this version does not know.
     """
     try:
         cluster = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
@@ -229,7 +210,7 @@ def probe_cluster(emr: EMRClient, cluster_id: str) -> ClusterView | None:
         # EMR has no code of its own for an unknown id.
         if code_of(error) == "InvalidRequestException" and "not valid" in message_of(error):
             return None
-        with asking(f"describe {CLUSTER} {cluster_id}"):
+        with translate_aws_errors(f"describe {CLUSTER} {cluster_id}"):
             raise
     return _view(cluster)
 
@@ -243,31 +224,36 @@ def delete_cluster(emr: EMRClient, environment: Environment, cluster_id: str) ->
     view = probe_cluster(emr, cluster_id)
     if view is None or view.gone:
         return
-    if not is_ours(environment, view.name, view.tags):
-        raise ForeignResource(foreign(CLUSTER, f"{view.name} ({cluster_id})", environment))
+    check_ours(CLUSTER, view.name, view.tags, environment)
     if view.state is ClusterState.TERMINATING:
         return
-    with asking(f"end {CLUSTER} {view.name} ({cluster_id})"):
+    with translate_aws_errors(f"end {CLUSTER} {view.name} ({cluster_id})"):
         if view.termination_protected:
             emr.set_termination_protection(JobFlowIds=[cluster_id], TerminationProtected=False)
         emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
+def delete_clusters(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+    """End every cluster of this name: a lost answer to RunJobFlow may have left more than one. See `kind.Delete`."""
+    if names.slot is not Slot.EMR:
+        return
+    found = find_clusters(aws.emr, names)
+    attempt_all(partial(delete_cluster, aws.emr, names.environment, view.id) for view in found)
+    if found:
+        states = [f"{CLUSTER} {view.name} ({view.id}) was {view.state}" for view in found]
+        raise NotReady(f"asked to end: {'; '.join(states)}")
+
+
 def list_owned_clusters(emr: EMRClient, environment: Environment) -> list[Owned]:
     """Every cluster of the environment that is not gone, of whatever generation."""
-    return [
-        Owned(CLUSTER, view.id, view.name, view.tags, view.state)
-        for view in _own_clusters(emr, environment, None)
-    ]
+    views = _own_clusters(emr, environment)
+    return [Owned(CLUSTER, view.id, view.name, view.tags, view.state) for view in views]
 
 
-def _own_clusters(
-    emr: EMRClient, environment: Environment, created_after: datetime | None
-) -> list[ClusterView]:
-    since: dict[str, Any] = {"CreatedAfter": created_after} if created_after else {}
-    with asking("list EMR clusters"):
+def _own_clusters(emr: EMRClient, environment: Environment) -> list[ClusterView]:
+    with translate_aws_errors("list EMR clusters"):
         pages = emr.get_paginator("list_clusters").paginate(
-            ClusterStates=[state.value for state in sorted(ACTIVE)], **since
+            ClusterStates=[state.value for state in sorted(ACTIVE)]
         )
         ids = [
             cluster["Id"]
@@ -282,19 +268,17 @@ def _own_clusters(
 def _view(cluster: Mapping[str, Any]) -> ClusterView:
     status = cluster["Status"]
     reason = status.get("StateChangeReason", {})
-    told = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
+    answer = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
     try:
         state = ClusterState(status["State"])
     except ValueError:
-        raise UnknownState(
-            f"{CLUSTER} {cluster.get('Name')} ({cluster['Id']}) is {status['State']!r}, a state that this "
-            "release does not know. Look at it in the EMR console, then update Mayfly."
-        ) from None
+        thing = f"{CLUSTER} {cluster.get('Name')} ({cluster['Id']})"
+        raise unknown_state(thing, status["State"], "EMR") from None
     return ClusterView(
         id=cluster["Id"],
         name=cluster.get("Name", ""),
         state=state,
-        reason=told,
+        reason=answer,
         master_dns=cluster.get("MasterPublicDnsName") or None,
         created_at=status.get("Timeline", {}).get("CreationDateTime"),
         termination_protected=bool(cluster.get("TerminationProtected")),
@@ -302,9 +286,9 @@ def _view(cluster: Mapping[str, Any]) -> ClusterView:
     )
 
 
-def _mend(reason: str) -> str:
+def _hint(reason: str) -> str:
     if _CAPACITY.search(reason):
-        return _CAPACITY_MEND
+        return _CAPACITY_HINT
     if "BOOTSTRAP" in reason:
         return "Read the bootstrap logs below the cluster's LogUri (node/…/bootstrap-actions)."
     if reason.startswith("VALIDATION_ERROR"):
@@ -328,3 +312,12 @@ def _instance_group(role: str, instance_type: str, count: int, ebs_gib: int) -> 
             ]
         },
     }
+
+
+KIND = Kind(
+    title=CLUSTER,
+    names=lambda names: (names.cluster,) if names.slot is Slot.EMR else (),
+    list_owned=lambda aws, environment: list_owned_clusters(aws.emr, environment),
+    delete=delete_clusters,
+    uses_the_rest=True,
+)

@@ -1,4 +1,4 @@
-"""The policy documents of our roles, as data. Who gets which is in `iam`.
+"""The policy documents of our roles, as data. Who gets which is in `iam_roles`.
 
 Least privilege: every S3 statement on objects names a bucket and a prefix; listing is bound to prefixes.
 """

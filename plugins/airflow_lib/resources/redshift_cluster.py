@@ -1,7 +1,7 @@
 """A Redshift cluster: create it or restore it, probe it, delete it with a final snapshot.
 
 Creating is idempotent by name. The admin's password is random and forgotten: each connection asks for
-temporary credentials. The subnet group is in `subnet_group`, snapshots in `snapshots`.
+temporary credentials. The subnet group is in `subnet_groups`, snapshots in `snapshots`.
 """
 
 from __future__ import annotations
@@ -15,28 +15,29 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
-from airflow_lib.naming import TAG_ENVIRONMENT, Environment, Names, is_ours
-from airflow_lib.resources.common import (
-    NotReady,
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.errors import code_of, message_of, translate_aws_errors
+from airflow_lib.errors import NotReady, ResourceError
+from airflow_lib.naming import TAG_ENVIRONMENT, Environment, Names, Slot, is_ours
+from airflow_lib.resources.iam_roles import probe_role
+from airflow_lib.resources.kind import GenerationSpec, Kind
+from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
-    asking,
-    code_of,
     foreign,
-    message_of,
     same_birth,
+    unknown_state,
 )
+from airflow_lib.resources.security_groups import WAREHOUSE_PORT, find_groups
 from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotView, probe_snapshot
-from airflow_lib.resources.subnet_group import probe_subnet_group
+from airflow_lib.resources.subnet_groups import probe_subnet_group
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
 
 CLUSTER = "Redshift cluster"
 ADMIN_USER = "mayfly_admin"
-PORT = 5439
 
 _EXISTS = frozenset({"ClusterAlreadyExists"})
 _ABSENT = frozenset({"ClusterNotFound"})
@@ -96,15 +97,9 @@ _IN_TRANSITION = PENDING | {_S.PAUSING}
 
 
 @dataclass(frozen=True)
-class WarehouseSpec:
-    """One warehouse, whole."""
+class Attachments:
+    """What a warehouse is attached to: the id of its security group, the ARN of its role for COPY."""
 
-    names: Names
-    tags: Mapping[str, str]
-    node_type: str
-    nodes: int
-    database: str
-    subnet_group: str
     security_group_id: str
     copy_role_arn: str
 
@@ -129,28 +124,31 @@ class WarehouseView:
         in_sync = all(status == "in-sync" for status in self.roles.values())
         return self.state in READY and self.host is not None and in_sync
 
+    def find_role(self, name: str) -> str | None:
+        """The ARN of the role of that name, or None where the cluster does not have it."""
+        return next((arn for arn in self.roles if arn.endswith(f"/{name}")), None)
+
     @property
     def failed(self) -> bool:
-        """Whether one who waits for it to become available waits in vain."""
+        """Whether it will not become available."""
         return self.state in FAILED
 
 
-def ensure_cluster(
-    redshift: RedshiftClient, spec: WarehouseSpec, restore_from: str | None = None
-) -> WarehouseView:
-    """Create the warehouse, empty or from the snapshot `restore_from`, or adopt our own of that name.
+def ensure_cluster(aws: Aws, spec: GenerationSpec) -> WarehouseView:
+    """Create the warehouse, empty or from the spec's snapshot, or adopt our own of that name.
 
     Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotReady where the role
     or the subnet group is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses,
     and says so if it has no capacity.
     """
-    name, environment = spec.names.cluster, spec.names.environment
-    snapshot = None if restore_from is None else _find_snapshot(redshift, name, restore_from)
+    name, environment, redshift = spec.names.cluster, spec.names.environment, aws.redshift
+    attached = _find_attachments(aws, spec)
+    snapshot = None if spec.restore_from is None else _find_snapshot(redshift, name, spec.restore_from)
     try:
         if snapshot is None:
-            redshift.create_cluster(**render_create(spec, admin_password=make_password()))
+            redshift.create_cluster(**render_create(spec, attached, admin_password=make_password()))
         else:
-            redshift.restore_from_cluster_snapshot(**render_restore(spec, snapshot))
+            redshift.restore_from_cluster_snapshot(**render_restore(spec, attached, snapshot))
     except ClientError as error:
         if code_of(error) not in _EXISTS:
             _raise_refusal(name, error)
@@ -158,18 +156,28 @@ def ensure_cluster(
     if view is None:
         raise NotReady(f"{CLUSTER} {name} was asked for, but Redshift does not find it yet")
     if not _owns(redshift, environment, view):
-        raise ForeignResource(foreign(CLUSTER, name, environment))
-    _ensure_tags(redshift, spec, view)
+        raise foreign(CLUSTER, name, environment)
+    _ensure_tags(redshift, spec, view, attached)
     return view
 
 
-def render_create(spec: WarehouseSpec, *, admin_password: str) -> dict[str, Any]:
+def _find_attachments(aws: Aws, spec: GenerationSpec) -> Attachments:
+    names = spec.names
+    role = probe_role(aws.iam, names.environment, names.copy_role)
+    if role is None:
+        raise NotReady(f"IAM does not find role {names.copy_role} yet")
+    groups = find_groups(aws.ec2, names, spec.subnet)
+    return Attachments(security_group_id=groups[names.security_group], copy_role_arn=role.id)
+
+
+def render_create(spec: GenerationSpec, attached: Attachments, *, admin_password: str) -> dict[str, Any]:
     """The CreateCluster request."""
+    nodes = spec.hardware.warehouse_nodes
     return {
-        **_common(spec),
-        "DBName": spec.database,
-        "ClusterType": "single-node" if spec.nodes == 1 else "multi-node",
-        **({} if spec.nodes == 1 else {"NumberOfNodes": spec.nodes}),
+        **_common(spec, attached),
+        "DBName": spec.settings.warehouse.database,
+        "ClusterType": "single-node" if nodes == 1 else "multi-node",
+        **({} if nodes == 1 else {"NumberOfNodes": nodes}),
         "MasterUsername": ADMIN_USER,
         "MasterUserPassword": admin_password,
         "Encrypted": True,
@@ -177,7 +185,7 @@ def render_create(spec: WarehouseSpec, *, admin_password: str) -> dict[str, Any]
     }
 
 
-def render_restore(spec: WarehouseSpec, snapshot: SnapshotView) -> dict[str, Any]:
+def render_restore(spec: GenerationSpec, attached: Attachments, snapshot: SnapshotView) -> dict[str, Any]:
     """The RestoreFromClusterSnapshot request: roles and groups are not part of a snapshot.
 
     It names the snapshot's cluster because our policy does (`snapshot:mayfly-*/mayfly-*`): without it AWS
@@ -185,10 +193,10 @@ def render_restore(spec: WarehouseSpec, snapshot: SnapshotView) -> dict[str, Any
     https://docs.aws.amazon.com/redshift/latest/APIReference/API_RestoreFromClusterSnapshot.html
     """
     return {
-        **_common(spec),
+        **_common(spec, attached),
         "SnapshotIdentifier": snapshot.name,
         "SnapshotClusterIdentifier": snapshot.cluster,
-        "NumberOfNodes": spec.nodes,
+        "NumberOfNodes": spec.hardware.warehouse_nodes,
         "Encrypted": True,
     }
 
@@ -203,15 +211,15 @@ def _find_snapshot(redshift: RedshiftClient, cluster: str, name: str) -> Snapsho
     return snapshot
 
 
-def _common(spec: WarehouseSpec) -> dict[str, Any]:
+def _common(spec: GenerationSpec, attached: Attachments) -> dict[str, Any]:
     return {
         "ClusterIdentifier": spec.names.cluster,
-        "NodeType": spec.node_type,
-        "Port": PORT,
+        "NodeType": spec.hardware.warehouse_node_type,
+        "Port": WAREHOUSE_PORT,
         "PubliclyAccessible": False,
-        "ClusterSubnetGroupName": spec.subnet_group,
-        "VpcSecurityGroupIds": [spec.security_group_id],
-        "IamRoles": [spec.copy_role_arn],
+        "ClusterSubnetGroupName": spec.names.cluster,
+        "VpcSecurityGroupIds": [attached.security_group_id],
+        "IamRoles": [attached.copy_role_arn],
         "AutomatedSnapshotRetentionPeriod": 1,
     }
 
@@ -225,9 +233,9 @@ def make_password() -> str:
 def probe_cluster(redshift: RedshiftClient, name: str) -> WarehouseView | None:
     """The cluster as it is, or None where there is none of that name.
 
-    Raises UnknownState for a state that this release does not know.
+    Raises UnknownState for a state that this version does not know.
     """
-    with asking(f"describe {CLUSTER} {name}", ignoring=_ABSENT):
+    with translate_aws_errors(f"describe {CLUSTER} {name}", ignore=_ABSENT):
         clusters = redshift.describe_clusters(ClusterIdentifier=name)["Clusters"]
         return _view(clusters[0]) if clusters else None
     return None
@@ -246,11 +254,11 @@ def delete_cluster(
     if view is None or view.state in ENDING:
         return
     if not _owns(redshift, environment, view):
-        raise ForeignResource(foreign(CLUSTER, name, environment))
+        raise foreign(CLUSTER, name, environment)
     if view.state in _IN_TRANSITION:
         raise NotReady(f"{CLUSTER} {name} is {view.state}: it can be deleted when that is over")
     if view.state is WarehouseState.PAUSED and final_snapshot is not None:
-        with asking(f"resume {CLUSTER} {name}", ignoring=_ABSENT, again={"InvalidClusterState"}):
+        with translate_aws_errors(f"resume {CLUSTER} {name}", ignore=_ABSENT, retry={"InvalidClusterState"}):
             redshift.resume_cluster(ClusterIdentifier=name)
         raise NotReady(f"{CLUSTER} {name} was paused: it is resumed, so that its final snapshot can be taken")
     snapshot: dict[str, Any] = (
@@ -258,13 +266,25 @@ def delete_cluster(
         if final_snapshot is None
         else {"SkipFinalClusterSnapshot": False, "FinalClusterSnapshotIdentifier": final_snapshot}
     )
-    with asking(f"delete {CLUSTER} {name}", ignoring=_ABSENT, again={"InvalidClusterState"}):
+    with translate_aws_errors(f"delete {CLUSTER} {name}", ignore=_ABSENT, retry={"InvalidClusterState"}):
         redshift.delete_cluster(ClusterIdentifier=name, **snapshot)
+
+
+def delete_clusters(aws: Aws, names: Names, *, keep_data: bool) -> None:
+    """See `kind.Delete`."""
+    if names.slot is not Slot.WAREHOUSE:
+        return
+    view = probe_cluster(aws.redshift, names.cluster)
+    if view is None:
+        return
+    snapshot = names.final_snapshot if keep_data else None
+    delete_cluster(aws.redshift, names.environment, names.cluster, final_snapshot=snapshot)
+    raise NotReady(f"asked to delete: {CLUSTER} {view.name} was {view.state}")
 
 
 def list_owned_clusters(redshift: RedshiftClient, environment: Environment) -> list[Owned]:
     """Every warehouse of the environment, of whatever generation and state."""
-    with asking("list Redshift clusters"):
+    with translate_aws_errors("list Redshift clusters"):
         pages = redshift.get_paginator("describe_clusters").paginate()
         named = [
             cluster
@@ -293,20 +313,22 @@ def _owns(redshift: RedshiftClient, environment: Environment, view: WarehouseVie
     return probe_subnet_group(redshift, environment, view.subnet_group) is not None
 
 
-def _ensure_tags(redshift: RedshiftClient, spec: WarehouseSpec, view: WarehouseView) -> None:
+def _ensure_tags(
+    redshift: RedshiftClient, spec: GenerationSpec, view: WarehouseView, attached: Attachments
+) -> None:
     """Give a restored cluster this generation's tags: it has the snapshot's, or none.
 
     A cluster that has them keeps them, for its expiry is never renewed.
     """
     if same_birth(view.tags, spec.tags):
         return
-    with asking(f"tag {CLUSTER} {view.name}", again={"InvalidClusterState"}):
-        redshift.create_tags(ResourceName=_arn(redshift, spec), Tags=as_tag_list(spec.tags))
+    with translate_aws_errors(f"tag {CLUSTER} {view.name}", retry={"InvalidClusterState"}):
+        redshift.create_tags(ResourceName=_arn(redshift, spec, attached), Tags=as_tag_list(spec.tags))
 
 
-def _arn(redshift: RedshiftClient, spec: WarehouseSpec) -> str:
+def _arn(redshift: RedshiftClient, spec: GenerationSpec, attached: Attachments) -> str:
     """A cluster does not tell its own ARN; its role tells the account, its client the rest."""
-    account = spec.copy_role_arn.split(":")[4]
+    account = attached.copy_role_arn.split(":")[4]
     meta = redshift.meta
     return f"arn:{meta.partition}:redshift:{meta.region_name}:{account}:cluster:{spec.names.cluster}"
 
@@ -328,7 +350,7 @@ def _raise_refusal(name: str, error: ClientError) -> None:
             f"Could not create {CLUSTER} {name}: AWS answered {code_of(error)}: {message}. Choose another node "
             "type or subnet in the Airflow Variable `mayfly`, or run again later."
         ) from error
-    with asking(f"create {CLUSTER} {name}"):
+    with translate_aws_errors(f"create {CLUSTER} {name}"):
         raise error
 
 
@@ -337,10 +359,7 @@ def _view(cluster: Mapping[str, Any]) -> WarehouseView:
     try:
         state = WarehouseState(status)
     except ValueError:
-        raise UnknownState(
-            f"{CLUSTER} {name} is {status!r}, a state that this release does not know. "
-            "Look at it in the Redshift console, then update Mayfly."
-        ) from None
+        raise unknown_state(f"{CLUSTER} {name}", status, "Redshift") from None
     endpoint = cluster.get("Endpoint") or {}
     return WarehouseView(
         name=name,
@@ -353,3 +372,12 @@ def _view(cluster: Mapping[str, Any]) -> WarehouseView:
         subnet_group=cluster.get("ClusterSubnetGroupName", ""),
         tags=as_tags(cluster.get("Tags")),
     )
+
+
+KIND = Kind(
+    title=CLUSTER,
+    names=lambda names: (names.cluster,) if names.slot is Slot.WAREHOUSE else (),
+    list_owned=lambda aws, environment: list_owned_clusters(aws.redshift, environment),
+    delete=delete_clusters,
+    uses_the_rest=True,
+)

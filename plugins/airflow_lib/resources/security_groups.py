@@ -1,8 +1,7 @@
-"""Security groups: EMR's (master, core, service access) and Redshift's; and the facts of the subnet they are in.
+"""Security groups: EMR's (master, core, service access) and Redshift's.
 
 Nothing is ever opened to everybody: what comes in comes from our own groups, or from the client that the
 settings name. EMR may add rules of its own to its groups, so deleting starts by revoking all there are.
-The VPC and the subnet are prerequisites; we read them, and never change them.
 """
 
 from __future__ import annotations
@@ -12,10 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_lib.errors import ForeignResource, ResourceError
-from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, Environment, Names, is_ours
-from airflow_lib.resources import redshift_cluster as redshift
-from airflow_lib.resources.common import NotReady, Owned, as_tag_list, as_tags, asking, attempt_all, foreign
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.errors import translate_aws_errors
+from airflow_lib.errors import NotReady
+from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, Environment, Names, Slot, is_ours
+from airflow_lib.resources.kind import GenerationSpec, Kind
+from airflow_lib.resources.owned import Owned, as_tag_list, as_tags, attempt_all, check_ours
+from airflow_lib.resources.subnet import SubnetFacts
 from airflow_lib.settings import NetworkSettings
 
 if TYPE_CHECKING:
@@ -26,28 +28,10 @@ GROUP = "security group"
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-man-sec-groups.html
 EMR_MANAGER_PORT = 8443
 EMR_SERVICE_PORT = 9443
+WAREHOUSE_PORT = 5439
 
 _ABSENT = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.Malformed"})
 _NO_RULE = frozenset({"InvalidPermission.NotFound"})
-
-
-@dataclass(frozen=True)
-class SubnetFacts:
-    """What is worth knowing of the subnet that the clusters will be in."""
-
-    subnet_id: str
-    vpc_id: str
-    public: bool
-    has_managed_tag: bool
-
-
-@dataclass(frozen=True)
-class EmrGroups:
-    """Group ids; `service` exists in a private subnet only."""
-
-    master: str
-    core: str
-    service: str | None
 
 
 @dataclass(frozen=True)
@@ -76,19 +60,38 @@ class Rule:
         return body
 
 
-def probe_subnet(ec2: EC2Client, subnet_id: str | None) -> SubnetFacts:
-    """The facts of the named subnet, or of the default VPC's first default subnet by zone.
+def group_names(names: Names) -> tuple[str, ...]:
+    """The names of all groups that a generation can have; the service access group exists in a private subnet only."""
+    if names.slot is Slot.EMR:
+        return names.master_security_group, names.core_security_group, names.service_security_group
+    return (names.security_group,)
 
-    Raises ResourceError where there is no such subnet.
+
+def ensure_groups(aws: Aws, spec: GenerationSpec) -> None:
+    """The groups of the generation in the subnet's VPC, with their rules.
+
+    Raises ForeignResource where a name is taken; NotReady while EC2 does not see its own writes.
     """
-    subnet = _read_subnet(ec2, subnet_id)
-    key, value = TAG_EMR_MANAGED
-    return SubnetFacts(
-        subnet_id=subnet["SubnetId"],
-        vpc_id=subnet["VpcId"],
-        public=_is_public(ec2, subnet["SubnetId"], subnet["VpcId"]),
-        has_managed_tag=as_tags(subnet.get("Tags")).get(key) == value,
-    )
+    network = spec.settings.network
+    if spec.names.slot is Slot.EMR:
+        port = spec.settings.livy.port
+        ensure_emr_groups(aws.ec2, spec.names, spec.tags, spec.subnet, network=network, livy_port=port)
+    else:
+        ensure_warehouse_group(aws.ec2, spec.names, spec.tags, spec.subnet, network=network)
+
+
+def find_groups(ec2: EC2Client, names: Names, subnet: SubnetFacts) -> dict[str, str]:
+    """The ids of the generation's groups in the subnet's VPC, by name. Raises NotReady while one is not listed yet."""
+    wanted = set(group_names(names)) - ({names.service_security_group} if subnet.public else set())
+    found = {
+        group["GroupName"]: group["GroupId"]
+        for group in _own_groups(ec2, names.environment)
+        if group["GroupName"] in wanted and group["VpcId"] == subnet.vpc_id
+    }
+    missing = sorted(wanted - found.keys())
+    if missing:
+        raise NotReady(f"EC2 does not list {GROUP} {', '.join(missing)} yet")
+    return found
 
 
 def ensure_emr_groups(
@@ -99,11 +102,10 @@ def ensure_emr_groups(
     *,
     network: NetworkSettings,
     livy_port: int,
-) -> EmrGroups:
-    """EMR's groups in the subnet's VPC, with their rules; service access in a private subnet only.
+) -> None:
+    """EMR's groups; service access in a private subnet only. Raises as `ensure_groups`.
 
     They bear EMR's tag too, without which AmazonEMRServicePolicy_v2 may not use them.
-    Raises ForeignResource where a name is taken; NotReady while EC2 does not see its own writes.
     """
     tags = {**tags, TAG_EMR_MANAGED[0]: TAG_EMR_MANAGED[1]}
     master = _ensure_group(ec2, names, names.master_security_group, tags, vpc_id=subnet.vpc_id)
@@ -117,30 +119,23 @@ def ensure_emr_groups(
         inside.append(_tcp(EMR_MANAGER_PORT, group_id=service))
     _ensure_rules(ec2, master, [*inside, *_from_client(network, livy_port)])
     _ensure_rules(ec2, core, inside)
-    return EmrGroups(master, core, service)
 
 
 def ensure_warehouse_group(
     ec2: EC2Client, names: Names, tags: Mapping[str, str], subnet: SubnetFacts, *, network: NetworkSettings
-) -> str:
-    """The id of Redshift's group: the client alone may reach it, on its port alone. Raises as above."""
+) -> None:
+    """Redshift's group: the client alone may reach it, on its port alone. Raises as `ensure_groups`."""
     group_id = _ensure_group(ec2, names, names.security_group, tags, vpc_id=subnet.vpc_id)
-    _ensure_rules(ec2, group_id, _from_client(network, redshift.PORT))
-    return group_id
+    _ensure_rules(ec2, group_id, _from_client(network, WAREHOUSE_PORT))
 
 
-def emr_group_names(names: Names) -> tuple[str, str, str]:
-    """The names of all groups that an EMR cluster can have."""
-    return names.master_security_group, names.core_security_group, names.service_security_group
-
-
-def delete_groups(ec2: EC2Client, environment: Environment, group_names: Sequence[str]) -> None:
+def delete_groups(ec2: EC2Client, environment: Environment, names: Sequence[str]) -> None:
     """Delete our groups of these names: all their rules first, since groups refer to each other.
 
     Absent is success, and a group without our tag counts as absent. Raises NotReady while something still uses
     one (an instance going down, a rule of somebody else's group); TeardownError where that is not all.
     """
-    wanted = set(group_names)
+    wanted = set(names)
     found = [group for group in _own_groups(ec2, environment) if group["GroupName"] in wanted]
     attempt_all(partial(_revoke_rules, ec2, group) for group in found)
     attempt_all(partial(_delete_group, ec2, group) for group in found)
@@ -154,73 +149,34 @@ def list_owned_groups(ec2: EC2Client, environment: Environment) -> list[Owned]:
     ]
 
 
-def _read_subnet(ec2: EC2Client, subnet_id: str | None) -> Mapping[str, Any]:
-    if subnet_id is not None:
-        with asking(f"read subnet {subnet_id}", ignoring={"InvalidSubnetID.NotFound"}):
-            return ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
-        raise ResourceError(
-            f"Subnet {subnet_id} does not exist in this region: "
-            "name another one in the Airflow Variable `mayfly` (network.subnet_id)."
-        )
-    with asking("find the default subnet"):
-        pages = ec2.get_paginator("describe_subnets").paginate(
-            Filters=[{"Name": "default-for-az", "Values": ["true"]}]
-        )
-        subnets = sorted(
-            (subnet for page in pages for subnet in page["Subnets"]), key=lambda one: one["AvailabilityZone"]
-        )
-    if not subnets:
-        raise ResourceError(
-            "The region has no default subnet: name a subnet in the Airflow Variable `mayfly` "
-            "(network.subnet_id)."
-        )
-    return subnets[0]
-
-
-def _is_public(ec2: EC2Client, subnet_id: str, vpc_id: str) -> bool:
-    """Whether a route of the subnet's table leads to an internet gateway: what EMR too calls public."""
-    with asking(f"read the routes of subnet {subnet_id}"):
-        tables = ec2.describe_route_tables(
-            Filters=[{"Name": "association.subnet-id", "Values": [subnet_id]}]
-        )["RouteTables"]
-        if not tables:
-            tables = ec2.describe_route_tables(
-                Filters=[
-                    {"Name": "vpc-id", "Values": [vpc_id]},
-                    {"Name": "association.main", "Values": ["true"]},
-                ]
-            )["RouteTables"]
-    routes = [route for table in tables for route in table.get("Routes", [])]
-    return any(route.get("GatewayId", "").startswith("igw-") for route in routes)
-
-
 def _ensure_group(ec2: EC2Client, names: Names, name: str, tags: Mapping[str, str], *, vpc_id: str) -> str:
-    with asking(f"create {GROUP} {name}", ignoring={"InvalidGroup.Duplicate"}):
+    with translate_aws_errors(f"create {GROUP} {name}", ignore={"InvalidGroup.Duplicate"}):
         return ec2.create_security_group(
             GroupName=name,
             Description=f"Mayfly {names.environment.name}",
             VpcId=vpc_id,
             TagSpecifications=[{"ResourceType": "security-group", "Tags": as_tag_list(tags)}],
         )["GroupId"]
-    with asking(f"read {GROUP} {name}"):
+    with translate_aws_errors(f"read {GROUP} {name}"):
         found = ec2.describe_security_groups(
             Filters=[{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [vpc_id]}]
         )["SecurityGroups"]
     if not found:
         raise NotReady(f"{GROUP} {name} exists, but EC2 does not find it yet")
-    if not is_ours(names.environment, name, as_tags(found[0].get("Tags"))):
-        raise ForeignResource(foreign(GROUP, name, names.environment))
+    check_ours(GROUP, name, as_tags(found[0].get("Tags")), names.environment)
     return found[0]["GroupId"]
 
 
 def _ensure_rules(ec2: EC2Client, group_id: str, wanted: Iterable[Rule]) -> None:
     """Add the rules that the group lacks. One that turns up meanwhile fails the whole call: NotReady."""
-    with asking(f"read the rules of {GROUP} {group_id}", again=_ABSENT):
+    with translate_aws_errors(f"read the rules of {GROUP} {group_id}", retry=_ABSENT):
         group = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
     missing = [rule for rule in wanted if rule not in _rules(group)]
     if not missing:
         return
-    with asking(f"add rules to {GROUP} {group_id}", again={*_ABSENT, "InvalidPermission.Duplicate"}):
+    with translate_aws_errors(
+        f"add rules to {GROUP} {group_id}", retry={*_ABSENT, "InvalidPermission.Duplicate"}
+    ):
         ec2.authorize_security_group_ingress(
             GroupId=group_id,
             IpPermissions=[rule.permission() for rule in missing],  # type: ignore[misc]
@@ -260,7 +216,7 @@ def _tcp(port: int, *, group_id: str) -> Rule:
 
 
 def _own_groups(ec2: EC2Client, environment: Environment) -> list[Mapping[str, Any]]:
-    with asking("list security groups"):
+    with translate_aws_errors("list security groups"):
         pages = ec2.get_paginator("describe_security_groups").paginate(
             Filters=[{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": [environment.name]}]
         )
@@ -272,7 +228,9 @@ def _revoke_rules(ec2: EC2Client, group: Mapping[str, Any]) -> None:
     group_id = group["GroupId"]
     incoming = group.get("IpPermissions", [])
     outgoing = [rule for rule in group.get("IpPermissionsEgress", []) if rule.get("UserIdGroupPairs")]
-    with asking(f"revoke the rules of {GROUP} {group['GroupName']}", ignoring={*_ABSENT, *_NO_RULE}):
+    with translate_aws_errors(
+        f"revoke the rules of {GROUP} {group['GroupName']}", ignore={*_ABSENT, *_NO_RULE}
+    ):
         if incoming:
             ec2.revoke_security_group_ingress(GroupId=group_id, IpPermissions=incoming)
         if outgoing:
@@ -280,6 +238,15 @@ def _revoke_rules(ec2: EC2Client, group: Mapping[str, Any]) -> None:
 
 
 def _delete_group(ec2: EC2Client, group: Mapping[str, Any]) -> None:
-    doing = f"delete {GROUP} {group['GroupName']} ({group['GroupId']})"
-    with asking(doing, ignoring=_ABSENT, again={"DependencyViolation", "InvalidGroup.InUse"}):
+    action = f"delete {GROUP} {group['GroupName']} ({group['GroupId']})"
+    with translate_aws_errors(action, ignore=_ABSENT, retry={"DependencyViolation", "InvalidGroup.InUse"}):
         ec2.delete_security_group(GroupId=group["GroupId"])
+
+
+KIND = Kind(
+    title=GROUP,
+    names=group_names,
+    list_owned=lambda aws, environment: list_owned_groups(aws.ec2, environment),
+    ensure=ensure_groups,
+    delete=lambda aws, names, *, keep_data: delete_groups(aws.ec2, names.environment, group_names(names)),
+)

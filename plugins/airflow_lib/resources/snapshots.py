@@ -1,21 +1,31 @@
 """The warehouse's final snapshots: what it lives on in between runs.
 
-Taking one is `redshift.delete_cluster`; restoring one is `redshift.ensure_cluster`.
+Taking one is `redshift_cluster.delete_cluster`, restoring one `redshift_cluster.ensure_cluster`. Which may go is the
+register's to say (`lifecycle`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_lib.errors import ForeignResource, UnknownState
-from airflow_lib.lifecycle.rules import kept_snapshots
-from airflow_lib.naming import Environment, Names, is_ours
-from airflow_lib.resources.common import Owned, as_tag_list, as_tags, asking, attempt_all, foreign, same_birth
+from airflow_lib.aws.errors import translate_aws_errors
+from airflow_lib.naming import Environment, Names, Slot, is_ours
+from airflow_lib.resources.kind import Kind
+from airflow_lib.resources.owned import (
+    Owned,
+    as_tag_list,
+    as_tags,
+    attempt_all,
+    check_ours,
+    foreign,
+    same_birth,
+    unknown_state,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -64,7 +74,7 @@ class SnapshotView:
 
 def probe_snapshot(redshift: RedshiftClient, name: str) -> SnapshotView | None:
     """The snapshot as it is, or None where there is none of that name. Raises UnknownState."""
-    with asking(f"describe {SNAPSHOT} {name}", ignoring=_ABSENT):
+    with translate_aws_errors(f"describe {SNAPSHOT} {name}", ignore=_ABSENT):
         found = redshift.describe_cluster_snapshots(SnapshotIdentifier=name)["Snapshots"]
         return _view(found[0]) if found else None
     return None
@@ -81,9 +91,9 @@ def ensure_snapshot_tags(redshift: RedshiftClient, names: Names, tags: Mapping[s
     if view is None:
         return
     if view.cluster != names.cluster:
-        raise ForeignResource(foreign(SNAPSHOT, name, names.environment))
+        raise foreign(SNAPSHOT, name, names.environment)
     if not same_birth(view.tags, tags):
-        with asking(f"tag {SNAPSHOT} {name}", again=_BUSY):
+        with translate_aws_errors(f"tag {SNAPSHOT} {name}", retry=_BUSY):
             redshift.create_tags(ResourceName=view.arn, Tags=as_tag_list(tags))
 
 
@@ -92,19 +102,26 @@ def list_owned_snapshots(redshift: RedshiftClient, environment: Environment) -> 
     return [_owned(view) for view in _own_snapshots(redshift, environment)]
 
 
-def prune_snapshots(
-    redshift: RedshiftClient, environment: Environment, *, keep: int, never: Collection[str]
-) -> list[str]:
-    """Delete our snapshots but the newest `keep` that can be restored; the answer names what went.
-
-    Those in `never` (what the register names, and its predecessor) stay whatever their age, and so do those
-    still being taken. Raises TeardownError or NotReady after all were tried.
+def kept_snapshots(snapshots: Iterable[Owned], protected: Collection[str], keep: int) -> frozenset[str]:
+    """The names that stay, of snapshots listed oldest first: the `protected` ones (those that the register names),
+    and the newest `keep` that can be restored.
     """
-    views = [view for view in _own_snapshots(redshift, environment) if view.state not in PENDING]
-    kept = kept_snapshots(never, [view.name for view in views if view.ready], keep)
-    doomed = [view.name for view in views if view.name not in kept]
-    attempt_all(partial(delete_snapshot, redshift, environment, name) for name in doomed)
-    return doomed
+    restorable = [item.name for item in snapshots if item.state in READY]
+    return frozenset(protected).union(restorable[-keep:] if keep > 0 else ())
+
+
+def prune_snapshots(
+    redshift: RedshiftClient, environment: Environment, *, keep: int, protected: Collection[str]
+) -> list[str]:
+    """Delete our snapshots but the `kept_snapshots` and those still being taken; returns the names of the deleted.
+
+    Raises TeardownError or NotReady after all were tried.
+    """
+    owned = list_owned_snapshots(redshift, environment)
+    kept = kept_snapshots(owned, protected, keep)
+    old = [item.name for item in owned if item.name not in kept and item.state not in PENDING]
+    attempt_all(partial(delete_snapshot, redshift, environment, name) for name in old)
+    return old
 
 
 def delete_snapshot(redshift: RedshiftClient, environment: Environment, name: str) -> None:
@@ -112,14 +129,13 @@ def delete_snapshot(redshift: RedshiftClient, environment: Environment, name: st
     view = probe_snapshot(redshift, name)
     if view is None or view.state is SnapshotState.DELETED:
         return
-    if not is_ours(environment, name, view.tags):
-        raise ForeignResource(foreign(SNAPSHOT, name, environment))
-    with asking(f"delete {SNAPSHOT} {name}", ignoring=_ABSENT, again=_BUSY):
+    check_ours(SNAPSHOT, name, view.tags, environment)
+    with translate_aws_errors(f"delete {SNAPSHOT} {name}", ignore=_ABSENT, retry=_BUSY):
         redshift.delete_cluster_snapshot(SnapshotIdentifier=name, SnapshotClusterIdentifier=view.cluster)
 
 
 def _own_snapshots(redshift: RedshiftClient, environment: Environment) -> list[SnapshotView]:
-    with asking("list Redshift snapshots"):
+    with translate_aws_errors("list Redshift snapshots"):
         pages = redshift.get_paginator("describe_cluster_snapshots").paginate(SnapshotType="manual")
         named = [
             snapshot
@@ -135,10 +151,7 @@ def _view(snapshot: Mapping[str, Any]) -> SnapshotView:
     try:
         state = SnapshotState(status)
     except ValueError:
-        raise UnknownState(
-            f"{SNAPSHOT} {name} is {status!r}, a state that this release does not know. "
-            "Look at it in the Redshift console, then update Mayfly."
-        ) from None
+        raise unknown_state(f"{SNAPSHOT} {name}", status, "Redshift") from None
     return SnapshotView(
         name=name,
         arn=snapshot.get("SnapshotArn", ""),
@@ -151,3 +164,10 @@ def _view(snapshot: Mapping[str, Any]) -> SnapshotView:
 
 def _owned(view: SnapshotView) -> Owned:
     return Owned(SNAPSHOT, view.name, view.name, view.tags, view.state)
+
+
+KIND = Kind(
+    title=SNAPSHOT,
+    names=lambda names: (names.final_snapshot,) if names.slot is Slot.WAREHOUSE else (),
+    list_owned=lambda aws, environment: list_owned_snapshots(aws.redshift, environment),
+)

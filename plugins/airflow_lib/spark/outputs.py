@@ -164,7 +164,7 @@ def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
     stored = read_object(s3, output.prefix.bucket, output.prefix.key(_MANIFEST))
     if stored is None:
         return None
-    manifest = _parse_manifest(output, stored.body)
+    manifest = _parse_manifest(output, stored)
     lengths = {
         uri_of(output.prefix.bucket, item.key): item.size
         for item in _list_attempt(s3, output, manifest.attempt)

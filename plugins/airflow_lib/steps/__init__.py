@@ -3,6 +3,7 @@
 A step begins, and answers `Done`, `Failed` or `Waiting`; while it waits it is polled. The operators drive steps
 in Airflow; the tests drive the same steps with a clock of their own. Steps keep nothing in memory between
 calls: what they must remember is in the register, in S3, or in `Waiting.state` (JSON).
+Steps that wait are `polling_step.PollingStep`s.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
 
 if TYPE_CHECKING:
     from airflow_lib.aws.clients import Aws
+    from airflow_lib.lifecycle.register import Register
+    from airflow_lib.polling import Clock
     from airflow_lib.settings import Settings
     from airflow_lib.spark.livy import LivyClient
-    from airflow_lib.waiting import Clock
 
 Json = dict[str, Any]
 
@@ -61,31 +64,8 @@ class Services:
 
 
 @dataclass(frozen=True)
-class Holder:
-    """Who may hold and drain the slots of an environment: a run, or one pass of the janitor.
-
-    `id` is its name in the register, and its own alone; `lease_s` is how long its leases last.
-    """
-
-    environment: Environment
-    id: str
-    settings: Settings
-    services: Services
-    lease_s: float
-
-    @property
-    def aws(self) -> Aws:
-        return self.services.aws
-
-    @property
-    def state_location(self) -> S3Location:
-        """The folder of the environment's register."""
-        return S3Location.parse(self.settings.mayfly.s3.state).below(self.environment.pipeline)
-
-
-@dataclass(frozen=True)
 class Run:
-    """One run of one pipeline: what every step is told.
+    """One run of one pipeline: what every step is given.
 
     `expects_more`: further runs of the pipeline are known to come, for which clusters may be kept alive.
     """
@@ -105,7 +85,12 @@ class Run:
     def holder(self) -> Holder:
         """The run as the register knows it."""
         lease_s = self.settings.mayfly.lease_s
-        return Holder(self.environment, self.run_id, self.settings, self.services, lease_s)
+        return Holder(self.environment, self.run_id, self.settings, self.aws, self.services.clock, lease_s)
+
+    @property
+    def register(self) -> Register:
+        """The environment's register, as this run leases by it."""
+        return self.holder.register
 
     @property
     def aws(self) -> Aws:
@@ -114,22 +99,25 @@ class Run:
     @property
     def source(self) -> S3Location:
         """The folder of the pipeline's input."""
-        return S3Location.parse(self.settings.mayfly.s3.source).below(self.pipeline.name)
+        return self._folder(self.settings.mayfly.s3.source)
 
     @property
     def processed(self) -> S3Location:
         """The folder of the pipeline's Parquet and code."""
-        return S3Location.parse(self.settings.mayfly.s3.processed).below(self.pipeline.name)
-
-    @property
-    def state_location(self) -> S3Location:
-        """The folder of the environment's register."""
-        return self.holder.state_location
+        return self._folder(self.settings.mayfly.s3.processed)
 
     @property
     def logs(self) -> S3Location:
         """The folder of the pipeline's EMR logs and run reports."""
-        return S3Location.parse(self.settings.mayfly.s3.logs).below(self.pipeline.name)
+        return self._folder(self.settings.mayfly.s3.logs)
+
+    @property
+    def state_location(self) -> S3Location:
+        """The folder of the pipeline's register."""
+        return self._folder(self.settings.mayfly.s3.state)
+
+    def _folder(self, location: str) -> S3Location:
+        return S3Location.parse(location).below(self.pipeline.name)
 
 
 class Step(Protocol):
@@ -140,7 +128,7 @@ class Step(Protocol):
         ...
 
     def poll(self, run: Run, state: Json) -> Outcome:
-        """One look at what is waited for; never sleeps. Raises MayflyError."""
+        """Poll once what is waited for; never sleeps. Raises MayflyError."""
         ...
 
     def cancel(self, run: Run, state: Json) -> None:

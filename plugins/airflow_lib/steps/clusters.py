@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.errors import ResourceError, TerminalState
+from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import SlotState
 from airflow_lib.naming import Names, Slot
-from airflow_lib.resources import emr_cluster as emr
-from airflow_lib.resources import iam
-from airflow_lib.resources import redshift_cluster as redshift
+from airflow_lib.resources import emr_cluster, redshift_cluster
 from airflow_lib.resources.emr_cluster import ClusterView
+from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import open_register
 from airflow_lib.warehouse.load import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
@@ -22,7 +21,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WarehouseAccess:
-    """How the warehouse is entered, and with which role it copies."""
+    """How to connect to the warehouse, and with which role it copies."""
 
     aws: Aws
     endpoint: Endpoint
@@ -37,17 +36,22 @@ def find_livy_url(run: Run) -> str:
 
     Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended.
     """
-    state = open_register(run).check(Slot.EMR, run.run_id)
-    names = Names(run.environment, Slot.EMR, state.generation)
-    recorded = state.find(emr.CLUSTER, names.cluster)
-    view = emr.probe_cluster(run.aws.emr, recorded.id) if recorded and recorded.id else None
+    state = run.register.apply(Slot.EMR, rules.check)
+    view = probe_emr_cluster(run, state)
     if view is None:
-        raise ResourceError(f"EMR cluster {names.cluster} is not known to EMR. Clear provision.emr.")
+        name = Names(run.environment, Slot.EMR, state.generation).cluster
+        raise ResourceError(f"EMR does not know cluster {name} ({state.cluster_id}). Clear provision.emr.")
     if not view.ready:
         raise TerminalState(
-            f"EMR cluster {view.name} is {view.state}: {view.reason or 'no reason told'}. {view.mend}"
+            f"EMR cluster {view.name} is {view.state}, WAITING was expected: "
+            f"{view.reason or 'AWS gives no reason'}. {view.hint}"
         )
     return livy_url(run, view)
+
+
+def probe_emr_cluster(run: Run, state: SlotState) -> ClusterView | None:
+    """The slot's recorded cluster as it is, or None where none is recorded or EMR does not know it."""
+    return emr_cluster.probe_cluster(run.aws.emr, state.cluster_id) if state.cluster_id else None
 
 
 def livy_url(run: Run, view: ClusterView) -> str:
@@ -56,34 +60,36 @@ def livy_url(run: Run, view: ClusterView) -> str:
 
 
 def is_usable(run: Run, state: SlotState) -> bool:
-    """Whether the slot's cluster, as recorded, is seen to be able to serve the runs that come after this one."""
-    names = Names(run.environment, state.slot, state.generation)
+    """Whether the slot's cluster is seen to be able to serve the runs that come after this one."""
     try:
-        if state.slot is Slot.WAREHOUSE:
-            warehouse = redshift.probe_cluster(run.aws.redshift, names.cluster)
-            return warehouse is not None and warehouse.ready
-        recorded = state.find(emr.CLUSTER, names.cluster)
-        view = emr.probe_cluster(run.aws.emr, recorded.id) if recorded and recorded.id else None
-        return view is not None and view.ready
+        if state.slot is Slot.EMR:
+            view = probe_emr_cluster(run, state)
+            return view is not None and view.ready
+        names = Names(run.environment, state.slot, state.generation)
+        warehouse = redshift_cluster.probe_cluster(run.aws.redshift, names.cluster)
+        return warehouse is not None and warehouse.ready
     except ResourceError as error:
-        log.warning("whether %s is usable cannot be seen: %s", names.cluster, error)
+        log.warning("whether the cluster of %s is usable cannot be seen: %s", state, error)
         return False
 
 
 def find_warehouse(run: Run) -> WarehouseAccess:
     """The warehouse that this run may use. Raises LeaseLost; ResourceError where it is not available."""
-    state = open_register(run).check(Slot.WAREHOUSE, run.run_id)
+    state = run.register.apply(Slot.WAREHOUSE, rules.check)
     names = Names(run.environment, Slot.WAREHOUSE, state.generation)
-    role = state.find(iam.ROLE, names.copy_role)
-    view = redshift.probe_cluster(run.aws.redshift, names.cluster)
-    if view is None or not view.ready or role is None or role.id is None:
+    view = redshift_cluster.probe_cluster(run.aws.redshift, names.cluster)
+    role = view.find_role(names.copy_role) if view else None
+    if view is None or not view.ready or role is None:
         seen = view.state if view else "absent"
-        raise ResourceError(f"Redshift cluster {names.cluster} is {seen}, available was expected.")
+        raise ResourceError(
+            f"Redshift cluster {names.cluster} is {seen}, available with role {names.copy_role} was expected. "
+            "Clear provision.warehouse."
+        )
     endpoint = Endpoint(
         host=str(view.host),
-        port=int(view.port or redshift.PORT),
+        port=int(view.port or WAREHOUSE_PORT),
         database=view.database,
         cluster_id=view.name,
         admin_user=view.admin_user,
     )
-    return WarehouseAccess(run.aws, endpoint, role.id)
+    return WarehouseAccess(run.aws, endpoint, role)

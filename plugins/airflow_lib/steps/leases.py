@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from airflow_lib.errors import SettingsError
-from airflow_lib.lifecycle.register import Register
 from airflow_lib.naming import Slot
-from airflow_lib.steps import Holder, Json, Run
+from airflow_lib.steps import Json, Run
 
 log = logging.getLogger(__name__)
 
@@ -19,81 +18,73 @@ log = logging.getLogger(__name__)
 _RENEWALS_PER_LEASE = 6
 
 
-def open_register(of: Run | Holder) -> Register:
-    """The environment's register, as the run or holder leases by it."""
-    holder = of.holder if isinstance(of, Run) else of
-    return Register(holder.aws.s3, holder.state_location, holder.environment, lease_s=holder.lease_s)
-
-
-def tell_place(run: Run) -> Json:
+def register_location(run: Run) -> Json:
     """Where this run's leases are: what must not change before they are given up."""
-    return {"region": run.settings.region, "register": open_register(run).uri}
+    return {"region": run.settings.region, "register": run.register.uri}
 
 
-def check_place(run: Run, place: Json | None) -> None:
-    """Raise SettingsError where the Variables name another place than the one where the leases were taken.
+def check_register_location(run: Run, location: Json | None) -> None:
+    """Raise SettingsError where the Variables name another register than the one where the leases were taken.
 
     There the run would find nothing to release and nothing left, and its clusters would stay.
     """
-    if place is None:
+    if location is None:
         return
-    now = tell_place(run)
-    moved = [f"{key} was {place[key]}, now it is {now[key]}" for key in now if place.get(key) != now[key]]
+    now = register_location(run)
+    moved = [
+        f"{key} was {location[key]}, now it is {now[key]}" for key in now if location.get(key) != now[key]
+    ]
     if moved:
         raise SettingsError(
             f"The Airflow Variables changed since run {run.run_id} took its leases ({'; '.join(moved)}), so what it "
-            "made cannot be found. Put them back, clear this task, and change them when no run is under way."
+            "created cannot be found. Put them back, clear this task, and change them when no run is under way."
         )
 
 
-def holders(run: Run, slot: Slot) -> set[str]:
+def list_holders(run: Run, slot: Slot) -> set[str]:
     """The runs with a lease on the slot, expired ones included."""
-    return {lease.run for lease in open_register(run).read().slot(slot).leases}
+    return {lease.run for lease in run.register.read().slot(slot).leases}
 
 
-def renew_leases(run: Run, state: Json, needs: Slot) -> Json:
-    """`state` with the generation of `needs` that this run holds, and when its leases were last renewed.
+def renew_leases(run: Run, state: Json, *, needs: Slot | None) -> None:
+    """Prolong whatever this run holds, when it is due: a step keeps the other slot for the steps beside it.
 
-    Renews, when it is due, whatever this run holds: a step keeps the other slot for the steps beside it.
-    Raises LeaseLost where `needs` was taken away since the first call, or is of another generation now.
+    `state` keeps when that was, and the generation of the slot that is needed, for it must stay the same.
+    Raises LeaseLost where `needs` was taken away since the first call, or is of another generation now. With None,
+    for a run that has yet to get what it waits for, what it holds is kept meanwhile.
     """
-    if not _is_due(run, state):
-        return state
-    document = open_register(run).renew(run.run_id, needs, state.get("generation"))
-    generation = document.slot(needs).generation
-    return {**state, "generation": generation, "renewed_at": run.services.clock.now().isoformat()}
-
-
-def renew_held(run: Run, state: Json) -> Json:
-    """As `renew_leases`, for a run that has yet to get what it waits for: what it holds is kept meanwhile."""
-    if not _is_due(run, state):
-        return state
-    open_register(run).renew(run.run_id)
-    return {**state, "renewed_at": run.services.clock.now().isoformat()}
+    renewed_at = state.get("renewed_at")
+    now = run.services.clock.now()
+    if renewed_at is not None and now - datetime.fromisoformat(renewed_at) < _interval(run):
+        return
+    document = run.register.renew(needs, state.get("generation") if needs else None)
+    if needs is not None:
+        state["generation"] = document.slot(needs).generation
+    state["renewed_at"] = now.isoformat()
 
 
 @contextmanager
 def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
     """Renews this run's leases while the body works (a long COPY, a long load), from a thread.
 
-    And before, where that is due: many short tasks, one after the other, never live to see the thread's first time.
+    And before, where that is due: of many short tasks, one after the other, none lasts until the thread's first time.
     """
     done = threading.Event()
-    every = _every(run)
-    document, now = open_register(run).read_with_time()
+    interval = _interval(run)
+    document, now = run.register.read_with_time()
     generation, lease = document.slot(needs).generation, document.slot(needs).lease(run.run_id)
 
     def renew() -> None:
         try:
-            open_register(run).renew(run.run_id, needs, generation)
+            run.register.renew(needs, generation)
         except Exception as error:  # noqa: BLE001  whatever it is, the next renewal may go well
             log.warning("a lease could not be renewed: %s", error)
 
     def keep() -> None:
-        while not done.wait(every.total_seconds()):
+        while not done.wait(interval.total_seconds()):
             renew()
 
-    if lease is not None and lease.until - now <= timedelta(seconds=run.settings.mayfly.lease_s) - every:
+    if lease is not None and lease.until - now <= timedelta(seconds=run.settings.mayfly.lease_s) - interval:
         renew()
     keeper = threading.Thread(target=keep, name="lease-keeper", daemon=True)
     keeper.start()
@@ -104,10 +95,5 @@ def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
         keeper.join()
 
 
-def _every(run: Run) -> timedelta:
+def _interval(run: Run) -> timedelta:
     return timedelta(seconds=run.settings.mayfly.lease_s / _RENEWALS_PER_LEASE)
-
-
-def _is_due(run: Run, state: Json) -> bool:
-    renewed_at = state.get("renewed_at")
-    return renewed_at is None or run.services.clock.now() - datetime.fromisoformat(renewed_at) >= _every(run)

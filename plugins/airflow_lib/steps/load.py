@@ -15,7 +15,7 @@ from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
-from airflow_lib.steps.leases import holders, keeping_lease
+from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse import quality
@@ -29,8 +29,8 @@ class CreateTables(ImmediateStep):
     """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
 
     def begin(self, run: Run) -> Outcome:
-        keep = {staging_schema(run_id) for run_id in holders(run, Slot.WAREHOUSE)}
-        with _entered(run) as (_, connection):
+        keep = {staging_schema(run_id) for run_id in list_holders(run, Slot.WAREHOUSE)}
+        with _connected(run) as (_, connection):
             warehouse.create_tables(connection, run.pipeline)
             dropped = warehouse.prune_stray_staging(connection, keep)
         return Done({"created": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
@@ -44,7 +44,7 @@ class CopyStaging(ImmediateStep):
 
     def begin(self, run: Run) -> Outcome:
         table = next(table for table in run.pipeline.staging if table.name == self.table)
-        with _entered(run) as (access, connection):
+        with _connected(run) as (access, connection):
             rows = _stage(run, connection, table, access.copy_role_arn)
         return Done({"rows": rows})
 
@@ -54,7 +54,7 @@ class LoadWindow(ImmediateStep):
     """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
 
     def begin(self, run: Run) -> Outcome:
-        with _entered(run) as (access, connection):
+        with _connected(run) as (access, connection):
             manifests = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
             tables = warehouse.load_window(
                 connection,
@@ -75,7 +75,7 @@ class RunCheck(ImmediateStep):
 
     def begin(self, run: Run) -> Outcome:
         check = self.check
-        with _entered(run) as (access, connection):
+        with _connected(run) as (access, connection):
             written: dict[str, int] = {}
             if isinstance(check, Complete):
                 staged = [table for table in run.pipeline.staging if table.name == check.staging]
@@ -117,7 +117,7 @@ class Answer(ImmediateStep):
 
 
 @contextmanager
-def _entered(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
+def _connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
     """A connection for as long as the run's lease is kept."""
     access = find_warehouse(run)
     with keeping_lease(run, Slot.WAREHOUSE), closing(access.connect()) as connection:

@@ -1,22 +1,21 @@
-"""What a run will create, told before it does. Touches nothing."""
+"""What a run will create, before it does. Touches nothing."""
 
 from __future__ import annotations
 
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import TAG_EMR_MANAGED, Names, Slot
-from airflow_lib.resources.security_groups import probe_subnet
+from airflow_lib.resources.subnet import probe_subnet
 from airflow_lib.spark.sizing import size_sessions
 from airflow_lib.steps import Json, Run
-from airflow_lib.steps.leases import open_register
 from airflow_lib.steps.transform import probe_job
 
 
 def describe_plan(run: Run) -> Json:
-    """The plan as lines to read and as facts. Raises what the first look meets; the caller tells it."""
+    """The plan as lines to read and as facts. Raises whatever goes wrong first; the caller reports it."""
     hardware = run.settings.hardware(run.pipeline)
     size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
     complete = [job.name for job in run.pipeline.jobs if probe_job(run, job) is not None]
-    document = open_register(run).read()
+    document = run.register.read()
     lines = [f"{run.environment.name}: window {run.window.start} to {run.window.end}"]
     for slot in Slot:
         state = document.slot(slot)
@@ -25,7 +24,7 @@ def describe_plan(run: Run) -> Json:
             source = f" from snapshot {state.snapshot}" if state.snapshot else ""
             lines.append(f"{slot}: creates {names.cluster}{source}")
         else:
-            lines.append(f"{slot}: generation {state.generation} is {state.phase}")
+            lines.append(f"{slot}: generation {state.generation} is {state.phase.replace('_', ' ')}")
     lines.append(
         f"EMR: 1 {hardware.master_type} + {hardware.core_count} {hardware.core_type}, {hardware.ebs_gib} GiB each; "
         f"{size.sessions} sessions of {size.driver_memory_mib} + "

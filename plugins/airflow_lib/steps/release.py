@@ -1,4 +1,4 @@
-"""Steps that let go: a slot's release, whose last holder tears down, and the inventory of what is left."""
+"""Steps that release: a slot's release, whose last holder tears down, and the inventory of what is left."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ import logging
 from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from airflow_lib.errors import RegisterError, ResourceError, TeardownError
-from airflow_lib.lifecycle import inventory
-from airflow_lib.lifecycle import removal_tmp as teardown
+from airflow_lib.aws.errors import AWS_ERRORS
+from airflow_lib.errors import RegisterError, ResourceError, RowsLost, TeardownError
+from airflow_lib.lifecycle import inventory, rules
 from airflow_lib.lifecycle.document import SlotState
-from airflow_lib.lifecycle.register import Register
+from airflow_lib.lifecycle.inventory import Listing, list_owned, names_of, take_inventory
 from airflow_lib.lifecycle.rules import Release, ReleaseOutcome
+from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Slot, run_key, staging_schema
-from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run, Waiting
+from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import find_warehouse, is_usable
-from airflow_lib.steps.drain import drain
-from airflow_lib.steps.leases import open_register, renew_leases
+from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.work import had_work
 from airflow_lib.warehouse import load as warehouse
 
@@ -29,61 +26,57 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ReleaseSlot:
+class ReleaseSlot(PollingStep):
     """Gives up this run's lease on a slot; the last holder waits until all of it is gone.
 
     Failed where rows of the warehouse were lost. Raises TeardownError naming what could not be removed.
     """
 
-    slot: Slot
+    slot: Slot  # type: ignore[misc]  # which slot differs from step to step
+
+    def timeout_s(self, run: Run) -> float:
+        settings = run.settings.mayfly
+        return (settings.emr if self.slot is Slot.EMR else settings.warehouse).delete_timeout_s
+
+    def timed_out(self, run: Run, what: str, deadline: str) -> TeardownError:
+        return TeardownError(
+            f"Slot {self.slot} of {run.environment.name} is not empty in time (until {deadline[:19]} UTC). "
+            f"Left: {what}. Clear this task to go on; until then the janitor does."
+        )
 
     def begin(self, run: Run) -> Outcome:
-        register = open_register(run)
-        state = register.read().slot(self.slot)
+        state = run.register.read().slot(self.slot)
         if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
             _drop_staging(run)
         try:
-            release = self._part(run, register, state)
+            release = self._give_up_lease(run, state)
         except RegisterError as error:
             raise _naming_what_is_held(error, run, state) from error
         log.info("%s: %s %s", self.slot, release.outcome, ", ".join(release.others))
         if release.outcome is not ReleaseOutcome.TEAR_DOWN:
             until = {"until": release.until.isoformat()} if release.until else {}
             return Done({"outcome": release.outcome, "others": list(release.others), **until})
-        settings = run.settings.mayfly
-        emr_s, warehouse_s = settings.emr.delete_timeout_s, settings.warehouse.delete_timeout_s
-        timeout_s = emr_s if self.slot is Slot.EMR else warehouse_s
-        by = run.services.clock.now() + timedelta(seconds=timeout_s)
-        return self.poll(run, {"by": by.isoformat(), "generation": release.generation})
+        return self.poll(run, {"generation": release.generation})
 
-    def poll(self, run: Run, state: Json) -> Outcome:
-        state = renew_leases(run, state, self.slot)
-        drained = drain(run.holder, self.slot, state["generation"])
-        if drained.pending is not None:
-            if run.services.clock.now() >= datetime.fromisoformat(state["by"]):
-                raise TeardownError(
-                    f"Slot {self.slot} of {run.environment.name} is not empty in time. Left: {drained.pending}. "
-                    "Clear this task to go on; until then the janitor does."
-                )
-            return Waiting(f"{self.slot} to be gone: {drained.pending}", state, run.settings.mayfly.poll_s)
+    def advance(self, run: Run, state: Json) -> Done | Failed:
         result: Json = {"outcome": ReleaseOutcome.TEAR_DOWN}
-        return (
-            Done(result) if drained.lost is None else Failed({**result, "lost": drained.lost}, drained.lost)
-        )
+        try:
+            tear_down_slot(run.holder, self.slot, state["generation"])
+        except RowsLost as error:
+            return Failed({**result, "lost": error.message}, error.message)
+        return Done(result)
 
-    def cancel(self, run: Run, state: Json) -> None:
-        """A drain that nobody goes on with is taken over by the next comer or the janitor."""
-
-    def _part(self, run: Run, register: Register, state: SlotState) -> Release:
-        """Give the lease up; without one, take over what a dead run left there: the janitor would come later."""
+    def _give_up_lease(self, run: Run, state: SlotState) -> Release:
+        """Release the slot; without a lease, take over what a dead run left there: the janitor would come later."""
         keep_alive_s = self._keep_alive_s(run, state)
-        release = register.release(
-            self.slot, run.run_id, keep_alive_s or 0, end_keep_alive=keep_alive_s is None
+        register = run.register
+        release = register.apply(
+            self.slot, rules.release, keep_alive_s=keep_alive_s or 0, end_keep_alive=keep_alive_s is None
         )
         if release.outcome is not ReleaseOutcome.NOT_HELD:
             return release
-        reaped = register.reap(self.slot, run.run_id)
-        return reaped if reaped.outcome is ReleaseOutcome.TEAR_DOWN else release
+        taken = register.apply(self.slot, rules.take_over)
+        return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release
 
     def _keep_alive_s(self, run: Run, state: SlotState) -> float | None:
         """For how long from now the slot is to outlive this run; None ends what earlier runs left.
@@ -101,32 +94,30 @@ class Inventory(ImmediateStep):
     """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:
-        listing = teardown.list_owned(run.aws, run.environment)
+        listing = list_owned(run.aws, run.environment)
         problems = listing.problems
         try:
-            sorted_ = self._sort(run, listing)
+            taken = self._take(run, listing)
         except RegisterError as error:
             problems.append(str(error))
-            sorted_ = inventory.Inventory(left=tuple(str(item) for item in listing.owned), kept=())
-        result: Json = {"left": list(sorted_.left), "kept": list(sorted_.kept)}
-        log.info("inventory: %s left, %s kept", len(sorted_.left), len(sorted_.kept))
+            taken = inventory.Inventory(left=tuple(str(item) for item in listing.owned), kept=())
+        result: Json = {"left": list(taken.left), "kept": list(taken.kept)}
+        log.info("inventory: %s left, %s kept", len(taken.left), len(taken.kept))
         try:
             self._store(run, result)
-        except (ClientError, BotoCoreError) as error:
+        except AWS_ERRORS as error:
             problems.append(f"the inventory cannot be stored in {run.logs.uri()}: {error}")
-        told = _tell_left(run, sorted_.left)
+        lines = _format_left(run, taken.left)
         if problems:  # another try may find out
             raise ResourceError(
-                "\n".join((*told, "What is left cannot be told for sure:", *_lines(problems)))
+                "\n".join((*lines, "What is left is not known for sure:", *_format_list(problems)))
             )
-        return Failed(result, "\n".join(told)) if told else Done(result)
+        return Failed(result, "\n".join(lines)) if lines else Done(result)
 
-    def _sort(self, run: Run, listing: teardown.Listing) -> inventory.Inventory:
-        document, now = open_register(run).read_with_time()
+    def _take(self, run: Run, listing: Listing) -> inventory.Inventory:
+        document, now = run.register.read_with_time()
         keep = run.settings.mayfly.warehouse.keep_snapshots
-        return inventory.sort_owned(
-            run.environment, listing, document, now, run=run.run_id, keep_snapshots=keep
-        )
+        return take_inventory(run.environment, listing, document, now, run=run.run_id, keep_snapshots=keep)
 
     def _store(self, run: Run, result: Json) -> None:
         key = run.logs.key("runs", run_key(run.run_id), "inventory.json")
@@ -135,21 +126,21 @@ class Inventory(ImmediateStep):
 
 
 def _naming_what_is_held(error: RegisterError, run: Run, state: SlotState) -> RegisterError:
-    """Where other runs hold the slot, too, no inventory tells of it as left, and each might be the last."""
+    """Where other runs hold the slot, too, no inventory lists it as left, and each might be the last."""
     if state.lease(run.run_id) is None:
         return error
-    held = _lines(f"{item.kind} {item.name}" for item in state.resources)
+    held = _format_list(names_of(run.environment, state))
     head = f"Until run {run.run_id} gives up its lease on slot {state.slot}, or that is over, this stays:"
     return RegisterError("\n".join((str(error), head, *held)))
 
 
-def _tell_left(run: Run, left: Iterable[str]) -> list[str]:
-    lines = _lines(left)
+def _format_left(run: Run, left: Iterable[str]) -> list[str]:
+    lines = _format_list(left)
     head = f"Left behind in {run.environment.name}:"
     return [head, *lines, "The janitor removes what is ours."] if lines else []
 
 
-def _lines(items: Iterable[str]) -> list[str]:
+def _format_list(items: Iterable[str]) -> list[str]:
     return [f"- {item}" for item in items]
 
 

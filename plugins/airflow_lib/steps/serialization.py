@@ -1,12 +1,16 @@
 """Our frozen dataclasses as JSON and back, so that a step can go on in another process.
 
-Only classes below `airflow_lib` are ever made from JSON. Sequences come back as tuples.
+Only classes below `airflow_lib` are ever created from JSON. Sequences come back as tuples.
+A task may be deferred by one version of Mayfly and resumed by the next: a field that the JSON lacks has its default,
+and one that this version does not have is ignored.
+Each value bears its class, because the declarations' unions cannot be told apart by their fields (`NotNull` and
+`Unique` have the same), as pydantic's TypeAdapter would have to (docs/adr/0010).
 """
 
 from __future__ import annotations
 
 import importlib
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime
 from enum import Enum
 from typing import Any
@@ -33,7 +37,7 @@ def to_json(value: Any) -> Any:
 
 
 def from_json(value: Any) -> Any:
-    """What `to_json` was given. Raises ValueError for a class that is not ours."""
+    """What `to_json` was given. Raises ValueError for a class that is not ours, or that lacks a needed field."""
     if isinstance(value, list):
         return tuple(from_json(item) for item in value)
     if not isinstance(value, dict):
@@ -48,10 +52,21 @@ def from_json(value: Any) -> Any:
     cls = _class(kind)
     if issubclass(cls, Enum):
         return cls(value["value"])
-    made = object.__new__(cls)  # it was validated when it was first made
+    made = object.__new__(cls)  # it was validated when it was first created
     for field in fields(cls):
-        object.__setattr__(made, field.name, from_json(value[field.name]))
+        given = from_json(value[field.name]) if field.name in value else _default_of(field, kind)
+        object.__setattr__(made, field.name, given)
     return made
+
+
+def _default_of(field: Field[Any], kind: str) -> Any:
+    if field.default is not MISSING:
+        return field.default
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    raise ValueError(
+        f"{kind} was written without its field {field.name!r}, by another version of Mayfly. Clear the task."
+    )
 
 
 def _name(value: object) -> str:

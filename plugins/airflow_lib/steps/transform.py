@@ -10,18 +10,24 @@ import json
 import logging
 import uuid
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_lib.aws.s3 import read_object
-from airflow_lib.errors import LivyError, OutputError, SourceError
+from airflow_lib.errors import (
+    LivyError,
+    NotReady,
+    OutputError,
+    SessionInactive,
+    SourceError,
+    WaitTimeout,
+)
 from airflow_lib.naming import Slot, run_key, session_name
 from airflow_lib.pipeline import SparkJob
+from airflow_lib.polling import is_past, time_after
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
     LivyClient,
-    SessionInactive,
     SessionSpec,
     SessionView,
     StatementView,
@@ -38,10 +44,9 @@ from airflow_lib.spark.outputs import (
 )
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.spark.sizing import size_sessions
-from airflow_lib.steps import Done, Json, Outcome, Run, Waiting
+from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import find_livy_url
-from airflow_lib.steps.leases import renew_leases
-from airflow_lib.waiting import check_deadline
+from airflow_lib.steps.polling_step import PollingStep
 
 log = logging.getLogger(__name__)
 
@@ -82,7 +87,7 @@ def read_pinned(run: Run, job: SparkJob) -> Manifest:
     pinned = read_object(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
     manifest = None
     if pinned is not None:
-        output = Output(run.processed, job.name, str(json.loads(pinned.body)["address"]))
+        output = Output(run.processed, job.name, str(json.loads(pinned)["address"]))
         manifest = probe_manifest(run.aws.s3, output)
     if manifest is None:
         raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
@@ -94,10 +99,14 @@ def _pin_key(run: Run, job: str) -> str:
 
 
 @dataclass(frozen=True)
-class RunJob:
+class RunJob(PollingStep):
     """Runs one job; done when its manifest is in S3. The result: counts, and whether they were there before."""
 
     job: str
+    slot = Slot.EMR
+
+    def timeout_s(self, run: Run) -> float:
+        return run.settings.mayfly.livy.session_timeout_s + run.settings.mayfly.livy.statement_timeout_s
 
     def begin(self, run: Run) -> Outcome:
         output = resolve_job(run, run.pipeline.job(self.job)).output
@@ -110,34 +119,38 @@ class RunJob:
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))
         if session is not None and self._is_spent(run, livy, session):
-            log.info("session %s failed in an earlier try: it is ended and made anew", session.name)
+            log.info("session %s failed in an earlier try: it is replaced", session.name)
             livy.delete_session(self._name(run))
             state["ending"] = session.id
         return self.poll(run, state)
 
-    def poll(self, run: Run, state: Json) -> Outcome:
-        state = renew_leases(run, state, Slot.EMR)
+    def advance(self, run: Run, state: Json) -> Done:
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))
         if session is None:
-            return self._create(run, livy, state)
-        state = {**state, "session": session.id}
+            session = self._create(run, livy, state)
+            raise NotReady(f"Livy session {session.name} to start")
         if session.id == state.get("ending"):
-            return self._waiting(run, state, "the session of an earlier try to end", "session_by")
+            raise NotReady("the session of an earlier try to end")
         if session.state in SESSION_FAILED:
             raise livy.failure(session)
-        state = self._follow_log(livy, session, state)
+        self._note_session(run, session, state)
+        self._follow_log(livy, session, state)
         if session.state in SESSION_PENDING:
-            return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
+            self._check_session_deadline(run, session, state)
+            raise NotReady(f"Livy session {session.name} to start")
         try:
             statements = livy.list_statements(session.id)
-        except SessionInactive:
-            return Waiting(f"Livy session {session.name} to be over", state, run.settings.mayfly.poll_s)
+        except SessionInactive as error:
+            raise NotReady(f"Livy session {session.name} to end") from error
         if not statements:
-            return self._submit(run, livy, session, state)
+            self._submit(run, livy, session, state)
+            raise NotReady(f"job {self.job}")
         if not statements[0].finished:
-            return self._watch(run, statements[0], state)
-        return self._finish(run, livy, statements[0])
+            raise NotReady(self._format_progress(statements[0], state))
+        manifest = self._complete(run, statements[0])
+        self._delete_session(run, livy)
+        return Done(_result(manifest, reused=False))
 
     def cancel(self, run: Run, state: Json) -> None:
         """End the session that this try was watching, whatever it is doing; the cluster is not touched.
@@ -167,7 +180,7 @@ class RunJob:
             return True
         return False
 
-    def _create(self, run: Run, livy: LivyClient, state: Json) -> Outcome:
+    def _create(self, run: Run, livy: LivyClient, state: Json) -> SessionView:
         hardware = run.settings.hardware(run.pipeline)
         size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
         spec = SessionSpec(
@@ -182,32 +195,36 @@ class RunJob:
         )
         session = livy.create_session(spec)
         log.info("session %s (%s) created: %s", session.name, session.id, spec.body())
-        timeout_s = run.settings.mayfly.livy.session_timeout_s
-        state = {**state, "session": session.id, "session_by": _in(run, timeout_s), "log_last": None}
-        return self._waiting(run, state, f"Livy session {session.name} to start", "session_by")
+        self._note_session(run, session, state)
+        return session
 
-    def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> Outcome:
+    def _note_session(self, run: Run, session: SessionView, state: Json) -> None:
+        """Remember which session is polled, and by when it must have started."""
+        if state.get("session") != session.id:
+            start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
+            state.update(session=session.id, start_by=start_by, last_log_line=None)
+
+    def _check_session_deadline(self, run: Run, session: SessionView, state: Json) -> None:
+        if is_past(run.services.clock, state["start_by"]):
+            raise WaitTimeout(
+                f"Timed out waiting for Livy session {session.name} to start (until {state['start_by'][:19]} UTC): it "
+                f"is {session.state}. Look at the task's log; mayfly.livy.session_timeout_s is the limit."
+            )
+
+    def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
         job = resolve_job(run, run.pipeline.job(self.job))
         attempt = uuid.uuid4().hex
         livy.submit_statement(session.id, render_statement(run, self.job, job, attempt))
         log.info("job %s submitted to session %s as attempt %s", self.job, session.id, attempt)
-        timeout_s = run.settings.mayfly.livy.statement_timeout_s
-        state = {**state, "statement_by": _in(run, timeout_s)}
-        return self._waiting(run, state, f"job {self.job}", "statement_by")
+        end_by = time_after(run.services.clock, run.settings.mayfly.livy.statement_timeout_s)
+        state.update(attempt=attempt, deadline=min(state["deadline"], end_by))
 
-    def _watch(self, run: Run, statement: StatementView, state: Json) -> Outcome:
+    def _format_progress(self, statement: StatementView, state: Json) -> str:
         percent = round(statement.progress * 100)
         if percent != state.get("percent"):
             log.info("job %s: %s, %s %%", self.job, statement.state, percent)
-        state = {"statement_by": _in(run, run.settings.mayfly.livy.statement_timeout_s), **state}
-        return self._waiting(
-            run, {**state, "percent": percent}, f"job {self.job} ({percent} %)", "statement_by"
-        )
-
-    def _finish(self, run: Run, livy: LivyClient, statement: StatementView) -> Outcome:
-        manifest = self._complete(run, statement)
-        self._let_go(run, livy)
-        return Done(_result(manifest, reused=False))
+        state["percent"] = percent
+        return f"job {self.job} ({percent} %)"
 
     def _complete(self, run: Run, statement: StatementView) -> Manifest:
         """The manifest of what a finished statement wrote; the same where it is asked for again.
@@ -225,34 +242,24 @@ class RunJob:
         pin_output(run, job.output)
         return manifest
 
-    def _let_go(self, run: Run, livy: LivyClient) -> None:
+    def _delete_session(self, run: Run, livy: LivyClient) -> None:
         """The output is safe: a session that cannot be ended now goes with its cluster."""
         try:
             livy.delete_session(self._name(run))
         except LivyError as error:
             log.warning("session %s is left to its heartbeat and its cluster: %s", self._name(run), error)
 
-    def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> Json:
+    def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> None:
         """The log is for people: a job does not fail because it cannot be read."""
         try:
             lines, _ = livy.read_log(session.id, size=_LOG_LINES)
         except LivyError as error:
-            log.warning("the log of session %s is not told: %s", session.name, error)
-            return state
-        for line in lines_after(lines, state.get("log_last")):
+            log.warning("the log of session %s cannot be read: %s", session.name, error)
+            return
+        for line in lines_after(lines, state.get("last_log_line")):
             log.info("livy | %s", line.rstrip())
-        return {**state, "log_last": lines[-1]} if lines else state
-
-    def _waiting(self, run: Run, state: Json, what: str, deadline: str) -> Waiting:
-        state = {deadline: _in(run, run.settings.mayfly.livy.session_timeout_s), **state}
-        check_deadline(
-            run.services.clock,
-            datetime.fromisoformat(state[deadline]),
-            thing=what,
-            seen="awaited",
-            mend="Look at the task's log; mayfly.livy holds the limits.",
-        )
-        return Waiting(what, state, run.settings.mayfly.poll_s)
+        if lines:
+            state["last_log_line"] = lines[-1]
 
 
 def render_statement(run: Run, job_name: str, job: JobInput, attempt: str) -> str:
@@ -290,10 +297,6 @@ def lines_after(lines: list[str], last: str | None) -> list[str]:
         if lines[index] == last:
             return lines[index + 1 :]
     return lines
-
-
-def _in(run: Run, seconds: float) -> str:
-    return (run.services.clock.now() + timedelta(seconds=seconds)).isoformat()
 
 
 def _result(manifest: Manifest, *, reused: bool) -> Json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import MayflyError
 from airflow_lib.steps import Run
 from airflow_lib.steps.transform import read_pinned
@@ -15,5 +16,5 @@ def had_work(run: Run) -> bool:
     jobs = [job for job in run.pipeline.jobs if job.windowed] or run.pipeline.jobs
     try:
         return any(read_pinned(run, job).counts.written > 0 for job in jobs)
-    except MayflyError:
+    except (MayflyError, *AWS_ERRORS):
         return False

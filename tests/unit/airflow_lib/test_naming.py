@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, session_name, tags
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, session_name, slot_of, tags
 
 ENVIRONMENT = Environment("prod", "immigration")
 NAMES = Names(ENVIRONMENT, Slot.EMR, 7)
@@ -18,8 +18,14 @@ def test_names_stay_within_awss_limits_at_the_longest():
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
-def test_every_name_tells_its_generation(name):
+def test_every_name_carries_its_generation(name):
     assert generation_of(ENVIRONMENT, getattr(NAMES, name)) == 7
+
+
+@pytest.mark.parametrize("name", ALL_NAMES)
+@pytest.mark.parametrize("slot", list(Slot))
+def test_every_name_carries_its_slot(name, slot):
+    assert slot_of(ENVIRONMENT, getattr(Names(ENVIRONMENT, slot, 7), name)) is slot
 
 
 @pytest.mark.parametrize(
@@ -32,8 +38,9 @@ def test_every_name_tells_its_generation(name):
         "mayfly-dev-immigration-emr-g7",
     ],
 )
-def test_a_look_alike_is_not_ours(name):
+def test_a_similar_name_is_not_ours(name):
     assert generation_of(ENVIRONMENT, name) is None
+    assert slot_of(ENVIRONMENT, name) is None
 
 
 def test_ours_needs_name_and_tag_both():

@@ -14,12 +14,15 @@ from dataclasses import replace
 from typing import Any
 
 from airflow_lib.errors import LeaseLost, RegisterError
-from airflow_lib.lifecycle.document import Lease, sort_leases
-from airflow_lib.lifecycle.rules import AcquireOutcome, Release, ReleaseOutcome
+from airflow_lib.lifecycle.document import Document, Lease, sort_leases
+from airflow_lib.lifecycle.inventory import Standing
+from airflow_lib.lifecycle.rules import AcquireOutcome, Caller, Release, ReleaseOutcome
 from airflow_lib.naming import Slot
+from airflow_lib.resources import emr_cluster, redshift_cluster
+from airflow_lib.resources.owned import Owned
+from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotState
 from tests.unit.airflow_lib.lifecycle.register_world import (
     EXPIRED,
-    KIND,
     NOW,
     Cluster,
     Process,
@@ -31,7 +34,7 @@ from tests.unit.airflow_lib.lifecycle.register_world import (
 
 
 class Program:
-    """What runs and janitor do, by the given `rules` (the module, or one with a rule broken)."""
+    """What runs and janitor do, by the given `rules` (see test_register_model.RULES), or by some with one broken."""
 
     def __init__(self, rules: Any) -> None:
         self.rules = rules
@@ -62,89 +65,97 @@ class Program:
         if not process.generation or (lease and lease.until > NOW):
             return
         with suppress(LeaseLost):
-            slot, _ = self.rules.renew(
-                world.slot, NOW, run=process.name, generation=process.generation, lease_s=1
+            before = Document("model").with_slot(world.slot)
+            after = self.rules.renew(
+                before, caller(process), needs=world.slot.slot, generation=process.generation
             )
-            yield world._replace(slot=slot)
+            yield world._replace(slot=after.slot(world.slot.slot))
 
     # -- a run ---------------------------------------------------------------------------------------------
 
-    def at_come(self, world: World, run: Process) -> Iterator[World]:
-        slot, grant = self.rules.acquire(world.slot, NOW, run=run.name, lease_s=1)
+    def at_acquire(self, world: World, run: Process) -> Iterator[World]:
+        slot, grant = self.rules.acquire(world.slot, caller(run))
         after = world._replace(slot=slot)
         if grant.outcome is AcquireOutcome.CREATE:
-            yield _put(after, run._replace(at="plan", generation=grant.generation))
+            yield _put(after, run._replace(at="find", generation=grant.generation))
         elif grant.outcome is AcquireOutcome.USE:
             yield _put(after, run._replace(at="check", generation=grant.generation))
         elif grant.outcome is AcquireOutcome.TEAR_DOWN:
-            yield _put(after, run._replace(at="drain", generation=grant.generation, then="come"))
+            yield _put(after, run._replace(at="tear_down", generation=grant.generation, then="acquire"))
         else:
             yield after
             yield from _failing(after, run)
 
-    def at_plan(self, world: World, run: Process) -> Iterator[World]:
-        slot, _ = self.rules.plan_resource(world.slot, NOW, run=run.name, kind=KIND, name=_name(run))
-        known = slot.find(KIND, _name(run)).id
-        yield _put(world._replace(slot=slot), run._replace(at="mark" if known else "look", id=known or ""))
-        yield from _failing(world, run)
-
-    def at_look(self, world: World, run: Process) -> Iterator[World]:
-        """Adopt a cluster of this generation that is there already."""
+    def at_find(self, world: World, run: Process) -> Iterator[World]:
+        """Adopt what is recorded, or a cluster of this generation that is there already."""
+        if world.slot.cluster_id is not None and world.slot.generation == run.generation:
+            yield _put(world, run._replace(at="mark", id=world.slot.cluster_id))
+            return
         found = sorted(cluster.id for cluster in world.clusters if cluster.generation == run.generation)
         if found:
-            yield _put(world, run._replace(at="complete", id=found[0]))
+            yield _put(world, run._replace(at=self._after_create(world), id=found[0]))
         else:
-            yield _put(world, run._replace(at="make", id=world.slot.snapshot or ""))
+            yield _put(world, run._replace(at="request"))
+        yield from _failing(world, run)
 
-    def at_make(self, world: World, run: Process) -> Iterator[World]:
-        """A warehouse's name is unique, so the first one is adopted; EMR makes another, however late."""
+    def at_request(self, world: World, run: Process) -> Iterator[World]:
+        """The last look at the register before a cluster is created."""
+        if world.slot.slot is Slot.EMR:
+            slot, _ = self.rules.record_request(world.slot, caller(run))
+        else:
+            slot, _ = self.rules.check_creating(world.slot, caller(run), generation=run.generation)
+        yield _put(world._replace(slot=slot), run._replace(at="create", id=world.slot.snapshot or ""))
+
+    def at_create(self, world: World, run: Process) -> Iterator[World]:
+        """A warehouse's name is unique, so the first one is adopted; EMR creates another, however late."""
         there = sorted(cluster.id for cluster in world.clusters if cluster.generation == run.generation)
         if there and world.slot.slot is Slot.WAREHOUSE:
-            yield _put(world, run._replace(at="complete", id=there[0]))
+            yield _put(world, run._replace(at="mark", id=there[0]))
             return
         restored = world.snapshot(run.id)
         if run.id and restored is None:
             raise Violation(f"snapshot {run.id} is to be restored, and is gone")
         rows = restored.rows if restored else frozenset()
         made = Cluster(run.generation, f"{_name(run)}{'abc'[len(there)]}", rows)
-        yield _put(world._replace(clusters=world.clusters | {made}), run._replace(at="complete", id=made.id))
+        after = run._replace(at=self._after_create(world), id=made.id)
+        yield _put(world._replace(clusters=world.clusters | {made}), after)
 
-    def at_complete(self, world: World, run: Process) -> Iterator[World]:
+    def at_record(self, world: World, run: Process) -> Iterator[World]:
         try:
-            slot, _ = self.rules.complete_resource(
-                world.slot, NOW, run=run.name, kind=KIND, name=_name(run), id=run.id
-            )
+            slot, _ = self.rules.record_cluster(world.slot, caller(run), cluster_id=run.id)
         except LeaseLost:
             raise
-        except RegisterError:  # a surplus cluster: never used
-            yield _put(world, Process(run.name, "go"))
+        except RegisterError:  # a duplicate: never used
+            yield _put(world, Process(run.name, "release"))
             return
         yield _put(world._replace(slot=slot), run._replace(at="mark"))
         yield from _failing(world, run)
 
     def at_mark(self, world: World, run: Process) -> Iterator[World]:
-        slot, _ = self.rules.mark_ready(world.slot, NOW, run=run.name)
+        slot, _ = self.rules.mark_ready(world.slot, caller(run))
         yield _put(world._replace(slot=slot), run._replace(at="check", id=""))
 
     def at_check(self, world: World, run: Process) -> Iterator[World]:
-        slot, state = self.rules.check(world.slot, NOW, run=run.name, generation=run.generation)
-        yield _put(world._replace(slot=slot), run._replace(at="use", id=state.find(KIND).id))
+        slot, _ = self.rules.check(world.slot, caller(run), generation=run.generation)
+        after = world._replace(slot=slot)
+        yield _put(after, run._replace(at="use", id=after.current() or ""))
+
+    def _after_create(self, world: World) -> str:
+        return "record" if world.slot.slot is Slot.EMR else "mark"
 
     def at_use(self, world: World, run: Process) -> Iterator[World]:
         """Commit this run's rows into the cluster, if it is still there."""
         cluster = world.cluster(run.id)
         if cluster is None:
-            yield _put(world, Process(run.name, "go"))
+            yield _put(world, Process(run.name, "release"))
             return
         loaded = cluster._replace(rows=cluster.rows | _rows_of(world, run))
         clusters = world.clusters - {cluster} | {loaded}
-        yield _put(world._replace(clusters=clusters), Process(run.name, "go", loaded=True))
+        yield _put(world._replace(clusters=clusters), Process(run.name, "release", loaded=True))
 
-    def at_go(self, world: World, run: Process) -> Iterator[World]:
+    def at_release(self, world: World, run: Process) -> Iterator[World]:
         for keep_alive_s in (0, 1) if world.budget.keep_alives else (0,):
-            slot, answer = self.rules.release(
-                world.slot, NOW, run=run.name, lease_s=1, keep_alive_s=keep_alive_s
-            )
+            slot, answer = self.rules.release(world.slot, caller(run), keep_alive_s=keep_alive_s)
             held = run.loaded and answer.outcome is not ReleaseOutcome.NOT_HELD
             after = world._replace(
                 slot=slot,
@@ -152,83 +163,85 @@ class Program:
                 budget=world.budget._replace(keep_alives=world.budget.keep_alives - keep_alive_s),
             )
             if answer.outcome is ReleaseOutcome.NOT_HELD:
-                yield _put(after, Process(run.name, "tidy"))
+                yield _put(after, Process(run.name, "take_over"))
             else:
-                yield _put(after, _parted(run, answer))
+                yield _put(after, _released(run, answer))
 
-    def at_tidy(self, world: World, run: Process) -> Iterator[World]:
-        """A run without a lease takes away what a dead one left."""
-        slot, answer = self.rules.reap(world.slot, NOW, run=run.name, lease_s=1)
-        yield _put(world._replace(slot=slot), _parted(run, answer))
-
-    # -- draining, by a run or the janitor -------------------------------------------------------------------
-
-    def at_drain(self, world: World, drainer: Process) -> Iterator[World]:
-        _, state = self.rules.check_draining(world.slot, NOW, run=drainer.name, generation=drainer.generation)
-        if state.unsaved and state.pending_snapshot is None:
-            yield _put(world, drainer._replace(at="snapshot"))
+    def at_take_over(self, world: World, process: Process) -> Iterator[World]:
+        """A run without a lease takes away what a dead one left; the janitor does so first of all."""
+        slot, answer = self.rules.take_over(world.slot, caller(process))
+        after = world._replace(slot=slot)
+        if not process.name.startswith("janitor"):
+            yield _put(after, _released(process, answer))
+        elif answer.outcome is ReleaseOutcome.TEAR_DOWN:
+            yield _put(after, process._replace(at="tear_down", generation=answer.generation, then="list"))
         else:
-            yield _put(world, drainer._replace(at="delete", id=state.pending_snapshot or ""))
+            yield _put(after, process._replace(at="list"))
 
-    def at_snapshot(self, world: World, drainer: Process) -> Iterator[World]:
-        slot, _ = self.rules.plan_snapshot(world.slot, NOW, run=drainer.name, name=f"s{drainer.generation}")
-        yield _put(world._replace(slot=slot), drainer._replace(at="drain"))
+    # -- tearing down, by a run or the janitor -----------------------------------------------------------------
 
-    def at_delete(self, world: World, drainer: Process) -> Iterator[World]:
+    def at_tear_down(self, world: World, owner: Process) -> Iterator[World]:
+        _, state = self.rules.check_tearing_down(world.slot, caller(owner), generation=owner.generation)
+        if state.unsaved and state.pending_snapshot is None:
+            yield _put(world, owner._replace(at="snapshot"))
+        else:
+            yield _put(world, owner._replace(at="delete", id=state.pending_snapshot or ""))
+
+    def at_snapshot(self, world: World, owner: Process) -> Iterator[World]:
+        slot, _ = self.rules.plan_snapshot(world.slot, caller(owner), name=f"s{owner.generation}")
+        yield _put(world._replace(slot=slot), owner._replace(at="tear_down"))
+
+    def at_delete(self, world: World, owner: Process) -> Iterator[World]:
         """Delete the generation's clusters, the warehouse with its final snapshot; absent is success.
 
-        Where that snapshot is there already, the cluster is one that a late creator made since: no rows in it.
+        Where that snapshot is there already, the cluster is one that a late creator created since: no rows in it.
         """
-        gone = frozenset(item for item in world.clusters if item.generation == drainer.generation)
-        wanted = drainer.id and world.snapshot(drainer.id) is None
-        taken = frozenset(Snapshot(drainer.id, item.rows) for item in gone if wanted)
+        gone = frozenset(item for item in world.clusters if item.generation == owner.generation)
+        wanted = owner.id and world.snapshot(owner.id) is None
+        taken = frozenset(Snapshot(owner.id, item.rows) for item in gone if wanted)
         after = world._replace(clusters=world.clusters - gone, snapshots=world.snapshots | taken)
-        yield _put(after, drainer._replace(at="name" if drainer.id else "forget"))
+        yield _put(after, owner._replace(at="save" if owner.id else "empty"))
 
-    def at_name(self, world: World, drainer: Process) -> Iterator[World]:
-        slot, _ = self.rules.name_snapshot(world.slot, NOW, run=drainer.name, name=drainer.id)
-        if world.snapshot(drainer.id) is None:
-            raise Violation(f"snapshot {drainer.id} was never taken")
-        yield _put(world._replace(slot=slot), drainer._replace(at="forget", id=""))
+    def at_save(self, world: World, owner: Process) -> Iterator[World]:
+        slot, _ = self.rules.record_snapshot(world.slot, caller(owner), name=owner.id)
+        if world.snapshot(owner.id) is None:
+            raise Violation(f"snapshot {owner.id} was never taken")
+        yield _put(world._replace(slot=slot), owner._replace(at="empty", id=""))
 
-    def at_forget(self, world: World, drainer: Process) -> Iterator[World]:
-        slot = world.slot
-        for item in slot.resources:
-            slot, _ = self.rules.forget_resource(slot, NOW, run=drainer.name, kind=item.kind, name=item.name)
-        yield _put(world._replace(slot=slot), drainer._replace(at="empty"))
-
-    def at_empty(self, world: World, drainer: Process) -> Iterator[World]:
-        slot, _ = self.rules.mark_empty(world.slot, NOW, run=drainer.name)
-        yield _put(world._replace(slot=slot), Process(drainer.name, drainer.then))
+    def at_empty(self, world: World, owner: Process) -> Iterator[World]:
+        slot, _ = self.rules.mark_empty(world.slot, caller(owner))
+        yield _put(world._replace(slot=slot), Process(owner.name, owner.then))
 
     # -- the janitor -------------------------------------------------------------------------------------------
 
-    def at_reap(self, world: World, janitor: Process) -> Iterator[World]:
-        slot, answer = self.rules.reap(world.slot, NOW, run=janitor.name, lease_s=1)
-        after = world._replace(slot=slot)
-        if answer.outcome is ReleaseOutcome.TEAR_DOWN:
-            yield _put(after, janitor._replace(at="drain", generation=answer.generation, then="list"))
-        else:
-            yield _put(after, janitor._replace(at="list"))
-
     def at_list(self, world: World, janitor: Process) -> Iterator[World]:
         """Judge one thing that bears our tags; the account was listed before the register was read."""
+        kind = emr_cluster.CLUSTER if world.slot.slot is Slot.EMR else redshift_cluster.CLUSTER
         for cluster in world.clusters:
-            if self.rules.is_stray(world.slot, cluster.generation, kind=KIND, id=cluster.id):
-                yield _put(world, janitor._replace(at="sweep", id=cluster.id))
-        names = [snapshot.name for snapshot in world.snapshots]
-        kept = self.rules.kept_snapshots(self.rules.protected_snapshots(world.slot), names, 0)
-        for name in names:
-            if name not in kept:
-                yield _put(world, janitor._replace(at="sweep", id=name))
-        yield _put(world, Process(janitor.name, "reap"))
+            item = Owned(kind, cluster.id, f"g{cluster.generation}")
+            standing = self.rules.standing_of(item, world.slot, cluster.generation, NOW)
+            if standing in (Standing.ORPHAN, Standing.DUPLICATE):
+                yield _put(world, janitor._replace(at="remove", id=cluster.id))
+        owned = [
+            Owned(SNAPSHOT, one.name, one.name, state=SnapshotState.AVAILABLE) for one in world.snapshots
+        ]
+        kept = self.rules.kept_snapshots(owned, self.rules.protected_snapshots(world.slot), 0)
+        for item in owned:
+            if item.name not in kept:
+                yield _put(world, janitor._replace(at="remove", id=item.name))
+        yield _put(world, Process(janitor.name, "take_over"))
 
-    def at_sweep(self, world: World, janitor: Process) -> Iterator[World]:
+    def at_remove(self, world: World, janitor: Process) -> Iterator[World]:
         after = world._replace(
             clusters=frozenset(item for item in world.clusters if item.id != janitor.id),
             snapshots=frozenset(item for item in world.snapshots if item.name != janitor.id),
         )
-        yield _put(after, Process(janitor.name, "reap"))
+        yield _put(after, Process(janitor.name, "take_over"))
+
+
+def caller(process: Process) -> Caller:
+    """The process as the rules see it; its leases last until LIVE."""
+    return Caller(process.name, NOW, lease_s=1)
 
 
 def tidy_up(program: Program, world: World) -> World:
@@ -246,14 +259,14 @@ def _everything_expired(world: World) -> World:
     dead = tuple(Process(run.name, "done") for run in world.runs)
     leases = tuple(Lease(lease.run, EXPIRED) for lease in world.slot.leases)
     slot = replace(world.slot, leases=leases, keep_alive_until=None)
-    return world._replace(slot=slot, runs=dead, janitor=Process("janitor9", "reap"))
+    return world._replace(slot=slot, runs=dead, janitor=Process("janitor9", "take_over"))
 
 
 def _one_pass(program: Program, world: World) -> World:
-    """From one `reap` to the next, sweeping the first thing that may go."""
+    """From one `take_over` to the next, removing the first thing that may go."""
     while True:
         world = next(program.step(world, world.janitor))
-        if world.janitor.at == "reap":
+        if world.janitor.at == "take_over":
             return world
 
 
@@ -276,29 +289,29 @@ def _failing(world: World, run: Process) -> Iterator[World]:
     """The run gives up: what it creates is broken, or it waited too long."""
     if world.budget.failures:
         budget = world.budget._replace(failures=world.budget.failures - 1)
-        yield _put(world._replace(budget=budget), Process(run.name, "go"))
+        yield _put(world._replace(budget=budget), Process(run.name, "release"))
 
 
 def _lost(process: Process) -> Process:
-    """Touch nothing: a run goes to its release, a drainer ends, the janitor begins again."""
+    """Touch nothing: a run goes to its release, who tears down ends, the janitor begins again."""
     if process.name.startswith("janitor"):
-        return Process(process.name, "reap")
-    if process.at == "go" or process.then:
+        return Process(process.name, "take_over")
+    if process.at == "release" or process.then:
         return Process(process.name, process.then or "done")
-    return Process(process.name, "go")
+    return Process(process.name, "release")
 
 
 def _crashed(process: Process) -> Process:
     """A dead run takes no further step; the next janitor has a name of its own."""
     if process.name.startswith("janitor"):
-        return Process(f"janitor{int(process.name[-1]) + 1}", "reap")
+        return Process(f"janitor{int(process.name[-1]) + 1}", "take_over")
     return Process(process.name, "done")
 
 
-def _parted(run: Process, answer: Release) -> Process:
-    """The run after it let go: it drains, or is done."""
+def _released(run: Process, answer: Release) -> Process:
+    """The run after its release: it tears down, or is done."""
     if answer.outcome is ReleaseOutcome.TEAR_DOWN:
-        return Process(run.name, "drain", answer.generation, then="done")
+        return Process(run.name, "tear_down", answer.generation, then="done")
     return Process(run.name, "done", then="done")
 
 

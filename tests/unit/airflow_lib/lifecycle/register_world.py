@@ -16,7 +16,6 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LIVE = NOW + timedelta(seconds=1)
 EXPIRED = NOW - timedelta(seconds=1)
 RUNS = ("run1", "run2", "run3")
-KIND = "cluster"
 
 
 class Violation(AssertionError):
@@ -42,7 +41,7 @@ class Process(NamedTuple):
     generation: int = 0
     id: str = ""  # of the cluster, or of the snapshot, that the next step is about
     loaded: bool = False
-    then: str = ""  # where a drain leads
+    then: str = ""  # where a teardown leads
 
 
 class Budget(NamedTuple):
@@ -63,9 +62,12 @@ class World(NamedTuple):
     snapshots: frozenset[Snapshot] = frozenset()
     green: frozenset[str] = frozenset()  # the runs whose rows must never be lost
 
-    def recorded(self) -> str | None:
-        resource = self.slot.find(KIND)
-        return resource.id if resource else None
+    def current(self) -> str | None:
+        """The cluster of the slot's generation: EMR's by its recorded id, a warehouse by its name."""
+        if self.slot.slot is Slot.EMR:
+            return self.slot.cluster_id
+        ids = [cluster.id for cluster in self.clusters if cluster.generation == self.slot.generation]
+        return ids[0] if ids else None
 
     def cluster(self, id: str | None) -> Cluster | None:
         return next((cluster for cluster in self.clusters if cluster.id == id), None)
@@ -75,21 +77,21 @@ class World(NamedTuple):
 
 
 def begin(slot: Slot, budget: Budget) -> World:
-    runs = tuple(Process(name, "come") for name in RUNS)
-    return World(SlotState(slot), runs, Process("janitor0", "reap"), budget)
+    runs = tuple(Process(name, "acquire") for name in RUNS)
+    return World(SlotState(slot), runs, Process("janitor0", "take_over"), budget)
 
 
 def check_invariants(world: World) -> None:
     """Raise Violation where the account and the register are as they must never be."""
     slot = world.slot
-    if slot.phase is Phase.READY and world.cluster(world.recorded()) is None:
+    if slot.phase is Phase.READY and world.cluster(world.current()) is None:
         raise Violation("the cluster of a ready slot was deleted")
     for run in world.runs:
         usable = (
             slot.phase is Phase.READY and slot.generation == run.generation and run.name in slot.live(NOW)
         )
-        if run.at == "use" and usable and run.id != world.recorded():
-            raise Violation(f"{run.name} uses {run.id}, the register says {world.recorded()}")
+        if run.at == "use" and usable and run.id != world.current():
+            raise Violation(f"{run.name} uses {run.id}, the register says {world.current()}")
     for name in (slot.snapshot, slot.predecessor):
         if name is not None and world.snapshot(name) is None:
             raise Violation(f"snapshot {name}, which the register names, is gone")
@@ -98,7 +100,7 @@ def check_invariants(world: World) -> None:
     if not slot.unsaved:
         _require_rows(world, saved, "the newest snapshot")
         return
-    cluster, pending = world.cluster(world.recorded()), world.snapshot(slot.pending_snapshot)
+    cluster, pending = world.cluster(world.current()), world.snapshot(slot.pending_snapshot)
     if cluster is None and pending is None:
         raise Violation("the warehouse went without a snapshot")
     holder = pending or cluster
@@ -121,7 +123,7 @@ def check_step(before: World, after: World, actor: Process) -> None:
             raise Violation(f"{actor.name} at {actor.at} took the {slot.phase} slot from {run}")
 
 
-def tell_world(world: World) -> str:
+def format_world(world: World) -> str:
     """One line, for the way to a violation."""
     slot = world.slot
     leases = ", ".join(f"{lease.run}{'' if lease.until > NOW else ' expired'}" for lease in slot.leases)
@@ -130,7 +132,7 @@ def tell_world(world: World) -> str:
         for process in (*world.runs, world.janitor)
     )
     return (
-        f"g{slot.generation} {slot.phase} by {slot.owner} [{leases}] recorded {world.recorded()}, "
+        f"g{slot.generation} {slot.phase} by {slot.owner} [{leases}] current {world.current()}, "
         f"snapshots {slot.predecessor} {slot.snapshot} ({slot.pending_snapshot}) | {processes} | "
         f"{[(item.id, *sorted(item.rows)) for item in world.clusters]} "
         f"{[(item.name, *sorted(item.rows)) for item in world.snapshots]} green {sorted(world.green)}"

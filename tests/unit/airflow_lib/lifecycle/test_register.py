@@ -1,6 +1,6 @@
-"""The register in S3: swaps that lose, answers that get lost, documents that cannot be read.
+"""The register in S3: writes that lose, answers that get lost, documents that cannot be read.
 
-Every outcome of the rules' tables is in test_register_rules.py; every interleaving in test_register_model.py.
+Every outcome of the rules' tables is in test_rules.py; every interleaving in test_register_model.py.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ import json
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import LeaseLost, RegisterError
-from airflow_lib.lifecycle.document import Phase, Resource
+from airflow_lib.lifecycle import rules
+from airflow_lib.lifecycle.document import Phase
 from airflow_lib.lifecycle.register import Register
-from airflow_lib.lifecycle.rules import AcquireOutcome, ReleaseOutcome
+from airflow_lib.lifecycle.rules import AcquireOutcome, Release, ReleaseOutcome
 from airflow_lib.naming import Environment, Slot
 from tests.unit.airflow_lib.memory_s3 import START, MemoryS3
 
@@ -36,38 +38,48 @@ def register(s3: MemoryS3) -> Register:
     return open_register(s3)
 
 
-def open_register(s3: MemoryS3, pauses: list[float] | None = None) -> Register:
+def open_register(s3: MemoryS3, run: str = "run1", pauses: list[float] | None = None) -> Register:
     return Register(
         s3,
         LOCATION,
         ENVIRONMENT,
+        holder=run,
         lease_s=LEASE_S,
         sleep=(pauses if pauses is not None else []).append,
         jitter=lambda: 1.0,
     )
 
 
-def make_ready(register: Register, slot: Slot, run: str) -> int:
-    grant = register.acquire(slot, run)
+def acquire(s3: MemoryS3, run: str, slot: Slot = Slot.EMR) -> AcquireOutcome:
+    return open_register(s3, run).apply(slot, rules.acquire).outcome
+
+
+def release(s3: MemoryS3, run: str, slot: Slot = Slot.EMR) -> Release:
+    return open_register(s3, run).apply(slot, rules.release)
+
+
+def make_ready(register: Register, slot: Slot) -> int:
+    grant = register.apply(slot, rules.acquire)
     assert grant.outcome is AcquireOutcome.CREATE
-    register.plan_resource(slot, run, "cluster", f"c{grant.generation}")
-    register.complete_resource(slot, run, "cluster", f"c{grant.generation}", f"id{grant.generation}")
-    register.mark_ready(slot, run)
+    if slot is Slot.EMR:
+        register.apply(slot, rules.record_request)
+        register.apply(slot, rules.record_cluster, cluster_id=f"j-{grant.generation}")
+    register.apply(slot, rules.mark_ready)
     return grant.generation
 
 
-def test_a_whole_life_leaves_the_slot_empty_and_the_snapshot_named(register: Register) -> None:
-    generation = make_ready(register, Slot.WAREHOUSE, "run1")
-    state = register.check(Slot.WAREHOUSE, "run1", generation)
-    assert [(item.kind, item.name, item.id) for item in state.resources] == [("cluster", "c1", "id1")]
-    assert register.release(Slot.WAREHOUSE, "run1").outcome is ReleaseOutcome.TEAR_DOWN
-    register.plan_snapshot("run1", "s1")
-    register.name_snapshot("run1", "s1")
-    register.forget_resources(Slot.WAREHOUSE, "run1", [Resource("cluster", "c1")])
-    register.mark_empty(Slot.WAREHOUSE, "run1")
+def test_a_whole_life_leaves_the_slot_empty_and_the_snapshot_recorded(
+    register: Register, s3: MemoryS3
+) -> None:
+    generation = make_ready(register, Slot.WAREHOUSE)
+    register.apply(Slot.WAREHOUSE, rules.check, generation=generation)
+    assert register.apply(Slot.WAREHOUSE, rules.release).outcome is ReleaseOutcome.TEAR_DOWN
+    register.apply(Slot.WAREHOUSE, rules.plan_snapshot, name="s1")
+    register.apply(Slot.WAREHOUSE, rules.record_snapshot, name="s1")
+    register.apply(Slot.WAREHOUSE, rules.mark_empty)
     assert register.read().warehouse.phase is Phase.EMPTY
-    grant = register.acquire(Slot.WAREHOUSE, "run2")
-    assert (grant.outcome, grant.generation, grant.restore) == (AcquireOutcome.CREATE, 2, "s1")
+    grant = open_register(s3, "run2").apply(Slot.WAREHOUSE, rules.acquire)
+    assert (grant.outcome, grant.generation, grant.state.snapshot) == (AcquireOutcome.CREATE, 2, "s1")
 
 
 def test_a_register_that_was_never_written_is_empty(register: Register, s3: MemoryS3) -> None:
@@ -82,43 +94,43 @@ def test_a_register_that_was_never_written_is_empty(register: Register, s3: Memo
 
 
 def test_the_slots_do_not_touch_each_other(register: Register) -> None:
-    make_ready(register, Slot.EMR, "run1")
+    make_ready(register, Slot.EMR)
     before = register.read().emr
-    make_ready(register, Slot.WAREHOUSE, "run1")
-    register.release(Slot.WAREHOUSE, "run1")
+    make_ready(register, Slot.WAREHOUSE)
+    register.apply(Slot.WAREHOUSE, rules.release)
     assert register.read().emr == before
 
 
 def test_the_document_survives_its_json(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.WAREHOUSE, "run1")
+    make_ready(register, Slot.WAREHOUSE)
     document = register.read()
     assert document.warehouse.lease("run1").until == START + timedelta(seconds=LEASE_S)
     content = json.loads(s3.objects[KEY])
-    assert content["version"] == 1
-    assert content["warehouse"]["resources"] == [{"kind": "cluster", "name": "c1", "id": "id1"}]
+    assert content["version"] == 2
+    assert content["warehouse"]["phase"] == "ready"
 
 
 def test_time_is_s3s_and_not_the_hosts(register: Register, s3: MemoryS3) -> None:
     s3.now = datetime(2031, 1, 1, tzinfo=UTC)
-    register.acquire(Slot.EMR, "run1")
+    register.apply(Slot.EMR, rules.acquire)
     document, now = register.read_with_time()
     assert now == s3.now
     assert document.emr.lease("run1").until == s3.now + timedelta(seconds=LEASE_S)
 
 
-def test_an_answer_without_a_date_is_told(s3: MemoryS3) -> None:
-    register = Register(s3, LOCATION, ENVIRONMENT, lease_s=LEASE_S)
+def test_an_answer_without_a_date_is_an_error(s3: MemoryS3) -> None:
+    register = Register(s3, LOCATION, ENVIRONMENT, holder="run1", lease_s=LEASE_S)
     s3._meta = lambda status: {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {}}}
     with pytest.raises(RegisterError, match="no usable Date header"):
-        register.acquire(Slot.EMR, "run1")
+        register.apply(Slot.EMR, rules.acquire)
 
 
 def test_a_call_that_changes_nothing_writes_nothing(register: Register, s3: MemoryS3) -> None:
-    generation = make_ready(register, Slot.EMR, "run1")
+    generation = make_ready(register, Slot.EMR)
     writes = s3.count("PutObject")
-    register.check(Slot.EMR, "run1", generation)
-    register.mark_ready(Slot.EMR, "run1")
-    assert register.release(Slot.EMR, "stranger").outcome is ReleaseOutcome.NOT_HELD
+    register.apply(Slot.EMR, rules.check, generation=generation)
+    register.apply(Slot.EMR, rules.mark_ready)
+    assert release(s3, "nobody").outcome is ReleaseOutcome.NOT_HELD
     assert s3.count("PutObject") == writes
 
 
@@ -132,23 +144,23 @@ def between_read_and_write(s3: MemoryS3, act: Callable[[], object]) -> None:
     s3.before["PutObject"] = once
 
 
-def test_of_two_first_comers_one_creates_and_the_other_waits(register: Register, s3: MemoryS3) -> None:
-    between_read_and_write(s3, lambda: open_register(s3).acquire(Slot.EMR, "run2"))
-    assert register.acquire(Slot.EMR, "run1").outcome is AcquireOutcome.WAIT
+def test_of_two_first_acquirers_one_creates_and_the_other_waits(register: Register, s3: MemoryS3) -> None:
+    between_read_and_write(s3, lambda: acquire(s3, "run2"))
+    assert register.apply(Slot.EMR, rules.acquire).outcome is AcquireOutcome.WAIT
     assert register.read().emr.owner == "run2"
 
 
-def test_of_two_runs_that_finish_at_once_exactly_one_drains(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.EMR, "run1")
-    register.acquire(Slot.EMR, "run2")
+def test_of_two_runs_that_finish_at_once_exactly_one_tears_down(register: Register, s3: MemoryS3) -> None:
+    make_ready(register, Slot.EMR)
+    acquire(s3, "run2")
     other = []
-    between_read_and_write(s3, lambda: other.append(open_register(s3).release(Slot.EMR, "run2")))
-    mine = register.release(Slot.EMR, "run1")
+    between_read_and_write(s3, lambda: other.append(release(s3, "run2")))
+    mine = register.apply(Slot.EMR, rules.release)
     assert (other[0].outcome, other[0].others) == (ReleaseOutcome.SHARED, ("run1",))
     assert mine.outcome is ReleaseOutcome.TEAR_DOWN
 
 
-def test_runs_of_many_threads_make_one_cluster_and_one_drain(s3: MemoryS3) -> None:
+def test_runs_of_many_threads_create_one_cluster_and_one_tears_down(s3: MemoryS3) -> None:
     lock = threading.Lock()
     put = s3.put_object
 
@@ -157,15 +169,14 @@ def test_runs_of_many_threads_make_one_cluster_and_one_drain(s3: MemoryS3) -> No
             return put(**kwargs)
 
     s3.put_object = put_one_by_one
-    make_ready(open_register(s3), Slot.EMR, "run0")
+    make_ready(open_register(s3, "run0"), Slot.EMR)
     outcomes: list[ReleaseOutcome] = []
 
     def live(run: str) -> None:
-        register = Register(s3, LOCATION, ENVIRONMENT, lease_s=LEASE_S, sleep=lambda _: None)
         if run != "run0":
-            assert register.acquire(Slot.EMR, run).outcome is AcquireOutcome.USE
+            assert acquire(s3, run) is AcquireOutcome.USE
         everybody.wait()
-        outcomes.append(register.release(Slot.EMR, run).outcome)
+        outcomes.append(release(s3, run).outcome)
 
     everybody = threading.Barrier(4)
     threads = [threading.Thread(target=live, args=(f"run{n}",)) for n in range(4)]
@@ -173,21 +184,21 @@ def test_runs_of_many_threads_make_one_cluster_and_one_drain(s3: MemoryS3) -> No
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(outcomes) == [ReleaseOutcome.TEAR_DOWN, *[ReleaseOutcome.SHARED] * 3]
+    assert sorted(outcomes) == sorted([ReleaseOutcome.TEAR_DOWN, *[ReleaseOutcome.SHARED] * 3])
 
 
 def test_a_write_whose_answer_got_lost_is_recognised(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.EMR, "run1")
+    make_ready(register, Slot.EMR)
     writes = s3.count("PutObject")
     s3.lose_after = 1
-    assert register.release(Slot.EMR, "run1", keep_alive_s=60).outcome is ReleaseOutcome.KEPT
+    assert register.apply(Slot.EMR, rules.release, keep_alive_s=60).outcome is ReleaseOutcome.KEPT
     assert s3.count("PutObject") == writes + 1
     assert register.read().emr.phase is Phase.READY
 
 
 def test_a_lost_answer_is_recognised_although_others_wrote_since(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.EMR, "run1")
-    register.acquire(Slot.EMR, "run2")
+    make_ready(register, Slot.EMR)
+    acquire(s3, "run2")
     s3.lose_after = 1
     reads = []
 
@@ -195,11 +206,11 @@ def test_a_lost_answer_is_recognised_although_others_wrote_since(register: Regis
         reads.append(1)
         if len(reads) == 2:
             del s3.before["GetObject"]
-            open_register(s3).acquire(Slot.EMR, "run3")
-            open_register(s3).acquire(Slot.EMR, "run4")
+            acquire(s3, "run3")
+            acquire(s3, "run4")
 
     s3.before["GetObject"] = others_write_before_the_second_read
-    answer = register.release(Slot.EMR, "run1")
+    answer = register.apply(Slot.EMR, rules.release)
     assert (answer.outcome, answer.others) == (ReleaseOutcome.SHARED, ("run2",))
     assert [lease.run for lease in register.read().emr.leases] == ["run2", "run3", "run4"]
 
@@ -210,7 +221,7 @@ def test_a_write_that_never_arrived_is_made_again(register: Register, s3: Memory
         raise s3.timeout()
 
     s3.before["PutObject"] = lose
-    assert register.acquire(Slot.EMR, "run1").outcome is AcquireOutcome.CREATE
+    assert register.apply(Slot.EMR, rules.acquire).outcome is AcquireOutcome.CREATE
     assert register.read().emr.generation == 1
 
 
@@ -224,11 +235,11 @@ def test_a_write_that_never_arrived_is_made_again(register: Register, s3: Memory
         ("GetObject", "RequestTimeout", 400),
     ],
 )
-def test_what_passes_is_tried_again_with_growing_pauses(
+def test_what_is_transient_is_tried_again_with_growing_pauses(
     s3: MemoryS3, operation: str, code: str, status: int
 ) -> None:
     pauses: list[float] = []
-    register = open_register(s3, pauses)
+    register = open_register(s3, pauses=pauses)
     errors = [s3.error(operation, code, status)] * 3
 
     def fail(_: str) -> None:
@@ -236,46 +247,48 @@ def test_what_passes_is_tried_again_with_growing_pauses(
             raise errors.pop()
 
     s3.before[operation] = fail
-    assert register.acquire(Slot.EMR, "run1").outcome is AcquireOutcome.CREATE
+    assert register.apply(Slot.EMR, rules.acquire).outcome is AcquireOutcome.CREATE
     assert pauses == [0.05, 0.1, 0.2]
 
 
-def test_what_does_not_pass_ends_after_bounded_attempts(s3: MemoryS3) -> None:
+def test_a_persistent_conflict_ends_after_bounded_attempts(s3: MemoryS3) -> None:
     pauses: list[float] = []
-    register = open_register(s3, pauses)
+    register = open_register(s3, pauses=pauses)
 
     def fail(_: str) -> None:
         raise s3.error("PutObject", "ConditionalRequestConflict", 409)
 
     s3.before["PutObject"] = fail
     with pytest.raises(RegisterError, match=r"register.json could not .* 12 attempts; .*409|Conflict"):
-        register.acquire(Slot.EMR, "run1")
+        register.apply(Slot.EMR, rules.acquire)
     assert len(pauses) == 12
     assert sum(pauses) < 20
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404)])
-def test_a_refusal_is_told_at_once(register: Register, s3: MemoryS3, code: str, status: int) -> None:
+def test_a_refusal_is_raised_at_once(register: Register, s3: MemoryS3, code: str, status: int) -> None:
     def refuse(_: str) -> None:
         raise s3.error("GetObject", code, status)
 
     s3.before["GetObject"] = refuse
-    with pytest.raises(RegisterError, match=rf"register.json: S3 answered {code}"):
-        register.acquire(Slot.EMR, "run1")
+    with pytest.raises(RegisterError, match=rf"Could not access s3://.*register.json: AWS answered {code}"):
+        register.apply(Slot.EMR, rules.acquire)
     assert s3.count("GetObject") == 1
 
 
-def test_a_register_deleted_under_way_is_not_begun_anew(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.EMR, "run1")
+def test_a_register_deleted_between_read_and_write_is_not_written_anew(
+    register: Register, s3: MemoryS3
+) -> None:
+    make_ready(register, Slot.EMR)
     between_read_and_write(s3, lambda: s3.objects.pop(KEY))
     with pytest.raises(RegisterError, match="was deleted just now. Restore its last version"):
-        register.release(Slot.EMR, "run1")
+        register.apply(Slot.EMR, rules.release)
     assert not s3.objects
 
 
 def damaged(change: Callable[[dict[str, object]], object]) -> bytes:
     s3 = MemoryS3()
-    make_ready(open_register(s3), Slot.EMR, "run1")
+    make_ready(open_register(s3), Slot.EMR)
     content = json.loads(s3.objects[KEY])
     change(content)
     return json.dumps(content).encode()
@@ -302,50 +315,57 @@ def damaged(change: Callable[[dict[str, object]], object]) -> bytes:
         damaged(lambda content: content.update(version="x")),
     ],
 )
-def test_a_corrupt_document_is_told_and_left_as_it_is(register: Register, s3: MemoryS3, body: bytes) -> None:
+def test_a_corrupt_document_is_an_error_and_left_as_it_is(
+    register: Register, s3: MemoryS3, body: bytes
+) -> None:
     s3.put(*KEY, body)
-    for call in (register.read, lambda: register.acquire(Slot.EMR, "run1")):
+    for call in (register.read, lambda: register.apply(Slot.EMR, rules.acquire)):
         with pytest.raises(RegisterError, match=r"register.json is corrupt .*Nothing was changed\. Restore"):
             call()
     assert s3.objects[KEY] == body
     assert s3.count("PutObject") == 0
 
 
-def test_a_newer_document_is_told_and_left_as_it_is(register: Register, s3: MemoryS3) -> None:
-    body = b'{"version": 2, "slots": {"emr": "in a form of the future"}}'
+def test_a_newer_document_is_an_error_and_left_as_it_is(register: Register, s3: MemoryS3) -> None:
+    body = b'{"version": 3, "slots": {"emr": "in a form of the future"}}'
     s3.put(*KEY, body)
-    with pytest.raises(RegisterError, match=r"version 2; this Mayfly knows 1\. .* deploy that release"):
-        register.release(Slot.EMR, "run1")
+    with pytest.raises(RegisterError, match=r"version 3; this Mayfly knows 2\. .* deploy that version"):
+        register.apply(Slot.EMR, rules.release)
     assert s3.objects[KEY] == body
 
 
 def test_another_deployments_register_is_refused(register: Register, s3: MemoryS3) -> None:
-    make_ready(register, Slot.EMR, "run1")
-    other = Register(s3, LOCATION, Environment("test", "immigration"), lease_s=LEASE_S)
+    make_ready(register, Slot.EMR)
+    other = Register(s3, LOCATION, Environment("test", "immigration"), holder="run1", lease_s=LEASE_S)
     with pytest.raises(RegisterError, match=r"of prod-immigration, not of test-immigration.*mayfly.s3.state"):
-        other.acquire(Slot.EMR, "run1")
+        other.apply(Slot.EMR, rules.acquire)
 
 
-def test_a_run_that_wakes_up_after_its_lease_was_taken_can_do_nothing(
+def test_a_run_that_resumes_after_its_lease_was_taken_can_do_nothing(
     register: Register, s3: MemoryS3
 ) -> None:
-    generation = make_ready(register, Slot.WAREHOUSE, "run1")
+    generation = make_ready(register, Slot.WAREHOUSE)
     s3.pass_time(LEASE_S)
-    assert register.reap(Slot.WAREHOUSE, "janitor").outcome is ReleaseOutcome.TEAR_DOWN
+    janitor = open_register(s3, "janitor")
+    assert janitor.apply(Slot.WAREHOUSE, rules.take_over).outcome is ReleaseOutcome.TEAR_DOWN
     before = s3.objects[KEY]
+    warehouse = partial(register.apply, Slot.WAREHOUSE)
     for call in (
-        lambda: register.check(Slot.WAREHOUSE, "run1", generation),
-        lambda: register.renew("run1", Slot.WAREHOUSE, generation),
-        lambda: register.plan_resource(Slot.WAREHOUSE, "run1", "cluster", "c1"),
-        lambda: register.complete_resource(Slot.WAREHOUSE, "run1", "cluster", "c1", "id1"),
-        lambda: register.forget_resources(Slot.WAREHOUSE, "run1", [Resource("cluster", "c1")]),
-        lambda: register.mark_ready(Slot.WAREHOUSE, "run1"),
-        lambda: register.plan_snapshot("run1", "s1"),
-        lambda: register.name_snapshot("run1", "s1"),
-        lambda: register.admit_loss("run1"),
-        lambda: register.mark_empty(Slot.WAREHOUSE, "run1"),
+        lambda: warehouse(rules.check, generation=generation),
+        lambda: warehouse(rules.check_creating, generation=generation),
+        lambda: warehouse(rules.check_tearing_down, generation=generation),
+        lambda: register.renew(Slot.WAREHOUSE, generation),
+        lambda: warehouse(rules.record_request),
+        lambda: warehouse(rules.record_cluster, cluster_id="j-1"),
+        lambda: warehouse(rules.mark_ready),
+        lambda: warehouse(rules.plan_snapshot, name="s1"),
+        lambda: warehouse(rules.record_snapshot, name="s1"),
+        lambda: warehouse(rules.record_loss),
+        lambda: warehouse(rules.mark_empty),
     ):
-        with pytest.raises(LeaseLost, match=r"run1 .*now it is warehouse generation 1, draining by janitor"):
+        with pytest.raises(
+            LeaseLost, match=r"run1 .*now it is warehouse generation 1, tearing down by janitor"
+        ):
             call()
-    assert register.release(Slot.WAREHOUSE, "run1").outcome is ReleaseOutcome.NOT_HELD
+    assert warehouse(rules.release).outcome is ReleaseOutcome.NOT_HELD
     assert s3.objects[KEY] == before

@@ -19,9 +19,13 @@ from typing import Any
 import pytest
 
 from airflow_lib.errors import RegisterError
+from airflow_lib.lifecycle import inventory
 from airflow_lib.lifecycle import rules as register_rules
 from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.inventory import Standing
+from airflow_lib.lifecycle.rules import Caller
 from airflow_lib.naming import Slot
+from airflow_lib.resources import snapshots
 from tests.unit.airflow_lib.lifecycle.register_program import Program, tidy_up
 from tests.unit.airflow_lib.lifecycle.register_world import (
     Budget,
@@ -30,7 +34,7 @@ from tests.unit.airflow_lib.lifecycle.register_world import (
     begin,
     canonical,
     check_invariants,
-    tell_world,
+    format_world,
 )
 
 QUICK = [
@@ -42,7 +46,16 @@ QUICK = [
 FULL = [(slot, Budget(crashes=1, expiries=1, failures=1, keep_alives=1)) for slot in Slot]
 
 
-def explore(slot: Slot, budget: Budget, rules: Any = register_rules) -> set[World]:
+# All that decides what runs and janitor may do.
+RULES = SimpleNamespace(
+    **vars(register_rules),
+    standing_of=inventory.standing_of,
+    kept_snapshots=snapshots.kept_snapshots,
+    protected_snapshots=lambda state: state.protected_snapshots,
+)
+
+
+def explore(slot: Slot, budget: Budget, rules: Any = RULES) -> set[World]:
     """Every state that can be reached. Raises Violation, with the way there, at the first that must not be."""
     program = Program(rules)
     first = begin(slot, budget)
@@ -55,7 +68,7 @@ def explore(slot: Slot, budget: Budget, rules: Any = register_rules) -> set[Worl
             expect_tidy(program, world, tidied)
             following = {canonical(after) for after in program.successors(world)}
         except (Violation, RegisterError, ValueError) as violation:
-            raise Violation(f"{violation}\n{tell_way(came_from, world)}") from violation
+            raise Violation(f"{violation}\n{format_way(came_from, world)}") from violation
         for after in following:
             if after not in came_from:
                 came_from[after] = world
@@ -75,10 +88,10 @@ def expect_tidy(program: Program, world: World, tidied: set[Any]) -> None:
         raise Violation(f"the janitor alone leaves {end.slot} and {end.clusters}")
 
 
-def tell_way(came_from: dict[World, World | None], world: World | None) -> str:
+def format_way(came_from: dict[World, World | None], world: World | None) -> str:
     way = []
     while world is not None:
-        way.append(tell_world(world))
+        way.append(format_world(world))
         world = came_from[world]
     return "\n".join(reversed(way))
 
@@ -98,126 +111,121 @@ def test_the_rules_hold_in_every_interleaving(slot: Slot, budget: Budget) -> Non
     assert green == (3 if slot is Slot.WAREHOUSE else 0), states
 
 
-def test_a_surplus_cluster_is_reached_and_goes() -> None:
+def test_a_duplicate_cluster_is_reached_and_goes() -> None:
     worlds = explore(Slot.EMR, Budget(expiries=1))
-    surplus = sum(1 for world in worlds if len(world.clusters) > 1)
-    assert surplus > 0, f"{len(worlds)} states"
+    duplicates = sum(1 for world in worlds if len(world.clusters) > 1)
+    assert duplicates > 0, f"{len(worlds)} states"
 
 
 def rules_with(**broken: Callable[..., Any]) -> SimpleNamespace:
-    return SimpleNamespace(**{**vars(register_rules), **broken})
+    return SimpleNamespace(**{**vars(RULES), **broken})
 
 
-def everybody_drains(state: Any, now: Any, *, run: str, lease_s: float, **_: Any) -> Any:
-    if state.lease(run) is None:
-        return register_rules.release(state, now, run=run, lease_s=lease_s)
-    return register_rules._drain(state, now, run, lease_s)
+def everybody_tears_down(state: Any, caller: Caller, **_: Any) -> Any:
+    if state.lease(caller.id) is None:
+        return register_rules.release(state, caller)
+    return register_rules._begin_teardown(state, caller)
 
 
-def nobody_drains(state: Any, now: Any, *, run: str, lease_s: float, **_: Any) -> Any:
-    left = replace(state, leases=state.without_lease(run)) if state.owner != run else state
-    return left, register_rules.Release(register_rules.ReleaseOutcome.SHARED, left)
-
-
-def reap_the_living(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
+def take_over_from_the_living(state: Any, caller: Caller) -> Any:
     if state.phase is Phase.EMPTY:
-        return register_rules.reap(state, now, run=run, lease_s=lease_s)
-    return register_rules._drain(state, now, run, lease_s)
+        return register_rules.take_over(state, caller)
+    return register_rules._begin_teardown(state, caller)
 
 
-def reap_nothing(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
+def take_over_nothing(state: Any, caller: Caller) -> Any:
     return state, register_rules.Release(register_rules.ReleaseOutcome.SHARED, state)
 
 
-def acquire_what_drains(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
-    if state.phase is Phase.TEARING_DOWN and state.owner != run:
+def acquire_what_is_torn_down(state: Any, caller: Caller) -> Any:
+    if state.phase is Phase.TEARING_DOWN and state.owner != caller.id:
         state = replace(state, phase=Phase.READY, owner=None)
-    return register_rules.acquire(state, now, run=run, lease_s=lease_s)
+    return register_rules.acquire(state, caller)
 
 
-def acquire_the_same_generation(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
+def acquire_the_same_generation(state: Any, caller: Caller) -> Any:
     if state.phase is Phase.EMPTY and state.generation:
         state = replace(state, generation=state.generation - 1)
-    return register_rules.acquire(state, now, run=run, lease_s=lease_s)
+    return register_rules.acquire(state, caller)
 
 
-def acquire_without_the_snapshot(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
+def acquire_without_the_snapshot(state: Any, caller: Caller) -> Any:
     if state.phase is Phase.EMPTY:
         state = replace(state, snapshot=None)
-    return register_rules.acquire(state, now, run=run, lease_s=lease_s)
+    return register_rules.acquire(state, caller)
 
 
-def acquire_from_the_living(state: Any, now: Any, *, run: str, lease_s: float) -> Any:
-    return register_rules.acquire(state, now + timedelta(days=1), run=run, lease_s=lease_s)
+def acquire_from_the_living(state: Any, caller: Caller) -> Any:
+    return register_rules.acquire(state, replace(caller, now=caller.now + timedelta(days=1)))
 
 
-def release_without_a_lease(state: Any, now: Any, *, run: str, lease_s: float, **rest: Any) -> Any:
-    if state.phase is not Phase.EMPTY and state.lease(run) is None:
-        return register_rules._drain(state, now, run, lease_s)
-    return register_rules.release(state, now, run=run, lease_s=lease_s, **rest)
+def release_without_a_lease(state: Any, caller: Caller, **given: Any) -> Any:
+    if state.phase is not Phase.EMPTY and state.lease(caller.id) is None:
+        return register_rules._begin_teardown(state, caller)
+    return register_rules.release(state, caller, **given)
 
 
 def anybody(rule: Callable[..., Any]) -> Callable[..., Any]:
     """The rule, when it takes whoever calls it for the owner."""
 
-    def broken(state: Any, now: Any, *, run: str, **rest: Any) -> Any:
+    def broken(state: Any, caller: Caller, **given: Any) -> Any:
         if state.owner is None:
             return state, state
-        return rule(state, now, run=state.owner, **rest)
+        return rule(state, replace(caller, id=state.owner), **given)
 
     broken.__name__ = f"anybody_may_{rule.__name__}"
     return broken
 
 
-def name_at_once(state: Any, now: Any, *, run: str, name: str) -> Any:
-    state, _ = register_rules.plan_snapshot(state, now, run=run, name=name)
-    return register_rules.name_snapshot(state, now, run=run, name=name)
+def record_at_once(state: Any, caller: Caller, *, name: str) -> Any:
+    state, _ = register_rules.plan_snapshot(state, caller, name=name)
+    return register_rules.record_snapshot(state, caller, name=name)
 
 
-def mark_ready_as_if_saved(state: Any, now: Any, *, run: str) -> Any:
-    state, _ = register_rules.mark_ready(state, now, run=run)
+def mark_ready_as_if_saved(state: Any, caller: Caller) -> Any:
+    state, _ = register_rules.mark_ready(state, caller)
     state = replace(state, unsaved=False)
     return state, state
 
 
-def prune_all(protected: Any, available: Any, keep: int) -> Any:
-    return register_rules.kept_snapshots((), available, keep)
+def keep_only_the_newest(owned: Any, protected: Any, keep: int) -> Any:
+    return snapshots.kept_snapshots(owned, (), keep)
 
 
-def prune_what_is_pending(state: Any) -> Any:
-    return register_rules.protected_snapshots(replace(state, pending_snapshot=None))
+def protect_no_pending(state: Any) -> Any:
+    return replace(state, pending_snapshot=None).protected_snapshots
 
 
-def everything_is_stray(state: Any, generation: int, *, kind: str, id: str) -> bool:
-    return True
+def everything_is_an_orphan(*_: Any) -> Standing:
+    return Standing.ORPHAN
 
 
-def nothing_is_stray(state: Any, generation: int, *, kind: str, id: str) -> bool:
-    return False
+def nothing_is_an_orphan(*_: Any) -> Standing:
+    return Standing.HELD
 
 
 @pytest.mark.parametrize(
     ("slot", "broken"),
     [
-        (Slot.EMR, {"release": everybody_drains}),
-        (Slot.EMR, {"reap": reap_the_living}),
-        (Slot.EMR, {"reap": reap_nothing}),
-        (Slot.EMR, {"acquire": acquire_what_drains}),
+        (Slot.EMR, {"release": everybody_tears_down}),
+        (Slot.EMR, {"take_over": take_over_from_the_living}),
+        (Slot.EMR, {"take_over": take_over_nothing}),
+        (Slot.EMR, {"acquire": acquire_what_is_torn_down}),
         (Slot.EMR, {"acquire": acquire_the_same_generation}),
-        (Slot.EMR, {"is_stray": everything_is_stray}),
-        (Slot.EMR, {"is_stray": nothing_is_stray}),
+        (Slot.EMR, {"standing_of": everything_is_an_orphan}),
+        (Slot.EMR, {"standing_of": nothing_is_an_orphan}),
         (Slot.EMR, {"acquire": acquire_from_the_living}),
         (Slot.EMR, {"release": release_without_a_lease}),
         (Slot.EMR, {"mark_ready": anybody(register_rules.mark_ready)}),
         (Slot.EMR, {"mark_empty": anybody(register_rules.mark_empty)}),
         (Slot.WAREHOUSE, {"plan_snapshot": anybody(register_rules.plan_snapshot)}),
-        (Slot.WAREHOUSE, {"name_snapshot": anybody(register_rules.name_snapshot)}),
+        (Slot.WAREHOUSE, {"record_snapshot": anybody(register_rules.record_snapshot)}),
         (Slot.WAREHOUSE, {"acquire": acquire_without_the_snapshot}),
-        (Slot.WAREHOUSE, {"plan_snapshot": name_at_once}),
+        (Slot.WAREHOUSE, {"plan_snapshot": record_at_once}),
         (Slot.WAREHOUSE, {"mark_ready": mark_ready_as_if_saved}),
-        (Slot.WAREHOUSE, {"kept_snapshots": prune_all}),
-        (Slot.WAREHOUSE, {"protected_snapshots": prune_what_is_pending}),
-        (Slot.WAREHOUSE, {"is_stray": everything_is_stray}),
+        (Slot.WAREHOUSE, {"kept_snapshots": keep_only_the_newest}),
+        (Slot.WAREHOUSE, {"protected_snapshots": protect_no_pending}),
+        (Slot.WAREHOUSE, {"standing_of": everything_is_an_orphan}),
     ],
     ids=lambda value: next(iter(value.values())).__name__ if isinstance(value, dict) else str(value),
 )

@@ -1,4 +1,4 @@
-"""Each outcome in the tables of `register_rules`, by name."""
+"""Each outcome in the tables of `rules`, by name."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ import pytest
 
 from airflow_lib.errors import LeaseLost, RegisterError
 from airflow_lib.lifecycle import rules
-from airflow_lib.lifecycle.document import Lease, Phase, Resource, SlotState
-from airflow_lib.lifecycle.rules import AcquireOutcome, ReleaseOutcome
+from airflow_lib.lifecycle.document import Document, Lease, Phase, SlotState
+from airflow_lib.lifecycle.rules import AcquireOutcome, Caller, ReleaseOutcome
 from airflow_lib.naming import Slot
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=600)
 EARLIER = NOW - timedelta(seconds=600)
-CLUSTER = Resource("cluster", "c3", "id3")
 
 EMPTY = SlotState(Slot.WAREHOUSE, generation=3, snapshot="s3", predecessor="s2")
-CREATING = replace(
-    EMPTY, phase=Phase.CREATING, owner="maker", leases=(Lease("maker", LATER),), resources=(CLUSTER,)
-)
+CREATING = replace(EMPTY, phase=Phase.CREATING, owner="creator", leases=(Lease("creator", LATER),))
 READY = replace(CREATING, phase=Phase.READY, owner=None, leases=(Lease("user", LATER),), unsaved=True)
-TEARING_DOWN = replace(READY, phase=Phase.TEARING_DOWN, owner="drainer", leases=(Lease("drainer", LATER),))
+TEARING_DOWN = replace(READY, phase=Phase.TEARING_DOWN, owner="remover", leases=(Lease("remover", LATER),))
+
+
+EMR_CREATING = replace(CREATING, slot=Slot.EMR, snapshot=None, predecessor=None)
+
+
+def by(run: str) -> Caller:
+    return Caller(run, NOW, lease_s=60)
 
 
 def expired(state: SlotState) -> SlotState:
@@ -38,24 +42,26 @@ def runs(state: SlotState) -> list[str]:
     ("state", "run", "outcome", "generation", "holders"),
     [
         pytest.param(EMPTY, "run", AcquireOutcome.CREATE, 4, ["run"], id="empty"),
-        pytest.param(CREATING, "maker", AcquireOutcome.CREATE, 3, ["maker"], id="its own creation"),
-        pytest.param(CREATING, "run", AcquireOutcome.WAIT, 3, ["maker", "run"], id="another's creation"),
+        pytest.param(CREATING, "creator", AcquireOutcome.CREATE, 3, ["creator"], id="its own creation"),
+        pytest.param(CREATING, "run", AcquireOutcome.WAIT, 3, ["creator", "run"], id="another's creation"),
         pytest.param(expired(CREATING), "run", AcquireOutcome.CREATE, 3, ["run"], id="a dead creator's"),
         pytest.param(READY, "run", AcquireOutcome.USE, 3, ["run", "user"], id="ready"),
         pytest.param(
             expired(READY), "user", AcquireOutcome.USE, 3, ["user"], id="ready, with an expired lease"
         ),
-        pytest.param(TEARING_DOWN, "run", AcquireOutcome.WAIT, 3, ["drainer"], id="another's drain"),
-        pytest.param(TEARING_DOWN, "drainer", AcquireOutcome.TEAR_DOWN, 3, ["drainer"], id="its own drain"),
+        pytest.param(TEARING_DOWN, "run", AcquireOutcome.WAIT, 3, ["remover"], id="another's teardown"),
         pytest.param(
-            expired(TEARING_DOWN), "run", AcquireOutcome.TEAR_DOWN, 3, ["run"], id="a dead drainer's"
+            TEARING_DOWN, "remover", AcquireOutcome.TEAR_DOWN, 3, ["remover"], id="its own teardown"
+        ),
+        pytest.param(
+            expired(TEARING_DOWN), "run", AcquireOutcome.TEAR_DOWN, 3, ["run"], id="a dead owner's teardown"
         ),
     ],
 )
-def test_who_comes_gets_its_role(
+def test_an_acquirer_gets_its_outcome(
     state: SlotState, run: str, outcome: AcquireOutcome, generation: int, holders: list[str]
 ) -> None:
-    after, grant = rules.acquire(state, NOW, run=run, lease_s=60)
+    after, grant = rules.acquire(state, by(run))
     assert (grant.outcome, grant.generation, runs(after)) == (outcome, generation, holders)
     assert grant.state == after
     if run in runs(after):
@@ -64,14 +70,11 @@ def test_who_comes_gets_its_role(
         assert after.owner == run
 
 
-def test_the_warehouse_is_created_from_the_snapshot_that_the_register_names() -> None:
-    assert rules.acquire(EMPTY, NOW, run="run", lease_s=60)[1].restore == "s3"
-    assert rules.acquire(SlotState(Slot.WAREHOUSE), NOW, run="run", lease_s=60)[1].restore is None
-
-
 def test_who_takes_a_creation_over_finds_what_was_recorded() -> None:
-    grant = rules.acquire(expired(CREATING), NOW, run="run", lease_s=60)[1]
-    assert grant.state.resources == (CLUSTER,)
+    state, _ = rules.record_request(EMR_CREATING, by("creator"))
+    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
+    grant = rules.acquire(expired(state), by("run"))[1]
+    assert (grant.state.requested_at, grant.state.cluster_id) == (NOW, "j-1")
 
 
 @pytest.mark.parametrize(
@@ -114,40 +117,37 @@ def test_who_takes_a_creation_over_finds_what_was_recorded() -> None:
             id="kept until a while ago",
         ),
         pytest.param(
-            CREATING, "maker", ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a creator that failed"
+            CREATING, "creator", ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a creator that failed"
         ),
         pytest.param(
-            replace(CREATING, leases=(Lease("maker", LATER), Lease("run", LATER))),
+            replace(CREATING, leases=(Lease("creator", LATER), Lease("run", LATER))),
             "run",
             ReleaseOutcome.SHARED,
             Phase.CREATING,
             id="who waited for a creator",
         ),
         pytest.param(
-            replace(CREATING, leases=(Lease("maker", EARLIER), Lease("run", LATER))),
+            replace(CREATING, leases=(Lease("creator", EARLIER), Lease("run", LATER))),
             "run",
             ReleaseOutcome.TEAR_DOWN,
             Phase.TEARING_DOWN,
             id="who waited for a dead creator",
         ),
         pytest.param(
-            TEARING_DOWN, "drainer", ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a drainer again"
+            TEARING_DOWN, "remover", ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="its own teardown again"
         ),
         pytest.param(
-            TEARING_DOWN, "run", ReleaseOutcome.NOT_HELD, Phase.TEARING_DOWN, id="who waited for a drain"
+            TEARING_DOWN, "run", ReleaseOutcome.NOT_HELD, Phase.TEARING_DOWN, id="who waited for a teardown"
         ),
-        pytest.param(READY, "run", ReleaseOutcome.NOT_HELD, Phase.READY, id="a stranger"),
+        pytest.param(READY, "run", ReleaseOutcome.NOT_HELD, Phase.READY, id="a run without a lease"),
         pytest.param(EMPTY, "run", ReleaseOutcome.NOT_HELD, Phase.EMPTY, id="an empty slot"),
     ],
 )
-def test_who_goes_is_told_what_to_do(
-    state: SlotState, run: str, outcome: ReleaseOutcome, phase: Phase
-) -> None:
-    after, answer = rules.release(state, NOW, run=run, lease_s=60)
+def test_a_release_has_its_outcome(state: SlotState, run: str, outcome: ReleaseOutcome, phase: Phase) -> None:
+    after, answer = rules.release(state, by(run))
     assert (answer.outcome, after.phase) == (outcome, phase)
     if outcome is ReleaseOutcome.TEAR_DOWN:
         assert (after.owner, after.leases) == (run, (Lease(run, NOW + timedelta(seconds=60)),))
-        assert answer.resources == (CLUSTER,)
     else:
         assert after.lease(run) is None
 
@@ -168,27 +168,24 @@ def test_keep_alive_is_a_lease_that_is_only_ever_prolonged_or_ended(
     kept_until: datetime | None, keep_alive_s: float, end: bool, until: datetime | None
 ) -> None:
     state = replace(READY, keep_alive_until=kept_until)
-    _, answer = rules.release(
-        state, NOW, run="user", lease_s=60, keep_alive_s=keep_alive_s, end_keep_alive=end
-    )
+    _, answer = rules.release(state, by("user"), keep_alive_s=keep_alive_s, end_keep_alive=end)
     assert answer.until == until
     assert answer.outcome is (ReleaseOutcome.KEPT if until else ReleaseOutcome.TEAR_DOWN)
 
 
 def test_a_keep_alive_counts_although_others_still_hold_the_slot() -> None:
     state = replace(READY, leases=(Lease("other", LATER), Lease("user", LATER)))
-    after, _ = rules.release(state, NOW, run="user", lease_s=60, keep_alive_s=60)
-    assert rules.release(after, NOW, run="other", lease_s=60)[1].outcome is ReleaseOutcome.KEPT
+    after, _ = rules.release(state, by("user"), keep_alive_s=60)
+    assert rules.release(after, by("other"))[1].outcome is ReleaseOutcome.KEPT
 
 
 def test_waiters_of_a_failed_creation_open_the_next_generation() -> None:
-    state, _ = rules.acquire(CREATING, NOW, run="waiter", lease_s=60)
-    state, _ = rules.release(state, NOW, run="maker", lease_s=60)
-    assert rules.acquire(state, NOW, run="waiter", lease_s=60)[1].outcome is AcquireOutcome.WAIT
-    state, _ = rules.forget_resource(state, NOW, run="maker", kind="cluster", name="c3")
-    state, _ = rules.mark_empty(state, NOW, run="maker")
-    grant = rules.acquire(state, NOW, run="waiter", lease_s=60)[1]
-    assert (grant.outcome, grant.generation, grant.state.resources) == (AcquireOutcome.CREATE, 4, ())
+    state, _ = rules.acquire(CREATING, by("waiter"))
+    state, _ = rules.release(state, by("creator"))
+    assert rules.acquire(state, by("waiter"))[1].outcome is AcquireOutcome.WAIT
+    state, _ = rules.mark_empty(state, by("creator"))
+    grant = rules.acquire(state, by("waiter"))[1]
+    assert (grant.outcome, grant.generation) == (AcquireOutcome.CREATE, 4)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +195,7 @@ def test_waiters_of_a_failed_creation_open_the_next_generation() -> None:
         pytest.param(CREATING, ReleaseOutcome.SHARED, Phase.CREATING, id="being created"),
         pytest.param(expired(CREATING), ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a dead creator's"),
         pytest.param(
-            replace(CREATING, leases=(Lease("maker", EARLIER), Lease("run", LATER))),
+            replace(CREATING, leases=(Lease("creator", EARLIER), Lease("run", LATER))),
             ReleaseOutcome.SHARED,
             Phase.CREATING,
             id="a dead creator's, with one who waits",
@@ -216,138 +213,148 @@ def test_waiters_of_a_failed_creation_open_the_next_generation() -> None:
         pytest.param(
             expired(READY), ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="used by the dead alone"
         ),
-        pytest.param(TEARING_DOWN, ReleaseOutcome.SHARED, Phase.TEARING_DOWN, id="being drained"),
+        pytest.param(TEARING_DOWN, ReleaseOutcome.SHARED, Phase.TEARING_DOWN, id="being torn down"),
         pytest.param(
-            expired(TEARING_DOWN), ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a dead drainer's"
+            expired(TEARING_DOWN), ReleaseOutcome.TEAR_DOWN, Phase.TEARING_DOWN, id="a dead owner's teardown"
         ),
     ],
 )
-def test_the_janitor_takes_what_nobody_living_holds(
+def test_the_janitor_takes_over_what_nobody_living_holds(
     state: SlotState, outcome: ReleaseOutcome, phase: Phase
 ) -> None:
-    after, answer = rules.reap(state, NOW, run="janitor", lease_s=60)
+    after, answer = rules.take_over(state, by("janitor"))
     assert (answer.outcome, after.phase) == (outcome, phase)
     assert (after.owner == "janitor") is (outcome is ReleaseOutcome.TEAR_DOWN)
 
 
 def test_the_janitor_removes_expired_leases_of_a_slot_that_others_use() -> None:
     state = replace(READY, leases=(Lease("dead", EARLIER), Lease("user", LATER)))
-    after, answer = rules.reap(state, NOW, run="janitor", lease_s=60)
+    after, answer = rules.take_over(state, by("janitor"))
     assert (runs(after), answer.others) == (["user"], ("user",))
 
 
-def test_an_expired_lease_that_nobody_took_is_no_leave_to_use_but_can_be_renewed() -> None:
+def renew(state: SlotState, run: str, generation: int | None) -> SlotState:
+    document = Document("env").with_slot(state)
+    return rules.renew(document, by(run), needs=state.slot, generation=generation).slot(state.slot)
+
+
+def test_an_expired_lease_that_nobody_took_may_not_be_used_but_can_be_renewed() -> None:
     state = expired(READY)
     with pytest.raises(LeaseLost, match="expired at 11:50:00 UTC. Renew it"):
-        rules.check(state, NOW, run="user", generation=3)
-    state, _ = rules.renew(state, NOW, run="user", generation=3, lease_s=60)
-    assert rules.check(state, NOW, run="user", generation=3)[1] == state
+        rules.check(state, by("user"), generation=3)
+    state = renew(state, "user", 3)
+    assert rules.check(state, by("user"), generation=3)[1] == state
 
 
 @pytest.mark.parametrize(
     ("state", "run", "generation"),
-    [(READY, "stranger", 3), (READY, "user", 2), (TEARING_DOWN, "user", 3), (EMPTY, "user", 3)],
+    [(READY, "nobody", 3), (READY, "user", 2), (TEARING_DOWN, "user", 3), (EMPTY, "user", 3)],
 )
 def test_a_lease_that_was_taken_is_neither_used_nor_renewed(
     state: SlotState, run: str, generation: int
 ) -> None:
     with pytest.raises(LeaseLost, match=rf"no longer holds generation {generation} of the warehouse slot"):
-        rules.check(state, NOW, run=run, generation=generation)
+        rules.check(state, by(run), generation=generation)
     with pytest.raises(LeaseLost):
-        rules.renew(state, NOW, run=run, generation=generation, lease_s=60)
+        renew(state, run, generation)
+
+
+def test_renewing_prolongs_the_leases_of_one_run_on_both_slots_and_no_others() -> None:
+    emr = replace(READY, slot=Slot.EMR, cluster_id="j-1", unsaved=False, snapshot=None, predecessor=None)
+    both = Document(
+        "env", emr=replace(emr, leases=(Lease("other", LATER), Lease("user", EARLIER))), warehouse=READY
+    )
+    renewed = rules.renew(both, by("user"), needs=Slot.WAREHOUSE)
+    until = NOW + timedelta(seconds=60)
+    assert renewed.emr.leases == (Lease("other", LATER), Lease("user", until))
+    assert renewed.warehouse.leases == (Lease("user", until),)
+    assert rules.renew(both, by("nobody")) == both
 
 
 def test_who_waits_for_a_creator_may_not_use_the_slot_yet() -> None:
-    state, _ = rules.acquire(CREATING, NOW, run="run", lease_s=60)
+    state, _ = rules.acquire(CREATING, by("run"))
     with pytest.raises(LeaseLost, match="wait until it is ready"):
-        rules.check(state, NOW, run="run", generation=3)
+        rules.check(state, by("run"), generation=3)
 
 
-def test_only_a_drainer_may_drain() -> None:
-    assert rules.check_draining(TEARING_DOWN, NOW, run="drainer", generation=3)[1] == TEARING_DOWN
-    for state, run in ((CREATING, "maker"), (READY, "user"), (TEARING_DOWN, "stranger")):
+def test_only_the_owner_of_a_teardown_tears_down() -> None:
+    assert rules.check_tearing_down(TEARING_DOWN, by("remover"), generation=3)[1] == TEARING_DOWN
+    for state, run in ((CREATING, "creator"), (READY, "user"), (TEARING_DOWN, "nobody")):
         with pytest.raises(LeaseLost):
-            rules.check_draining(state, NOW, run=run, generation=3)
+            rules.check_tearing_down(state, by(run), generation=3)
     with pytest.raises(LeaseLost):
-        rules.check_draining(TEARING_DOWN, NOW, run="drainer", generation=2)
+        rules.check_tearing_down(TEARING_DOWN, by("remover"), generation=2)
     with pytest.raises(LeaseLost, match="expired"):
-        rules.check_draining(expired(TEARING_DOWN), NOW, run="drainer", generation=3)
+        rules.check_tearing_down(expired(TEARING_DOWN), by("remover"), generation=3)
 
 
-def test_a_resource_is_recorded_before_and_completed_after_once() -> None:
-    state = replace(CREATING, resources=())
-    with pytest.raises(RegisterError, match="was not planned"):
-        rules.complete_resource(state, NOW, run="maker", kind="cluster", name="c3", id="id3")
-    state, _ = rules.plan_resource(state, NOW, run="maker", kind="cluster", name="c3")
-    assert rules.plan_resource(state, NOW, run="maker", kind="cluster", name="c3")[0] == state
-    with pytest.raises(RegisterError, match="cannot be ready: cluster c3 not completed"):
-        rules.mark_ready(state, NOW, run="maker")
-    state, _ = rules.complete_resource(state, NOW, run="maker", kind="cluster", name="c3", id="id3")
-    assert rules.complete_resource(state, NOW, run="maker", kind="cluster", name="c3", id="id3")[0] == state
-    with pytest.raises(RegisterError, match="is id3 .* id4 is a surplus one"):
-        rules.complete_resource(state, NOW, run="maker", kind="cluster", name="c3", id="id4")
-    assert rules.mark_ready(state, NOW, run="maker")[0].phase is Phase.READY
+def test_only_the_creator_creates() -> None:
+    assert rules.check_creating(CREATING, by("creator"), generation=3)[1] == CREATING
+    for state, run in ((TEARING_DOWN, "remover"), (READY, "user"), (CREATING, "nobody")):
+        with pytest.raises(LeaseLost):
+            rules.check_creating(state, by(run), generation=3)
+    with pytest.raises(LeaseLost):
+        rules.check_creating(CREATING, by("creator"), generation=2)
+    with pytest.raises(LeaseLost, match="expired"):
+        rules.check_creating(expired(CREATING), by("creator"), generation=3)
+
+
+def test_an_emr_cluster_is_recorded_once_and_only_then_is_its_slot_ready() -> None:
+    state, _ = rules.record_request(EMR_CREATING, by("creator"))
+    assert state.requested_at == NOW
+    with pytest.raises(RegisterError, match="cannot be ready: no EMR cluster is recorded"):
+        rules.mark_ready(state, by("creator"))
+    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
+    assert rules.record_cluster(state, by("creator"), cluster_id="j-1")[0] == state
+    with pytest.raises(RegisterError, match="is j-1; j-2 is a duplicate"):
+        rules.record_cluster(state, by("creator"), cluster_id="j-2")
+    assert rules.mark_ready(state, by("creator"))[0].phase is Phase.READY
 
 
 def test_nothing_is_planned_under_an_expired_lease() -> None:
     with pytest.raises(LeaseLost):
-        rules.plan_resource(expired(CREATING), NOW, run="maker", kind="role", name="r")
+        rules.record_request(expired(EMR_CREATING), by("creator"))
     with pytest.raises(LeaseLost):
-        rules.plan_snapshot(expired(TEARING_DOWN), NOW, run="drainer", name="s4")
+        rules.plan_snapshot(expired(TEARING_DOWN), by("remover"), name="s4")
 
 
-def test_a_slot_is_empty_only_once_nothing_is_recorded_and_every_row_is_saved() -> None:
-    with pytest.raises(RegisterError, match=r"is not empty: cluster c3, rows that are in no snapshot"):
-        rules.mark_empty(TEARING_DOWN, NOW, run="drainer")
-    state, _ = rules.plan_snapshot(TEARING_DOWN, NOW, run="drainer", name="s4")
-    state, _ = rules.name_snapshot(state, NOW, run="drainer", name="s4")
-    state, _ = rules.forget_resource(state, NOW, run="drainer", kind="cluster", name="c3")
-    state, _ = rules.mark_empty(state, NOW, run="drainer")
+def test_a_slot_is_empty_only_once_every_row_is_saved() -> None:
+    with pytest.raises(RegisterError, match=r"is not empty: it has rows that are in no snapshot"):
+        rules.mark_empty(TEARING_DOWN, by("remover"))
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
+    state, _ = rules.record_snapshot(state, by("remover"), name="s4")
+    state, _ = rules.mark_empty(state, by("remover"))
     assert (state.phase, state.snapshot, state.predecessor) == (Phase.EMPTY, "s4", "s3")
+
+
+def test_the_next_generation_knows_nothing_of_the_cluster_before_it() -> None:
+    state, _ = rules.record_request(EMR_CREATING, by("creator"))
+    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
+    state, _ = rules.release(state, by("creator"))
+    state, _ = rules.mark_empty(state, by("creator"))
+    state, _ = rules.acquire(state, by("run"))
+    assert (state.generation, state.requested_at, state.cluster_id) == (4, None, None)
 
 
 def test_the_register_advances_only_to_the_snapshot_that_was_planned_and_once() -> None:
     with pytest.raises(RegisterError, match="awaits snapshot None, not s4"):
-        rules.name_snapshot(TEARING_DOWN, NOW, run="drainer", name="s4")
-    state, _ = rules.plan_snapshot(TEARING_DOWN, NOW, run="drainer", name="s4")
+        rules.record_snapshot(TEARING_DOWN, by("remover"), name="s4")
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
     with pytest.raises(RegisterError, match="s4 is pending"):
-        rules.plan_snapshot(state, NOW, run="drainer", name="s5")
-    named, _ = rules.name_snapshot(state, NOW, run="drainer", name="s4")
-    assert rules.name_snapshot(named, NOW, run="drainer", name="s4")[0] == named
+        rules.plan_snapshot(state, by("remover"), name="s5")
+    named, _ = rules.record_snapshot(state, by("remover"), name="s4")
+    assert rules.record_snapshot(named, by("remover"), name="s4")[0] == named
     with pytest.raises(RegisterError, match="no unsaved rows"):
-        rules.plan_snapshot(named, NOW, run="drainer", name="s5")
+        rules.plan_snapshot(named, by("remover"), name="s5")
 
 
-def test_a_loss_that_is_admitted_leaves_the_newest_snapshot_named() -> None:
-    state, _ = rules.plan_snapshot(TEARING_DOWN, NOW, run="drainer", name="s4")
-    state, _ = rules.admit_loss(state, NOW, run="drainer")
+def test_a_recorded_loss_leaves_the_newest_snapshot_named() -> None:
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
+    state, _ = rules.record_loss(state, by("remover"))
     assert (state.snapshot, state.pending_snapshot, state.unsaved) == ("s3", None, False)
 
 
-def test_pruning_spares_the_named_snapshot_its_predecessor_and_the_pending_one() -> None:
-    state, _ = rules.plan_snapshot(TEARING_DOWN, NOW, run="drainer", name="s4")
-    named, available = rules.protected_snapshots(state), ["s1", "s2", "s3", "s4", "s5"]
-    assert named == {"s2", "s3", "s4"}
-    assert rules.kept_snapshots(named, available, keep=0) == named
-    assert rules.kept_snapshots(named, available, keep=1) == {*named, "s5"}
-    assert rules.kept_snapshots(named, available, keep=4) == {*named, "s5"}
-    assert rules.kept_snapshots(named, available, keep=9) == {*available}
-
-
-@pytest.mark.parametrize(
-    ("state", "generation", "id", "stray"),
-    [
-        (READY, 2, "id2", True),
-        (READY, 3, "id3", False),
-        (READY, 3, "surplus", True),
-        (READY, 4, "id4", False),
-        (CREATING, 3, "surplus", False),
-        (TEARING_DOWN, 3, "surplus", False),
-        (EMPTY, 3, "id3", True),
-        (replace(READY, resources=()), 3, "id3", False),
-    ],
-)
-def test_only_what_belongs_to_no_live_generation_is_stray(
-    state: SlotState, generation: int, id: str, stray: bool
-) -> None:
-    assert rules.is_stray(state, generation, kind="cluster", id=id) is stray
+def test_the_named_snapshot_its_predecessor_and_the_pending_one_are_protected() -> None:
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
+    assert state.protected_snapshots == {"s2", "s3", "s4"}
+    assert SlotState(Slot.WAREHOUSE).protected_snapshots == frozenset()

@@ -1,29 +1,29 @@
-"""The least policy of the principal that Airflow runs as, against what the resource files really ask."""
+"""The least policy of the principal that Airflow runs as, against what the kinds of resources really call."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.naming import Names
-from airflow_lib.pipeline import Hardware
-from airflow_lib.resources import emr_cluster as emr
-from airflow_lib.resources import iam, snapshots, subnet_group
-from airflow_lib.resources import redshift_cluster as redshift
-from airflow_lib.resources import security_groups as net
-from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.settings import EmrSettings, NetworkSettings
+from airflow_lib.errors import NotReady
+from airflow_lib.naming import Names, Slot
+from airflow_lib.resources import emr_cluster, redshift_cluster, snapshots
+from airflow_lib.resources.kind import GenerationSpec
+from airflow_lib.resources.security_groups import Rule, find_groups
+from airflow_lib.resources.subnet import probe_subnet
 
-from .conftest import ENVIRONMENT, TAGS
+from .conftest import ENVIRONMENT, delete_whole, ensure_all, ensure_whole, list_all, spec_of
 
 POLICY = json.loads((Path(__file__).parents[4] / "docs/iam-principal-policy.json").read_text())
 STATEMENTS: list[dict[str, Any]] = POLICY["Statement"]
+SERVICES = ("ec2", "elasticmapreduce", "iam", "redshift")
 
 # What AWS lets nobody narrow: lists, and RunJobFlow, which is narrowed by the tag it must give.
 WITHOUT_RESOURCE = {
@@ -36,6 +36,28 @@ WITHOUT_RESOURCE = {
 }
 PREFIXES = {"emr": "elasticmapreduce"}
 
+# Granted though no call of a resource's life bears that name, each for its reason.
+NOT_CALLED_BY_NAME = {
+    # CreateRole, CreateInstanceProfile, CreateSecurityGroup and RunJobFlow with tags ask for the right to tag.
+    "iam:TagRole",
+    "iam:TagInstanceProfile",
+    "ec2:CreateTags",
+    "elasticmapreduce:AddTags",
+    # RunJobFlow with a time to be idle; roles handed to EMR, EC2 and Redshift; DeleteCluster with a final snapshot.
+    "elasticmapreduce:PutAutoTerminationPolicy",
+    "iam:PassRole",
+    "redshift:CreateClusterSnapshot",
+    # The first cluster of an account makes the service's own role.
+    "iam:CreateServiceLinkedRole",
+    # Redshift asks for them on behalf of whoever makes a subnet group or a cluster.
+    "ec2:DescribeAccountAttributes",
+    "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeInternetGateways",
+    "ec2:DescribeVpcs",
+    # Connecting to the warehouse is no part of a resource's life: `warehouse.connection` asks for it.
+    "redshift:GetClusterCredentials",
+}
+
 
 def _list(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
@@ -45,21 +67,37 @@ def _allowed() -> set[str]:
     return {action for one in STATEMENTS for action in _list(one["Action"])}
 
 
+@dataclass
+class Recorder:
+    """The IAM actions of all calls made, but for those of somebody else."""
+
+    actions: set[str] = field(default_factory=set)
+    paused: bool = False
+
+    def note(self, model: Any, **_: Any) -> None:
+        if not self.paused:
+            service = model.service_model.service_name
+            self.actions.add(f"{PREFIXES.get(service, service)}:{model.name}")
+
+    @contextmanager
+    def somebody_else(self) -> Iterator[None]:
+        """Calls that are not Mayfly's: what people, or the services, do to our resources."""
+        self.paused = True
+        try:
+            yield
+        finally:
+            self.paused = False
+
+
 @pytest.fixture
-def asked(aws: Aws) -> Iterator[set[str]]:
-    """The IAM action of every call, as it is made."""
-    actions: set[str] = set()
-
-    def note(model: Any, **_: Any) -> None:
-        service = model.service_model.service_name
-        actions.add(f"{PREFIXES.get(service, service)}:{model.name}")
-
+def called(aws: Aws) -> Iterator[Recorder]:
+    recorder = Recorder()
     clients = (aws.emr, aws.emr_no_retry, aws.ec2, aws.iam, aws.redshift)
     for client in clients:
-        client.meta.events.register("before-call.*", note)
-    yield actions
+        client.meta.events.register("before-call.*", recorder.note)
+    yield recorder
     for client in clients:
-        client.meta.events.unregister("before-call.*", note)
+        client.meta.events.unregister("before-call.*", recorder.note)
 
 
 def test_no_action_is_a_wildcard() -> None:
@@ -95,45 +133,56 @@ def test_only_what_bears_our_tag_or_name_can_be_removed(action: str) -> None:
             assert by_tag or by_name
 
 
-def test_every_call_of_a_whole_life_is_granted(
-    aws: Aws, emr_names: Names, warehouse_names: Names, network: NetworkSettings, asked: set[str]
-) -> None:
-    _live_and_die(aws, emr_names, warehouse_names, network)
-    assert asked >= {"elasticmapreduce:RunJobFlow", "redshift:RestoreFromClusterSnapshot", "iam:CreateRole"}
-    assert asked - _allowed() == set()
+def test_every_call_of_a_whole_life_is_granted(aws: Aws, called: Recorder) -> None:
+    _live_and_die(aws, called)
+    assert called.actions >= {
+        "elasticmapreduce:RunJobFlow",
+        "redshift:RestoreFromClusterSnapshot",
+        "iam:CreateRole",
+    }
+    assert called.actions - _allowed() == set()
 
 
-def _live_and_die(aws: Aws, names: Names, warehouse: Names, settings: NetworkSettings) -> None:
-    subnet = net.probe_subnet(aws.ec2, None)
-    place = S3Location.parse("s3://lake/x")
-    roles = iam.ensure_emr_roles(aws.iam, names, TAGS, EmrScope(place, place, place))
-    groups = net.ensure_emr_groups(aws.ec2, names, TAGS, subnet, network=settings, livy_port=8998)
-    spec = emr.ClusterSpec(
-        names, TAGS, Hardware(), EmrSettings(), roles, groups, subnet.subnet_id, "s3://lake/logs", []
+def test_nothing_is_granted_that_no_life_needs(aws: Aws, called: Recorder) -> None:
+    _live_and_die(aws, called)
+    granted = {action for action in _allowed() if action.split(":")[0] in SERVICES}
+    assert granted - called.actions - NOT_CALLED_BY_NAME == set()
+
+
+def test_no_exception_is_called_after_all_or_granted_no_more(aws: Aws, called: Recorder) -> None:
+    _live_and_die(aws, called)
+    assert NOT_CALLED_BY_NAME & called.actions == set()
+    assert NOT_CALLED_BY_NAME - _allowed() == set()
+
+
+def _live_and_die(aws: Aws, called: Recorder) -> None:
+    """Both slots, from nothing to nothing, with all that others may do to them in between."""
+    subnet = probe_subnet(aws.ec2, None)
+    emr, warehouse = (spec_of(slot, subnet) for slot in Slot)
+    for spec in (emr, warehouse):
+        ensure_whole(aws, spec)
+    with called.somebody_else():
+        _interfere(aws, emr, warehouse.names)
+    restored = spec_of(Slot.WAREHOUSE, subnet, 4, restore_from=warehouse.names.final_snapshot)
+    with pytest.raises(NotReady, match="resumed"):
+        redshift_cluster.delete_clusters(aws, warehouse.names, keep_data=True)
+    delete_whole(aws, warehouse.names, keep_data=True)
+    snapshots.ensure_snapshot_tags(aws.redshift, warehouse.names, warehouse.tags)
+    ensure_all(aws, restored)
+    redshift_cluster.ensure_cluster(aws, restored)
+    for spec in (emr, restored):
+        delete_whole(aws, spec.names, keep_data=False)
+    snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, protected=())
+    assert list_all(aws) == {title: [] for title in list_all(aws)}
+
+
+def _interfere(aws: Aws, emr: GenerationSpec, warehouse: Names) -> None:
+    """Protect the cluster from termination, pause the warehouse, and add an outgoing rule to a group."""
+    for cluster in emr_cluster.find_clusters(aws.emr, emr.names):
+        aws.emr.set_termination_protection(JobFlowIds=[cluster.id], TerminationProtected=True)
+    aws.redshift.pause_cluster(ClusterIdentifier=warehouse.cluster)
+    groups = find_groups(aws.ec2, emr.names, emr.subnet)
+    rule = Rule("tcp", 1, 1, group_id=groups[emr.names.master_security_group])
+    aws.ec2.authorize_security_group_egress(
+        GroupId=groups[emr.names.core_security_group], IpPermissions=[rule.permission()]
     )
-    cluster_id = emr.request_cluster(aws.emr_no_retry, spec)
-    aws_spec = redshift.WarehouseSpec(
-        names=warehouse,
-        tags=TAGS,
-        node_type="ra3.large",
-        nodes=1,
-        database="mayfly",
-        subnet_group=subnet_group.ensure_subnet_group(aws.redshift, warehouse, TAGS, subnet.subnet_id),
-        security_group_id=net.ensure_warehouse_group(aws.ec2, warehouse, TAGS, subnet, network=settings),
-        copy_role_arn=iam.ensure_copy_role(aws.iam, warehouse, TAGS, place),
-    )
-    redshift.ensure_cluster(aws.redshift, aws_spec)
-    redshift.delete_cluster(
-        aws.redshift, ENVIRONMENT, warehouse.cluster, final_snapshot=warehouse.final_snapshot
-    )
-    redshift.ensure_cluster(aws.redshift, aws_spec, restore_from=warehouse.final_snapshot)
-    redshift.delete_cluster(aws.redshift, ENVIRONMENT, warehouse.cluster, final_snapshot=None)
-    emr.delete_cluster(aws.emr, ENVIRONMENT, cluster_id)
-    snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, never=())
-    subnet_group.delete_subnet_group(aws.redshift, ENVIRONMENT, warehouse.cluster)
-    for group_names in (net.emr_group_names(names), (warehouse.security_group,)):
-        net.delete_groups(aws.ec2, ENVIRONMENT, group_names)
-    iam.delete_emr_roles(aws.iam, names)
-    iam.delete_copy_role(aws.iam, warehouse)
-    assert iam.list_owned_roles(aws.iam, ENVIRONMENT) == []
-    assert iam.list_owned_instance_profiles(aws.iam, ENVIRONMENT) == []

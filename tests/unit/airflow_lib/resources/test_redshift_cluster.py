@@ -1,41 +1,57 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
-from airflow_lib.naming import Names
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError, UnknownState
+from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import redshift_cluster as redshift
-from airflow_lib.resources.common import NotReady
-from airflow_lib.resources.redshift_cluster import WarehouseSpec, WarehouseState
-from airflow_lib.resources.security_groups import SubnetFacts
-from airflow_lib.resources.subnet_group import (
-    delete_subnet_group,
-    ensure_subnet_group,
-    list_owned_subnet_groups,
-    probe_subnet_group,
+from airflow_lib.resources.iam_roles import delete_roles
+from airflow_lib.resources.kind import GenerationSpec
+from airflow_lib.resources.redshift_cluster import Attachments, WarehouseState
+from airflow_lib.resources.security_groups import find_groups
+from airflow_lib.resources.snapshots import probe_snapshot
+from airflow_lib.resources.subnet_groups import delete_subnet_groups
+
+from .conftest import (
+    ENVIRONMENT,
+    OTHER,
+    TAGS,
+    Faulty,
+    ensure_all,
+    refused,
+    settings_with,
+    spec_of,
+    tags_of,
+    with_clients,
 )
 
-from .conftest import ENVIRONMENT, OTHER, TAGS, Faulty, refused
-
 ROLE = "arn:aws:iam::123456789012:role/mayfly-dev-immigration-warehouse-copy-g3"
+ATTACHED = Attachments(security_group_id="sg-1", copy_role_arn=ROLE)
 
 
 @pytest.fixture
-def spec(aws: Aws, warehouse_names: Names, subnet: SubnetFacts) -> WarehouseSpec:
-    return WarehouseSpec(
-        names=warehouse_names,
-        tags=TAGS,
-        node_type="ra3.large",
-        nodes=1,
-        database="mayfly",
-        subnet_group=ensure_subnet_group(aws.redshift, warehouse_names, TAGS, subnet.subnet_id),
-        security_group_id="sg-1",
-        copy_role_arn=ROLE,
-    )
+def spec(aws: Aws, warehouse_spec: GenerationSpec) -> GenerationSpec:
+    """A generation with all that its cluster needs."""
+    ensure_all(aws, warehouse_spec)
+    return warehouse_spec
+
+
+@pytest.fixture
+def newer(aws: Aws, spec: GenerationSpec) -> GenerationSpec:
+    """The next generation, to be restored from the final snapshot of the other."""
+    newer = spec_of(Slot.WAREHOUSE, spec.subnet, 4, restore_from=spec.names.final_snapshot)
+    ensure_all(aws, newer)
+    return newer
+
+
+def _faulty(aws: Aws, method: str, error: Exception) -> Aws:
+    """Clients whose next call of that method of Redshift fails."""
+    return with_clients(aws, redshift=Faulty(aws.redshift, {method: [error]}))
 
 
 class Scripted:
@@ -63,8 +79,8 @@ def _delete(client: Any, snapshot: str | None = "final") -> None:
     )
 
 
-def test_a_new_warehouse_is_encrypted_private_and_tagged(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_a_new_warehouse_is_encrypted_private_and_tagged(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
     (cluster,) = aws.redshift.describe_clusters(ClusterIdentifier=spec.names.cluster)["Clusters"]
 
     assert cluster["Encrypted"] is True
@@ -73,43 +89,46 @@ def test_a_new_warehouse_is_encrypted_private_and_tagged(aws: Aws, spec: Warehou
     assert cluster["NumberOfNodes"] == 1
     assert cluster["ClusterSubnetGroupName"] == spec.names.cluster
     assert [role["IamRoleArn"] for role in cluster["IamRoles"]] == [ROLE]
+    groups = find_groups(aws.ec2, spec.names, spec.subnet)
+    assert [one["VpcSecurityGroupId"] for one in cluster["VpcSecurityGroups"]] == list(groups.values())
     assert {tag["Key"]: tag["Value"] for tag in cluster["Tags"]} == TAGS
 
 
 @pytest.mark.parametrize(("nodes", "kind"), [(1, "single-node"), (2, "multi-node")])
-def test_the_number_of_nodes_decides_the_type(spec: WarehouseSpec, nodes: int, kind: str) -> None:
-    request = redshift.render_create(WarehouseSpec(**{**spec.__dict__, "nodes": nodes}), admin_password="x")
+def test_the_number_of_nodes_decides_the_type(warehouse_spec: GenerationSpec, nodes: int, kind: str) -> None:
+    hardware = replace(warehouse_spec.hardware, warehouse_nodes=nodes)
+    request = redshift.render_create(replace(warehouse_spec, hardware=hardware), ATTACHED, admin_password="x")
     assert request["ClusterType"] == kind
     assert request.get("NumberOfNodes") == (None if nodes == 1 else nodes)
 
 
-def test_the_password_is_random_strong_and_told_nowhere(
-    aws: Aws, spec: WarehouseSpec, caplog: pytest.LogCaptureFixture
+def test_the_password_is_random_strong_and_shown_nowhere(
+    aws: Aws, spec: GenerationSpec, caplog: pytest.LogCaptureFixture
 ) -> None:
     first, second = redshift.make_password(), redshift.make_password()
     assert first != second
     for pattern in ("[a-z]", "[A-Z]", "[0-9]", r"\A[!-~]{8,64}\Z"):
         assert re.search(pattern, first)
-    assert "assword" not in repr(redshift.ensure_cluster(aws.redshift, spec))
+    assert "assword" not in repr(redshift.ensure_cluster(aws, spec))
 
 
-def test_what_is_ours_already_is_adopted(aws: Aws, spec: WarehouseSpec) -> None:
-    first = redshift.ensure_cluster(aws.redshift, spec)
-    assert redshift.ensure_cluster(aws.redshift, spec) == first
+def test_what_is_ours_already_is_adopted(aws: Aws, spec: GenerationSpec) -> None:
+    first = redshift.ensure_cluster(aws, spec)
+    assert redshift.ensure_cluster(aws, spec) == first
     assert first.state is WarehouseState.AVAILABLE
 
 
-def test_the_expiry_that_a_warehouse_was_born_with_is_never_renewed(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
-    later = WarehouseSpec(**{**spec.__dict__, "tags": {**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"}})
-    redshift.ensure_cluster(aws.redshift, later)
+def test_the_expiry_that_a_warehouse_was_born_with_is_never_renewed(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
+    later = replace(spec, tags={**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"})
+    redshift.ensure_cluster(aws, later)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.tags == TAGS
 
 
-def test_a_ready_warehouse_tells_where_it_is(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_a_ready_warehouse_has_an_address(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.ready
@@ -131,9 +150,9 @@ def test_a_warehouse_whose_role_is_still_being_added_is_not_ready() -> None:
 
 
 def test_a_cluster_of_our_name_without_our_tag_is_neither_used_nor_deleted(
-    aws: Aws, spec: WarehouseSpec
+    aws: Aws, spec: GenerationSpec
 ) -> None:
-    delete_subnet_group(aws.redshift, ENVIRONMENT, spec.subnet_group)
+    delete_subnet_groups(aws, spec.names)
     aws.redshift.create_cluster(
         ClusterIdentifier=spec.names.cluster,
         NodeType="ra3.large",
@@ -142,7 +161,7 @@ def test_a_cluster_of_our_name_without_our_tag_is_neither_used_nor_deleted(
         MasterUserPassword="Secret123",
     )
     with pytest.raises(ForeignResource, match=spec.names.cluster):
-        redshift.ensure_cluster(aws.redshift, WarehouseSpec(**{**spec.__dict__, "subnet_group": "default"}))
+        redshift.ensure_cluster(aws, spec)
     with pytest.raises(ForeignResource):
         _delete(aws.redshift)
     assert redshift.list_owned_clusters(aws.redshift, ENVIRONMENT) == []
@@ -150,45 +169,44 @@ def test_a_cluster_of_our_name_without_our_tag_is_neither_used_nor_deleted(
 
 
 def test_a_restored_warehouse_has_this_generations_tags_groups_and_role(
-    aws: Aws, spec: WarehouseSpec, subnet: SubnetFacts
+    aws: Aws, spec: GenerationSpec, newer: GenerationSpec
 ) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+    redshift.ensure_cluster(aws, spec)
     _delete(aws.redshift, spec.names.final_snapshot)
-    newer = Names(ENVIRONMENT, spec.names.slot, 4)
-    tags = {**TAGS, "mayfly:generation": "4"}
-    group = ensure_subnet_group(aws.redshift, newer, tags, subnet.subnet_id)
-    restored = WarehouseSpec(**{**spec.__dict__, "names": newer, "tags": tags, "subnet_group": group})
-    redshift.ensure_cluster(aws.redshift, restored, restore_from=spec.names.final_snapshot)
+    redshift.ensure_cluster(aws, newer)
 
-    view = redshift.probe_cluster(aws.redshift, newer.cluster)
+    view = redshift.probe_cluster(aws.redshift, newer.names.cluster)
     assert view is not None
-    assert view.tags == tags
-    assert view.subnet_group == group
-    assert set(view.roles) == {ROLE}
+    assert view.tags == tags_of(4)
+    assert view.subnet_group == newer.names.cluster
+    assert set(view.roles) == {ROLE.replace("-g3", "-g4")}
+    (cluster,) = aws.redshift.describe_clusters(ClusterIdentifier=newer.names.cluster)["Clusters"]
+    groups = find_groups(aws.ec2, newer.names, newer.subnet)
+    assert [one["VpcSecurityGroupId"] for one in cluster["VpcSecurityGroups"]] == list(groups.values())
     assert view.database == "mayfly"
 
 
-def test_a_restored_warehouse_whose_maker_died_before_tagging_it_is_still_ours(
-    aws: Aws, spec: WarehouseSpec
+def test_a_restored_warehouse_whose_creator_died_before_tagging_it_is_still_ours(
+    aws: Aws, spec: GenerationSpec
 ) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+    redshift.ensure_cluster(aws, spec)
     arn = f"arn:aws:redshift:us-east-1:123456789012:cluster:{spec.names.cluster}"
     aws.redshift.delete_tags(ResourceName=arn, TagKeys=list(TAGS))
 
     assert [owned.name for owned in redshift.list_owned_clusters(aws.redshift, ENVIRONMENT)] == [
         spec.names.cluster
     ]
-    redshift.ensure_cluster(aws.redshift, spec)
+    redshift.ensure_cluster(aws, spec)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.tags == TAGS
 
 
 def test_a_cluster_with_another_environments_tag_is_not_ours_wherever_it_sits(
-    aws: Aws, spec: WarehouseSpec
+    aws: Aws, spec: GenerationSpec
 ) -> None:
-    theirs = WarehouseSpec(**{**spec.__dict__, "tags": {**TAGS, "mayfly:environment": OTHER.name}})
-    aws.redshift.create_cluster(**redshift.render_create(theirs, admin_password="Secret123"))
+    theirs = replace(spec, tags=tags_of(3, OTHER))
+    aws.redshift.create_cluster(**redshift.render_create(theirs, ATTACHED, admin_password="Secret123"))
     with pytest.raises(ForeignResource):
         _delete(aws.redshift)
 
@@ -201,40 +219,39 @@ def test_a_cluster_with_another_environments_tag_is_not_ours_wherever_it_sits(
         ("ClusterSubnetGroupNotFoundFault", "Cluster subnet group mayfly-… does not exist"),
     ],
 )
-def test_what_redshift_does_not_see_yet_is_not_yet(
-    aws: Aws, spec: WarehouseSpec, code: str, message: str
+def test_while_redshift_does_not_see_what_was_just_made_it_is_not_ready(
+    aws: Aws, spec: GenerationSpec, code: str, message: str
 ) -> None:
-    lagging: Any = Faulty(aws.redshift, {"create_cluster": [refused(code, message)]})
+    lagging = _faulty(aws, "create_cluster", refused(code, message))
     with pytest.raises(NotReady):
         redshift.ensure_cluster(lagging, spec)
     assert redshift.ensure_cluster(lagging, spec).name == spec.names.cluster
 
 
-def test_a_lack_of_capacity_is_told_as_such(aws: Aws, spec: WarehouseSpec) -> None:
-    full: Any = Faulty(aws.redshift, {"create_cluster": [refused("InsufficientClusterCapacity")]})
+def test_a_lack_of_capacity_is_reported_as_such(aws: Aws, spec: GenerationSpec) -> None:
+    full = _faulty(aws, "create_cluster", refused("InsufficientClusterCapacity"))
     with pytest.raises(ResourceError, match="another node type"):
         redshift.ensure_cluster(full, spec)
 
 
-def test_a_restore_names_the_cluster_that_the_snapshot_was_taken_of(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_a_restore_names_the_cluster_that_the_snapshot_was_taken_of(
+    aws: Aws, spec: GenerationSpec, newer: GenerationSpec
+) -> None:
+    redshift.ensure_cluster(aws, spec)
     _delete(aws.redshift, spec.names.final_snapshot)
-    sent: list[dict[str, Any]] = []
-    aws.redshift.meta.events.register(
-        "provide-client-params.redshift.RestoreFromClusterSnapshot",
-        lambda params, **_: sent.append(params),
-    )
-    newer = WarehouseSpec(**{**spec.__dict__, "names": Names(ENVIRONMENT, spec.names.slot, 4)})
-    redshift.ensure_cluster(aws.redshift, newer, restore_from=spec.names.final_snapshot)
-    (request,) = sent
+    watched = Faulty(aws.redshift)
+    redshift.ensure_cluster(with_clients(aws, redshift=watched), newer)
+    (request,) = [
+        arguments for name, arguments in watched.requests if name == "restore_from_cluster_snapshot"
+    ]
     assert request["ClusterIdentifier"] == newer.names.cluster
     assert request["SnapshotIdentifier"] == spec.names.final_snapshot
     assert request["SnapshotClusterIdentifier"] == spec.names.cluster
 
 
-def test_a_snapshot_that_is_gone_makes_no_empty_warehouse(aws: Aws, spec: WarehouseSpec) -> None:
+def test_a_snapshot_that_is_gone_makes_no_empty_warehouse(aws: Aws, spec: GenerationSpec) -> None:
     with pytest.raises(ResourceError, match="no Redshift snapshot lost"):
-        redshift.ensure_cluster(aws.redshift, spec, restore_from="lost")
+        redshift.ensure_cluster(aws, replace(spec, restore_from="lost"))
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
 
 
@@ -249,8 +266,8 @@ def test_an_unknown_state_is_an_error() -> None:
         redshift.probe_cluster(client, "w")
 
 
-def test_deleting_takes_the_final_snapshot(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_deleting_takes_the_final_snapshot(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
     _delete(aws.redshift, spec.names.final_snapshot)
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
     (snapshot,) = aws.redshift.describe_cluster_snapshots(SnapshotIdentifier=spec.names.final_snapshot)[
@@ -261,7 +278,6 @@ def test_deleting_takes_the_final_snapshot(aws: Aws, spec: WarehouseSpec) -> Non
 
 def test_deleting_what_is_absent_is_success(aws: Aws) -> None:
     _delete(aws.redshift)
-    delete_subnet_group(aws.redshift, ENVIRONMENT, "mayfly-dev-immigration-warehouse-g3")
 
 
 @pytest.mark.parametrize("status", ["deleting", "final-snapshot"])
@@ -272,7 +288,7 @@ def test_a_cluster_that_is_being_deleted_is_left_to_it(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", ["creating", "modifying", "resizing", "pausing", "resuming", "rebooting"])
-def test_a_cluster_in_transition_is_asked_again_later(status: str) -> None:
+def test_a_cluster_in_transition_is_not_ready_to_be_deleted(status: str) -> None:
     client = Scripted(status)
     with pytest.raises(NotReady, match=status):
         _delete(client)
@@ -295,7 +311,7 @@ def test_a_broken_cluster_is_deleted_with_its_final_snapshot(status: str) -> Non
     assert arguments["FinalClusterSnapshotIdentifier"] == "final"
 
 
-def test_a_snapshot_is_skipped_only_where_it_is_said() -> None:
+def test_the_final_snapshot_is_skipped_only_where_none_is_asked_for() -> None:
     client = Scripted("paused")
     _delete(client, snapshot=None)
     assert client.asked == [
@@ -309,8 +325,8 @@ def test_a_snapshot_is_skipped_only_where_it_is_said() -> None:
     ]
 
 
-def test_a_refusal_for_the_state_is_not_yet(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_a_refusal_for_the_clusters_state_is_not_ready(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
     busy: Any = Faulty(
         aws.redshift, {"delete_cluster": [refused("InvalidClusterState", "operation running")]}
     )
@@ -318,45 +334,74 @@ def test_a_refusal_for_the_state_is_not_yet(aws: Aws, spec: WarehouseSpec) -> No
         _delete(busy)
 
 
-def test_a_snapshot_name_that_is_taken_is_told(aws: Aws, spec: WarehouseSpec) -> None:
-    redshift.ensure_cluster(aws.redshift, spec)
+def test_a_snapshot_name_that_is_taken_is_reported(aws: Aws, spec: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec)
     taken: Any = Faulty(aws.redshift, {"delete_cluster": [refused("ClusterSnapshotAlreadyExists", "final")]})
     with pytest.raises(ResourceError, match="ClusterSnapshotAlreadyExists"):
         _delete(taken)
 
 
-def test_the_subnet_group_is_made_adopted_listed_and_deleted(
-    aws: Aws, warehouse_names: Names, subnet: SubnetFacts
+def test_the_database_is_the_settings(warehouse_spec: GenerationSpec) -> None:
+    spec = replace(warehouse_spec, settings=settings_with(warehouse={"database": "lake"}))
+    assert redshift.render_create(spec, ATTACHED, admin_password="x")["DBName"] == "lake"
+
+
+def test_the_role_of_a_cluster_is_found_by_name(aws: Aws, spec: GenerationSpec) -> None:
+    view = redshift.ensure_cluster(aws, spec)
+    assert view.find_role(spec.names.copy_role) == ROLE
+
+
+@pytest.mark.parametrize(
+    "name", ["mayfly-dev-immigration-warehouse-copy-g4", "warehouse-copy-g3", "copy-g3", ""]
+)
+def test_a_role_that_the_cluster_does_not_have_is_not_found(
+    aws: Aws, spec: GenerationSpec, name: str
 ) -> None:
-    name = ensure_subnet_group(aws.redshift, warehouse_names, TAGS, subnet.subnet_id)
-    assert ensure_subnet_group(aws.redshift, warehouse_names, TAGS, subnet.subnet_id) == name
-    (owned,) = list_owned_subnet_groups(aws.redshift, ENVIRONMENT)
-    assert owned.name == name
-    assert list_owned_subnet_groups(aws.redshift, OTHER) == []
-    delete_subnet_group(aws.redshift, ENVIRONMENT, name)
-    assert probe_subnet_group(aws.redshift, ENVIRONMENT, name) is None
+    assert redshift.ensure_cluster(aws, spec).find_role(name) is None
 
 
-def test_a_subnet_group_without_our_tag_is_neither_used_nor_deleted(
-    aws: Aws, warehouse_names: Names, subnet: SubnetFacts
+def test_a_cluster_without_any_role_finds_none() -> None:
+    client: Any = Scripted("creating")
+    view = redshift.probe_cluster(client, "w")
+    assert view is not None
+    assert view.find_role("mayfly-dev-immigration-warehouse-copy-g3") is None
+
+
+def test_while_iam_does_not_find_the_role_no_cluster_is_requested(aws: Aws, spec: GenerationSpec) -> None:
+    delete_roles(aws, spec.names)
+    with pytest.raises(NotReady, match=spec.names.copy_role):
+        redshift.ensure_cluster(aws, spec)
+    assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
+
+
+def test_a_cluster_that_redshift_does_not_find_yet_is_not_ready(aws: Aws, spec: GenerationSpec) -> None:
+    lagging = _faulty(aws, "describe_clusters", refused("ClusterNotFound"))
+    with pytest.raises(NotReady, match="does not find it yet"):
+        redshift.ensure_cluster(lagging, spec)
+    assert redshift.ensure_cluster(lagging, spec).name == spec.names.cluster
+
+
+@pytest.mark.parametrize("keep_data", [True, False])
+def test_deleting_a_generation_leaves_a_final_snapshot_where_its_data_is_to_be_kept(
+    aws: Aws, spec: GenerationSpec, keep_data: bool
 ) -> None:
-    aws.redshift.create_cluster_subnet_group(
-        ClusterSubnetGroupName=warehouse_names.cluster, Description="d", SubnetIds=[subnet.subnet_id]
-    )
-    # moto overwrites a group of the same name; AWS refuses.
-    strict: Any = Faulty(
-        aws.redshift, {"create_cluster_subnet_group": [refused("ClusterSubnetGroupAlreadyExists")]}
-    )
-    with pytest.raises(ForeignResource):
-        ensure_subnet_group(strict, warehouse_names, TAGS, subnet.subnet_id)
-    with pytest.raises(ForeignResource):
-        delete_subnet_group(aws.redshift, ENVIRONMENT, warehouse_names.cluster)
+    redshift.ensure_cluster(aws, spec)
+    with pytest.raises(NotReady, match=spec.names.cluster):
+        redshift.delete_clusters(aws, spec.names, keep_data=keep_data)
+    redshift.delete_clusters(aws, spec.names, keep_data=keep_data)
+    assert redshift.list_owned_clusters(aws.redshift, ENVIRONMENT) == []
+    assert (probe_snapshot(aws.redshift, spec.names.final_snapshot) is not None) is keep_data
 
 
-def test_a_subnet_group_in_use_is_not_yet(aws: Aws, spec: WarehouseSpec) -> None:
-    held: Any = Faulty(
-        aws.redshift, {"delete_cluster_subnet_group": [refused("InvalidClusterSubnetGroupStateFault")]}
-    )
-    with pytest.raises(NotReady):
-        delete_subnet_group(held, ENVIRONMENT, spec.subnet_group)
-    delete_subnet_group(held, ENVIRONMENT, spec.subnet_group)
+def test_deleting_a_generation_without_a_cluster_is_success(aws: Aws, warehouse_names: Names) -> None:
+    redshift.delete_clusters(aws, warehouse_names, keep_data=True)
+
+
+def test_the_warehouses_of_an_environment_are_listed_whatever_their_generation(
+    aws: Aws, spec: GenerationSpec, newer: GenerationSpec
+) -> None:
+    for one in (spec, replace(newer, restore_from=None)):
+        redshift.ensure_cluster(aws, one)
+    listed = redshift.list_owned_clusters(aws.redshift, ENVIRONMENT)
+    assert {owned.name for owned in listed} == {spec.names.cluster, newer.names.cluster}
+    assert redshift.list_owned_clusters(aws.redshift, OTHER) == []

@@ -7,10 +7,10 @@ import pytest
 from moto.redshift.models import redshift_backends
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.errors import ForeignResource, UnknownState
+from airflow_lib.errors import ForeignResource, NotReady, UnknownState
 from airflow_lib.naming import Environment, Names, Slot
 from airflow_lib.resources import snapshots
-from airflow_lib.resources.common import NotReady, as_tag_list
+from airflow_lib.resources.owned import as_tag_list
 
 from .conftest import ENVIRONMENT, OTHER, REGION, TAGS, Faulty, refused
 
@@ -83,39 +83,39 @@ def test_the_snapshots_of_an_environment_are_listed_oldest_first(aws: Aws) -> No
     assert _left(aws) == [older, newer]
 
 
-def test_the_newest_are_kept_and_the_others_go(aws: Aws) -> None:
+def test_the_newest_are_kept_and_the_others_are_deleted(aws: Aws) -> None:
     names = [_snapshot(aws, _names(generation)) for generation in range(1, 6)]
-    gone = snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, never=())
+    gone = snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, protected=())
     assert gone == names[:3]
     assert _left(aws) == names[3:]
 
 
-def test_what_the_register_names_stays_however_old(aws: Aws) -> None:
+def test_the_snapshots_that_the_register_names_stay_however_old_they_are(aws: Aws) -> None:
     names = [_snapshot(aws, _names(generation)) for generation in range(1, 6)]
-    snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, never=names[:2])
+    snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, protected=names[:2])
     assert _left(aws) == [*names[:2], *names[3:]]
 
 
 def test_a_failed_snapshot_is_not_counted_among_the_kept(aws: Aws) -> None:
     good = [_snapshot(aws, _names(generation)) for generation in (1, 2)]
     failed = _snapshot(aws, _names(3), status="failed")
-    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, never=()) == [failed]
+    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=2, protected=()) == [failed]
     assert _left(aws) == good
 
 
-def test_a_snapshot_that_is_being_taken_is_not_pruned(aws: Aws) -> None:
+def test_a_snapshot_that_is_still_being_taken_is_not_pruned(aws: Aws) -> None:
     taking = _snapshot(aws, _names(1), status="creating")
-    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, never=()) == []
+    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, protected=()) == []
     assert _left(aws) == [taking]
 
 
-def test_one_that_cannot_go_yet_does_not_keep_the_others(aws: Aws) -> None:
+def test_a_snapshot_that_cannot_be_deleted_yet_does_not_keep_the_others(aws: Aws) -> None:
     names = [_snapshot(aws, _names(generation)) for generation in (1, 2, 3)]
     busy: Any = Faulty(
         aws.redshift, {"delete_cluster_snapshot": [refused("InvalidClusterSnapshotState", "in use")]}
     )
     with pytest.raises(NotReady, match="in use"):
-        snapshots.prune_snapshots(busy, ENVIRONMENT, keep=0, never=())
+        snapshots.prune_snapshots(busy, ENVIRONMENT, keep=0, protected=())
     assert _left(aws) == names[:1]
 
 
@@ -127,7 +127,7 @@ def test_a_snapshot_without_our_tag_is_not_deleted(aws: Aws) -> None:
     name = _snapshot(aws, _names(1), {})
     with pytest.raises(ForeignResource, match=name):
         snapshots.delete_snapshot(aws.redshift, ENVIRONMENT, name)
-    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, never=()) == []
+    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, protected=()) == []
     assert snapshots.probe_snapshot(aws.redshift, name) is not None
 
 

@@ -15,8 +15,7 @@ import pytest
 
 from airflow_lib.janitor import make_pass
 from airflow_lib.lifecycle.document import Phase
-from airflow_lib.lifecycle.removal_tmp import list_owned
-from airflow_lib.lifecycle.rules import protected_snapshots
+from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.naming import Slot
 from airflow_lib.steps import Run
 from tests.world import World
@@ -47,7 +46,7 @@ class Moment:
 
 
 PROVISION = Moment("provision", "provision.emr")
-TRANSFORM = Moment("transform", "transform.arrivals", knowing="statement_by")
+TRANSFORM = Moment("transform", "transform.arrivals", knowing="attempt")
 LOADING = Moment("load", "load.load_window", through=False)
 LOADED = Moment("load", "load.load_window", through=True)
 VERIFY = Moment("verify", "verify.not_null_arrivals", through=False)
@@ -74,12 +73,12 @@ def caught(world: World, run: Run, moment: Moment) -> Attended:
 
 def left(world: World, run: Run) -> set[str]:
     """What is there although the register names it not."""
-    kept = protected_snapshots(world.register(PIPELINE).warehouse)
+    kept = world.register(PIPELINE).warehouse.protected_snapshots
     return {item.name for item in list_owned(world.others, run.environment).owned} - kept
 
 
 def let_janitor_pass(world: World, run: Run) -> None:
-    (sweeper,) = make_pass(run.settings, run.services, sleep=world.advance)
+    (sweeper,) = make_pass(run.settings, run.aws, run.services.clock, sleep=world.advance)
     assert sweeper.errors == []
 
 

@@ -54,13 +54,13 @@ def test_what_further_runs_will_want_is_kept_for_a_while(world: World, done: Run
 
 @pytest.mark.parametrize("slot", Slot)
 def test_where_no_further_run_is_known_the_last_one_tears_down(world: World, done: Run, slot: Slot) -> None:
-    assert release(world, done, slot) == {"outcome": "drain"}
+    assert release(world, done, slot) == {"outcome": "tear_down"}
     assert world.register(PIPELINE).slot(slot).phase is Phase.EMPTY
 
 
 def test_without_the_setting_nothing_is_kept(world: World, make_run: MakeRun) -> None:
     run = worked(world, make_run("run1", keep_alive_s=0))
-    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
 def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
@@ -68,8 +68,8 @@ def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
 ) -> None:
     release(world, done, Slot.WAREHOUSE, expects_more=True)
     last = make_run("run2", keep_alive_s=KEEP_ALIVE_S)
-    assert walk(world, last, only="provision").results["provision.lease"]["warehouse"]["role"] == "use"
-    assert release(world, last, Slot.WAREHOUSE) == {"outcome": "drain"}
+    assert walk(world, last, only="provision").results["provision.lease"]["warehouse"]["outcome"] == "use"
+    assert release(world, last, Slot.WAREHOUSE) == {"outcome": "tear_down"}
 
 
 def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: MakeRun) -> None:
@@ -78,23 +78,23 @@ def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: Ma
 
     world.jobs.by_name["arrivals"] = nothing
     run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
-    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
 def test_a_run_that_came_to_nothing_prolongs_nothing(world: World, make_run: MakeRun) -> None:
     run = make_run("run1", keep_alive_s=KEEP_ALIVE_S)
     walk(world, run, only="provision")
-    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "drain"}
+    assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
 def test_a_cluster_that_ended_is_not_kept(world: World, done: Run) -> None:
     world.emr.end(world.emr.all[0], "TERMINATED")
-    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "drain"}
+    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
 def test_a_cluster_that_cannot_be_looked_at_is_not_kept(world: World, done: Run) -> None:
     world.wire.order("emr.DescribeCluster", Kind.DENIED)
-    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "drain"}
+    assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
 def test_runs_one_after_the_other_share_both_clusters_and_the_last_one_leaves_nothing(

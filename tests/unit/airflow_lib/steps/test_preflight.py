@@ -62,12 +62,12 @@ def test_a_missing_bucket_is_told_before_anything_is_made(
 ) -> None:
     places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
     run = make_run(s3={**places, location: "s3://nobody-made-me/x"})
-    refused(run, ResourceError, "nobody-made-me.*Make the bucket")
+    refused(run, ResourceError, "nobody-made-me.*Create the bucket")
 
 
 def test_a_closed_bucket_is_told(world: World, run: Run) -> None:
     world.wire.order("s3.ListObjectsV2", Kind.DENIED, times=99)
-    refused(run, ResourceError, "Allow it to the identity")
+    refused(run, ResourceError, "Grant the action")
 
 
 def test_nothing_is_made_of_what_is_found_wanting(world: World, run: Run) -> None:

@@ -10,13 +10,11 @@ import pytest
 
 from airflow_lib.errors import LeaseLost, TerminalState, WaitTimeout
 from airflow_lib.lifecycle.document import Phase
-from airflow_lib.lifecycle.removal_tmp import list_owned
-from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot
+from airflow_lib.lifecycle.inventory import list_owned
+from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot, generation_of, slot_of
 from airflow_lib.steps import Done, Run, Waiting
 from airflow_lib.steps.provision import (
     EnsureEmr,
-    EnsureNetwork,
-    EnsureRoles,
     EnsureWarehouse,
     TakeLease,
 )
@@ -46,6 +44,10 @@ MakeRun = Callable[..., Run]
 
 def made(world: World) -> list[str]:
     return [str(call.params[MAKERS[str(call)]]) for call in world.wire.calls if str(call) in MAKERS]
+
+
+def owned_ids(world: World, run: Run) -> set[tuple[str, str]]:
+    return {(item.name, item.id) for item in list_owned(world.others, run.environment).owned}
 
 
 def provide(world: World, run: Run) -> None:
@@ -81,20 +83,23 @@ def test_a_clean_run_makes_each_thing_once(world: World, run: Run) -> None:
     assert [document.slot(slot).phase for slot in Slot] == [Phase.READY, Phase.READY]
 
 
-def test_everything_is_written_in_the_register_before_it_is_made(world: World, run: Run) -> None:
-    unwritten: list[str] = []
+def test_a_generation_is_open_in_the_register_before_anything_of_it_is_created(
+    world: World, run: Run
+) -> None:
+    too_early: list[str] = []
 
     def watch(call: Call) -> None:
         if str(call) in MAKERS:
-            document = world.register(PIPELINE)
-            planned = {item.name for slot in Slot for item in document.slot(slot).resources}
             name = str(call.params[MAKERS[str(call)]])
-            unwritten.extend([name] if name not in planned else [])
+            slot, generation = slot_of(run.environment, name), generation_of(run.environment, name)
+            state = world.register(PIPELINE).slot(slot or Slot.EMR)
+            is_open = (state.phase, state.owner, state.generation) == (Phase.CREATING, run.run_id, generation)
+            too_early.extend([] if is_open else [name])
 
     world.wire.watchers.append(watch)
     provide(world, run)
     assert len(made(world)) == 11
-    assert unwritten == []
+    assert too_early == []
 
 
 def test_everything_bears_the_tags_of_its_environment_and_generation(world: World, run: Run) -> None:
@@ -113,7 +118,7 @@ def test_a_second_run_makes_nothing_and_uses_both(world: World, make_run: MakeRu
     walked = walk(world, make_run("run2"), only="provision")
     assert walked.errors == {}
     assert made(world) == before
-    assert walked.results["provision.lease"]["emr"] == {"role": "use", "generation": 1}
+    assert walked.results["provision.lease"]["emr"] == {"outcome": "use", "generation": 1}
     document = world.register(PIPELINE)
     for slot in Slot:
         assert {one.run for one in document.slot(slot).leases} == {"run1", "run2"}
@@ -147,11 +152,9 @@ def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorde
 ) -> None:
     dead, heir = make_run("run1"), make_run("run2")
     lease(world, dead)
-    drive(EnsureRoles(), dead, world)
-    drive(EnsureNetwork(), dead, world)
     assert isinstance(EnsureEmr().begin(dead), Waiting)
     assert isinstance(EnsureWarehouse().begin(dead), Waiting)
-    before = made(world)
+    before = owned_ids(world, dead)
 
     lease(world, heir)
     assert drive(EnsureEmr(), heir, world).result == {
@@ -159,7 +162,7 @@ def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorde
         "generation": 1,
     }
     assert isinstance(drive(EnsureWarehouse(), heir, world), Done)
-    assert made(world) == before
+    assert owned_ids(world, heir) == before
     assert len(world.emr.all) == 1
 
 
@@ -174,9 +177,7 @@ def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
     lease(world, heir)
     assert isinstance(drive(EnsureEmr(), heir, world), Done)
     assert len(world.emr.all) == 1
-    recorded = world.register(PIPELINE).emr.find("EMR cluster")
-    assert recorded is not None
-    assert recorded.id == world.emr.all[0].id
+    assert world.register(PIPELINE).emr.cluster_id == world.emr.all[0].id
 
 
 def test_the_heir_of_a_creator_whose_cluster_failed_makes_the_next_generation(
@@ -247,7 +248,7 @@ def test_run_job_flow_is_not_sent_again_before_a_lost_one_would_be_listed(world:
     assert len(world.wire.sent("emr.RunJobFlow")) == 2
 
 
-def test_a_surplus_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
+def test_a_duplicate_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
     world.emr.listed_after_s = 150  # later than Mayfly's second look, which asks again
     world.wire.order("emr.RunJobFlow", Kind.LOST)
     walked = walk(world, run)
@@ -295,30 +296,30 @@ def test_a_warehouse_is_never_made_empty_once_a_snapshot_was_named(world: World,
 @pytest.mark.parametrize(
     ("step", "operation", "code"),
     [
-        (EnsureRoles(), "iam.PutRolePolicy", "NoSuchEntity"),
-        (EnsureNetwork(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound"),
+        (EnsureEmr(), "iam.PutRolePolicy", "NoSuchEntity"),
+        (EnsureWarehouse(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound"),
     ],
 )
 def test_what_aws_does_not_see_yet_is_waited_for(
-    world: World, run: Run, step: EnsureRoles | EnsureNetwork, operation: str, code: str
+    world: World, run: Run, step: EnsureEmr | EnsureWarehouse, operation: str, code: str
 ) -> None:
     lease(world, run)
     world.wire.order(operation, Kind.REFUSED, code=code)
     outcome = step.begin(run)
     assert isinstance(outcome, Waiting)
     assert code in outcome.what
-    assert isinstance(step.poll(run, outcome.state), Done)
+    assert isinstance(drive(step, run, world), Done)
 
 
 @pytest.mark.parametrize(
     ("step", "operation", "code", "told"),
     [
-        (EnsureRoles(), "iam.PutRolePolicy", "NoSuchEntity", "put policy"),
-        (EnsureNetwork(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", "add rules"),
+        (EnsureEmr(), "iam.PutRolePolicy", "NoSuchEntity", "put policy"),
+        (EnsureWarehouse(), "ec2.AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound", "add rules"),
     ],
 )
 def test_what_never_comes_ends_at_a_deadline_that_names_it(
-    world: World, make_run: MakeRun, step: EnsureRoles | EnsureNetwork, operation: str, code: str, told: str
+    world: World, make_run: MakeRun, step: EnsureEmr | EnsureWarehouse, operation: str, code: str, told: str
 ) -> None:
     run = make_run(**HASTY)
     lease(world, run)
@@ -352,7 +353,7 @@ def test_a_creator_keeps_its_lease_for_as_long_as_its_cluster_takes(
     assert (world.now() - began).total_seconds() > 2 * 600
 
 
-def test_a_creator_that_lost_its_lease_makes_no_other_generation(world: World, run: Run) -> None:
+def test_a_creator_that_lost_its_lease_creates_no_other_generation(world: World, run: Run) -> None:
     lease(world, run)
     outcome = EnsureEmr().begin(run)
     assert isinstance(outcome, Waiting)
@@ -362,27 +363,47 @@ def test_a_creator_that_lost_its_lease_makes_no_other_generation(world: World, r
     assert world.emr.live == []
 
 
-def test_a_run_that_waits_for_a_creator_in_vain_names_it_at_its_deadline(
-    world: World, make_run: MakeRun
-) -> None:
+def test_a_run_that_waits_for_a_creator_names_it_at_its_deadline(world: World, make_run: MakeRun) -> None:
     first, second = make_run("run1"), make_run("run2")
     lease(world, first)
     lease(world, second)
     outcome = EnsureWarehouse().begin(second)
     assert isinstance(outcome, Waiting)
-    while world.now() < datetime.fromisoformat(outcome.state["by"]):  # the creator lives, and makes nothing
+    while world.now() < datetime.fromisoformat(
+        outcome.state["deadline"]
+    ):  # the creator lives, and makes nothing
         world.advance(600)
         lease(world, first)
     with pytest.raises(WaitTimeout, match="run1 is creating"):
         EnsureWarehouse().poll(second, outcome.state)
 
 
-def test_a_run_that_lost_its_lease_makes_nothing(world: World, make_run: MakeRun) -> None:
+def test_a_run_that_lost_its_lease_creates_nothing(world: World, make_run: MakeRun) -> None:
     late, heir = make_run("run1"), make_run("run2")
     lease(world, late)
     world.advance(1801)
     lease(world, heir)
     before = made(world)
-    with pytest.raises(LeaseLost):
-        EnsureNetwork().begin(late)
+    outcome = EnsureEmr().begin(late)  # it waits for the heir, with a lease of its own
+    assert isinstance(outcome, Waiting)
+    assert "run2 is creating it" in outcome.what
     assert made(world) == before
+
+
+def test_a_creator_that_was_suspended_beyond_its_lease_creates_no_cluster(
+    world: World, make_run: MakeRun
+) -> None:
+    """Its host sleeps in the middle of the step; meanwhile the janitor tears its generation down."""
+    late, janitor = make_run("run1"), make_run("janitor")
+    lease(world, late)
+
+    def suspend(call: Call) -> None:
+        if str(call) == "iam.CreateRole":
+            world.wire.watchers.remove(suspend)
+            world.advance(1801)
+            drive(ReleaseSlot(Slot.EMR), janitor, world)
+
+    world.wire.watchers.append(suspend)
+    with pytest.raises(LeaseLost):
+        EnsureEmr().begin(late)
+    assert world.emr.all == []

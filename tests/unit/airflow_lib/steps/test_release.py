@@ -1,4 +1,4 @@
-"""Letting go: who tears down, what must be gone, what must never be lost, and what is never touched."""
+"""Releasing: who tears down, what must be gone, what must never be lost, and what is never touched."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from moto.redshift.models import Cluster
 
 from airflow_lib.errors import LeaseLost, RegisterError, ResourceError, TeardownError
 from airflow_lib.lifecycle.document import Phase
-from airflow_lib.lifecycle.removal_tmp import list_owned
+from airflow_lib.lifecycle.inventory import list_owned
+from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Window
 from airflow_lib.steps import Done, Failed, Run, Waiting
-from airflow_lib.steps.drain import drain
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.provision import EnsureEmr, EnsureWarehouse, TakeLease
 from airflow_lib.steps.release import Inventory, ReleaseSlot
@@ -42,7 +42,7 @@ def provide(world: World, *runs: Run) -> None:
 
 
 def provide_slot(world: World, run: Run, release: ReleaseSlot = EMR) -> None:
-    """The one cluster that `release` lets go."""
+    """The one cluster that `release` gives up."""
     drive(TakeLease(), run, world)
     drive(EnsureEmr() if release is EMR else EnsureWarehouse(), run, world)
 
@@ -196,7 +196,7 @@ def test_deletes_whose_answers_fail_once_are_made_good(world: World, run: Run, k
     assert not {name for name in left(world, run) if "-emr-" in name}
 
 
-def test_a_drain_whose_runner_died_is_finished_by_the_next_run(world: World, make_run: MakeRun) -> None:
+def test_a_teardown_whose_run_died_is_finished_by_the_next_run(world: World, make_run: MakeRun) -> None:
     dead, heir = make_run("run1"), make_run("run2")
     provide(world, dead)
     load(world, replace(dead, window=MAY))  # the heir has something left to compute
@@ -207,18 +207,18 @@ def test_a_drain_whose_runner_died_is_finished_by_the_next_run(world: World, mak
     walked = walk(world, heir)
     assert walked.errors == {}
     assert (world.now() - began).total_seconds() > 1800
-    assert walked.results["provision.lease"]["warehouse"] == {"role": "create", "generation": 2}
+    assert walked.results["provision.lease"]["warehouse"] == {"outcome": "create", "generation": 2}
     assert left(world, heir) == {SNAPSHOT.format(1), SNAPSHOT.format(2)}
     assert world.warehouses.saved[SNAPSHOT.format(2)] == {"run1", "run2"}
 
 
-def test_a_drainer_that_wakes_up_too_late_touches_nothing(world: World, make_run: MakeRun) -> None:
+def test_a_teardown_that_resumes_too_late_touches_nothing(world: World, make_run: MakeRun) -> None:
     late, heir = make_run("run1"), make_run("run2")
     provide_slot(world, late)
     waiting = EMR.begin(late)
     assert isinstance(waiting, Waiting)
     world.advance(1801)
-    drive(TakeLease(), heir, world)  # ends the drain, and opens the next generation
+    drive(TakeLease(), heir, world)  # finishes the teardown, and opens the next generation
     drive(EnsureEmr(), heir, world)
     world.wire.calls.clear()
     with pytest.raises(LeaseLost):
@@ -244,7 +244,7 @@ def test_a_retry_finishes_what_a_killed_release_began(
     assert phases(world)[0] is Phase.EMPTY
 
 
-def test_a_final_snapshot_that_is_lost_is_told_and_the_one_before_it_stays_named(
+def test_a_lost_final_snapshot_is_reported_and_the_one_before_it_stays_recorded(
     world: World, make_run: MakeRun
 ) -> None:
     walk(world, make_run("run1"))
@@ -305,15 +305,15 @@ def test_releasing_twice_is_harmless(world: World, run: Run) -> None:
 
 def test_a_run_without_a_lease_touches_nothing(world: World, make_run: MakeRun) -> None:
     provide(world, make_run("run1"))
-    stranger = make_run("run2")
+    other = make_run("run2")
     world.wire.calls.clear()
     for step in (EMR, WAREHOUSE):
-        assert drive(step, stranger, world).result == {"outcome": "not_held", "others": []}
+        assert drive(step, other, world).result == {"outcome": "not_held", "others": []}
     assert {str(call) for call in world.wire.calls} == {"s3.GetObject"}
 
 
 @pytest.mark.parametrize("next_phase", [Phase.CREATING, Phase.READY])
-def test_a_late_drain_does_not_touch_the_next_generation_of_its_own_run(
+def test_a_late_teardown_does_not_touch_the_next_generation_of_its_own_run(
     world: World, run: Run, next_phase: Phase
 ) -> None:
     """The trigger of a release outlives its task, which was cleared with the whole run."""
@@ -331,11 +331,11 @@ def test_a_late_drain_does_not_touch_the_next_generation_of_its_own_run(
     assert world.register(PIPELINE).emr.phase is next_phase
 
 
-def test_nothing_is_deleted_of_a_generation_that_is_not_drained(world: World, run: Run) -> None:
+def test_nothing_is_deleted_of_a_generation_that_is_not_being_torn_down(world: World, run: Run) -> None:
     drive(TakeLease(), run, world)
     EnsureEmr().begin(run)
-    with pytest.raises(LeaseLost, match="is not draining"):
-        drain(run.holder, Slot.EMR, 1)
+    with pytest.raises(LeaseLost, match="is not tearing down"):
+        tear_down_slot(run.holder, Slot.EMR, 1)
     assert len(world.emr.live) == 1
 
 
@@ -344,7 +344,7 @@ def test_a_lease_that_cannot_be_given_up_names_what_it_holds(world: World, make_
     first, second = make_run("run1"), make_run("run2")
     provide(world, first, second)
     world.wire.order("s3.PutObject", Kind.DENIED, times=math.inf)
-    with pytest.raises(RegisterError, match="AccessDenied to PutObject") as caught:
+    with pytest.raises(RegisterError, match="AWS answered AccessDenied") as caught:
         drive(EMR, first, world)
     for name in left(world, first):
         assert (name in str(caught.value)) is ("-emr-" in name)
@@ -389,7 +389,7 @@ def test_three_overlapping_runs_make_one_of_each_and_leave_nothing(world: World,
 
 
 def test_nothing_that_is_not_ours_is_touched_by_a_whole_life(world: World, make_run: MakeRun) -> None:
-    strangers = ForeignResources(world)
+    foreign = ForeignResources(world)
     assert not walk(world, make_run("run1")).red
     world.emr.failures.append(Reason("VALIDATION_ERROR", "Service role mayfly does not exist"))
     world.emr.listed_after_s = 150
@@ -398,7 +398,7 @@ def test_nothing_that_is_not_ours_is_touched_by_a_whole_life(world: World, make_
     world.others.s3.put_object(Bucket="mayfly-world", Key="source/immigration/arrivals.csv", Body=b"new")
     assert not walk(world, put).red
     assert not walk(world, make_run("run3")).red
-    assert not strangers.touched
+    assert not foreign.touched
 
 
 def test_the_inventory_after_a_clean_run_has_only_the_snapshot_and_is_kept_with_the_run(
@@ -434,11 +434,11 @@ def test_what_another_run_still_uses_is_kept_and_not_left(world: World, make_run
 
 
 def test_a_run_without_a_lease_takes_away_what_a_dead_one_left(world: World, make_run: MakeRun) -> None:
-    dead, stranger = make_run("run1"), make_run("run2")
+    dead, other = make_run("run1"), make_run("run2")
     provide(world, dead)
     world.advance(dead.settings.mayfly.lease_s + 1)
     for step in (EMR, WAREHOUSE):
-        assert drive(step, stranger, world).result == {"outcome": "drain"}
+        assert drive(step, other, world).result == {"outcome": "tear_down"}
     assert left(world, dead) == {SNAPSHOT.format(1)}
 
 
@@ -446,7 +446,7 @@ def test_an_inventory_without_a_register_names_all_that_is_there(world: World, r
     provide(world, run)
     there = left(world, run)
     world.wire.order("s3.GetObject", Kind.DENIED, times=math.inf)
-    with pytest.raises(ResourceError, match="cannot be told for sure") as told:
+    with pytest.raises(ResourceError, match="is not known for sure") as told:
         drive(Inventory(), run, world)
     assert all(name in str(told.value) for name in there)
 

@@ -13,19 +13,18 @@ import pytest
 
 from airflow_lib.errors import (
     LeaseLost,
+    LivyUnreachable,
     OutputError,
     SessionFailed,
     SourceError,
     StatementFailed,
     WaitTimeout,
 )
+from airflow_lib.lifecycle import rules
 from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
-from airflow_lib.patience import is_transient
 from airflow_lib.pipeline import Window
-from airflow_lib.resources.emr_cluster import CLUSTER
-from airflow_lib.spark.livy import LivyUnreachable
+from airflow_lib.polling import TransientBudget
 from airflow_lib.steps import Json, Run, Waiting
-from airflow_lib.steps.leases import open_register
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob, lines_after
 from tests.world import World
@@ -50,17 +49,16 @@ def end_at_statements(world: World, how: str) -> None:
 @pytest.fixture
 def ready(world: World, run: Run) -> Run:
     """A run that may use an EMR cluster, by the shortest way to one."""
-    register, names = open_register(run), Names(run.environment, Slot.EMR, 1)
-    register.acquire(Slot.EMR, run.run_id)
-    register.plan_resource(Slot.EMR, run.run_id, CLUSTER, names.cluster)
+    register, names = run.register, Names(run.environment, Slot.EMR, 1)
+    register.apply(Slot.EMR, rules.acquire)
     made = world.others.emr.run_job_flow(
         Name=names.cluster,
         ReleaseLabel="emr-7.13.0",
         Instances={"KeepJobFlowAliveWhenNoSteps": True},
         Tags=[{"Key": TAG_ENVIRONMENT, "Value": run.environment.name}],
     )
-    register.complete_resource(Slot.EMR, run.run_id, CLUSTER, names.cluster, made["JobFlowId"])
-    register.mark_ready(Slot.EMR, run.run_id)
+    register.apply(Slot.EMR, rules.record_cluster, cluster_id=made["JobFlowId"])
+    register.apply(Slot.EMR, rules.mark_ready)
     world.advance(300)
     return run
 
@@ -268,12 +266,12 @@ def test_a_job_that_never_ends_ends_at_a_deadline(
         drive(JOB, run, world)
 
 
-def test_livy_that_cannot_be_reached_is_worth_another_look(world: World, ready: Run) -> None:
+def test_livy_that_cannot_be_reached_is_polled_again(world: World, ready: Run) -> None:
     state = start(world, ready)
     world.livy.down = True
     with pytest.raises(LivyUnreachable) as caught:
         JOB.poll(ready, state)
-    assert is_transient(caught.value)
+    assert TransientBudget(world.timeline).allows(caught.value)
     world.livy.down = False
     poll(world, ready, state, seconds=1)
     assert len(world.livy.made) == 1

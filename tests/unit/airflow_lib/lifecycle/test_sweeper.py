@@ -15,7 +15,7 @@ from airflow_lib import janitor
 from airflow_lib.errors import SettingsError
 from airflow_lib.janitor import CLEAN, ERROR, FOUND, judge, make_pass
 from airflow_lib.lifecycle.document import Phase
-from airflow_lib.lifecycle.removal_tmp import list_owned
+from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import TAG_ENVIRONMENT, Slot
 from airflow_lib.steps import Run
@@ -39,7 +39,7 @@ MakeRun = Callable[..., Run]
 
 def clean_up(world: World, run: Run, **options: Any) -> EnvironmentSweeper:
     """What a pass came to in the one environment there is."""
-    (sweeper,) = make_pass(run.settings, run.services, sleep=world.advance, **options)
+    (sweeper,) = make_pass(run.settings, run.aws, run.services.clock, sleep=world.advance, **options)
     return sweeper
 
 
@@ -163,7 +163,7 @@ def test_of_two_passes_at_once_one_drains(world: World, dead: Run) -> None:
         if not others:
             others.append(clean_up(world, dead, limit_s=0))
 
-    (first,) = make_pass(dead.settings, dead.services, sleep=meanwhile)
+    (first,) = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=meanwhile)
     assert others[0].findings == []
     assert (first.errors, others[0].errors) == ([], [])
     assert left(world, dead) == {SNAPSHOT.format(1)}
@@ -172,10 +172,10 @@ def test_of_two_passes_at_once_one_drains(world: World, dead: Run) -> None:
 def test_a_pass_that_was_overtaken_tells_so_and_touches_nothing(world: World, dead: Run) -> None:
     def meanwhile(seconds: float) -> None:
         world.advance(janitor.LEASE_S + 1)
-        (second,) = make_pass(dead.settings, dead.services, sleep=world.advance)
+        (second,) = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
         assert second.errors == []
 
-    (first,) = make_pass(dead.settings, dead.services, sleep=meanwhile, limit_s=10_000)
+    (first,) = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=meanwhile, limit_s=10_000)
     assert first.errors == []
     assert any("left to another" in line for line in first.findings)
     assert left(world, dead) == {SNAPSHOT.format(1)}
@@ -230,19 +230,18 @@ def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: Wo
     assert left(world, run) == set()
 
 
-def test_a_surplus_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world: World, run: Run) -> None:
+def test_a_duplicate_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world: World, run: Run) -> None:
     drive(TakeLease(), run, world)
     world.emr.listed_after_s = 300
     world.wire.order("emr.RunJobFlow", Kind.LOST)
     drive(EnsureEmr(), run, world)
     first, second = world.emr.all
-    recorded = world.register(PIPELINE).emr.find("EMR cluster")
-    assert recorded is not None
+    recorded = world.register(PIPELINE).emr.cluster_id
     world.advance(400)
     found = clean_up(world, run)
     assert len(found.findings) == 1
     assert "RunJobFlow" in found.findings[0]
-    assert {one.id for one in world.emr.live} == {recorded.id} < {first.id, second.id}
+    assert {one.id for one in world.emr.live} == {recorded} < {first.id, second.id}
 
 
 def test_look_alikes_are_never_touched(world: World, make_run: MakeRun) -> None:
@@ -303,7 +302,7 @@ def test_a_generation_that_the_register_does_not_know_is_told_and_not_touched(wo
 
 def test_a_corrupt_register_is_told_and_the_other_environments_are_served(world: World, dead: Run) -> None:
     world.others.s3.put_object(Bucket=BUCKET, Key="state/flats/register.json", Body=b"{")
-    flats, immigration = make_pass(dead.settings, dead.services, sleep=world.advance)
+    flats, immigration = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
     assert "corrupt" in flats.errors[0]
     assert left(world, dead) == {SNAPSHOT.format(1)}
     assert immigration.errors == []

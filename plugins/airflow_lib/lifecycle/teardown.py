@@ -1,0 +1,140 @@
+"""Tears down a slot's generation, poll by poll: its resources, the warehouse's final snapshot, the register's slot.
+
+Each call asks once for everything that can be asked for now, and is repeated until it returns: by a run's release,
+by the janitor, or by a run that wants the slot. The order is the registry's. Failing at one thing never keeps the
+others from being tried.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from airflow_lib.aws.clients import Aws
+from airflow_lib.aws.errors import AWS_ERRORS, is_transient
+from airflow_lib.errors import MayflyError, NotReady, RowsLost, TeardownError
+from airflow_lib.lifecycle import rules
+from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.holder import Holder
+from airflow_lib.naming import Names, Slot
+from airflow_lib.resources import snapshots
+from airflow_lib.resources.registry import REGISTRY
+
+log = logging.getLogger(__name__)
+
+
+def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
+    """Ask for the removal of all of a generation's resources; returning means that none is left.
+
+    `keep_data` is whether a warehouse leaves a final snapshot.
+    Raises NotReady while something is still going, else TeardownError naming what could not be removed.
+    """
+    pending: list[str] = []
+    failed: list[str] = []
+    for kind in REGISTRY:
+        if kind.delete is None:
+            continue
+        try:
+            kind.delete(aws, names, keep_data=keep_data)
+        except NotReady as error:
+            pending.append(error.message)
+        except MayflyError as error:
+            failed.append(error.message.removeprefix("- "))
+        except AWS_ERRORS as error:
+            if not is_transient(error):
+                raise
+            pending.append(f"AWS is busy: {error}")
+        if kind.uses_the_rest and (pending or failed):
+            break
+    if pending:
+        raise NotReady("; ".join((*pending, *failed)))
+    if failed:
+        lines = "\n".join(f"- {line}" for line in failed)
+        raise TeardownError(
+            f"Slot {names.slot} of {names.environment.name}, generation {names.generation}, could not be removed "
+            f"completely; left are:\n{lines}\n"
+            "Remove the cause and clear this task; until then the janitor keeps trying."
+        )
+
+
+def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:
+    """Tear down the slot's generation, which the holder owns; returning means that the slot is marked empty.
+
+    Raises NotReady while something is still going; LeaseLost where the holder does not tear it down (any more);
+    TeardownError naming what cannot be removed; RowsLost, once the slot is empty, where a warehouse's rows are lost.
+    """
+    register = holder.register
+    state = register.apply(slot, rules.check_tearing_down, generation=generation)
+    names = Names(holder.environment, slot, generation)
+    if state.unsaved:
+        state = _request_snapshot(holder, names, state)
+    tear_down_resources(holder.aws, names, keep_data=state.unsaved)
+    lost = _finish_snapshot(holder, names) if state.unsaved else None
+    if slot is Slot.WAREHOUSE:
+        _prune_snapshots(holder)  # while the slot is ours, nobody else records a snapshot
+    register.apply(slot, rules.mark_empty)
+    if lost is not None:
+        raise RowsLost(lost)
+
+
+def _request_snapshot(holder: Holder, names: Names, state: SlotState) -> SlotState:
+    """The slot with its final snapshot planned and, as soon as it can be restored, recorded.
+
+    Recorded before the cluster is seen gone: should the cluster be there all the same (its late creator created it
+    again), what it holds is saved already, and Redshift would refuse a second snapshot of that name.
+    """
+    if state.pending_snapshot is None:
+        state = holder.register.apply(Slot.WAREHOUSE, rules.plan_snapshot, name=names.final_snapshot)
+    view = snapshots.probe_snapshot(holder.aws.redshift, names.final_snapshot)
+    if view is not None and view.failed and view.cluster == names.cluster:
+        _delete_failed_snapshot(holder, names)  # its name is taken: without this no other could be asked for
+    if view is None or not view.ready:
+        return state
+    return _record_snapshot(holder, names)
+
+
+def _delete_failed_snapshot(holder: Holder, names: Names) -> None:
+    log.warning("snapshot %s failed: it is deleted and asked for again", names.final_snapshot)
+    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, holder.tags(names.generation))
+    snapshots.delete_snapshot(holder.aws.redshift, names.environment, names.final_snapshot)
+
+
+def _record_snapshot(holder: Holder, names: Names) -> SlotState:
+    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, holder.tags(names.generation))
+    state = holder.register.apply(Slot.WAREHOUSE, rules.record_snapshot, name=names.final_snapshot)
+    log.info("the warehouse's newest snapshot is %s", names.final_snapshot)
+    return state
+
+
+def _finish_snapshot(holder: Holder, names: Names) -> str | None:
+    """The cluster is gone: record its snapshot as soon as it can be restored; or return what is lost.
+
+    Raises NotReady while the snapshot is being taken.
+    """
+    name = names.final_snapshot
+    view = snapshots.probe_snapshot(holder.aws.redshift, name)
+    if view is None or view.failed:
+        holder.register.apply(Slot.WAREHOUSE, rules.record_loss)
+        state = view.state if view else "absent"
+        return (
+            f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {state}: what was loaded "
+            "since the snapshot before it is lost. The next run restores that one; run the lost windows again."
+        )
+    if not view.ready:
+        raise NotReady(f"snapshot {name} is {view.state}")
+    _record_snapshot(holder, names)
+    return None
+
+
+def _prune_snapshots(holder: Holder) -> None:
+    """Delete old snapshots. One that cannot go must not keep the slot from being empty: the inventory lists it."""
+    protected = holder.register.read().warehouse.protected_snapshots
+    keep = holder.settings.mayfly.warehouse.keep_snapshots
+    try:
+        deleted = snapshots.prune_snapshots(
+            holder.aws.redshift, holder.environment, keep=keep, protected=protected
+        )
+    except (MayflyError, *AWS_ERRORS) as error:
+        log.warning("old snapshots are left: %s", error)
+        return
+    if deleted:
+        log.info("old snapshots deleted: %s", ", ".join(deleted))

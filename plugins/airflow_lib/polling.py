@@ -1,0 +1,59 @@
+"""Clocks, deadlines, and for how long transient errors are borne. Nothing else reads a clock, and nothing here sleeps.
+
+Polling itself is a step's: it answers `Waiting`, and whoever drives it (Airflow's triggerer, a test) polls again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+from airflow_lib.aws.errors import is_transient
+from airflow_lib.errors import LivyUnreachable
+
+TRANSIENT_BUDGET_S = 300
+
+
+class Clock(Protocol):
+    """Tells the time; tests bring their own."""
+
+    def now(self) -> datetime:
+        """Now, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The host's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def time_after(clock: Clock, seconds: float) -> str:
+    """The time `seconds` from now, as ISO text: a step keeps its deadline so, and it survives every restart."""
+    return (clock.now() + timedelta(seconds=seconds)).isoformat()
+
+
+def is_past(clock: Clock, time: str) -> bool:
+    """Whether a time of `time_after` has come."""
+    return clock.now() >= datetime.fromisoformat(time)
+
+
+class TransientBudget:
+    """Bears transient errors until `TRANSIENT_BUDGET_S` after the first of them in a row."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: datetime | None = None
+
+    def reset(self) -> None:
+        """A poll succeeded."""
+        self._since = None
+
+    def allows(self, error: BaseException) -> bool:
+        """Whether to poll again after `error`."""
+        if not isinstance(error, LivyUnreachable) and not is_transient(error):
+            return False
+        now = self._clock.now()
+        self._since = self._since or now
+        return now - self._since < timedelta(seconds=TRANSIENT_BUDGET_S)

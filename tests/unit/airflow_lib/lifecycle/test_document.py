@@ -1,0 +1,120 @@
+"""The register's document: what contradicts itself is refused, and what version 1 wrote can still be read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from airflow_lib.errors import RegisterError
+from airflow_lib.lifecycle.document import (
+    Document,
+    Lease,
+    Phase,
+    SlotState,
+    decode_document,
+    encode_document,
+)
+from airflow_lib.naming import Slot
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+READY = SlotState(Slot.EMR, Phase.READY, 3, leases=(Lease("run1", NOW),), cluster_id="j-3")
+
+# As Mayfly 0.1 wrote it: a slot in use, one being drained.
+VERSION_1 = {
+    "environment": "dev-birds",
+    "version": 1,
+    "emr": {
+        "slot": "emr",
+        "phase": "ready",
+        "generation": 3,
+        "owner": None,
+        "leases": [{"run": "run1", "until": "2026-11-21T12:00:00Z"}],
+        "keep_alive_until": None,
+        "resources": [
+            {"kind": "IAM role", "name": "mayfly-dev-birds-emr-ec2-g3", "id": "mayfly-dev-birds-emr-ec2-g3"},
+            {"kind": "EMR cluster", "name": "mayfly-dev-birds-emr-g3", "id": "j-3"},
+        ],
+        "snapshot": None,
+        "predecessor": None,
+        "pending_snapshot": None,
+        "unsaved": False,
+    },
+    "warehouse": {
+        "slot": "warehouse",
+        "phase": "draining",
+        "generation": 7,
+        "owner": "run0",
+        "leases": [{"run": "run0", "until": "2026-11-21T12:00:00Z"}],
+        "keep_alive_until": None,
+        "resources": [{"kind": "Redshift cluster", "name": "mayfly-dev-birds-warehouse-g7", "id": None}],
+        "snapshot": "s6",
+        "predecessor": "s5",
+        "pending_snapshot": "s7",
+        "unsaved": True,
+    },
+    "nonces": ["n1"],
+}
+
+
+def decode(content: object) -> Document:
+    return decode_document(json.dumps(content).encode(), "s3://b/register.json", "dev-birds")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"owner": "run1"},
+        {"phase": Phase.CREATING},
+        {"phase": Phase.CREATING, "owner": "run2"},
+        {"phase": Phase.EMPTY},
+        {"phase": Phase.EMPTY, "leases": ()},
+        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "requested_at": NOW},
+        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "unsaved": True},
+    ],
+)
+def test_a_slot_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="slot emr"):
+        replace(READY, **change)
+
+
+def test_slots_that_are_mixed_up_are_refused() -> None:
+    with pytest.raises(ValueError, match="mixed up"):
+        Document("dev-birds", emr=SlotState(Slot.WAREHOUSE))
+
+
+def test_a_document_survives_its_json() -> None:
+    document = Document("dev-birds").with_slot(READY).with_nonce("n1")
+    assert decode(json.loads(encode_document(document))) == document
+
+
+def test_only_the_latest_nonces_are_kept() -> None:
+    document = Document("dev-birds")
+    for number in range(20):
+        document = document.with_nonce(f"n{number}")
+    assert document.nonces == tuple(f"n{number}" for number in range(4, 20))
+
+
+def test_a_document_of_version_1_keeps_its_cluster_its_teardown_and_its_snapshots() -> None:
+    document = decode(VERSION_1)
+    assert (document.version, document.nonces) == (2, ("n1",))
+    assert document.emr == READY
+    warehouse = document.warehouse
+    assert (warehouse.phase, warehouse.owner, warehouse.generation) == (Phase.TEARING_DOWN, "run0", 7)
+    assert (warehouse.snapshot, warehouse.predecessor, warehouse.pending_snapshot) == ("s6", "s5", "s7")
+    assert warehouse.unsaved
+
+
+@pytest.mark.parametrize(
+    "damage", [{"emr": 1}, {"emr": None}, {"emr": {"resources": 5}}, {"warehouse": {"phase": "gone"}}]
+)
+def test_a_corrupt_document_of_version_1_is_an_error(damage: dict[str, object]) -> None:
+    with pytest.raises(RegisterError, match=r"is corrupt .*Nothing was changed"):
+        decode({**VERSION_1, **damage})
+
+
+def test_a_slot_shows_its_generation_phase_and_owner() -> None:
+    assert str(READY) == "emr generation 3, ready"
+    assert str(decode(VERSION_1).warehouse) == "warehouse generation 7, tearing down by run0"

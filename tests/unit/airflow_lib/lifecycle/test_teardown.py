@@ -1,0 +1,116 @@
+"""Tearing down: what goes first, what is tried all the same, and what is never lost without a word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from botocore.exceptions import ClientError
+
+from airflow_lib.aws.clients import Aws
+from airflow_lib.errors import MayflyError, NotReady, ResourceError, RowsLost, TeardownError
+from airflow_lib.lifecycle import rules, teardown
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.teardown import tear_down_resources, tear_down_slot
+from airflow_lib.naming import Environment, Names, Slot
+from airflow_lib.resources.kind import Kind
+from airflow_lib.steps import Run
+from airflow_lib.steps.provision import EnsureWarehouse, TakeLease
+from tests.world import World
+from tests.world.pipeline import PIPELINE
+from tests.world.walk import drive
+
+NAMES = Names(Environment("dev", "birds"), Slot.EMR, 3)
+AWS = Aws(None)  # type: ignore[arg-type]
+
+Registry = Callable[..., list[str]]
+
+
+def client_error(code: str, status: int = 400) -> ClientError:
+    return ClientError(
+        {"Error": {"Code": code, "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
+        "Delete",
+    )
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """Sets kinds whose deletes end as given, the first one a cluster; returns the titles that were tried."""
+
+    def let(**endings: Exception | None) -> list[str]:
+        tried: list[str] = []
+
+        def kind(title: str, ending: Exception | None, is_cluster: bool) -> Kind:
+            def delete(aws: Aws, names: Names, *, keep_data: bool) -> None:
+                tried.append(title)
+                if ending is not None:
+                    raise ending
+
+            return Kind(title, lambda _: (title,), lambda *_: [], delete=delete, uses_the_rest=is_cluster)
+
+        kinds = [kind(*item, number == 0) for number, item in enumerate(endings.items())]
+        monkeypatch.setattr(teardown, "REGISTRY", tuple(kinds))
+        return tried
+
+    return let
+
+
+def test_nothing_that_a_cluster_uses_goes_before_it_is_gone(registry: Registry) -> None:
+    tried = registry(cluster=NotReady("it is TERMINATING"), role=None)
+    with pytest.raises(NotReady, match="TERMINATING"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+    assert tried == ["cluster"]
+
+
+@pytest.mark.parametrize("error", [ResourceError("denied"), client_error("Throttling")])
+def test_a_cluster_that_cannot_be_ended_keeps_what_it_uses(registry: Registry, error: Exception) -> None:
+    tried = registry(cluster=error, role=None)
+    with pytest.raises(MayflyError):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+    assert tried == ["cluster"]
+
+
+def test_failing_at_one_thing_keeps_no_other_from_being_tried(registry: Registry) -> None:
+    tried = registry(cluster=None, group=ResourceError("group stays"), role=None, profile=ResourceError("no"))
+    with pytest.raises(TeardownError) as caught:
+        tear_down_resources(AWS, NAMES, keep_data=False)
+    assert tried == ["cluster", "group", "role", "profile"]
+    assert "Slot emr of dev-birds, generation 3" in str(caught.value)
+    assert "- group stays\n- no" in str(caught.value)
+
+
+def test_while_something_is_still_going_a_failure_is_not_final(registry: Registry) -> None:
+    registry(cluster=None, group=ResourceError("group stays"), role=NotReady("role is held"))
+    with pytest.raises(NotReady, match="role is held; group stays"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+
+
+def test_a_busy_aws_is_asked_again(registry: Registry) -> None:
+    registry(cluster=None, group=client_error("InternalFailure", 500))
+    with pytest.raises(NotReady, match="AWS is busy"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+
+
+def test_a_fault_of_our_own_is_raised_as_it_is(registry: Registry) -> None:
+    registry(cluster=None, group=client_error("ValidationError"))
+    with pytest.raises(ClientError, match="ValidationError"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+
+
+def test_where_nothing_is_left_it_returns(registry: Registry) -> None:
+    registry(cluster=None, group=None)
+    tear_down_resources(AWS, NAMES, keep_data=False)
+
+
+def test_rows_that_are_lost_are_an_error_once_the_slot_is_empty(world: World, run: Run) -> None:
+    drive(TakeLease(), run, world)
+    drive(EnsureWarehouse(), run, world)
+    world.warehouses.failing_snapshots = 1
+    run.register.apply(Slot.WAREHOUSE, rules.release)
+    with pytest.raises(RowsLost, match="warehouse-final-g1 is failed|warehouse-final-g1 is absent"):
+        for _ in range(20):
+            try:
+                tear_down_slot(run.holder, Slot.WAREHOUSE, 1)
+            except NotReady:
+                world.advance(60)
+    assert world.register(PIPELINE).warehouse.phase is Phase.EMPTY

@@ -1,0 +1,109 @@
+"""The steps in the warehouse: repeatable, and a failing check keeps what it found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from airflow_lib.errors import LeaseLost, OutputError, WarehouseError
+from airflow_lib.lifecycle import rules
+from airflow_lib.naming import Slot, staging_schema
+from airflow_lib.pipeline import Holds, NotNull, Severity
+from airflow_lib.steps import Done, Failed, Run
+from airflow_lib.steps.clusters import find_warehouse
+from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, RunCheck
+from airflow_lib.steps.provision import TakeLease
+from airflow_lib.steps.transform import RunJob
+from airflow_lib.warehouse.load import drop_staging
+from tests.world import World
+from tests.world.pipeline import APRIL, PIPELINE, tables_of
+from tests.world.sqlite_redshift import read_schemas
+from tests.world.walk import drive, walk
+
+FAILS = Holds("no_arrivals", "arrivals", "1 = 0")
+
+
+@pytest.fixture
+def loaded(world: World, run: Run) -> Run:
+    """A run whose rows are in its warehouse."""
+    assert walk(world, run, only="provision").errors == {}
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), CreateTables(), LoadWindow()):
+        assert isinstance(drive(step, run, world), Done)
+    return run
+
+
+def schemas(world: World) -> Iterable[str]:
+    (content,) = world.warehouses.contents.values()
+    return read_schemas(content)
+
+
+def test_a_load_counts_its_rows_and_may_be_repeated(world: World, loaded: Run) -> None:
+    assert drive(LoadWindow(), loaded, world).result == {"tables": {"airports": 3, "arrivals": 30}}
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_load_stages_again_what_was_dropped(world: World, loaded: Run) -> None:
+    with closing(find_warehouse(loaded).connect()) as connection:
+        drop_staging(connection, staging_schema(loaded.run_id))
+    assert staging_schema(loaded.run_id) not in schemas(world)
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)
+    assert staging_schema(loaded.run_id) in schemas(world)
+
+
+def test_staging_of_a_run_that_is_over_is_dropped_by_the_next_run(world: World, loaded: Run) -> None:
+    other = world.run("run2", pipeline=PIPELINE)
+    drive(TakeLease(), other, world)
+    assert drive(CreateTables(), other, world).result["dropped"] == []
+    loaded.register.apply(Slot.WAREHOUSE, rules.release)
+    assert drive(CreateTables(), other, world).result["dropped"] == [staging_schema("run1")]
+
+
+def test_a_job_without_output_in_this_run_cannot_be_copied(world: World, run: Run) -> None:
+    assert walk(world, run, only="provision").errors == {}
+    with pytest.raises(OutputError, match=r"Clear transform\.arrivals"):
+        drive(CopyStaging("staging_arrivals"), run, world)
+
+
+@pytest.mark.parametrize(("severity", "kind"), [(Severity.ERROR, Failed), (Severity.WARN, Done)])
+def test_a_failing_check_keeps_count_samples_and_sql(
+    world: World, loaded: Run, severity: Severity, kind: type
+) -> None:
+    check = Holds(FAILS.name, FAILS.table, FAILS.predicate, severity=severity)
+    outcome: Any = drive(RunCheck(check), loaded, world)
+    assert isinstance(outcome, kind)
+    assert outcome.result["failing_rows"] == 30
+    assert len(outcome.result["samples"]) == 5
+    assert "SELECT" in outcome.result["sql"]
+    json.dumps(outcome.result)
+
+
+def test_a_check_that_passes_is_done(world: World, loaded: Run) -> None:
+    outcome = drive(RunCheck(NotNull("arrivals", ("id",))), loaded, world)
+    assert (outcome.result["passed"], outcome.result["failing_rows"]) == (True, 0)
+
+
+def test_a_check_that_cannot_be_asked_is_an_error(world: World, loaded: Run) -> None:
+    with pytest.raises(WarehouseError, match="no_such_table"):
+        drive(RunCheck(NotNull("no_such_table", ("id",))), loaded, world)
+
+
+def test_an_answer_has_columns_and_rows(world: World, loaded: Run) -> None:
+    result = drive(Answer("arrivals_by_airport"), loaded, world).result
+    assert result["columns"] == ["code", "city", "arrivals"]
+    assert sum(row[2] for row in result["rows"]) == 30
+
+
+def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) -> None:
+    for step in (
+        CreateTables(),
+        LoadWindow(),
+        CopyStaging("staging_arrivals"),
+        Answer("arrivals_by_airport"),
+    ):
+        with pytest.raises(LeaseLost):
+            step.begin(run)
+    assert world.wire.sent("warehouse.Connect") == []
