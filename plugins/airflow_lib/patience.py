@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
-from airflow_lib.spark.livy import LivyUnreachable
+from airflow_lib.errors import LivyUnreachable
 from airflow_lib.waiting import Clock
 
 TRANSIENT_BUDGET_S = 300

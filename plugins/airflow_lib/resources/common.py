@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from airflow_lib.errors import NotReady as NotReady
 from airflow_lib.errors import ResourceError, TeardownError
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, generation_of
 from airflow_lib.patience import is_transient
@@ -28,13 +29,6 @@ _MENDS = {
 _DENIED_MEND = (
     "Grant the action to the principal that Airflow runs as: docs/iam-principal-policy.json lists it."
 )
-
-
-class NotReady(ResourceError):
-    """AWS is not ready for this call, but will be: call again from the poll loop, until its deadline.
-
-    The message says what is waited for, so that the loop can tell it when its deadline passes.
-    """
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from botocore.exceptions import (
 )
 
 from airflow_lib.errors import ForeignResource, ResourceError, UnknownState
+from airflow_lib.errors import ResponseLost as ResponseLost
 from airflow_lib.naming import TAG_EMR_MANAGED, Environment, Names, is_ours
 from airflow_lib.pipeline import Hardware
 from airflow_lib.resources.common import (
@@ -85,10 +86,6 @@ _CAPACITY_MEND = (
     "AWS has no such instances to give in this zone now: choose another instance type or subnet in the "
     "Airflow Variable `mayfly`, or raise the account's quota, and run again."
 )
-
-
-class ResponseLost(ResourceError):
-    """RunJobFlow's answer was lost: it may have made a cluster. Look with `find_clusters` before asking again."""
 
 
 @dataclass(frozen=True)

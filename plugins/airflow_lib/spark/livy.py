@@ -15,7 +15,15 @@ from typing import Any, TypeVar
 import requests
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from airflow_lib.errors import LivyError, SessionFailed, SourceError, StatementFailed, UnknownState
+from airflow_lib.errors import (
+    LivyError,
+    LivyUnreachable,
+    SessionFailed,
+    SessionInactive,
+    SourceError,
+    StatementFailed,
+    UnknownState,
+)
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +67,6 @@ class StatementState(StrEnum):
 
 
 STATEMENT_PENDING = frozenset({StatementState.WAITING, StatementState.RUNNING, StatementState.CANCELLING})
-
-
-class LivyUnreachable(LivyError):
-    """No answer from Livy: worth asking again."""
-
-
-class SessionInactive(LivyError):
-    """The session ended, or is being ended: look at it again."""
 
 
 @dataclass(frozen=True)

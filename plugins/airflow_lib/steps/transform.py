@@ -14,14 +14,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from airflow_lib.aws.s3 import read_object
-from airflow_lib.errors import LivyError, OutputError, SourceError
+from airflow_lib.errors import LivyError, OutputError, SessionInactive, SourceError
 from airflow_lib.naming import Slot, run_key, session_name
 from airflow_lib.pipeline import SparkJob
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
     LivyClient,
-    SessionInactive,
     SessionSpec,
     SessionView,
     StatementView,

@@ -4,10 +4,9 @@ import pytest
 import requests
 import responses
 
-from airflow_lib.errors import LivyError, SourceError, StatementFailed, UnknownState
+from airflow_lib.errors import LivyError, LivyUnreachable, SourceError, StatementFailed, UnknownState
 from airflow_lib.spark.livy import (
     LivyClient,
-    LivyUnreachable,
     SessionSpec,
     SessionState,
     StatementState,

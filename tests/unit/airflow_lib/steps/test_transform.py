@@ -13,6 +13,7 @@ import pytest
 
 from airflow_lib.errors import (
     LeaseLost,
+    LivyUnreachable,
     OutputError,
     SessionFailed,
     SourceError,
@@ -23,7 +24,6 @@ from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
 from airflow_lib.patience import is_transient
 from airflow_lib.pipeline import Window
 from airflow_lib.resources.emr_cluster import CLUSTER
-from airflow_lib.spark.livy import LivyUnreachable
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.leases import open_register
 from airflow_lib.steps.provision import TakeLease
