@@ -234,7 +234,7 @@ class RunJob:
     def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> Json:
         """The log is for people: a job does not fail because it cannot be read."""
         try:
-            lines, _ = livy.read_log(session.id, size=_LOG_LINES)
+            lines = livy.read_log(session.id, size=_LOG_LINES)
         except LivyError as error:
             log.warning("the log of session %s is not told: %s", session.name, error)
             return state
