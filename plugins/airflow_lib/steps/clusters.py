@@ -15,7 +15,7 @@ from airflow_lib.resources import redshift_cluster as redshift
 from airflow_lib.resources.emr_cluster import ClusterView
 from airflow_lib.steps import Run
 from airflow_lib.steps.leases import open_register
-from airflow_lib.warehouse.load import Connection, Endpoint, connect
+from airflow_lib.warehouse.connection import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
 
