@@ -1,10 +1,22 @@
-"""Names carry environment, slot and generation; only name and tag together make a thing ours."""
+"""Names carry environment, slot and generation; a resource is ours only by name and tag together."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
-from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, session_name, tags
+from airflow_lib.naming import (
+    Environment,
+    Names,
+    Slot,
+    generation_of,
+    is_ours,
+    run_key,
+    session_name,
+    slot_of,
+    staging_schema,
+    tags,
+)
 
 ENVIRONMENT = Environment("prod", "immigration")
 NAMES = Names(ENVIRONMENT, Slot.EMR, 7)
@@ -18,8 +30,9 @@ def test_names_stay_within_awss_limits_at_the_longest():
 
 
 @pytest.mark.parametrize("name", ALL_NAMES)
-def test_every_name_tells_its_generation(name):
+def test_generation_and_slot_are_read_back_from_every_name(name):
     assert generation_of(ENVIRONMENT, getattr(NAMES, name)) == 7
+    assert slot_of(ENVIRONMENT, getattr(NAMES, name)) is Slot.EMR
 
 
 @pytest.mark.parametrize(
@@ -32,11 +45,12 @@ def test_every_name_tells_its_generation(name):
         "mayfly-dev-immigration-emr-g7",
     ],
 )
-def test_a_look_alike_is_not_ours(name):
+def test_a_name_that_only_resembles_ours_is_not_ours(name):
     assert generation_of(ENVIRONMENT, name) is None
+    assert slot_of(ENVIRONMENT, name) is None
 
 
-def test_ours_needs_name_and_tag_both():
+def test_a_resource_is_ours_by_name_and_tag_together():
     own = tags(ENVIRONMENT, 7, datetime(2026, 1, 1, tzinfo=UTC), 3600)
     assert is_ours(ENVIRONMENT, NAMES.cluster, own)
     assert not is_ours(ENVIRONMENT, NAMES.cluster, {})
@@ -44,7 +58,7 @@ def test_ours_needs_name_and_tag_both():
     assert not is_ours(ENVIRONMENT, "somebody-elses", own)
 
 
-def test_expiry_is_birth_plus_max_age():
+def test_expiry_is_the_time_of_creation_plus_max_age():
     own = tags(ENVIRONMENT, 7, datetime(2026, 1, 1, tzinfo=UTC), 3600)
     assert own["mayfly:expires-at"] == "2026-01-01T01:00:00Z"
 
@@ -53,3 +67,10 @@ def test_a_retry_of_the_same_run_finds_the_same_session_and_another_run_does_not
     first = session_name(ENVIRONMENT, "manual__2026", "arrivals")
     assert first == session_name(ENVIRONMENT, "manual__2026", "arrivals")
     assert first != session_name(ENVIRONMENT, "manual__2027", "arrivals")
+
+
+def test_a_runs_staging_schema_is_its_own_and_a_valid_identifier():
+    first, second = staging_schema("manual__2026-11-21T00:00:00+00:00"), staging_schema("manual__2027")
+    assert re.fullmatch(r"staging_[0-9a-f]{12}", first)
+    assert first != second
+    assert first.endswith(run_key("manual__2026-11-21T00:00:00+00:00"))
