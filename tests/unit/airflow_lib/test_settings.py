@@ -161,3 +161,11 @@ def test_hardware_is_the_declaration_with_the_values_that_the_variable_sets():
         warehouse_node_type="ra3.xlplus",
         warehouse_nodes=2,
     )
+
+
+def test_a_key_may_be_null_where_its_default_is_no_value():
+    value = mayfly(emr__release="emr-7.14.0")
+    value["network"]["client_cidr"] = None
+    settings = parse(value).mayfly
+    assert settings.network.client_cidr is None
+    assert settings.emr.release == "emr-7.14.0"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +9,10 @@ import psycopg2
 import pytest
 
 from airflow_lib.errors import ConnectionLost, WarehouseError
-from airflow_lib.pipeline import Dimension, Fact, Pipeline, SparkJob, Staging, Window
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.sql import ROOT
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
-
-WINDOW = Window(date(2016, 4, 1), date(2016, 5, 1))
-SCHEMA = "staging_0123456789ab"
-SHOP = Pipeline(
-    name="shop",
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
-    tables=(
-        Staging("staging_sales", job="sales"),
-        Dimension("dimItem", key="item"),
-        Dimension("dimDay", key="day"),
-        Fact("factSale", key="sale", window_column="day"),
-    ),
-    answers=("best",),
-)
+from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
 
 @pytest.fixture
@@ -53,7 +37,7 @@ def load(conn: RecordingConnection, root: Path) -> dict[str, int]:
         conn,  # type: ignore[arg-type]
         SHOP,
         run_id="run 1",
-        window=WINDOW,
+        window=APRIL,
         schema=SCHEMA,
         manifests={"sales": "abc"},
         root=root,

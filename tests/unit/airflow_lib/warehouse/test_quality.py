@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,34 +15,19 @@ from airflow_lib.pipeline import (
     AcceptedValues,
     Check,
     Complete,
-    Dimension,
-    Fact,
     Holds,
     NotNull,
-    Pipeline,
     References,
     Severity,
-    SparkJob,
-    Staging,
     Unique,
-    Window,
 )
 from airflow_lib.warehouse.quality import Verdict, run_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
+from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
-SHOP = Pipeline(
-    name="shop",
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
-    tables=(
-        Staging("staging_sales", job="sales"),
-        Dimension("dimItem", key="item"),
-        Fact("factSale", key="sale", window_column="day"),
-    ),
-)
 GIVEN: dict[str, Any] = {
-    "window": Window(date(2016, 4, 1), date(2016, 5, 1)),
-    "schema": "staging_0123456789ab",
+    "window": APRIL,
+    "schema": SCHEMA,
     "written": {"sales": 3},
 }
 COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
