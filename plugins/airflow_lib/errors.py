@@ -1,31 +1,31 @@
-"""Every error Mayfly raises, as one tree.
+"""Every error that Mayfly raises, as one tree.
 
     MayflyError
     ├── DeclarationError      a pipeline's declaration cannot work
-    │   └── SizingError       its sessions cannot fit the declared hardware
+    │   └── SizingError       its Spark sessions do not fit the declared hardware
     ├── SettingsError         an Airflow Variable is missing or wrong
-    ├── SourceError           the input is missing, or not what the pipeline reads
+    ├── SourceError           the input is missing, or the pipeline cannot read it
     ├── OutputError           a Spark job's output is incomplete, or its manifest cannot be used
-    ├── RegisterError         the register is unreadable, or a write could not be settled
+    ├── RegisterError         the register cannot be read, or the outcome of a write is unknown
     │   └── LeaseLost         this run no longer holds what it is about to use
-    ├── ResourceError         an AWS resource failed, was refused, or is not ours to touch
-    │   ├── TerminalState     it ended in a state it cannot leave
-    │   ├── UnknownState      AWS reports a state this release does not know
+    ├── ResourceError         an AWS resource failed, AWS refused a call, or the resource is not ours
+    │   ├── TerminalState     the resource ended in a state it cannot leave
+    │   ├── UnknownState      AWS or Livy reports a state this version does not know
     │   ├── ForeignResource   the name is taken by something without our tags
-    │   ├── NotReady          AWS is not ready for a call, but will be
-    │   ├── ResponseLost      RunJobFlow's answer was lost: it may have made a cluster
+    │   ├── NotReady          AWS is not ready for this call, but will be: poll again until the deadline
+    │   ├── ResponseLost      no response to a create request: whether it took effect is unknown
     │   └── TeardownError     what could not be removed, all of it
     │       └── RowsLost      a warehouse and its final snapshot are gone, with rows that no other snapshot has
     ├── WaitTimeout           a deadline passed
-    ├── LivyError             Livy refused, or cannot be reached
-    │   ├── LivyUnreachable   no answer from Livy
-    │   ├── SessionInactive   the session ended, or is being ended
-    │   ├── SessionFailed     the session died
-    │   └── StatementFailed   the Spark job raised
+    ├── LivyError             Livy refused a request, or answered something unusable
+    │   ├── LivyUnreachable   no response from Livy: poll again
+    │   ├── SessionInactive   the session has ended or is ending: probe it again
+    │   ├── SessionFailed     the session died, or could not start
+    │   └── StatementFailed   the Spark job raised, or was cancelled
     └── WarehouseError        a statement or a COPY failed
-        └── ConnectionLost    the warehouse cannot be reached, or went away
+        └── ConnectionLost    the warehouse cannot be reached, or the connection broke
 
-A message names the thing, the state seen, what was expected, and the next step.
+A message says what is wrong, what was expected, and what to do.
 Each class takes the message alone, so that every error survives pickling between Airflow's processes.
 """
 
@@ -45,7 +45,7 @@ class DeclarationError(MayflyError):
 
 
 class SizingError(DeclarationError):
-    """The declared sessions cannot fit the declared hardware."""
+    """The declared Spark sessions do not fit the declared hardware."""
 
 
 class SettingsError(MayflyError):
@@ -53,7 +53,7 @@ class SettingsError(MayflyError):
 
 
 class SourceError(MayflyError):
-    """The input is missing, or is not what the pipeline reads."""
+    """The input is missing, or the pipeline cannot read it."""
 
 
 class OutputError(MayflyError):
@@ -61,7 +61,7 @@ class OutputError(MayflyError):
 
 
 class RegisterError(MayflyError):
-    """The register is unreadable, or a write to it could not be settled."""
+    """The register cannot be read, or the outcome of a write to it is unknown."""
 
 
 class LeaseLost(RegisterError):
@@ -69,7 +69,7 @@ class LeaseLost(RegisterError):
 
 
 class ResourceError(MayflyError):
-    """An AWS resource failed, was refused, or is not ours to touch."""
+    """An AWS resource failed, AWS refused a call, or the resource is not ours to touch."""
 
 
 class TerminalState(ResourceError):
@@ -77,7 +77,7 @@ class TerminalState(ResourceError):
 
 
 class UnknownState(ResourceError):
-    """AWS reports a state this release does not know."""
+    """AWS or Livy reports a state this version does not know."""
 
 
 class ForeignResource(ResourceError):
@@ -85,14 +85,17 @@ class ForeignResource(ResourceError):
 
 
 class NotReady(ResourceError):
-    """AWS is not ready for this call, but will be: poll again, until the deadline.
+    """AWS is not ready for this call, but will be: poll again until the deadline.
 
-    The message says what is waited for.
+    The message says what is waited for, so that the poll loop can report it when its deadline passes.
     """
 
 
 class ResponseLost(ResourceError):
-    """The answer of a request that must not be repeated was lost: find out whether it took effect."""
+    """No response came to a request that creates something: whether it took effect is unknown.
+
+    Find out what exists before sending the request again.
+    """
 
 
 class TeardownError(ResourceError):
@@ -104,27 +107,27 @@ class RowsLost(TeardownError):
 
 
 class WaitTimeout(MayflyError):
-    """A deadline passed; the message tells the last state seen."""
+    """A deadline passed; the message names the last state seen."""
 
 
 class LivyError(MayflyError):
-    """Livy refused a request, or cannot be reached."""
+    """Livy refused a request, or answered something that cannot be used."""
 
 
 class LivyUnreachable(LivyError):
-    """No answer from Livy: worth asking again."""
+    """No response from Livy: poll again."""
 
 
 class SessionInactive(LivyError):
-    """The session ended, or is being ended: look at it again."""
+    """The Livy session has ended or is ending: probe it again."""
 
 
 class SessionFailed(LivyError):
-    """A Livy session died or could not start; the message carries the tail of its log."""
+    """A Livy session died or could not start; the message carries the end of its log."""
 
 
 class StatementFailed(LivyError):
-    """The Spark job raised; the message carries its traceback."""
+    """The Spark job raised, or was cancelled; the message carries its traceback."""
 
 
 class WarehouseError(MayflyError):
@@ -132,4 +135,4 @@ class WarehouseError(MayflyError):
 
 
 class ConnectionLost(WarehouseError):
-    """The warehouse cannot be reached, or went away: what was read can be read again on a new connection."""
+    """The warehouse cannot be reached, or the connection broke: a read can be repeated on a new connection."""

@@ -1,8 +1,8 @@
-"""The vocabulary in which a pipeline is declared: data only, no behaviour.
+"""The classes in which a pipeline is declared: data only, no behaviour.
 
-A declaration is validated whole: every error is told at once, each with its mend.
-How the words are carried out lives elsewhere: jobs in `livy`, tables in `warehouse`, checks in `quality`,
-hardware in `sizing` and `resources`.
+A declaration is validated as a whole: one error lists every mistake, each with what to do.
+What is done with a declaration is elsewhere: jobs in `spark.livy`, tables in `warehouse.load`, checks in
+`warehouse.quality`, hardware in `spark.sizing` and `resources`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ from enum import StrEnum
 from airflow_lib.errors import DeclarationError
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
+_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
+
+_DECLARE_IT = "declare it, or correct the name"
 
 
 class Severity(StrEnum):
-    """What a failing check does: `ERROR` makes the run red, `WARN` is told and kept."""
+    """What a failing check does: `ERROR` fails its task and so the run, `WARN` is only reported."""
 
     ERROR = "error"
     WARN = "warn"
@@ -29,19 +31,21 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """Half-open dates [start, end) in UTC: what one run loads."""
+    """The dates that one run loads: from `start` to the day before `end`, in UTC. Raises DeclarationError."""
 
     start: date
     end: date
 
     def __post_init__(self) -> None:
         if self.end < self.start:
-            raise DeclarationError(f"Window ends ({self.end}) before it starts ({self.start}): swap the two.")
+            raise DeclarationError(
+                f"The window ends ({self.end}) before it starts ({self.start}): swap the two."
+            )
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """A source that is published in more than one form; the first that exists is read."""
+    """A source that is published in more than one form; the first that has content is read."""
 
     names: tuple[str, ...]
 
@@ -55,8 +59,8 @@ class SparkJob:
 
     Its code is `sparkjobs/<pipeline>/<name>.py:run(spark, inputs, target, rejected, window)`.
     `sources` are names below the pipeline's source folder; a trailing `/` marks a folder.
-    `windowed` jobs read the run's window, so their output is computed anew for each window;
-    the others' output serves every run until a source or the code changes.
+    The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
+    others serves every run until a source or the code changes.
     """
 
     name: str
@@ -66,7 +70,7 @@ class SparkJob:
 
 @dataclass(frozen=True)
 class Staging:
-    """A table that takes one job's Parquet by COPY, in the run's own schema."""
+    """A table in the run's own schema, filled by COPY from one job's Parquet."""
 
     name: str
     job: str
@@ -82,7 +86,7 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact: the rows whose `window_column` lies in a run's window are replaced as one."""
+    """A fact: a load replaces all rows whose `window_column` lies in the run's window."""
 
     name: str
     key: str
@@ -107,7 +111,7 @@ class NotNull:
 
 @dataclass(frozen=True)
 class Unique:
-    """`columns` together identify a row. Redshift enforces no key, so it is asked."""
+    """`columns` together identify a row. Redshift enforces no key, so a check does."""
 
     table: str
     columns: tuple[str, ...]
@@ -120,7 +124,7 @@ class Unique:
 
 @dataclass(frozen=True)
 class References:
-    """Every `table.column` is found in `to_table.to_column`."""
+    """Every `table.column` is found in `to_table.to_column`, or is null."""
 
     table: str
     column: str
@@ -149,7 +153,7 @@ class Complete:
 
 @dataclass(frozen=True)
 class Holds:
-    """`predicate` (Redshift SQL) is true of, or unknown for, every row of `table`."""
+    """`predicate` (Redshift SQL) is true for every row of `table`, or unknown because of a null."""
 
     name: str
     table: str
@@ -159,7 +163,7 @@ class Holds:
 
 @dataclass(frozen=True)
 class AcceptedValues:
-    """`column` holds nothing but `values`; a null is for `NotNull` to find."""
+    """`column` holds nothing but `values` and nulls; `NotNull` finds the nulls."""
 
     table: str
     column: str
@@ -176,7 +180,10 @@ Check = NotNull | Unique | References | Complete | Holds | AcceptedValues
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a pipeline runs on unless the `mayfly` Variable overrides it."""
+    """The clusters that a pipeline needs, unless the Variable `mayfly` says otherwise.
+
+    `ebs_gib` is the disk of each EMR node in GiB; `core_count` leaves out the master.
+    """
 
     master_type: str = "m5.xlarge"
     core_type: str = "m5.xlarge"
@@ -188,7 +195,11 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One pipeline, whole. Raises DeclarationError with every mistake at once."""
+    """One pipeline. Raises DeclarationError that lists every mistake.
+
+    `start` has a time zone; `schedule` is Airflow's, None for runs that are only triggered; `answers` are the names of
+    the questions, files in `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
+    """
 
     name: str
     start: datetime
@@ -205,7 +216,7 @@ class Pipeline:
         mistakes = list(_mistakes(self))
         if mistakes:
             lines = "\n".join(f"- {mistake}" for mistake in mistakes)
-            raise DeclarationError(f"Pipeline {self.name!r} cannot be built:\n{lines}")
+            raise DeclarationError(f"The declaration of pipeline {self.name!r} cannot work:\n{lines}")
 
     @property
     def staging(self) -> tuple[Staging, ...]:
@@ -225,19 +236,20 @@ class Pipeline:
         return (*self.dimensions, *self.facts)
 
     def job(self, name: str) -> SparkJob:
+        """The job of that name, which must be declared."""
         return next(job for job in self.jobs if job.name == name)
 
 
 def _mistakes(pipeline: Pipeline) -> Iterator[str]:
-    if not PIPELINE_NAME.match(pipeline.name):
+    if not _PIPELINE_NAME.match(pipeline.name):
         yield (
             f"name {pipeline.name!r}: use 1 to 16 lower-case letters and digits, a letter first; "
-            "AWS names are built from it"
+            "the names of AWS resources are built from it"
         )
     if pipeline.start.tzinfo is None:
         yield f"start {pipeline.start}: give it a time zone, e.g. datetime(2016, 4, 1, tzinfo=UTC)"
     if pipeline.max_parallel_runs < 1:
-        yield f"max_parallel_runs {pipeline.max_parallel_runs}: at least 1"
+        yield f"max_parallel_runs {pipeline.max_parallel_runs}: set it to at least 1"
     if not pipeline.jobs:
         yield "no jobs: declare at least one SparkJob"
     yield from _name_mistakes(pipeline)
@@ -259,7 +271,7 @@ def _name_mistakes(pipeline: Pipeline) -> Iterator[str]:
                 yield f"{kind} {name!r}: use letters, digits and _, a letter first"
     for job in pipeline.jobs:
         if not job.sources:
-            yield f"job {job.name!r} reads nothing: name its sources"
+            yield f"job {job.name!r} has no sources: name at least one"
 
 
 def _reference_mistakes(pipeline: Pipeline) -> Iterator[str]:
@@ -267,12 +279,12 @@ def _reference_mistakes(pipeline: Pipeline) -> Iterator[str]:
     tables = {table.name for table in pipeline.tables}
     for table in pipeline.staging:
         if table.job not in jobs:
-            yield f"table {table.name!r} takes the output of job {table.job!r}, which is not declared"
+            yield f"table {table.name!r} takes the output of job {table.job!r}, which is not declared: {_DECLARE_IT}"
     for check in pipeline.checks:
-        for named in _tables_of(check) - tables:
-            yield f"check {check.name!r} names table {named!r}, which is not declared"
+        for named in sorted(_tables_of(check) - tables):
+            yield f"check {check.name!r} names table {named!r}, which is not declared: {_DECLARE_IT}"
         if isinstance(check, Complete) and check.job not in jobs:
-            yield f"check {check.name!r} names job {check.job!r}, which is not declared"
+            yield f"check {check.name!r} names job {check.job!r}, which is not declared: {_DECLARE_IT}"
 
 
 def _tables_of(check: Check) -> set[str]:

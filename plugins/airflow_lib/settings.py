@@ -1,7 +1,7 @@
-"""What the Airflow Variables say, validated: `aws_credentials`, `aws_region`, `mayfly`.
+"""The Airflow Variables `aws_credentials`, `aws_region` and `mayfly`, validated.
 
-Reading the Variables is the operators' work (this library never imports Airflow); here their text becomes
-frozen models. Every mistake is told at once, naming the Variable and the key.
+The operators read the Variables (this library never imports Airflow); here their text becomes frozen models. One error
+lists every mistake, with the Variable and the key. setup_backend.md documents every key.
 """
 
 from __future__ import annotations
@@ -39,8 +39,9 @@ _M = TypeVar("_M", bound=_Model)
 
 
 class AwsCredentials(_Model):
-    """A key pair. Without it a task uses the connection `aws_default`, else boto3's chain; the janitor's command
-    uses the chain.
+    """The Variable `aws_credentials`: a key pair.
+
+    Without it a task uses the connection `aws_default`, else boto3's chain; the janitor's command uses the chain.
     """
 
     access_key_id: str = Field(min_length=1)
@@ -49,9 +50,9 @@ class AwsCredentials(_Model):
 
 
 class S3Settings(_Model):
-    """Locations in buckets that exist already: no run creates or deletes a bucket.
+    """Locations in buckets that exist: no run creates or deletes a bucket.
 
-    The pipeline's name is appended to each, so pipelines can share them.
+    The pipeline's name is appended to each, so that pipelines can share them.
     """
 
     source: str
@@ -63,12 +64,12 @@ class S3Settings(_Model):
     @classmethod
     def _is_a_location(cls, value: str) -> str:
         if not _S3_LOCATION.match(value):
-            raise ValueError(f"{value!r} is no S3 location; write s3://bucket/prefix")
+            raise ValueError(f"{value!r} is not an S3 location; write s3://bucket/prefix")
         return value.rstrip("/")
 
 
 class NetworkSettings(_Model):
-    """Where the clusters live, and who may reach Livy and Redshift."""
+    """The clusters' subnet, and who may connect to Livy and Redshift."""
 
     subnet_id: str | None = None
     client_security_group_id: str | None = None
@@ -79,11 +80,14 @@ class NetworkSettings(_Model):
     def _is_private_enough(cls, value: str | None) -> str | None:
         if value is None:
             return None
-        network = ipaddress.ip_network(value)
+        try:
+            network = ipaddress.ip_network(value)
+        except ValueError as error:
+            raise ValueError(f"{error}; write a CIDR such as 10.0.0.0/16, or one address") from None
         if network.prefixlen < 8 or not (network.is_private or network.prefixlen == network.max_prefixlen):
             raise ValueError(
-                f"{value} would open Livy and Redshift to strangers; "
-                "name a private range, or the one address (/32) that Airflow comes from"
+                f"{value} would open Livy and Redshift to other people's hosts; write a private range of /8 or "
+                "narrower, or the one address (/32) that Airflow connects from"
             )
         return str(network)
 
@@ -91,14 +95,14 @@ class NetworkSettings(_Model):
     def _names_a_client(self) -> NetworkSettings:
         if self.client_security_group_id is None and self.client_cidr is None:
             raise ValueError(
-                "nobody could reach Livy or Redshift; set client_security_group_id or client_cidr "
-                "to where Airflow's workers and its triggerer are: both reach Livy"
+                "neither client_security_group_id nor client_cidr is set, so nobody could connect to Livy or "
+                "Redshift; set one of them to where Airflow's workers and its triggerer are: both connect to Livy"
             )
         return self
 
 
 class EmrSettings(_Model):
-    """EMR parameters; a hardware value left out is the pipeline's own."""
+    """EMR parameters; where a hardware value is left out, the pipeline's declaration applies."""
 
     release: str = "emr-7.13.0"
     master_type: str | None = None
@@ -113,12 +117,14 @@ class EmrSettings(_Model):
     @classmethod
     def _is_emr_7(cls, value: str) -> str:
         if not re.match(r"emr-7\.\d+\.\d+\Z", value):
-            raise ValueError(f"{value!r} is not an EMR 7 release; the Spark jobs are written for emr-7.13.0")
+            raise ValueError(
+                f"{value!r} is not an EMR 7 release; write one such as emr-7.13.0, which the Spark jobs are written for"
+            )
         return value
 
 
 class WarehouseSettings(_Model):
-    """Redshift parameters; a hardware value left out is the pipeline's own."""
+    """Redshift parameters; where a hardware value is left out, the pipeline's declaration applies."""
 
     node_type: str | None = None
     nodes: int | None = Field(default=None, ge=1, le=32)
@@ -131,12 +137,14 @@ class WarehouseSettings(_Model):
     @classmethod
     def _can_be_created(cls, value: str | None) -> str | None:
         if value is not None and value.startswith(("dc2.", "ds2.", "dc1.")):
-            raise ValueError(f"AWS no longer creates {value}; use ra3.large (or ra3.xlplus, ra3.4xlarge)")
+            raise ValueError(
+                f"AWS no longer creates {value} nodes; write ra3.large, ra3.xlplus or ra3.4xlarge"
+            )
         return value
 
 
 class LivySettings(_Model):
-    """How long sessions and statements may take, and how often they are asked."""
+    """Livy's port, and how long its sessions and statements may take."""
 
     port: int = Field(default=8998, ge=1, le=65535)
     session_timeout_s: int = Field(default=600, ge=1)
@@ -144,7 +152,7 @@ class LivySettings(_Model):
 
 
 class PipelineSettings(_Model):
-    """Overrides for one pipeline; what is left out is the deployment's. `for_pipeline` validates them."""
+    """Overrides for one pipeline; a key left out keeps the deployment's value. `for_pipeline` validates them."""
 
     source: str | None = None
     emr: dict[str, Any] = Field(default_factory=dict)
@@ -152,13 +160,13 @@ class PipelineSettings(_Model):
 
 
 class NotifySettings(_Model):
-    """Whom a red run and the janitor's findings tell."""
+    """Where failed runs and the janitor's findings are reported, besides the log."""
 
     sns_topic_arn: str | None = None
 
 
 class MayflySettings(_Model):
-    """The Variable `mayfly`."""
+    """The Variable `mayfly`: one deployment. Names end in their unit: `_s` is seconds, `_gib` GiB."""
 
     deployment: str = Field(pattern=r"^[a-z][a-z0-9]{0,11}$")
     s3: S3Settings
@@ -174,26 +182,26 @@ class MayflySettings(_Model):
     pipelines: dict[str, PipelineSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _keeps_what_emr_keeps(self) -> MayflySettings:
+    def _keep_alive_is_below_emr_idle_timeout(self) -> MayflySettings:
         if self.keep_alive_s >= self.emr.idle_timeout_s:
             raise ValueError(
                 f"keep_alive_s ({self.keep_alive_s}) must be below emr.idle_timeout_s ({self.emr.idle_timeout_s}), "
-                "or EMR ends the cluster that is kept"
+                "or EMR terminates the cluster that is kept; lower the one or raise the other"
             )
         return self
 
 
 class Settings(_Model):
-    """All that is told from outside: the deployment's, or after `for_pipeline` one pipeline's."""
+    """The content of all Variables: the deployment's settings or, after `for_pipeline`, those of one pipeline."""
 
     region: str
     credentials: AwsCredentials | None
     mayfly: MayflySettings
 
     def for_pipeline(self, name: str) -> Settings:
-        """These settings with the pipeline's overrides merged in, validated again.
+        """These settings with the pipeline's overrides merged in.
 
-        Raises SettingsError where an override does not fit.
+        Raises SettingsError where the result is not valid.
         """
         override = self.mayfly.pipelines.get(name)
         if override is None:
@@ -210,7 +218,7 @@ class Settings(_Model):
         return self.model_copy(update={"mayfly": mayfly})
 
     def hardware(self, pipeline: Pipeline) -> Hardware:
-        """The pipeline's hardware with what the Variable overrides."""
+        """The pipeline's declared hardware, with the values that the Variable sets."""
         emr, warehouse, own = self.mayfly.emr, self.mayfly.warehouse, pipeline.hardware
         return Hardware(
             master_type=emr.master_type or own.master_type,
@@ -223,16 +231,16 @@ class Settings(_Model):
 
 
 def parse_settings(variables: Mapping[str, str | None]) -> Settings:
-    """Settings from the Variables' text, keyed by `VARIABLES`.
+    """Settings from the text of each of `VARIABLES`, by name; None is a Variable that is not set.
 
-    Raises SettingsError with every mistake of every Variable at once; no value of a secret is in it.
+    Raises SettingsError that lists every mistake of every Variable; it never holds a secret's value.
     """
     mistakes: list[str] = []
     region = variables.get("aws_region")
     if not region:
-        mistakes.append("aws_region: the Variable is missing; set it to a region such as us-east-1")
+        mistakes.append("aws_region: the Variable is missing; set it to a region, such as us-east-1")
     elif not _REGION.match(region):
-        mistakes.append(f"aws_region: {region!r} is no region name; write one such as us-east-1")
+        mistakes.append(f"aws_region: {region!r} is not a region's name; write one such as us-east-1")
     credentials = None
     if variables.get("aws_credentials"):
         credentials = _validate(
@@ -253,10 +261,14 @@ def _json(variables: Mapping[str, str | None], name: str, mistakes: list[str]) -
     try:
         value = json.loads(variables[name] or "")
     except json.JSONDecodeError as error:
-        mistakes.append(f"{name}: not JSON (line {error.lineno}, column {error.colno}: {error.msg})")
+        mistakes.append(
+            f"{name}: not JSON (line {error.lineno}, column {error.colno}: {error.msg}); correct it there"
+        )
         return None
     if not isinstance(value, dict):
-        mistakes.append(f"{name}: a JSON object is expected, a {type(value).__name__} was found")
+        mistakes.append(
+            f'{name}: a JSON object is expected, a {type(value).__name__} was found; write {{"key": "value", …}}'
+        )
         return None
     return value
 
@@ -269,15 +281,18 @@ def _validate(model: type[_M], value: dict[str, Any] | None, variable: str, mist
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             key = ".".join(str(part) for part in item["loc"])
-            mistakes.append(f"{variable}: {key + ': ' if key else ''}{_plain(item['type'], item['msg'])}")
+            mistakes.append(
+                f"{variable}: {key + ': ' if key else ''}{_format_mistake(item['type'], item['msg'])}"
+            )
         return None
 
 
-def _plain(kind: str, message: str) -> str:
+def _format_mistake(kind: str, message: str) -> str:
+    """Pydantic's message for one key, in our words where its own do not say what to do."""
     if kind == "extra_forbidden":
-        return "no such key; check its spelling"
+        return "no such key; check its spelling (setup_backend.md lists the keys)"
     if kind == "missing":
-        return "missing"
+        return "missing; set it (setup_backend.md says to what)"
     return message.removeprefix("Value error, ")
 
 

@@ -1,6 +1,6 @@
--- The load ledger: one row a run, written in the transaction that loaded its window.
--- Its lock is what makes loads follow one another, and its row is what tells that a commit arrived.
--- DISTSTYLE ALL: a handful of rows. SORTKEY loaded_at: it is read by time.
+-- The load ledger: one row for each run, written in the transaction that loads the run's window.
+-- Its lock makes loads run one after the other; a run's row shows that its load was committed.
+-- DISTSTYLE ALL: only a few rows. SORTKEY loaded_at: it is read by time.
 CREATE TABLE IF NOT EXISTS mayfly_load_ledger (
     pipeline VARCHAR(16) NOT NULL,
     run_id VARCHAR(256) NOT NULL,

@@ -177,7 +177,7 @@ def empty(conn: Connection) -> None:
             cursor.execute(f"DELETE FROM {table.name}")
         cursor.execute("DELETE FROM mayfly_load_ledger")
     conn.commit()
-    warehouse.prune_stray_staging(conn, keep=())
+    warehouse.drop_orphan_staging(conn, keep=())
 
 
 def _text(row: Mapping[str, Any]) -> tuple[str, ...]:

@@ -302,7 +302,7 @@ def test_staging_goes_with_its_run_and_strays_with_the_next(conn: Connection) ->
 
     warehouse.drop_staging(conn, mine)
     warehouse.drop_staging(conn, mine)
-    assert warehouse.prune_stray_staging(conn, {theirs}) == [stray]
+    assert warehouse.drop_orphan_staging(conn, {theirs}) == [stray]
     assert [warehouse.list_staging(conn, name) for name in (mine, stray)] == [set(), set()]
     assert warehouse.list_staging(conn, theirs)
 

@@ -338,7 +338,7 @@ def test_a_staging_schema_is_dropped_with_its_tables(world: World, connection: C
         stage(world, connection, run_id, HALVES[0], role)
     mine, other = staging_schema("run1"), staging_schema("run2")
     assert read_schemas(world.warehouses.contents[NAME]) == {mine, other}
-    assert warehouse.prune_stray_staging(connection, {other}) == [mine]
+    assert warehouse.drop_orphan_staging(connection, {other}) == [mine]
     assert warehouse.list_staging(connection, mine) == set()
     assert warehouse.list_staging(connection, other) == {"staging_airports", "staging_arrivals"}
 

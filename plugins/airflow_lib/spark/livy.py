@@ -1,8 +1,8 @@
-"""Apache Livy's REST API: sessions, statements, and their states. Nothing here waits.
+"""A client of Apache Livy's REST API: sessions, statements, and their states. Nothing here waits.
 
-Livy's documentation: https://livy.apache.org/docs/latest/rest-api.html. What it does beyond that was measured
-on 0.9.0 (docs/livy.md); the contract suite holds every server we use against it.
-What a job is, and when to ask again, is `steps.transform`'s.
+Livy's documentation: https://livy.apache.org/docs/latest/rest-api.html. Behaviour beyond that page was measured
+on Livy 0.9.0 (docs/livy.md); the contract suite checks the same behaviour of every server we use.
+What a job is, and when to poll, is decided in `steps.transform`.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from airflow_lib.errors import (
 
 log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 30.0
-_LOG_TAIL_LINES = 40
+_REQUEST_TIMEOUT_S = 30.0
+_HEARTBEAT_TIMEOUT_S = 600  # Livy deletes a session that nobody reads for this long
+_FAILURE_LOG_LINES = 40
 
 
 class SessionState(StrEnum):
@@ -47,12 +48,12 @@ class SessionState(StrEnum):
     SUCCESS = "success"
 
 
-SESSION_READY = frozenset({SessionState.IDLE, SessionState.BUSY, SessionState.RUNNING})
-# One that shuts down is not over yet: it will be dead, killed, or gone.
+# A session that is shutting down has not ended yet: it will be dead, killed, or gone.
 SESSION_PENDING = frozenset(
     {SessionState.NOT_STARTED, SessionState.STARTING, SessionState.RECOVERING, SessionState.SHUTTING_DOWN}
 )
-SESSION_FAILED = frozenset(set(SessionState) - SESSION_READY - SESSION_PENDING)
+# `success` too: an interactive session runs until it is deleted, so one that ended by itself does no more work.
+SESSION_FAILED = frozenset({SessionState.ERROR, SessionState.DEAD, SessionState.KILLED, SessionState.SUCCESS})
 
 
 class StatementState(StrEnum):
@@ -66,12 +67,12 @@ class StatementState(StrEnum):
     CANCELLED = "cancelled"
 
 
-STATEMENT_PENDING = frozenset({StatementState.WAITING, StatementState.RUNNING, StatementState.CANCELLING})
+_STATEMENT_PENDING = frozenset({StatementState.WAITING, StatementState.RUNNING, StatementState.CANCELLING})
 
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """What a PySpark session asks of the cluster; memory in MiB."""
+    """A PySpark session to create: its name, its code, and its size; memory in MiB."""
 
     name: str
     py_files: tuple[str, ...]
@@ -81,9 +82,9 @@ class SessionSpec:
     executor_cores: int
     executors: int
     conf: dict[str, str] = field(default_factory=dict)
-    heartbeat_timeout_s: int = 600
 
     def body(self) -> dict[str, Any]:
+        """The JSON of `POST /sessions`."""
         return {
             "kind": "pyspark",
             "name": self.name,
@@ -93,14 +94,14 @@ class SessionSpec:
             "executorMemory": f"{self.executor_memory_mib}m",
             "executorCores": self.executor_cores,
             "numExecutors": self.executors,
-            "heartbeatTimeoutInSecond": self.heartbeat_timeout_s,
+            "heartbeatTimeoutInSecond": _HEARTBEAT_TIMEOUT_S,
             "conf": self.conf,
         }
 
 
 @dataclass(frozen=True)
 class SessionView:
-    """A session as Livy tells it."""
+    """A session as Livy reports it."""
 
     id: int
     name: str | None
@@ -110,7 +111,7 @@ class SessionView:
 
 @dataclass(frozen=True)
 class StatementView:
-    """A statement as Livy tells it; `output` is None until there is one."""
+    """A statement as Livy reports it; `output` is None until there is one, `progress` is 0 to 1."""
 
     id: int
     state: StatementState
@@ -119,107 +120,110 @@ class StatementView:
 
     @property
     def finished(self) -> bool:
-        """About one statement in 400 reads once as available without its output: not finished yet."""
+        """Whether the statement has ended and its output can be read.
+
+        About one statement in 400 reads once as `available` without its output (measured on Livy 0.9.0): that one
+        is not finished yet.
+        """
         if self.state is StatementState.AVAILABLE:
             return self.output is not None
-        return self.state not in STATEMENT_PENDING
+        return self.state not in _STATEMENT_PENDING
 
     def text(self, session: str) -> str:
-        """What the statement printed.
+        """What the statement printed; `session` is the session's name, for the error's message.
 
-        Raises SourceError where the job raised ValueError, which is how our jobs tell of input that they cannot
+        Raises SourceError where the job raised ValueError, which is how our jobs report input that they cannot
         read; StatementFailed, with the traceback, where it raised anything else or was cancelled.
         """
         output = self.output or {}
         if output.get("ename") == "ValueError":
             raise SourceError(str(output.get("evalue")))
         if self.state is not StatementState.AVAILABLE or output.get("status") != "ok":
-            told = f"{output.get('ename')}: {output.get('evalue')}" if output else f"it is {self.state}"
+            reason = f"{output.get('ename')}: {output.get('evalue')}" if output else f"it is {self.state}"
             trace = "".join(output.get("traceback") or ())
             raise StatementFailed(
-                f"Statement {self.id} of Livy session {session} failed. {told}\n{trace}".strip()
+                f"Statement {self.id} of Livy session {session} failed: {reason}\n{trace}".strip()
             )
         return str((output.get("data") or {}).get("text/plain", ""))
 
 
 class LivyClient:
-    """Requests to one Livy server; safe to make anew for every call."""
+    """Requests to one Livy server. It keeps no state of its own, so a new client can be made for every call."""
 
     def __init__(self, url: str, http: requests.Session | None = None) -> None:
         self.url = url.rstrip("/")
         self._http = http or requests.Session()
 
     def list_sessions(self) -> tuple[SessionView, ...]:
-        """All sessions; also the proof that the server answers."""
+        """Every session of the server. An answer also shows that the server is up."""
         answer = self._read("/sessions", {"from": 0, "size": 1000})
-        return tuple(_session(item) for item in (answer or {}).get("sessions", ()))
+        return tuple(_parse_session(item) for item in (answer or {}).get("sessions", ()))
 
     def probe_session(self, name: str) -> SessionView | None:
-        """The session of that name, or None. Asking renews its heartbeat."""
+        """The session of that name, or None. Every probe renews the session's heartbeat."""
         answer = self._read(f"/sessions/{name}")
-        return _session(answer) if answer is not None else None
+        return _parse_session(answer) if answer is not None else None
 
     def create_session(self, spec: SessionSpec) -> SessionView:
-        """A new session, or the one that already bears the name.
+        """A new session, or the one that has the name already.
 
-        A session's name is its idempotency: Livy answers 400 "Duplicate session name" to a repeat, also
-        to a repeat of a request whose answer was lost. Raises LivyError where Livy refuses.
+        The name makes the request idempotent: Livy answers 400 "Duplicate session name" to a repeat, also to a
+        repeat of a request whose response was lost. Raises LivyError where Livy refuses.
         """
         response = self._send("POST", "/sessions", spec.body())
         if response.status_code == 400 and "Duplicate session name" in response.text:
             existing = self.probe_session(spec.name)
             if existing is not None:
                 return existing
-        return _session(self._accepted(response, f"create session {spec.name}"))
+        return _parse_session(self._parse_accepted(response, f"create session {spec.name}"))
 
     def list_statements(self, session_id: int) -> tuple[StatementView, ...]:
-        """The session's statements. While it starts Livy may answer 500: that is none yet.
+        """The session's statements; none while it starts, when Livy may answer 500.
 
-        Raises SessionInactive once it is over (Livy answers 400 while it knows the session, 404 after).
+        Raises SessionInactive once it has ended (Livy answers 400 while it remembers the session, 404 after).
         """
         response = self._get(f"/sessions/{session_id}/statements")
         if response.status_code == 500:
             return ()
         if response.status_code in (400, 404):
-            raise SessionInactive(f"Livy at {self.url}: session {session_id} is over: {_reason(response)}")
-        answer = self._accepted(response, f"list statements of session {session_id}")
-        return tuple(_statement(item) for item in answer.get("statements", ()))
+            raise SessionInactive(
+                f"Livy at {self.url}: session {session_id} has ended, or is ending: {_reason(response)}"
+            )
+        answer = self._parse_accepted(response, f"list statements of session {session_id}")
+        return tuple(_parse_statement(item) for item in answer.get("statements", ()))
 
     def submit_statement(self, session_id: int, code: str) -> StatementView:
-        """A new statement. Not safe to repeat blindly: list the statements first."""
+        """A new statement. A repeat would run the code twice: list the statements first."""
         response = self._send("POST", f"/sessions/{session_id}/statements", {"code": code, "kind": "pyspark"})
-        return _statement(self._accepted(response, f"submit a statement to session {session_id}"))
+        return _parse_statement(self._parse_accepted(response, f"submit a statement to session {session_id}"))
 
-    def read_log(self, session_id: int, start: int = -1, size: int = 100) -> tuple[list[str], int]:
-        """Up to `size` log lines from `start` (-1: the last ones), and the line to start from next."""
-        answer = self._read(f"/sessions/{session_id}/log", {"from": start, "size": size})
-        if answer is None:
-            return [], max(start, 0)
-        lines = [str(line) for line in answer.get("log", ())]
-        return lines, int(answer.get("from", 0)) + len(lines)
+    def read_log(self, session_id: int, *, size: int) -> list[str]:
+        """The last lines of the session's log, at most `size`; none where there is no such session."""
+        answer = self._read(f"/sessions/{session_id}/log", {"from": -1, "size": size})
+        return [str(line) for line in (answer or {}).get("log", ())]
 
     def failure(self, session: SessionView) -> SessionFailed:
-        """The error to raise for a session that failed, with the tail of its log."""
+        """The error to raise for a session that failed, with the end of its log."""
         try:
-            tail, _ = self.read_log(session.id, size=_LOG_TAIL_LINES)
+            lines = self.read_log(session.id, size=_FAILURE_LOG_LINES)
         except LivyError as error:
-            tail = [f"(its log cannot be read: {error})"]
+            lines = [f"(its log cannot be read: {error})"]
         return SessionFailed(
-            f"Livy session {session.name} is {session.state}, where idle was expected "
-            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n" + "\n".join(tail)
+            f"Livy session {session.name} is {session.state}; idle or busy was expected "
+            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n" + "\n".join(lines)
         )
 
     def delete_session(self, name: str) -> None:
-        """Ask Livy to end the session; absent is success. Livy blocks up to 10 s for a busy one."""
+        """Ask Livy to end the session, given by name or id; absent is success. Takes up to 10 s for a busy one."""
         response = self._send("DELETE", f"/sessions/{name}")
         if response.status_code != 404:
-            self._accepted(response, f"delete session {name}")
+            self._parse_accepted(response, f"delete session {name}")
 
     def _read(self, path: str, params: dict[str, int] | None = None) -> dict[str, Any] | None:
         response = self._get(path, params)
         if response.status_code == 404:
             return None
-        return self._accepted(response, f"read {path}")
+        return self._parse_accepted(response, f"read {path}")
 
     @retry(
         retry=retry_if_exception_type(LivyUnreachable),
@@ -243,31 +247,41 @@ class LivyClient:
                 self.url + path,
                 json=body,
                 params=params,
-                timeout=_TIMEOUT_S,
+                timeout=_REQUEST_TIMEOUT_S,
                 headers={"X-Requested-By": "mayfly"},  # Livy's CSRF protection, where it is on
             )
         except requests.RequestException as error:
-            raise LivyUnreachable(f"Livy at {self.url} does not answer {method} {path}: {error}") from error
+            raise self._unreachable(f"no response to {method} {path} ({error})") from error
         if response.status_code in (502, 503, 504):
-            raise LivyUnreachable(f"Livy at {self.url} answers {response.status_code} to {method} {path}")
+            raise self._unreachable(f"{response.status_code} in response to {method} {path}")
         return response
 
-    def _accepted(self, response: requests.Response, what: str) -> dict[str, Any]:
+    def _unreachable(self, what: str) -> LivyUnreachable:
+        return LivyUnreachable(
+            f"Livy at {self.url} cannot be reached: {what}. Check that the EMR cluster is running, and that its "
+            "security group lets Airflow's workers and triggerer in on this port."
+        )
+
+    def _parse_accepted(self, response: requests.Response, what: str) -> dict[str, Any]:
+        """The JSON object of a response. Raises LivyError where Livy refused, or answered anything else."""
         if not response.ok:
             raise LivyError(
                 f"Livy at {self.url} refused to {what}: {response.status_code} {_reason(response)}"
             )
         try:
             answer = response.json()
-        except requests.JSONDecodeError as error:
+        except requests.JSONDecodeError:
+            answer = None
+        if not isinstance(answer, dict):
             raise LivyError(
-                f"Livy at {self.url} answered no JSON to {what}: {response.text[:200]!r}"
-            ) from error
-        return answer if isinstance(answer, dict) else {}
+                f"Livy at {self.url} was asked to {what} and answered {response.text[:200]!r}; a JSON object was "
+                "expected. Check that it is a Livy server that answers at this address."
+            )
+        return answer
 
 
 def _reason(response: requests.Response) -> str:
-    """Livy's error, which is `{"msg": ...}` or a bare JSON string."""
+    """Livy's error message, which is `{"msg": ...}` or a bare JSON string."""
     try:
         answer = response.json()
     except requests.JSONDecodeError:
@@ -275,30 +289,45 @@ def _reason(response: requests.Response) -> str:
     return str(answer.get("msg", answer)) if isinstance(answer, dict) else str(answer)
 
 
-def _session(answer: dict[str, Any]) -> SessionView:
+def _parse_session(answer: dict[str, Any]) -> SessionView:
+    session_id = _parse_id("session", answer)
     return SessionView(
-        id=int(answer["id"]),
+        id=session_id,
         name=answer.get("name"),
-        state=_state(SessionState, str(answer.get("state")), f"Livy session {answer['id']}"),
+        state=_parse_state(SessionState, str(answer.get("state")), f"Livy session {session_id}"),
         app_id=answer.get("appId"),
     )
 
 
-def _statement(answer: dict[str, Any]) -> StatementView:
+def _parse_statement(answer: dict[str, Any]) -> StatementView:
+    statement_id = _parse_id("statement", answer)
     return StatementView(
-        id=int(answer["id"]),
-        state=_state(StatementState, str(answer.get("state")), f"Livy statement {answer['id']}"),
+        id=statement_id,
+        state=_parse_state(StatementState, str(answer.get("state")), f"Livy statement {statement_id}"),
         progress=float(answer.get("progress") or 0.0),
         output=answer.get("output"),
     )
 
 
+def _parse_id(kind: str, answer: dict[str, Any]) -> int:
+    try:
+        return int(answer["id"])
+    except (KeyError, TypeError, ValueError):
+        raise LivyError(
+            f"Livy described a {kind} without a numeric id: {str(answer)[:200]}. "
+            "Check that it is a Livy server that answers at this address."
+        ) from None
+
+
 _State = TypeVar("_State", SessionState, StatementState)
 
 
-def _state(kind: type[_State], value: str, thing: str) -> _State:
+def _parse_state(kind: type[_State], value: str, thing: str) -> _State:
     try:
         return kind(value)
     except ValueError:
         known = ", ".join(kind)
-        raise UnknownState(f"{thing} is in state {value!r}; this release knows {known}") from None
+        raise UnknownState(
+            f"{thing} is in state {value!r}; this version knows {known}. "
+            "Use the EMR release that Mayfly is written for, or upgrade Mayfly."
+        ) from None

@@ -1,9 +1,9 @@
 """A Spark job's input and output in S3: what it reads, where it writes, and whether that is complete.
 
-An output is addressed by a hash of everything it depends on, so equal input is never computed twice and
-unequal input never mixed up. Each attempt writes a folder of its own; the manifest, written last and once,
-says which attempt's files are the output. COPY reads the manifest.
-Running the job is `livy`'s, loading its output `warehouse`'s.
+An output's address is a hash of everything it depends on, so the same input is never computed twice, and the
+output of other input is never taken for it. Each attempt writes a folder of its own; the manifest, written last and
+only once, says which attempt's files are the output. COPY reads the manifest.
+The job runs through `livy`; `warehouse.load` loads its output.
 """
 
 from __future__ import annotations
@@ -25,21 +25,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Part of every address: raise it when what a job writes changes without its own code changing.
+# Part of every address: raise it when what a job writes changes although its own code does not.
 ADDRESS_VERSION = 1
 MANIFEST_VERSION = 1
 
 _MANIFEST = "manifest.json"
-_SUCCESS = "_SUCCESS"  # Spark's committer writes it when every file is in its place
-_NAMES_SHOWN = 12
-_KEYS_LOOKED_AT = 1000
+_COUNTS_HINT = "The job's `run` must return them."
+_SUCCESS = "_SUCCESS"  # Spark's committer writes it once every file has its final name
+_MAX_NAMES_SHOWN = 12
+_MAX_KEYS_LISTED = 1000
 
 
 @dataclass(frozen=True)
 class ResolvedSources:
     """What a job reads: its URIs in declared order (folders end in `/`), and every object behind them.
 
-    Equal if, and only if, nothing changed: ask again after the job to know that it read what is addressed.
+    Two are equal if, and only if, nothing changed between them: probe again after the job, to know that it read
+    the input that its output is addressed by.
     """
 
     uris: tuple[str, ...]
@@ -48,7 +50,7 @@ class ResolvedSources:
 
 @dataclass(frozen=True)
 class Counts:
-    """What a job says about its rows."""
+    """How many rows a job read, wrote, and rejected (by reason); `notes` are its other counts, by name."""
 
     read: int
     written: int
@@ -57,23 +59,23 @@ class Counts:
 
     @classmethod
     def parse(cls, value: Any) -> Counts:
-        """Counts from a job's answer or a manifest; keys that are no counts are left out.
+        """Counts from a job's answer or a manifest; other keys are left out.
 
         Raises OutputError where a count is missing or is not a whole number ≥ 0.
         """
         if not isinstance(value, dict):
-            raise OutputError(f"A job's counts are a JSON object; found {value!r}.")
+            raise OutputError(f"A job's counts must be a JSON object; found {value!r}. {_COUNTS_HINT}")
         return cls(
-            read=_whole(value, "read"),
-            written=_whole(value, "written"),
-            rejected=_whole_by_name(value, "rejected"),
-            notes=_whole_by_name(value, "notes"),
+            read=_parse_count(value, "read"),
+            written=_parse_count(value, "written"),
+            rejected=_parse_counts(value, "rejected"),
+            notes=_parse_counts(value, "notes"),
         )
 
 
 @dataclass(frozen=True)
 class Output:
-    """One job's output: `location` is {processed}/{pipeline}, `address` the hash of all it depends on."""
+    """One job's output: `location` is {processed}/{pipeline}, `address` the hash of everything it depends on."""
 
     location: S3Location
     job: str
@@ -88,7 +90,7 @@ class Output:
         return self.prefix.uri(_MANIFEST)
 
     def target_uri(self, attempt: str) -> str:
-        """The folder that an attempt writes."""
+        """The folder that an attempt writes its rows to."""
         return self.prefix.uri(attempt + "/")
 
     def rejected_uri(self, attempt: str) -> str:
@@ -98,7 +100,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Entry:
-    """One Parquet file of an output; COPY of Parquet wants its length in bytes."""
+    """One Parquet file of an output; COPY of Parquet needs its length in bytes."""
 
     url: str
     content_length: int
@@ -106,7 +108,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A complete output. Without entries nothing was written, and there is nothing to COPY."""
+    """A complete output. Without entries no row was written, and there is nothing to COPY."""
 
     uri: str
     attempt: str
@@ -125,23 +127,25 @@ def probe_sources(s3: S3Client, location: S3Location, job: SparkJob) -> Resolved
     missing: list[str] = []
     for source in job.sources:
         names = source.names if isinstance(source, OneOf) else (source,)
-        found = next(((name, seen) for name in names if (seen := _probe_source(s3, location, name))), None)
-        if found is None:
-            missing.append(" or ".join(location.uri(name) for name in names))
+        for name in names:
+            if found := _probe_source(s3, location, name):
+                uris.append(location.uri(name))
+                objects.extend(found)
+                break
         else:
-            uris.append(location.uri(found[0]))
-            objects.extend(found[1])
+            missing.append(" or ".join(location.uri(name) for name in names))
     if missing:
-        raise SourceError(_tell_missing(s3, location, job, missing))
+        raise SourceError(_format_missing(s3, location, job, missing))
     return ResolvedSources(tuple(uris), tuple(objects))
 
 
 def address_output(
     location: S3Location, job: SparkJob, sources: ResolvedSources, *, window: Window, code: str
 ) -> Output:
-    """Where `job`'s output belongs below `location` ({processed}/{pipeline}); `code` is `shipping.hash_code`'s.
+    """The output that `job` has for these sources, below `location` ({processed}/{pipeline}).
 
-    The window counts for a windowed job alone: the others' output serves every run.
+    `code` is the hash of its code, from `shipping.hash_code`. The window is part of the address for a windowed job
+    only: the output of the others serves every window.
     """
     depends_on = {
         "version": ADDRESS_VERSION,
@@ -169,17 +173,17 @@ def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
         uri_of(output.prefix.bucket, item.key): item.size
         for item in _list_attempt(s3, output, manifest.attempt)
     }
-    lost = [entry.url for entry in manifest.entries if lengths.get(entry.url) != entry.content_length]
-    if lost:
+    changed = [entry.url for entry in manifest.entries if lengths.get(entry.url) != entry.content_length]
+    if changed:
         raise OutputError(
-            f"{manifest.uri} lists {len(lost)} file(s) that are gone or of another length, first {lost[0]}. "
+            f"{manifest.uri} lists {len(changed)} file(s) that are gone or of another length, first {changed[0]}. "
             "Delete the manifest, and the next run computes the output again."
         )
     return manifest
 
 
 def write_manifest(s3: S3Client, output: Output, attempt: str, counts: Counts) -> Manifest:
-    """The output's manifest: this attempt's, or the one of an attempt that completed before it.
+    """The output's manifest: this attempt's, or that of an attempt that completed first.
 
     Raises OutputError where Spark has not committed the attempt's folder, or it holds no file although rows
     were written; ResourceError where S3 refuses.
@@ -208,33 +212,33 @@ def write_manifest(s3: S3Client, output: Output, attempt: str, counts: Counts) -
     if written:
         log.info("Output %s is complete: %s rows in %s files", output.prefix, counts.written, len(entries))
     elif manifest.attempt != attempt:
-        log.info("Output %s was completed by attempt %s: it is used", output.prefix, manifest.attempt)
+        log.info("Output %s was completed by attempt %s: using that one", output.prefix, manifest.attempt)
     return manifest
 
 
 def _probe_source(s3: S3Client, location: S3Location, name: str) -> list[ListedObject]:
-    """The objects behind one name; none where it is missing or empty."""
+    """The objects of one source, those with content; none where it is missing or empty."""
     key = location.key(name)
     if not name.endswith("/"):
         found = probe_object(s3, location.bucket, key)
         return [found] if found and found.size else []
     listed = list_objects(s3, location.bucket, key)
-    return [item for item in listed if item.size and not _hidden(item.key[len(key) :])]
+    return [item for item in listed if item.size and not _is_hidden(item.key[len(key) :])]
 
 
-def _hidden(name: str) -> bool:
-    """Whether Spark passes over the file: `_SUCCESS`, `.part-0.crc`, `_temporary/…`, but not `_y=2016/…`.
+def _is_hidden(name: str) -> bool:
+    """Whether Spark ignores the file: `_SUCCESS`, `.part-0.crc`, `_temporary/…`, but not `_y=2016/…`.
 
     Source: HadoopFSUtils.shouldFilterOutPathName of Spark 3.5.
     """
     return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in name.split("/"))
 
 
-def _tell_missing(s3: S3Client, location: S3Location, job: SparkJob, missing: list[str]) -> str:
+def _format_missing(s3: S3Client, location: S3Location, job: SparkJob, missing: list[str]) -> str:
     start = len(location.folder_key)
-    listed = islice(list_objects(s3, location.bucket, location.folder_key), _KEYS_LOOKED_AT)
-    there = sorted({_first_level(item.key[start:]) for item in listed} - {""})
-    shown = ", ".join(there[:_NAMES_SHOWN]) + (", …" if len(there) > _NAMES_SHOWN else "")
+    listed = islice(list_objects(s3, location.bucket, location.folder_key), _MAX_KEYS_LISTED)
+    present = sorted({_first_level(item.key[start:]) for item in listed} - {""})
+    shown = ", ".join(present[:_MAX_NAMES_SHOWN]) + (", …" if len(present) > _MAX_NAMES_SHOWN else "")
     lines = "\n".join(f"- {item}: missing or empty" for item in missing)
     return (
         f"Job {job.name!r} cannot read its input:\n{lines}\n"
@@ -244,6 +248,7 @@ def _tell_missing(s3: S3Client, location: S3Location, job: SparkJob, missing: li
 
 
 def _first_level(name: str) -> str:
+    """The name's part before the first slash, with the slash."""
     head, slash, _ = name.partition("/")
     return head + slash
 
@@ -254,20 +259,20 @@ def _list_entries(s3: S3Client, output: Output, attempt: str, counts: Counts) ->
     listed = _list_attempt(s3, output, attempt)
     if not any(item.key[start:] == _SUCCESS for item in listed):
         raise OutputError(
-            f"{folder} has no {_SUCCESS} marker, so Spark did not finish writing it. "
-            "Run the task again: it writes a new attempt."
+            f"{folder} has no {_SUCCESS} marker, which Spark writes last, so the output is incomplete. "
+            "Clear the task: it writes a new attempt."
         )
-    if counts.written == 0:  # Spark leaves one file without rows; COPY needs none
+    if counts.written == 0:  # Spark writes one file even without rows; COPY needs none
         return ()
     entries = tuple(
         Entry(uri_of(output.prefix.bucket, item.key), item.size)
         for item in listed
-        if item.size and item.key.endswith(".parquet") and not _hidden(item.key[start:])
+        if item.size and item.key.endswith(".parquet") and not _is_hidden(item.key[start:])
     )
     if not entries:
         raise OutputError(
             f"Job {output.job!r} says that it wrote {counts.written} rows, but {folder} holds no Parquet file. "
-            "The job must write its rows to `target`."
+            "Correct the job: it must write its rows to `target`, as Parquet."
         )
     return entries
 
@@ -289,26 +294,31 @@ def _parse_manifest(output: Output, body: bytes) -> Manifest:
             attempt, counts = str(about["attempt"]), Counts.parse(about)
     except (ValueError, KeyError, TypeError, OutputError) as error:
         raise OutputError(
-            f"{uri} is not a manifest of ours ({type(error).__name__}: {error}). "
+            f"{uri} is not a manifest that Mayfly wrote ({type(error).__name__}: {error}). "
             "Delete it, and the next run computes the output again."
         ) from error
     if version != MANIFEST_VERSION:
         raise OutputError(
-            f"{uri} is of version {version}, this Mayfly reads {MANIFEST_VERSION}. "
-            "Deploy one release everywhere, or delete the manifest to have it computed again."
+            f"{uri} is of version {version}; this version of Mayfly reads manifests of version {MANIFEST_VERSION}. "
+            "Deploy the same version of Mayfly on every host, or delete the manifest: the next run computes the "
+            "output again."
         )
     return Manifest(uri, attempt, entries, counts, hashlib.sha256(body).hexdigest())
 
 
-def _whole(value: dict[str, Any], name: str) -> int:
-    number = value.get(name)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise OutputError(f"A job's count {name!r} is a whole number ≥ 0; found {number!r}.")
-    return number
+def _parse_count(value: dict[str, Any], name: str) -> int:
+    count = value.get(name)
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise OutputError(
+            f"A job's count {name!r} must be a whole number ≥ 0; found {count!r}. {_COUNTS_HINT}"
+        )
+    return count
 
 
-def _whole_by_name(value: dict[str, Any], name: str) -> dict[str, int]:
-    numbers = value.get(name) or {}
-    if not isinstance(numbers, dict):
-        raise OutputError(f"A job's counts {name!r} are a JSON object of whole numbers; found {numbers!r}.")
-    return {str(key): _whole(numbers, key) for key in numbers}
+def _parse_counts(value: dict[str, Any], name: str) -> dict[str, int]:
+    counts = value.get(name) or {}
+    if not isinstance(counts, dict):
+        raise OutputError(
+            f"A job's counts {name!r} must be a JSON object of whole numbers; found {counts!r}. {_COUNTS_HINT}"
+        )
+    return {str(key): _parse_count(counts, key) for key in counts}

@@ -1,7 +1,7 @@
-"""The Spark jobs' code on its way to the cluster: `sparkjobs/` as a zip, named by its content's hash.
+"""The Spark jobs' code for the cluster: `sparkjobs/` as a zip in S3, named by the hash of its content.
 
 The same code makes the same bytes on every host, so a zip is uploaded once and never changes.
-What a session does with it (`pyFiles`) is `livy`'s.
+A Livy session takes it as one of its `pyFiles` (`livy.SessionSpec`).
 """
 
 from __future__ import annotations
@@ -27,33 +27,33 @@ log = logging.getLogger(__name__)
 SPARKJOBS = Path(__file__).resolve().parents[3] / "sparkjobs"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
-_UNIX = 3
-_READABLE = 0o644 << 16
+_CREATED_ON_UNIX = 3  # of ZIP's "version made by"
+_MODE_644 = 0o644 << 16  # ZIP keeps a Unix file's mode in the upper 16 bits
 
 
 def build_zip(root: Path = SPARKJOBS) -> tuple[bytes, str]:
     """The package `root` as a zip that Python can import from, and its SHA-256.
 
-    Stored, not deflated: what zlib makes of the same bytes differs between its releases.
+    Its entries are stored, not compressed: zlib's output for the same bytes differs between its versions.
     Raises SourceError where `root` holds no code.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for path in _sources(root, root, root.rglob("*.py")):
+        for path in _list_code(root, root):
             entry = zipfile.ZipInfo(f"{root.name}/{path.relative_to(root).as_posix()}", _EPOCH)
-            entry.create_system, entry.external_attr = _UNIX, _READABLE
+            entry.create_system, entry.external_attr = _CREATED_ON_UNIX, _MODE_644
             archive.writestr(entry, path.read_bytes())
     content = buffer.getvalue()
     return content, hashlib.sha256(content).hexdigest()
 
 
 def hash_code(pipeline: str, root: Path = SPARKJOBS) -> str:
-    """SHA-256 of what a pipeline's jobs are made of: its own folder and the files that all pipelines share.
+    """SHA-256 of the code that a pipeline's jobs run: its own folder, and the files that all pipelines share.
 
     Raises SourceError where the pipeline has no code.
     """
-    own = _sources(root, root / pipeline, (root / pipeline).rglob("*.py"))
-    shared = sorted(root.glob("*.py"))
+    own = _list_code(root, root / pipeline)
+    shared = _without_hidden(root, root.glob("*.py"))
     digest = hashlib.sha256()
     for path in [*shared, *own]:
         content = path.read_bytes()
@@ -75,16 +75,19 @@ def ensure_shipped(s3: S3Client, location: S3Location, root: Path = SPARKJOBS) -
     return uri
 
 
-def _sources(root: Path, folder: Path, found: Iterable[Path]) -> list[Path]:
-    """Sorted by name within `root`, without what editors and tools hide there."""
-    kept = [
-        path
-        for path in found
-        if path.is_file() and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
-    if not kept:
+def _list_code(root: Path, folder: Path) -> list[Path]:
+    found = _without_hidden(root, folder.rglob("*.py"))
+    if not found:
         raise SourceError(
-            f"No Spark job's code was found in {folder}: deploy the checkout's sparkjobs/ folder beside plugins/, "
-            "with one folder a pipeline."
+            f"{folder} holds no Python file; the code of Spark jobs was expected. "
+            "Deploy the checkout's sparkjobs/ folder beside plugins/, with one folder for each pipeline."
         )
-    return sorted(kept, key=lambda path: path.relative_to(root).as_posix())
+    return found
+
+
+def _without_hidden(root: Path, paths: Iterable[Path]) -> list[Path]:
+    """The files sorted by name within `root`, without those that editors and tools hide (`.#job.py`)."""
+    names = {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
+    return [
+        names[name] for name in sorted(names) if not any(part.startswith(".") for part in name.split("/"))
+    ]

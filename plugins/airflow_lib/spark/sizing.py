@@ -1,8 +1,8 @@
-"""From instance types to Spark sessions that all fit in YARN at the same time.
+"""From instance types to the largest Spark sessions that all fit in YARN at the same time.
 
-Every session is a YARN application in cluster mode: one driver container and its executors. YARN's default
-calculator schedules by memory alone, so memory is what must fit; CPUs are shared out evenly and, where there
-are more executors than vCPUs, shared. The master runs no containers: only core nodes count.
+Every session is a YARN application in cluster mode: one driver container and its executors' containers. YARN's
+default calculator schedules by memory alone, so memory is what must fit. vCPUs are divided evenly; where there are
+more executors than vCPUs, executors share them. The master runs no containers: only core nodes count.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from airflow_lib.settings import LivySettings
 
 @dataclass(frozen=True)
 class InstanceType:
-    """What one node brings: vCPUs, and the memory that EMR gives to YARN on it."""
+    """One node's vCPUs, and the memory that EMR gives to YARN on it."""
 
     vcpus: int
     yarn_mib: int
@@ -26,7 +26,7 @@ class InstanceType:
 
 # yarn.nodemanager.resource.memory-mb of each type, read row by row in
 # https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-hadoop-task-config.html (without HBase);
-# a type whose row was not seen there is not here. vCPUs: https://aws.amazon.com/ec2/instance-types/
+# a type whose row was not read there is left out here. vCPUs: https://aws.amazon.com/ec2/instance-types/
 INSTANCE_TYPES = {
     "m5.xlarge": InstanceType(4, 12288),
     "m5.2xlarge": InstanceType(8, 24576),
@@ -69,24 +69,25 @@ INSTANCE_TYPES = {
     "c6g.4xlarge": InstanceType(16, 23424),
 }
 
-# YARN rounds every container up to a multiple of this; we set it, so that the arithmetic here is YARN's.
+# YARN rounds every container up to a multiple of this; `configurations` sets it, so that YARN computes as we do.
 ALLOCATION_MIB = 128
 
 # spark.{driver,executor}.memoryOverhead: https://spark.apache.org/docs/3.5.6/configuration.html
-_OVERHEAD_FACTOR_PERCENT = 10
-_OVERHEAD_LEAST_MIB = 384
+_OVERHEAD_PERCENT = 10
+_MIN_OVERHEAD_MIB = 384
 
-# The driver of a session also runs Livy's interpreter: 472 MiB is the least that was seen to work.
+# The driver of a session also runs Livy's interpreter: 472 MiB is the smallest heap that worked when measured.
+# The largest comes first: `size_sessions` takes the first that fits.
 _DRIVER_HEAPS_MIB = (4096, 2048, 1024, 512)
-_EXECUTOR_LEAST_MIB = 1024
-# Beyond five tasks at a time a JVM gains little and its garbage collection suffers.
-_EXECUTOR_CORES_MOST = 5
-_NEARLY_PERCENT = 85
+_MIN_EXECUTOR_MIB = 1024
+# With more than five tasks at a time a JVM gains little, and its garbage collection takes longer.
+_MAX_EXECUTOR_CORES = 5
+_ENOUGH_PERCENT = 85  # of the most executor memory that any number of executors has
 
 
 @dataclass(frozen=True)
 class SessionSize:
-    """What each session asks of Livy; memory in MiB, heaps without overhead."""
+    """How large each of `sessions` equal sessions is; memory in MiB, as JVM heaps without overhead."""
 
     sessions: int
     driver_memory_mib: int
@@ -96,23 +97,10 @@ class SessionSize:
     executors: int
 
     @property
-    def driver_container_mib(self) -> int:
-        return container_mib(self.driver_memory_mib)
-
-    @property
-    def executor_container_mib(self) -> int:
-        return container_mib(self.executor_memory_mib)
-
-    @property
-    def session_mib(self) -> int:
-        """What one session takes of YARN."""
-        return self.driver_container_mib + self.executors * self.executor_container_mib
-
-    @property
     def conf(self) -> dict[str, str]:
-        """The session's Spark settings that keep it to this size.
+        """The Spark settings that keep a session to this size.
 
-        EMR's own defaults are others: dynamic allocation on, and an overhead of 18.75 %.
+        EMR's own defaults differ: dynamic allocation is on, and the overhead is 18.75 %.
         """
         return {
             "spark.dynamicAllocation.enabled": "false",
@@ -122,12 +110,12 @@ class SessionSize:
 
 
 def container_mib(heap_mib: int) -> int:
-    """What YARN sets aside for a JVM of `heap_mib`: heap + overhead, rounded up."""
+    """The memory that YARN reserves for a JVM with this heap: heap + overhead, rounded up."""
     return _round_up(heap_mib + _overhead_mib(heap_mib))
 
 
-def find_instance_type(name: str) -> InstanceType:
-    """The facts of an instance type. Raises SizingError, listing the known ones."""
+def _find_instance_type(name: str) -> InstanceType:
+    """The row of an instance type. Raises SizingError, listing the known ones."""
     try:
         return INSTANCE_TYPES[name]
     except KeyError:
@@ -140,31 +128,26 @@ def find_instance_type(name: str) -> InstanceType:
 def size_sessions(hardware: Hardware, jobs: int, max_parallel_runs: int) -> SessionSize:
     """The largest sessions of which jobs × max_parallel_runs run at the same time.
 
-    They fit wherever YARN puts the containers (see `_fits`). Raises SizingError for an unknown type, and, with
-    the arithmetic, where not even the smallest sessions fit.
+    They fit on whichever nodes YARN places their containers (see `_largest_executor_mib`). Raises SizingError for an
+    unknown instance type and, with the arithmetic, where not even the smallest sessions fit.
     """
-    find_instance_type(hardware.master_type)
-    node = find_instance_type(hardware.core_type)
+    _find_instance_type(hardware.master_type)
+    node = _find_instance_type(hardware.core_type)
     sessions = jobs * max_parallel_runs
     for driver_mib in _DRIVER_HEAPS_MIB:
-        least_executor_mib = max(_EXECUTOR_LEAST_MIB, driver_mib)
-        candidates = list(_candidates(hardware.core_count, node, sessions, driver_mib, least_executor_mib))
+        min_executor_mib = max(_MIN_EXECUTOR_MIB, driver_mib)
+        candidates = list(_candidates(hardware.core_count, node, sessions, driver_mib, min_executor_mib))
         if candidates:
             return _fewest_executors(candidates)
     raise SizingError(_arithmetic(hardware, node, jobs, max_parallel_runs))
 
 
-def yarn_mib(hardware: Hardware) -> int:
-    """YARN's memory over all core nodes."""
-    return hardware.core_count * _usable_mib(find_instance_type(hardware.core_type))
-
-
 def configurations(hardware: Hardware, size: SessionSize, livy: LivySettings) -> list[dict[str, Any]]:
-    """EMR's configuration classifications that make the arithmetic true, and Livy clean up after itself.
+    """EMR's configuration classifications: YARN schedules by this arithmetic, and Livy ends unused sessions.
 
     https://docs.aws.amazon.com/emr/latest/ReleaseGuide/emr-configure-apps.html
     """
-    node_mib = str(_usable_mib(find_instance_type(hardware.core_type)))
+    node_mib = str(_usable_mib(_find_instance_type(hardware.core_type)))
     return [
         _classification("livy-conf", _livy_conf(size, livy)),
         _classification(
@@ -181,8 +164,8 @@ def configurations(hardware: Hardware, size: SessionSize, livy: LivySettings) ->
                 "yarn.scheduler.capacity.resource-calculator": (
                     "org.apache.hadoop.yarn.util.resource.DefaultResourceCalculator"
                 ),
-                # Drivers are application masters: YARN's default limits them to a tenth of the memory, so
-                # that the second session would wait for the first one's end.
+                # Drivers are application masters. YARN's default limits those to a tenth of the memory, and
+                # the second session would wait until the first one ends.
                 "yarn.scheduler.capacity.maximum-am-resource-percent": "1.0",
             },
         ),
@@ -191,12 +174,12 @@ def configurations(hardware: Hardware, size: SessionSize, livy: LivySettings) ->
 
 
 def _livy_conf(size: SessionSize, livy: LivySettings) -> dict[str, str]:
-    """Keys as in livy.conf.template and LivyConf.scala of apache/incubator-livy.
+    """Livy's own settings. The keys are those of livy.conf.template and LivyConf.scala of apache/incubator-livy.
 
-    `timeout` ends a session that nobody asks for, busy ones too, so it is longer than a statement may take.
+    `timeout` ends a session that nobody reads, even a busy one, so it is longer than a statement may take.
     Livy 0.8.0, which EMR 7.13.0 has, honours a session's own ttl by itself and does not read `ttl-check`;
     0.9.0 honours it only with `ttl-check`.
-    `max-creation` counts the sessions that are starting: all of a run's, and as many that a killed one left.
+    `max-creation` limits the sessions that are starting: all of the runs', and as many again that killed runs left.
     """
     return {
         "livy.server.port": str(livy.port),
@@ -214,17 +197,17 @@ def _classification(name: str, properties: dict[str, str]) -> dict[str, Any]:
 
 
 def _candidates(
-    nodes: int, node: InstanceType, sessions: int, driver_mib: int, least_executor_mib: int
+    nodes: int, node: InstanceType, sessions: int, driver_mib: int, min_executor_mib: int
 ) -> Iterator[SessionSize]:
-    """For each number of executors a session may have, the largest that fit; each has a vCPU if possible."""
+    """For each number of executors per session, the largest that fit; each executor has a vCPU if possible."""
     vcpus = nodes * node.vcpus // sessions
     for executors in range(1, max(1, vcpus) + 1):
         cores = max(1, vcpus // executors)
-        if cores > _EXECUTOR_CORES_MOST:
+        if cores > _MAX_EXECUTOR_CORES:
             continue
-        room = _largest_executor_mib(nodes, node, sessions, executors, container_mib(driver_mib))
-        heap = _heap_mib(room)
-        if heap >= least_executor_mib:
+        container = _largest_executor_mib(nodes, node, sessions, executors, container_mib(driver_mib))
+        heap = _heap_mib(container)
+        if heap >= min_executor_mib:
             yield SessionSize(sessions, driver_mib, 1, heap, cores, executors)
 
 
@@ -233,7 +216,7 @@ def _largest_executor_mib(
 ) -> int:
     """The largest executor container with which everything fits; 0 where none does.
 
-    YARN may put any container on any node, so it is not enough that the sum fits. When the last container, an
+    YARN may place any container on any node, so it is not enough that the sum fits. When the last container, an
     executor of E MiB, finds no node, every node of M MiB has at most E - 128 free, that is, more than M - E
     is used on each. So all fit if  sessions x (driver + executors x E) - E  <=  nodes x (M - E).
     """
@@ -244,9 +227,12 @@ def _largest_executor_mib(
 
 
 def _fewest_executors(candidates: list[SessionSize]) -> SessionSize:
-    """Many small executors waste little, few large ones share more: the fewest with nearly the most memory."""
+    """The candidate with the fewest executors that still has nearly the most executor memory.
+
+    Many small executors leave less memory unused; few large ones share more of it among their tasks.
+    """
     most = max(size.executors * size.executor_memory_mib for size in candidates)
-    enough = most * _NEARLY_PERCENT // 100
+    enough = most * _ENOUGH_PERCENT // 100
     return next(size for size in candidates if size.executors * size.executor_memory_mib >= enough)
 
 
@@ -259,7 +245,7 @@ def _heap_mib(container: int) -> int:
 
 
 def _overhead_mib(heap_mib: int) -> int:
-    return max(_OVERHEAD_LEAST_MIB, heap_mib * _OVERHEAD_FACTOR_PERCENT // 100)
+    return max(_MIN_OVERHEAD_MIB, heap_mib * _OVERHEAD_PERCENT // 100)
 
 
 def _round_up(mib: int) -> int:
@@ -272,12 +258,12 @@ def _usable_mib(node: InstanceType) -> int:
 
 def _arithmetic(hardware: Hardware, node: InstanceType, jobs: int, max_parallel_runs: int) -> str:
     sessions = jobs * max_parallel_runs
-    driver, executor = container_mib(_DRIVER_HEAPS_MIB[-1]), container_mib(_EXECUTOR_LEAST_MIB)
+    driver, executor = container_mib(_DRIVER_HEAPS_MIB[-1]), container_mib(_MIN_EXECUTOR_MIB)
     needed = sessions * (driver + executor)
     return (
         f"{jobs} jobs x {max_parallel_runs} parallel runs = {sessions} Spark sessions at the same time, each at "
         f"least {driver} MiB (driver) + {executor} MiB (executor) = {driver + executor} MiB: {needed} MiB. "
         f"{hardware.core_count} x {hardware.core_type} give YARN {hardware.core_count} x {_usable_mib(node)} "
         f"= {hardware.core_count * _usable_mib(node)} MiB, of which {(hardware.core_count - 1) * executor} MiB "
-        "can be lost between containers. Declare more or larger core nodes, fewer parallel runs, or fewer jobs."
+        "can stay unused between containers. Declare more or larger core nodes, fewer parallel runs, or fewer jobs."
     )

@@ -14,7 +14,7 @@ from airflow_lib.resources import emr_cluster, redshift_cluster
 from airflow_lib.resources.emr_cluster import ClusterView
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.steps import Run
-from airflow_lib.warehouse.load import Connection, Endpoint, connect
+from airflow_lib.warehouse.connection import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
 

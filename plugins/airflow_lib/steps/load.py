@@ -19,7 +19,7 @@ from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse import quality
-from airflow_lib.warehouse.load import Connection
+from airflow_lib.warehouse.connection import Connection, read
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class CreateTables(ImmediateStep):
         keep = {staging_schema(run_id) for run_id in list_holders(run, Slot.WAREHOUSE)}
         with _connected(run) as (_, connection):
             warehouse.create_tables(connection, run.pipeline)
-            dropped = warehouse.prune_stray_staging(connection, keep)
+            dropped = warehouse.drop_orphan_staging(connection, keep)
         return Done({"created": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
 
 
@@ -108,7 +108,7 @@ class Answer(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         access = find_warehouse(run)
         with keeping_lease(run, Slot.WAREHOUSE):
-            result = warehouse.read(
+            result = read(
                 access.connect, lambda connection: warehouse.ask(connection, run.pipeline, self.name)
             )
         for row in result.rows[:10]:

@@ -252,7 +252,7 @@ class RunJob(PollingStep):
     def _follow_log(self, livy: LivyClient, session: SessionView, state: Json) -> None:
         """The log is for people: a job does not fail because it cannot be read."""
         try:
-            lines, _ = livy.read_log(session.id, size=_LOG_LINES)
+            lines = livy.read_log(session.id, size=_LOG_LINES)
         except LivyError as error:
             log.warning("the log of session %s cannot be read: %s", session.name, error)
             return

@@ -1,8 +1,8 @@
-"""How the warehouse is reached: temporary credentials, TLS, transactions, and what is retried.
+"""Connecting to the warehouse: temporary credentials, TLS, transactions, and what is retried.
 
-Reading may be repeated on a new connection (`read`). A transaction is repeated only where the warehouse itself
-says that it undid it (`transact`); after a lost connection nobody but the caller can tell whether it was
-committed, so that is an error. What is done with a connection lives in `warehouse` and `quality`.
+Reading is repeated on a new connection (`read`). A transaction is repeated only where the warehouse itself says that
+it rolled it back (`transact`): after a lost connection it is unknown whether the transaction was committed, so that is
+an error, and the caller decides. What is done with a connection is in `load` and `quality`.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ T = TypeVar("T")
 Connection = connection
 Cursor = cursor
 
-CREDENTIALS_S = 900  # the least GetClusterCredentials grants; a connection outlives it
+CREDENTIALS_S = 900  # the shortest that GetClusterCredentials grants; an open connection outlives them
 CONNECT_TIMEOUT_S = 20
 ATTEMPTS = 5
 
-# Keepalives below the 350 s after which AWS drops an idle flow, so that a long COPY is not cut off:
+# TCP keepalives. AWS drops a connection that was idle for 350 s; a probe after 60 s keeps a long COPY's open:
 # https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-drop-issues.html
 _KEEPALIVES: dict[str, Any] = {
     "keepalives": 1,
@@ -43,20 +43,20 @@ _KEEPALIVES: dict[str, Any] = {
     "keepalives_count": 5,
 }
 
-# The warehouse undid the transaction because of another one: 40001 and 40P01 by the SQL standard's codes;
-# Redshift says XX000 with message 1023 (serializable isolation violation), or names the conflict:
+# The warehouse rolled the transaction back because of a concurrent one: SQLSTATE 40001 (serialization failure) or
+# 40P01 (deadlock); Redshift answers XX000 with message 1023 (serializable isolation violation), or names the conflict:
 # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation-serializable-isolation-troubleshooting.html
 _CONFLICTS = frozenset({"40001", "40P01"})
 _CONFLICT_MESSAGES = ("1023", "conflict with concurrent transaction")
 
-# IF NOT EXISTS does not help two creators at the same instant: the later one sees a duplicate
-# (object, schema, or row of the catalogue). Once more, and it finds what the other one made.
-_LOST_CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
+# IF NOT EXISTS does not help two sessions that create at the same instant: the later one fails with a duplicate
+# table (42P07), schema (42P06) or catalogue row (23505). When it is repeated, it finds what the other one created.
+_CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a warehouse is, and as whom it is entered."""
+    """Where a warehouse is, and which database user connects to it."""
 
     host: str
     port: int
@@ -66,7 +66,7 @@ class Endpoint:
 
 
 def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
-    """A new connection by temporary credentials, over TLS; close it when done.
+    """A new connection over TLS, with temporary credentials; close it when done.
 
     Raises ConnectionLost where the warehouse cannot be reached, WarehouseError where AWS refuses credentials.
     """
@@ -84,12 +84,12 @@ def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
             **_KEEPALIVES,
         )
     except psycopg2.OperationalError as error:
-        told = str(error).replace(password, "***").strip()
+        reason = str(error).replace(password, "***").strip()
         raise ConnectionLost(
-            f"Warehouse {endpoint.cluster_id} at {endpoint.host}:{endpoint.port} cannot be entered: {told}. "
+            f"Cannot connect to warehouse {endpoint.cluster_id} at {endpoint.host}:{endpoint.port}: {reason}. "
             "Check that the security group lets Airflow's workers in, and that the cluster is available."
-        ) from None
-    logger.debug("Entered warehouse %s as %s", endpoint.cluster_id, user)
+        ) from None  # the cause's own text may hold the password
+    logger.debug("Connected to warehouse %s as %s", endpoint.cluster_id, user)
     return opened
 
 
@@ -104,8 +104,9 @@ def _credentials(redshift: RedshiftClient, endpoint: Endpoint) -> tuple[str, str
         )
     except (ClientError, BotoCoreError) as error:
         raise WarehouseError(
-            f"AWS grants no temporary credentials for {endpoint.admin_user} of warehouse {endpoint.cluster_id}: "
-            f"{error}. The principal that Airflow runs as needs redshift:GetClusterCredentials."
+            f"AWS granted no temporary credentials for {endpoint.admin_user} of warehouse {endpoint.cluster_id}: "
+            f"{error}. Grant redshift:GetClusterCredentials to the principal that Airflow runs as "
+            "(docs/iam-principal-policy.json), and check that the cluster is available."
         ) from error
     return granted["DbUser"], granted["DbPassword"]
 
@@ -116,9 +117,10 @@ def read(
     *,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """What `work` reads on a connection of its own; after a lost connection, again on a new one.
+    """What `work` reads on a connection of its own; repeated on a new one where the connection is lost.
 
-    Never for work that writes: a lost connection does not tell whether its commit arrived.
+    Never for work that writes: after a lost connection it is unknown whether a commit took effect.
+    Raises ConnectionLost after the last attempt; anything else that `work` raises, at once.
     """
 
     def once() -> T:
@@ -136,17 +138,18 @@ def transact(
     creates: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> T:
-    """What `work` returns, its statements being one committed transaction; all of it or nothing.
+    """What `work` returns; its statements are one transaction, which is committed whole or not at all.
 
-    The whole is repeated, a bounded number of times, where the warehouse undid it because of a concurrent
-    transaction; and, where it `creates`, where someone else created the same first.
-    Raises ConnectionLost where it is unknown whether a commit arrived, WarehouseError for anything else.
+    `what` names the work in errors and logs. The transaction is repeated, up to `ATTEMPTS` times in all, where the
+    warehouse rolled it back because of a concurrent one; with `creates`, also where another session created the same
+    thing first. Raises ConnectionLost where it is unknown whether the commit took effect, WarehouseError for any other
+    error of the warehouse.
     """
-    codes = _CONFLICTS | _LOST_CREATION_RACES if creates else _CONFLICTS
+    codes = _CONFLICTS | _CREATION_RACES if creates else _CONFLICTS
     try:
         return _retrying(lambda error: _is_conflict(error, codes), sleep)(lambda: _transact_once(conn, work))
     except psycopg2.Error as error:
-        raise _told(error, conn, what) from error
+        raise _warehouse_error(error, conn, what) from error
 
 
 def _transact_once(conn: Connection, work: Callable[[Cursor], T]) -> T:
@@ -161,7 +164,7 @@ def _transact_once(conn: Connection, work: Callable[[Cursor], T]) -> T:
 
 
 def _roll_back(conn: Connection) -> None:
-    """Leave the connection usable; the error that brought us here is the one to tell."""
+    """Leave the connection usable. Never raises: the caller reports the error that made it roll back."""
     if conn.closed or conn.info.transaction_status == TRANSACTION_STATUS_IDLE:
         return
     try:
@@ -170,9 +173,9 @@ def _roll_back(conn: Connection) -> None:
         logger.debug("Rollback failed as well: %s", error)
 
 
-def _retrying(again: Callable[[BaseException], bool], sleep: Callable[[float], None]) -> Retrying:
+def _retrying(is_retryable: Callable[[BaseException], bool], sleep: Callable[[float], None]) -> Retrying:
     return Retrying(
-        retry=retry_if_exception(again),
+        retry=retry_if_exception(is_retryable),
         stop=stop_after_attempt(ATTEMPTS),
         wait=wait_random_exponential(multiplier=0.5, max=20),
         before_sleep=_log_retry,
@@ -183,7 +186,7 @@ def _retrying(again: Callable[[BaseException], bool], sleep: Callable[[float], N
 
 def _log_retry(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
-    logger.warning("Warehouse: attempt %s of %s failed (%s); again", state.attempt_number, ATTEMPTS, error)
+    logger.warning("Warehouse: attempt %s of %s failed (%s), retrying", state.attempt_number, ATTEMPTS, error)
 
 
 def _is_conflict(error: BaseException, codes: frozenset[str]) -> bool:
@@ -191,19 +194,20 @@ def _is_conflict(error: BaseException, codes: frozenset[str]) -> bool:
         return False
     if error.pgcode in codes:
         return True
-    told = str(error.diag.message_primary or "")
-    return error.pgcode == "XX000" and any(message in told for message in _CONFLICT_MESSAGES)
+    reported = str(error.diag.message_primary or "")
+    return error.pgcode == "XX000" and any(message in reported for message in _CONFLICT_MESSAGES)
 
 
-def _told(error: psycopg2.Error, conn: Connection, what: str) -> WarehouseError:
+def _warehouse_error(error: psycopg2.Error, conn: Connection, what: str) -> WarehouseError:
+    """The error of ours for one of psycopg2's."""
     if conn.closed:
         return ConnectionLost(
-            f"{what}: the connection was lost ({_plain(error)}); whether the last commit arrived is unknown. "
-            "Run the task again: every write of Mayfly replaces what an earlier try of it wrote."
+            f"{what}: the connection was lost ({_on_one_line(error)}), and it is unknown whether the last commit took "
+            "effect. Clear the task: every write of Mayfly replaces what an earlier attempt wrote."
         )
     code = f"SQLSTATE {error.pgcode}: " if error.pgcode else ""
-    return WarehouseError(f"{what} failed. {code}{_plain(error)}")
+    return WarehouseError(f"{what} failed. {code}{_on_one_line(error)}")
 
 
-def _plain(error: psycopg2.Error) -> str:
+def _on_one_line(error: psycopg2.Error) -> str:
     return " ".join(str(error).split())

@@ -1,7 +1,7 @@
 """What is done in the warehouse: tables, COPY into staging, exactly-once loads, answers.
 
-Every function takes an open connection (`warehouse_connection.connect`), and is safe to repeat: creating is
-idempotent, a COPY starts from an empty staging table, a load replaces its window in one transaction.
+Every function takes an open connection (`connection.connect`), and is safe to repeat: creating is idempotent, a COPY
+starts from an empty staging table, a load replaces its window in one transaction.
 The SQL is in `sql_templates/` (see `sql`); checks are in `quality`.
 """
 
@@ -12,50 +12,25 @@ import logging
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Dimension, Fact, Pipeline, Window
-from airflow_lib.warehouse.connection import Connection, Cursor, Endpoint, connect, read, transact
-from airflow_lib.warehouse.sql import ROOT, render, statements
-
-__all__ = [
-    "Connection",
-    "Endpoint",
-    "Result",
-    "ask",
-    "connect",
-    "copy_staging",
-    "create_tables",
-    "drop_staging",
-    "list_staging",
-    "load_window",
-    "prune_stray_staging",
-    "read",
-]
+from airflow_lib.warehouse.connection import Connection, Cursor, transact
+from airflow_lib.warehouse.cursor import Result, fetch_count, fetch_result, fetch_rows, run_script
+from airflow_lib.warehouse.sql import ROOT, render
 
 logger = logging.getLogger(__name__)
 
-# What `naming.staging_schema` makes, and nothing else: only such a schema is ever dropped.
+# Exactly the schemas that `naming.staging_schema` names: no other schema is ever dropped.
 _STAGING_SCHEMA = re.compile(r"staging_[0-9a-f]{12}\Z")
 
-_COPY_MEND = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
-
-
-@dataclass(frozen=True)
-class Result:
-    """A question's answer; every value can be written as JSON."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
+_COPY_HINT = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
 
 
 def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> None:
-    """The ledger and the pipeline's dimensions and facts exist; those that were there are left as they are.
+    """Create the load ledger and the pipeline's dimensions and facts; tables that exist are left as they are.
 
     Raises WarehouseError.
     """
@@ -65,7 +40,7 @@ def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) ->
     ]
     transact(
         conn,
-        lambda cursor: _run(cursor, *scripts),
+        lambda cursor: _run_scripts(cursor, scripts),
         what=f"Creating the tables of {pipeline.name}",
         creates=True,
     )
@@ -82,17 +57,17 @@ def copy_staging(
     role_arn: str,
     root: Path = ROOT,
 ) -> int:
-    """The rows that the staging table holds, made anew from the manifest's Parquet files.
+    """Replace the staging table by one that holds the manifest's Parquet files; how many rows it holds.
 
-    A manifest without entries is given as None, since COPY ends in an error where it finds no file:
+    Pass None for a manifest without entries, since COPY fails where it finds no file:
     https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html
-    Raises WarehouseError with the warehouse's own detail of what it could not load.
+    Raises WarehouseError with the warehouse's own detail of the rows that it could not load.
     """
     names = {"schema": schema, "table": staging_table}
-    # The schema comes first and alone: sibling tables are copied at the same time, and would wait for its commit.
+    # In a transaction of its own: the other staging tables are copied at the same time, and would wait for its commit.
     transact(
         conn,
-        lambda cursor: _run(cursor, render("shared/create_schema", root=root, schema=schema)),
+        lambda cursor: run_script(cursor, render("shared/create_schema", root=root, schema=schema)),
         what=f"Creating schema {schema}",
         creates=True,
     )
@@ -105,16 +80,16 @@ def copy_staging(
         scripts.append(render("shared/copy", root=root, **names, **source))
     count = render("shared/count_staging", root=root, **names)
 
-    def copy(cursor: Cursor) -> int:
-        _run(cursor, *scripts)
-        return _scalar(cursor, count)
+    def work(cursor: Cursor) -> int:
+        _run_scripts(cursor, scripts)
+        return fetch_count(cursor, count)
 
     try:
-        rows = transact(conn, copy, what=f"COPY of {manifest_url} into {schema}.{staging_table}")
+        rows = transact(conn, work, what=f"COPY of {manifest_url} into {schema}.{staging_table}")
     except ConnectionLost:
         raise
     except WarehouseError as error:
-        raise WarehouseError(f"{error} {_copy_detail(conn, root)}{_COPY_MEND}") from error
+        raise WarehouseError(f"{error} {_read_copy_errors(conn)}{_COPY_HINT}") from error
     logger.info("Warehouse: %s rows copied into %s.%s", rows, schema, staging_table)
     return rows
 
@@ -130,24 +105,24 @@ def load_window(
     root: Path = ROOT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, int]:
-    """The rows now held: of each fact those of the window, of each dimension all.
+    """Load the window from staging; the rows that each table then holds, of a fact those of the window alone.
 
     One transaction under the ledger's lock: the window's facts are replaced whichever run wrote them, dimensions
-    and facts are loaded from staging, dimension rows that no fact references are dropped, and the ledger says so.
+    and facts are loaded from staging, dimension rows that no fact references are deleted, and the ledger records it.
     Repeating it, or loading a window's days one by one in any order, ends in the same tables.
-    `manifests` are the addresses of the jobs' output, by job. Raises WarehouseError; on ConnectionLost it is unknown
-    whether the commit arrived: repeat the load, nothing is loaded twice.
+    `manifests` are the hashes of the jobs' manifests, by job. Raises WarehouseError; after ConnectionLost it is unknown
+    whether the load was committed: repeat it, nothing is loaded twice.
     """
     values = {"schema": schema, "window_start": window.start, "window_end": window.end}
-    load = _load_scripts(pipeline, root, values)
-    counts = {table.name: _count(table, root, values) for table in pipeline.warehouse_tables}
+    scripts = _render_load(pipeline, root, values)
+    counts = {table.name: _render_count(table, root, values) for table in pipeline.warehouse_tables}
 
     def work(cursor: Cursor) -> dict[str, int]:
-        _run(cursor, *load)
-        rows = {name: _scalar(cursor, sql) for name, sql in counts.items()}
+        _run_scripts(cursor, scripts)
+        rows = {name: fetch_count(cursor, sql) for name, sql in counts.items()}
         ledger = {"pipeline": pipeline.name, "run_id": run_id}
         ledger |= {"manifests": _json(manifests), "table_rows": _json(rows)}
-        _run(cursor, render("shared/write_ledger", root=root, **values, **ledger))
+        run_script(cursor, render("shared/write_ledger", root=root, **values, **ledger))
         return rows
 
     started = time.monotonic()
@@ -157,68 +132,51 @@ def load_window(
     return rows
 
 
-def list_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> set[str]:
-    """The staging tables that the schema holds, in lower case; none where there is no such schema.
+def list_staging(conn: Connection, schema: str) -> set[str]:
+    """The staging tables in the schema, in lower case; none where the schema does not exist.
 
     Raises WarehouseError.
     """
-    sql = render("shared/list_staging", root=root, schema=schema)
-    rows = transact(conn, lambda cursor: _fetch(cursor, sql), what=f"Listing schema {schema}")
-    return {name for (name,) in rows}
+    return set(_list_names(conn, render("shared/list_staging", schema=schema), f"Listing schema {schema}"))
 
 
-def drop_staging(conn: Connection, schema: str, *, root: Path = ROOT) -> None:
-    """The schema and its tables are gone; absent is success. Raises WarehouseError."""
+def drop_staging(conn: Connection, schema: str) -> None:
+    """Drop a run's staging schema with its tables; absent is success.
+
+    Raises WarehouseError, also for any schema that is not a run's staging schema.
+    """
     if not _STAGING_SCHEMA.match(schema):
-        raise WarehouseError(f"{schema!r} is no run's staging schema, so it is not dropped.")
-    sql = render("shared/drop_schema", root=root, schema=schema)
-    transact(conn, lambda cursor: _run(cursor, sql), what=f"Dropping schema {schema}")
+        raise WarehouseError(
+            f"Schema {schema!r} is not dropped: a run's staging schema, staging_<12 hex digits>, was expected. "
+            "If nobody needs it, drop it by hand."
+        )
+    script = render("shared/drop_schema", schema=schema)
+    transact(conn, lambda cursor: run_script(cursor, script), what=f"Dropping schema {schema}")
     logger.info("Warehouse: staging schema %s dropped", schema)
 
 
-def prune_stray_staging(conn: Connection, keep: Collection[str], *, root: Path = ROOT) -> list[str]:
-    """The staging schemas that were dropped: those of runs that ended without it, all but `keep`.
+def drop_orphan_staging(conn: Connection, keep: Collection[str]) -> list[str]:
+    """Drop the staging schemas of runs that ended without doing so, all but `keep`; the schemas dropped.
 
     Raises WarehouseError.
     """
-    sql = render("shared/list_schemas", root=root)
-    schemas = transact(conn, lambda cursor: _fetch(cursor, sql), what="Listing schemas")
-    strays = [name for (name,) in schemas if _STAGING_SCHEMA.match(name) and name not in keep]
-    for name in strays:
-        drop_staging(conn, name, root=root)
-    return strays
+    schemas = _list_names(conn, render("shared/list_schemas"), "Listing schemas")
+    orphans = [name for name in schemas if _STAGING_SCHEMA.match(name) and name not in keep]
+    for name in orphans:
+        drop_staging(conn, name)
+    return orphans
 
 
 def ask(conn: Connection, pipeline: Pipeline, answer: str, *, root: Path = ROOT) -> Result:
     """The answer to one of the pipeline's questions. Raises WarehouseError."""
-    sql = render(f"{pipeline.name}/answers/{answer}", root=root)
-
-    def work(cursor: Cursor) -> Result:
-        rows = _fetch(cursor, sql)
-        return Result(columns_of(cursor), tuple(tuple(plain(value) for value in row) for row in rows))
-
-    return transact(conn, work, what=f"Asking {answer}")
+    script = render(f"{pipeline.name}/answers/{answer}", root=root)
+    return transact(conn, lambda cursor: fetch_result(cursor, script), what=f"Asking {answer}")
 
 
-def columns_of(cursor: Cursor) -> tuple[str, ...]:
-    """The column names of what the cursor last read."""
-    return tuple(column.name for column in cursor.description or ())
-
-
-def plain(value: Any) -> Any:
-    """A value of the warehouse as JSON can hold it: dates as ISO text, decimals as floats."""
-    if isinstance(value, date | datetime):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    return value
-
-
-def _load_scripts(pipeline: Pipeline, root: Path, values: Mapping[str, Any]) -> list[str]:
+def _render_load(pipeline: Pipeline, root: Path, values: Mapping[str, Any]) -> list[str]:
     scripts = [render("shared/lock_ledger", root=root)]
     for fact in pipeline.facts:
-        place = {"table": fact.name, "column": fact.window_column}
-        scripts.append(render("shared/replace_window", root=root, **place, **values))
+        scripts.append(_render_for_window("shared/replace_window", fact, root, values))
     for table in pipeline.warehouse_tables:
         scripts.append(render(f"{pipeline.name}/load/{table.name}", root=root, **values))
     for dimension in pipeline.dimensions:
@@ -226,18 +184,21 @@ def _load_scripts(pipeline: Pipeline, root: Path, values: Mapping[str, Any]) -> 
     return scripts
 
 
-def _count(table: Dimension | Fact, root: Path, values: Mapping[str, Any]) -> str:
+def _render_count(table: Dimension | Fact, root: Path, values: Mapping[str, Any]) -> str:
     if isinstance(table, Fact):
-        place = {"table": table.name, "column": table.window_column}
-        return render("shared/count_window", root=root, **place, **values)
+        return _render_for_window("shared/count_window", table, root, values)
     return render("shared/count", root=root, table=table.name)
 
 
-def _copy_detail(conn: Connection, root: Path) -> str:
-    """What the warehouse noted of the rows it refused; empty where it noted nothing or does not answer."""
-    sql = render("shared/load_errors", root=root)
+def _render_for_window(template: str, fact: Fact, root: Path, values: Mapping[str, Any]) -> str:
+    return render(template, root=root, table=fact.name, column=fact.window_column, **values)
+
+
+def _read_copy_errors(conn: Connection) -> str:
+    """What the warehouse recorded of the rows it refused; empty where it recorded nothing or does not answer."""
+    script = render("shared/load_errors")
     try:
-        rows = transact(conn, lambda cursor: _fetch(cursor, sql), what="Reading the errors of COPY")
+        rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what="Reading the errors of COPY")
     except WarehouseError as error:
         logger.warning("The detail of the failed COPY cannot be read: %s", error)
         return ""
@@ -248,23 +209,14 @@ def _copy_detail(conn: Connection, root: Path) -> str:
     )
 
 
-def _run(cursor: Cursor, *scripts: str) -> None:
+def _list_names(conn: Connection, script: str, what: str) -> list[str]:
+    rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
+    return [name for (name,) in rows]
+
+
+def _run_scripts(cursor: Cursor, scripts: Collection[str]) -> None:
     for script in scripts:
-        for statement in statements(script):
-            started = time.monotonic()
-            cursor.execute(statement)
-            logger.debug("%.2f s: %s", time.monotonic() - started, statement.splitlines()[0])
-
-
-def _fetch(cursor: Cursor, script: str) -> list[tuple[Any, ...]]:
-    (statement,) = statements(script)
-    cursor.execute(statement)
-    return cursor.fetchall()
-
-
-def _scalar(cursor: Cursor, script: str) -> int:
-    ((value,),) = _fetch(cursor, script)
-    return int(value)
+        run_script(cursor, script)
 
 
 def _json(value: Mapping[str, Any]) -> str:

@@ -1,7 +1,7 @@
-"""Checks: each a SELECT of failing rows, and what it found.
+"""Checks: each is one SELECT of failing rows, and the verdict says what it found.
 
-The SELECTs are `sql_templates/shared/checks/`, one a kind of check. Whether a failing check makes a run red
-is its severity's matter, and the caller's.
+The SELECTs are in `sql_templates/shared/checks/`, one for each kind of check. Whether a failing check makes a run red
+is decided by the caller, from its severity.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from airflow_lib.errors import WarehouseError
@@ -26,8 +25,8 @@ from airflow_lib.pipeline import (
     Window,
 )
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
-from airflow_lib.warehouse.load import columns_of, plain
-from airflow_lib.warehouse.sql import ROOT, render, statements
+from airflow_lib.warehouse.cursor import fetch_count, fetch_result
+from airflow_lib.warehouse.sql import render, statements
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +35,7 @@ MAX_SAMPLES = 5
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found; every value can be written as JSON."""
+    """What a check found; every value can be written as JSON. `sql` is the SELECT of the failing rows."""
 
     name: str
     severity: Severity
@@ -54,46 +53,31 @@ def run_check(
     window: Window,
     schema: str,
     written: Mapping[str, int],
-    root: Path = ROOT,
 ) -> Verdict:
     """The check's verdict, with at most 5 failing rows as samples.
 
-    `written` are the rows that each job wrote, `schema` the run's staging; only Complete needs them and the window.
-    Raises WarehouseError where the check itself cannot be asked.
+    `written` are the rows that each job wrote, `schema` the run's staging schema; these two and the window matter to
+    Complete alone. Raises WarehouseError where the check itself cannot be run.
     """
-    sql = render_check(pipeline, check, window=window, schema=schema, written=written, root=root)
-    count = render("shared/checks/failing_count", root=root, failing=sql)
-    sample = render("shared/checks/failing_samples", root=root, failing=sql, limit=MAX_SAMPLES)
+    template, values = _template(pipeline, check, window, schema, written)
+    (failing,) = statements(render(f"shared/checks/{template}", **values))
+    count = render("shared/checks/failing_count", failing=failing)
+    sample = render("shared/checks/failing_samples", failing=failing, limit=MAX_SAMPLES)
 
     def work(cursor: Cursor) -> tuple[int, tuple[dict[str, Any], ...]]:
-        cursor.execute(*statements(count))
-        ((failing,),) = cursor.fetchall()
-        return int(failing), _samples(cursor, sample) if failing else ()
+        rows = fetch_count(cursor, count)
+        return rows, _fetch_samples(cursor, sample) if rows else ()
 
-    failing, samples = transact(conn, work, what=f"Check {check.name}")
-    verdict = Verdict(check.name, check.severity, failing == 0, failing, samples, sql)
-    _log(verdict)
+    rows, samples = transact(conn, work, what=f"Check {check.name}")
+    verdict = Verdict(check.name, check.severity, rows == 0, rows, samples, failing)
+    _log_verdict(verdict)
     return verdict
-
-
-def render_check(
-    pipeline: Pipeline,
-    check: Check,
-    *,
-    window: Window,
-    schema: str,
-    written: Mapping[str, int],
-    root: Path = ROOT,
-) -> str:
-    """The SELECT of the rows that fail the check. Raises WarehouseError."""
-    name, values = _template(pipeline, check, window, schema, written)
-    (sql,) = statements(render(f"shared/checks/{name}", root=root, **values))
-    return sql
 
 
 def _template(
     pipeline: Pipeline, check: Check, window: Window, schema: str, written: Mapping[str, int]
 ) -> tuple[str, dict[str, Any]]:
+    """The template of the check's kind, and the values that it takes."""
     match check:
         case NotNull():
             return "not_null", {"table": check.table, "columns": check.columns}
@@ -115,19 +99,22 @@ def _template(
                 "accepted": check.values,
             }
         case Complete():
-            return "complete", _complete(pipeline, check, window, schema, written)
+            return "complete", _complete_values(pipeline, check, window, schema, written)
 
 
-def _complete(
+def _complete_values(
     pipeline: Pipeline, check: Complete, window: Window, schema: str, written: Mapping[str, int]
 ) -> dict[str, Any]:
     if check.job not in written:
         raise WarehouseError(
-            f"Check {check.name}: nothing tells how many rows job {check.job} wrote; its manifest should."
+            f"Check {check.name} needs to know how many rows job {check.job} wrote, which its manifest should say. "
+            "Let the check name the job whose output its staging table takes."
         )
     fact = next((fact for fact in pipeline.facts if fact.name == check.fact), None)
     if fact is None:
-        raise WarehouseError(f"Check {check.name}: {check.fact} is not a Fact of {pipeline.name}; name one.")
+        raise WarehouseError(
+            f"Check {check.name}: {check.fact} is not a Fact of {pipeline.name}. Let the check name one."
+        )
     return {
         "schema": schema,
         "staging": check.staging,
@@ -139,15 +126,12 @@ def _complete(
     }
 
 
-def _samples(cursor: Cursor, script: str) -> tuple[dict[str, Any], ...]:
-    cursor.execute(*statements(script))
-    columns = columns_of(cursor)
-    return tuple(
-        dict(zip(columns, (plain(value) for value in row), strict=True)) for row in cursor.fetchall()
-    )
+def _fetch_samples(cursor: Cursor, script: str) -> tuple[dict[str, Any], ...]:
+    result = fetch_result(cursor, script)
+    return tuple(dict(zip(result.columns, row, strict=True)) for row in result.rows)
 
 
-def _log(verdict: Verdict) -> None:
+def _log_verdict(verdict: Verdict) -> None:
     if verdict.passed:
         logger.info("Check %s: passed", verdict.name)
     else:

@@ -1,6 +1,6 @@
-"""SQL out of `sql_templates/`: where the files are, and how values and identifiers get into them.
+"""Rendering the SQL of `sql_templates/`: where the files are, and how values and identifiers get into them.
 
-Templates live below one root, a file per table and step:
+Templates lie below one root, one file for each table and step:
 
     <pipeline>/create/<table>.sql    every table, staging included
     <pipeline>/load/<table>.sql      dimensions and facts: from staging to the warehouse
@@ -8,9 +8,9 @@ Templates live below one root, a file per table and step:
     <pipeline>/answers/<answer>.sql  one SELECT
     shared/*.sql, shared/checks/*.sql    ledger, staging schema, COPY, checks: the same for every pipeline
 
-All SQL is in those files, the checks' and the COPY included, so that one test reads every statement in
-Redshift's dialect. Jinja puts in values and identifiers and nothing else: no `if`, no `for`.
-Running the statements is `warehouse`'s work.
+All SQL is in those files, also that of the checks and of COPY, so that one test parses every statement in
+Redshift's dialect. Jinja inserts values and identifiers and nothing else: no `if`, no `for`.
+The statements are run by `cursor`.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from airflow_lib.pipeline import IDENTIFIER
 
 ROOT = Path(__file__).resolve().parents[3] / "sql_templates"
 
-# Our templates end a statement, and nothing else, with a semicolon at the end of a line,
-# and give a comment a line of its own. No literal spans lines (`_string`), so none is taken for either.
+# In our templates a semicolon at the end of a line ends a statement, and nothing else does; a comment has a line of
+# its own. No literal spans lines (`_string`), so none is mistaken for either.
 _END_OF_STATEMENT = re.compile(r";[ \t]*$", re.MULTILINE)
 _COMMENT = re.compile(r"^[ \t]*--[^\n]*\n?", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\\]")
@@ -48,11 +48,12 @@ def render(name: str, *, root: Path = ROOT, **values: Any) -> str:
         return _environment(root).get_template(f"{name}.sql").render(**values).strip() + "\n"
     except TemplateNotFound as error:
         raise WarehouseError(
-            f"There is no SQL template {error.name} below {root.name}/: write it."
+            f"There is no SQL template {error.name} below {root.name}/. Write it: the pipeline declares it."
         ) from error
     except UndefinedError as error:
         raise WarehouseError(
-            f"SQL template {name}.sql: {error}. Pass it, or correct the template."
+            f"SQL template {name}.sql: {error}. Correct the template: it may use only the values that it is given, "
+            f"here {', '.join(sorted(values)) or 'none'}."
         ) from error
 
 
@@ -63,21 +64,24 @@ def statements(sql: str) -> list[str]:
 
 
 def ident(name: str) -> str:
-    """A table's, column's or schema's name, checked and quoted.
+    """A table's, column's or schema's name, checked, quoted, and in lower case.
 
-    Lower case, because that is what Redshift folds names to, quoted or not:
-    https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+    Redshift folds names to lower case, quoted or not: https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
+    Raises WarehouseError.
     """
     if not IDENTIFIER.match(name) or len(name) > _MAX_IDENTIFIER_BYTES:
-        raise WarehouseError(f"{name!r} is no SQL identifier; use letters, digits and _, a letter first.")
+        raise WarehouseError(
+            f"{name!r} is not an SQL identifier. Use letters, digits and _, a letter first, "
+            f"at most {_MAX_IDENTIFIER_BYTES}."
+        )
     return f'"{name.lower()}"'
 
 
 def literal(value: object) -> str:
     """A value as an SQL literal; a tuple or list of values as `(…, …)` for IN.
 
-    A backslash is refused rather than escaped: Redshift reads it as an escape in every string,
-    other databases only in some, and none of our values needs one.
+    A backslash is refused, not escaped: Redshift reads it as an escape in every string, other databases only in some,
+    and none of our values needs one. Raises WarehouseError.
     """
     if value is None:
         return "NULL"
@@ -91,13 +95,16 @@ def literal(value: object) -> str:
         return _string(value)
     if isinstance(value, list | tuple):
         return _list(value)
-    raise WarehouseError(f"A {type(value).__name__} cannot be written as an SQL literal.")
+    raise WarehouseError(
+        f"{value!r} cannot be an SQL literal: it is a {type(value).__name__}. "
+        "Pass text, a whole number, a date, a list of these, or None."
+    )
 
 
 def _string(value: str) -> str:
     if _CONTROL.search(value):
         raise WarehouseError(
-            f"{value!r} cannot be an SQL literal: it holds a backslash or control character."
+            f"{value!r} cannot be an SQL literal: it holds a backslash or a control character. Pass text without them."
         )
     return "'" + value.replace("'", "''") + "'"
 
@@ -105,29 +112,31 @@ def _string(value: str) -> str:
 def _list(values: Iterable[object]) -> str:
     rendered = ", ".join(literal(value) for value in values)
     if not rendered:
-        raise WarehouseError("An empty list cannot be written as an SQL literal: IN () is no SQL.")
+        raise WarehouseError(
+            "An empty list cannot be an SQL literal: IN () is not SQL. Pass at least one value."
+        )
     return f"({rendered})"
 
 
 @cache
 def _environment(root: Path) -> Environment:
-    # SQL, not HTML: escaping is what `ident` and `literal` do, each for its place.
+    # SQL, not HTML: `ident` and `literal` do the escaping.
     environment = Environment(
         loader=FileSystemLoader(root),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701
         keep_trailing_newline=True,
     )
-    environment.filters.update(ident=_of_defined(ident), literal=_of_defined(literal))
+    environment.filters.update(ident=_refuse_undefined(ident), literal=_refuse_undefined(literal))
     return environment
 
 
-def _of_defined(write: Callable[[Any], str]) -> Callable[[Any], str]:
-    """`write` as a filter: a value that nobody passed is told as just that."""
+def _refuse_undefined(convert: Callable[[Any], str]) -> Callable[[Any], str]:
+    """`convert` as a filter that raises UndefinedError, with the value's name, for a value that nobody passed."""
 
-    def write_defined(value: Any) -> str:
+    def convert_defined(value: Any) -> str:
         if isinstance(value, Undefined):
-            return str(value)  # raises UndefinedError, with the value's name
-        return write(value)
+            return str(value)  # StrictUndefined raises here
+        return convert(value)
 
-    return write_defined
+    return convert_defined

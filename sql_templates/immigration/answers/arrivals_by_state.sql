@@ -1,4 +1,4 @@
--- Which states do travellers go to, and how many are that to a thousand who live in their cities?
+-- Which states do travellers go to, and how many travellers is that per thousand inhabitants of the state's cities?
 SELECT
     S.AddressTo,
     S.State,

@@ -1,4 +1,4 @@
--- Through which ports of entry do travellers come, on how many days, and with how many airlines?
+-- Through which ports of entry do travellers arrive, on how many days, and with how many airlines?
 SELECT
     P.portcode,
     P.portOfEntryCity,

@@ -1,4 +1,4 @@
--- How long do travellers stay, by visa? Departures before the arrival are left out: they are errors of the source.
+-- How long do travellers stay, by visa? Departures before the arrival are left out: they are errors in the source.
 SELECT
     T.Visa,
     T.visatype,

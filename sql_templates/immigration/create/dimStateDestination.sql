@@ -1,5 +1,5 @@
--- One row a destination: every state of the survey, and whatever else travellers wrote as their address.
--- DISTSTYLE ALL: a few hundred rows, so that every node joins its own copy. SORTKEY: the key it is joined by.
+-- One row for each destination: every state in the survey, and whatever else travellers gave as their address.
+-- DISTSTYLE ALL: only a few hundred rows, so every node joins its own copy. SORTKEY: the column it is joined by.
 CREATE TABLE IF NOT EXISTS dimStateDestination (
     AddressTo VARCHAR(32) NOT NULL,
     StateCode VARCHAR(2),

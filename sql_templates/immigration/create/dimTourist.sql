@@ -1,6 +1,6 @@
--- One row a traveller's arrival record (the source numbers records, not persons).
--- DISTKEY and SORTKEY Tourist_id: beside its fact, and merge-joined with it.
--- Codes and numbers that are text in the source stay text: flight numbers start with 0.
+-- One row for each traveller's arrival record (the source numbers records, not persons).
+-- DISTKEY and SORTKEY Tourist_id: each row lies on the node of its fact, and the two are merge-joined.
+-- Codes and numbers that are text in the source stay text: some flight numbers start with 0.
 CREATE TABLE IF NOT EXISTS dimTourist (
     Tourist_id BIGINT NOT NULL,
     gender VARCHAR(8),

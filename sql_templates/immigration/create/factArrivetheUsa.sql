@@ -1,9 +1,9 @@
--- One row an arrival by air.
+-- One row for each arrival by air.
 -- DISTKEY Tourist_id: nearly as many values as rows, and the join to dimTourist stays on its node.
--- SORTKEY arrivedate_id: a load replaces a range of dates, and questions ask for one.
+-- SORTKEY arrivedate_id: a load replaces a range of dates, and questions select one.
 -- arrivedate_id is 'YYYY-MM-DD': it sorts as a date does, and joins dimArriveDate without a cast.
--- Keys are NOT NULL, which Redshift enforces. PRIMARY KEY and REFERENCES are left out: it would not enforce
--- them, but plan by them (a false one makes SELECT DISTINCT wrong); the checks ask instead.
+-- Keys are NOT NULL, which Redshift enforces. PRIMARY KEY and REFERENCES are left out: Redshift does not enforce them,
+-- but its planner relies on them, and one that does not hold makes SELECT DISTINCT wrong. The checks test them instead.
 -- https://docs.aws.amazon.com/redshift/latest/dg/t_Defining_constraints.html
 CREATE TABLE IF NOT EXISTS factArrivetheUsa (
     arrive_id BIGINT IDENTITY(1, 1),

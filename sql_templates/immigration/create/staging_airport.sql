@@ -1,4 +1,4 @@
--- One row an airport that is open, as the job `airports` writes them.
+-- One row for each airport that is open, in the order of the columns of the job `airports`.
 -- DISTSTYLE EVEN: tens of thousands of rows, joined once to a few hundred ports.
 CREATE TABLE {{ schema | ident }}.staging_airport (
     ident VARCHAR(16),

@@ -1,5 +1,5 @@
--- One row a state, as the job `cities` writes them.
--- DISTSTYLE ALL: about fifty rows, joined once.
+-- One row for each state, in the order of the columns of the job `cities`.
+-- DISTSTYLE ALL: only about fifty rows, joined once.
 CREATE TABLE {{ schema | ident }}.staging_demography (
     statecode VARCHAR(2),
     state VARCHAR(64),

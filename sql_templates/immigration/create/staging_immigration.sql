@@ -1,6 +1,6 @@
--- The arrivals of the run's window, column by column as the Spark job writes them (COPY matches by position).
+-- The arrivals of the run's window, in the order of the Spark job's columns (COPY matches them by position).
 -- DISTKEY cicid: the fact and dimTourist are distributed by it, so the load moves no row between nodes.
--- No SORTKEY: it is written once and read whole.
+-- No SORTKEY: it is written once and always read as a whole.
 CREATE TABLE {{ schema | ident }}.staging_immigration (
     cicid BIGINT,
     arrivedate DATE,

@@ -1,5 +1,5 @@
--- One row a month and US state, as the job `temperature` writes them; months from 1743 on.
--- DISTSTYLE EVEN: it is only ever summed up by month.
+-- One row for each month and US state, in the order of the columns of the job `temperature`; months from 1743 on.
+-- DISTSTYLE EVEN: it is only aggregated by month.
 CREATE TABLE {{ schema | ident }}.staging_landtemp (
     month DATE,
     state VARCHAR(64),

@@ -1,5 +1,5 @@
--- Made anew as a whole at each load, out of the ports in use and the newest list of airports.
--- A port's city and state come from the staged arrivals, and where it has none this time, from its row so far.
+-- Each load replaces the whole table, from the ports in use and the newest list of airports.
+-- A port's city and state come from the staged arrivals; for a port without staged arrivals, from its row so far.
 CREATE TEMPORARY TABLE port_in_use AS
 SELECT portcode, MAX(portofentrycity) AS city, MAX(portstate) AS state
 FROM {{ schema | ident }}.staging_immigration
@@ -13,10 +13,10 @@ WHERE port_in_use.portcode IS NULL;
 
 DELETE FROM dimAirport;
 
--- The best airport: large before medium before small; then the one whose IATA code is the port's code (HOU is
--- Hobby, not one of Houston's others); then one with an IATA code before one without; then by ident, which is
--- unique. Other types (heliport, seaplane base) are no airports of entry.
--- Only the United States and their territories: Alagoas in Brazil is AL as well.
+-- A port's best airport: large before medium before small; then the one whose IATA code is the port's code (HOU is
+-- Hobby, not another of Houston's airports); then one with an IATA code before one without; then by ident, which is
+-- unique. Airports of other types (heliport, seaplane base) are not ports of entry.
+-- Only the United States and its territories: AL is Alabama, but Alagoas in Brazil as well.
 INSERT INTO dimAirport (
     portcode, airport_code, portOfEntryCity, gps_code, iata_code, local_code,
     name, type, iso_country, municipality, statecode, ElevationFt
@@ -36,7 +36,7 @@ WITH candidate AS (
                     ELSE 3
                 END,
                 airport.ident
-        ) AS place
+        ) AS preference
     FROM port_in_use
     JOIN {{ schema | ident }}.staging_airport AS airport
         ON airport.city = port_in_use.city AND airport.statecode = port_in_use.state
@@ -48,6 +48,6 @@ SELECT
     port_in_use.portcode, best.ident, port_in_use.city, best.gps_code, best.iata_code, best.local_code,
     best.name, best.type, best.iso_country, best.municipality, port_in_use.state, best.elevationft
 FROM port_in_use
-LEFT JOIN candidate AS best ON best.portcode = port_in_use.portcode AND best.place = 1;
+LEFT JOIN candidate AS best ON best.portcode = port_in_use.portcode AND best.preference = 1;
 
 DROP TABLE port_in_use;

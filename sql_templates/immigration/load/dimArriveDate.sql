@@ -1,6 +1,6 @@
--- Made anew as a whole at each load, out of the dates in use and the newest temperatures.
--- A month's temperature is the mean over the states that have it. The ten years are the last ten in which the
--- source has that calendar month; each weighs the same, however many states it has.
+-- Each load replaces the whole table, from the dates in use and the newest temperatures.
+-- A month's temperature is the mean over the states that have one. The ten years are the last ten in which the
+-- source has that calendar month; each year weighs the same, however many states it has.
 DELETE FROM dimArriveDate;
 
 INSERT INTO dimArriveDate (
@@ -39,7 +39,7 @@ calendar AS (
         CAST(EXTRACT(YEAR FROM arrivedate) AS INT) AS year,
         CAST(EXTRACT(MONTH FROM arrivedate) AS INT) AS month,
         CAST(EXTRACT(DAY FROM arrivedate) AS INT) AS day,
-        -- Redshift counts the days of a week from 0, Sunday.
+        -- Redshift counts a week's days from 0, which is Sunday.
         (CAST(EXTRACT(DOW FROM arrivedate) AS INT) + 6) % 7 + 1 AS weekday,
         CAST(EXTRACT(WEEK FROM arrivedate) AS INT) AS week
     FROM date_in_use

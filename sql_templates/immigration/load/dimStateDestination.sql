@@ -1,5 +1,5 @@
--- Made anew as a whole at each load: it then depends on the facts and the newest survey alone,
--- not on the order in which windows were loaded.
+-- Each load replaces the whole table, so that it depends on the facts and the newest survey alone, not on the order in
+-- which windows were loaded.
 DELETE FROM dimStateDestination;
 
 INSERT INTO dimStateDestination (
@@ -13,7 +13,7 @@ WITH destination AS (
     UNION
     SELECT statecode FROM {{ schema | ident }}.staging_demography
 ),
--- Postal codes of the states and territories in which the survey has no city.
+-- Postal codes of the states and territories of which the survey has no city.
 without_city AS (
     SELECT CAST('AS' AS VARCHAR(2)) AS statecode, CAST('American Samoa' AS VARCHAR(64)) AS state
     UNION ALL SELECT 'GU', 'Guam'

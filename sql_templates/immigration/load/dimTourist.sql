@@ -1,4 +1,4 @@
--- The staged travellers' rows, new and known.
+-- Inserts the travellers of the window's arrivals, and replaces those that are there already.
 DELETE FROM dimTourist
 USING {{ schema | ident }}.staging_immigration
 WHERE

@@ -1,5 +1,5 @@
--- The window's rows are gone by now (shared/replace_window). A record whose arrival date was corrected in the
--- source may still lie in another window: its newest date wins, so that Tourist_id stays unique.
+-- shared/replace_window has deleted the window's rows before this. A record whose arrival date was corrected in the
+-- source may still have a row in another window: it is deleted here, so that Tourist_id stays unique.
 DELETE FROM factArrivetheUsa
 USING {{ schema | ident }}.staging_immigration
 WHERE

@@ -1,4 +1,4 @@
--- The states of the survey stay, travelled to or not.
+-- The states in the survey are kept, also those that no fact references.
 DELETE FROM dimStateDestination
 WHERE
     NOT EXISTS (SELECT 1 FROM factArrivetheUsa WHERE factArrivetheUsa.AddressTo = dimStateDestination.AddressTo)

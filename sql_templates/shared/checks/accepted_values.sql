@@ -1,4 +1,4 @@
--- A null is for a not-null check to find.
+-- A null passes: a not-null check finds it.
 SELECT *
 FROM {{ table | ident }}
 WHERE {{ column | ident }} NOT IN {{ accepted | literal }};

@@ -1,4 +1,4 @@
--- One row, with the three counts, where they are not the same.
+-- One row with the three counts where they differ, else none.
 SELECT {{ written | literal }} AS written, staged.staged, loaded.loaded
 FROM (SELECT COUNT(*) AS staged FROM {{ schema | ident }}.{{ staging | ident }}) AS staged
 CROSS JOIN (

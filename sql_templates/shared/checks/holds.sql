@@ -1,4 +1,4 @@
--- The predicate is SQL of the declaration. What it leaves unknown (a null) passes.
+-- The predicate is SQL from the declaration. A row for which it is unknown, because of a null, passes.
 SELECT *
 FROM {{ table | ident }}
 WHERE NOT ({{ predicate }});

@@ -1,4 +1,4 @@
-"""A declaration is checked whole, and every mistake names its mend."""
+"""A declaration is validated as a whole, and every mistake says what to do."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -7,14 +7,18 @@ import pytest
 
 from airflow_lib.errors import DeclarationError
 from airflow_lib.pipeline import (
+    AcceptedValues,
     Complete,
     Dimension,
     Fact,
+    Holds,
     NotNull,
+    OneOf,
     Pipeline,
     References,
     SparkJob,
     Staging,
+    Unique,
     Window,
 )
 
@@ -30,34 +34,51 @@ GOOD = Pipeline(
 )
 
 
-def test_tables_are_told_apart_and_kept_in_order():
+def test_tables_are_grouped_by_kind_and_kept_in_order():
     assert [table.name for table in GOOD.warehouse_tables] == ["dimBird", "factSighting"]
     assert [table.name for table in GOOD.staging] == ["staging_sightings"]
+    assert [table.name for table in GOOD.dimensions] == ["dimBird"]
+    assert [table.name for table in GOOD.facts] == ["factSighting"]
+
+
+def test_a_job_is_found_by_its_name():
+    assert GOOD.job("sightings") is GOOD.jobs[0]
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"name": "Birds of Prey"}, "use 1 to 16 lower-case letters and digits"),
         ({"start": datetime(2020, 1, 1)}, "give it a time zone"),
         ({"jobs": ()}, "no jobs: declare at least one SparkJob"),
-        ({"jobs": (SparkJob("sightings", sources=()),)}, "job 'sightings' reads nothing"),
-        ({"max_parallel_runs": 0}, "max_parallel_runs 0: at least 1"),
-        ({"answers": ("a", "a")}, "answer 'a' is declared 2 times"),
+        ({"jobs": (SparkJob("sightings", sources=()),)}, "job 'sightings' has no sources: name at least one"),
+        ({"max_parallel_runs": 0}, "max_parallel_runs 0: set it to at least 1"),
+        ({"answers": ("a", "a")}, "answer 'a' is declared 2 times: give each its own name"),
+        ({"jobs": (*GOOD.jobs, *GOOD.jobs)}, "job 'sightings' is declared 2 times"),
+        ({"jobs": (SparkJob("sightings/2", sources=("x.csv",)),)}, "job 'sightings/2': use letters, digits"),
+        ({"tables": (*GOOD.tables, Dimension("DIMBIRD", key="x"))}, "table 'dimbird' is declared 2 times"),
+        ({"tables": (*GOOD.tables, Dimension("dim-nest", key="x"))}, "table 'dim-nest': use letters"),
+        ({"checks": (NotNull("dimBird", ("x",)), NotNull("dimBird", ("y",)))}, "check 'not_null_dimbird' is"),
+        ({"checks": (Holds("a b", "dimBird", "x > 1"),)}, "check 'a b': use letters, digits and _"),
         ({"answers": ("drop table;",)}, "answer 'drop table;': use letters, digits and _"),
-        ({"tables": (Staging("s", job="nests"),)}, "the output of job 'nests', which is not declared"),
-        ({"checks": (NotNull("dimNest", ("x",)),)}, "names table 'dimNest', which is not declared"),
+        ({"tables": (Staging("s", job="nests"),)}, "of job 'nests', which is not declared: declare it"),
+        (
+            {"checks": (NotNull("dimNest", ("x",)),)},
+            "names table 'dimNest', which is not declared: declare it",
+        ),
         ({"checks": (References("dimBird", "x", "dimNest", "x"),)}, "names table 'dimNest'"),
         ({"checks": (Complete("nests", "staging_sightings", "factSighting"),)}, "names job 'nests'"),
+        ({"checks": (Complete("sightings", "staging_x", "factSighting"),)}, "names table 'staging_x'"),
+        ({"checks": (Complete("sightings", "staging_sightings", "factX"),)}, "names table 'factX'"),
     ],
 )
-def test_a_mistake_is_named_with_its_mend(change, told):
+def test_a_mistake_is_named_with_what_to_do(change, message):
     with pytest.raises(DeclarationError) as caught:
         replace(GOOD, **change)
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_listed_at_once():
     with pytest.raises(DeclarationError) as caught:
         replace(GOOD, name="", max_parallel_runs=0, answers=("a", "a"))
     assert str(caught.value).count("\n- ") == 3
@@ -66,3 +87,27 @@ def test_all_mistakes_are_told_at_once():
 def test_a_window_that_ends_before_it_starts_is_refused():
     with pytest.raises(DeclarationError, match="swap the two"):
         Window(date(2016, 5, 1), date(2016, 4, 1))
+
+
+def test_a_window_may_be_empty():
+    assert Window(date(2016, 4, 1), date(2016, 4, 1))
+
+
+def test_a_source_in_more_than_one_form_keeps_their_order():
+    assert OneOf("sas_data/", "arrivals.csv").names == ("sas_data/", "arrivals.csv")
+
+
+@pytest.mark.parametrize(
+    ("check", "name"),
+    [
+        (NotNull("dimBird", ("a", "b")), "not_null_dimBird"),
+        (Unique("dimBird", ("a", "b")), "unique_dimBird_a_b"),
+        (References("factSighting", "bird", "dimBird", "bird_id"), "references_factSighting_bird_dimBird"),
+        (Complete("sightings", "staging_sightings", "factSighting"), "complete_factSighting"),
+        (AcceptedValues("dimBird", "size", ("S",)), "accepted_values_dimBird_size"),
+        (Holds("cheap", "dimBird", "price < 5"), "cheap"),
+    ],
+)
+def test_a_check_is_named_by_what_it_checks(check, name):
+    """The name is its task's id."""
+    assert check.name == name

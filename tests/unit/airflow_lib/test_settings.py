@@ -1,11 +1,13 @@
-"""The Variables become settings, or one error that names every mistake."""
+"""The Variables become settings, or one error that lists every mistake."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from airflow_lib.errors import SettingsError
+from airflow_lib.pipeline import Hardware, Pipeline, SparkJob
 from airflow_lib.settings import parse_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,45 +46,49 @@ def test_missing_variables_are_named_all_at_once():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
-        ({"deployment": None}, "mayfly: deployment: missing"),
+        ({"deployment": None}, "mayfly: deployment: missing; set it (setup_backend.md"),
         ({"deploymnet": "dev"}, "mayfly: deploymnet: no such key; check its spelling"),
         ({"deployment": "Dev!"}, "mayfly: deployment: String should match"),
-        ({"s3__source": "my-bucket/source"}, "mayfly: s3.source: 'my-bucket/source' is no S3 location"),
+        ({"s3__source": "my-bucket/source"}, "mayfly: s3.source: 'my-bucket/source' is not an S3 location"),
         ({"emr__core_count": "many"}, "mayfly: emr.core_count: Input should be a valid integer"),
         ({"emr__release": "emr-6.15.0"}, "mayfly: emr.release: 'emr-6.15.0' is not an EMR 7 release"),
-        ({"warehouse__node_type": "dc2.large"}, "AWS no longer creates dc2.large; use ra3.large"),
+        ({"warehouse__node_type": "dc2.large"}, "AWS no longer creates dc2.large nodes; write ra3.large"),
         ({"warehouse__keep_snapshots": 1}, "mayfly: warehouse.keep_snapshots: Input should be greater"),
-        ({"network__client_cidr": "0.0.0.0/0"}, "would open Livy and Redshift to strangers"),
-        ({"network__client_cidr": "8.8.0.0/16"}, "would open Livy and Redshift to strangers"),
-        ({"network__client_cidr": "10.0.0.1/8"}, "has host bits set"),
-        ({"network__client_security_group_id": None}, "mayfly: network: nobody could reach Livy"),
+        ({"network__client_cidr": "0.0.0.0/0"}, "would open Livy and Redshift to other people's hosts"),
+        ({"network__client_cidr": "8.8.0.0/16"}, "would open Livy and Redshift to other people's hosts"),
+        ({"network__client_cidr": "10.0.0.1/8"}, "has host bits set; write a CIDR such as"),
+        (
+            {"network__client_cidr": "here"},
+            "'here' does not appear to be an IPv4 or IPv6 network; write a CIDR",
+        ),
+        ({"network__client_security_group_id": None}, "so nobody could connect to Livy or Redshift"),
         ({"network__client_security_group_id": None}, "workers and its triggerer are"),
         ({"keep_alive_s": 3600}, "mayfly: keep_alive_s (3600) must be below emr.idle_timeout_s (3600)"),
         ({"lease_s": 5}, "mayfly: lease_s: Input should be greater than or equal to 60"),
     ],
 )
-def test_a_wrong_key_is_named_with_its_mend(change, told):
+def test_a_wrong_key_is_named_with_what_to_do(change, message):
     with pytest.raises(SettingsError) as caught:
         parse(mayfly(**change))
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_every_mistake_of_a_variable_is_told_at_once():
+def test_every_mistake_of_every_variable_is_listed_at_once():
     with pytest.raises(SettingsError) as caught:
         parse(mayfly(deployment="Dev!", emr__core_count=0, s3__logs="x"), aws_region="Frankfurt")
     assert str(caught.value).count("\n- ") == 4
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [("{'a': 1}", "mayfly: not JSON (line 1, column 2"), ("[1]", "a JSON object is expected, a list was")],
 )
-def test_text_that_is_no_json_object_is_told_where(text, told):
+def test_text_that_is_not_a_json_object_is_refused_with_the_place_of_the_mistake(text, message):
     with pytest.raises(SettingsError) as caught:
         parse_settings({"aws_region": "us-east-1", "mayfly": text})
-    assert told in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_one_address_may_be_public_and_private_ranges_may_be_wide():
@@ -90,7 +96,7 @@ def test_one_address_may_be_public_and_private_ranges_may_be_wide():
     assert parse(mayfly(network__client_cidr="10.0.0.0/16")).mayfly.network.client_cidr == "10.0.0.0/16"
 
 
-def test_credentials_never_show():
+def test_no_secret_is_ever_shown():
     secret = "wJalrXUtnFEMI"
     credentials = json.dumps({"access_key_id": "AKIA", "secret_access_key": secret})
     settings = parse(mayfly(), aws_credentials=credentials)
@@ -109,3 +115,57 @@ def test_a_pipelines_overrides_are_merged_and_validated():
     wrong = mayfly(pipelines__goodreads__warehouse={"node_type": "dc2.large"})
     with pytest.raises(SettingsError, match=r"pipelines.goodreads merged in\): warehouse.node_type"):
         parse(wrong).for_pipeline("goodreads")
+    with pytest.raises(SettingsError, match=r"merged in\): emr.cores: no such key"):
+        parse(mayfly(pipelines__goodreads__emr={"cores": 2})).for_pipeline("goodreads")
+
+
+def test_a_pipeline_may_have_a_source_of_its_own():
+    changed = mayfly(pipelines__goodreads__source="s3://their-bucket/books/")
+    assert parse(changed).for_pipeline("goodreads").mayfly.s3.source == "s3://their-bucket/books"
+    assert parse(changed).for_pipeline("flats").mayfly.s3.source == "s3://my-company-mayfly/source"
+
+
+def test_an_override_keeps_the_other_values_and_the_rules_between_them():
+    changed = mayfly(keep_alive_s=600, pipelines__goodreads__emr={"idle_timeout_s": 300})
+    with pytest.raises(SettingsError, match=r"keep_alive_s \(600\) must be below emr.idle_timeout_s \(300\)"):
+        parse(changed).for_pipeline("goodreads")
+
+
+def test_a_slash_at_the_end_of_a_location_is_dropped():
+    assert parse(mayfly(s3__logs="s3://my-bucket/logs/")).mayfly.s3.logs == "s3://my-bucket/logs"
+
+
+@pytest.mark.parametrize("region", ["Frankfurt", "eu-central", "eu-central-1a", "us-east-1 "])
+def test_what_is_not_a_regions_name_is_refused(region):
+    with pytest.raises(SettingsError, match="is not a region's name; write one such as us-east-1"):
+        parse(mayfly(), aws_region=region)
+
+
+def test_temporary_credentials_carry_a_session_token():
+    text = json.dumps({"access_key_id": "AKIA", "secret_access_key": "x", "session_token": "y"})
+    token = parse(mayfly(), aws_credentials=text).credentials.session_token
+    assert token.get_secret_value() == "y"
+
+
+def test_hardware_is_the_declaration_with_the_values_that_the_variable_sets():
+    declared = Hardware(core_type="m5.2xlarge", core_count=3, ebs_gib=100, warehouse_nodes=2)
+    pipeline = Pipeline(
+        "birds", datetime(2020, 1, 1, tzinfo=UTC), (SparkJob("a", ("a.csv",)),), (), hardware=declared
+    )
+    assert parse(mayfly()).hardware(pipeline) == declared
+    changed = mayfly(emr__core_count=5, warehouse__node_type="ra3.xlplus")
+    assert parse(changed).hardware(pipeline) == Hardware(
+        core_type="m5.2xlarge",
+        core_count=5,
+        ebs_gib=100,
+        warehouse_node_type="ra3.xlplus",
+        warehouse_nodes=2,
+    )
+
+
+def test_a_key_may_be_null_where_its_default_is_no_value():
+    value = mayfly(emr__release="emr-7.14.0")
+    value["network"]["client_cidr"] = None
+    settings = parse(value).mayfly
+    assert settings.network.client_cidr is None
+    assert settings.emr.release == "emr-7.14.0"

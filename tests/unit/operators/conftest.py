@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.polling import SystemClock
 from airflow_lib.settings import parse_settings
 from airflow_lib.steps import Run, Services
 from airflow_lib.steps.release import ReleaseSlot
-from airflow_lib.polling import SystemClock
 from tests.unit.operators.context import VARIABLES, Task
 
 

@@ -18,6 +18,7 @@ from airflow_lib.errors import (
     DeclarationError,
     LeaseLost,
     LivyError,
+    LivyUnreachable,
     MayflyError,
     SettingsError,
     SizingError,
@@ -26,7 +27,6 @@ from airflow_lib.errors import (
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.spark.livy import LivyUnreachable
 from airflow_lib.steps import Done, Failed, Waiting
 from airflow_lib.steps.serialization import to_json
 from operators import step as module

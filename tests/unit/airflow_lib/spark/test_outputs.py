@@ -58,7 +58,7 @@ def test_a_location_is_parsed_and_put_together() -> None:
 
 
 @pytest.mark.parametrize("uri", ["lake/out", "s3:///out", "https://lake/out", ""])
-def test_what_is_no_location_is_refused(uri: str) -> None:
+def test_what_is_not_a_location_is_refused(uri: str) -> None:
     with pytest.raises(SettingsError, match="write s3://bucket/prefix"):
         S3Location.parse(uri)
 
@@ -79,7 +79,7 @@ def test_the_other_alternative_is_taken_where_the_first_is_not_there(s3: MemoryS
     assert probe_sources(s3, SOURCE, ARRIVALS).uris[0] == "s3://lake/in/immigration/arrivals.csv"
 
 
-def test_a_folder_is_listed_page_by_page_without_what_spark_passes_over(s3: MemoryS3) -> None:
+def test_a_folder_is_listed_page_by_page_without_the_files_that_spark_ignores(s3: MemoryS3) -> None:
     data = ["sas_data/a.parquet", "sas_data/_year=2016/b.parquet", "sas_data/c.parquet", "sas_data/d.parquet"]
     put_sources(s3, "labels.SAS", *data)
     put_sources(s3, "sas_data/_SUCCESS", "sas_data/.a.crc", "sas_data/_temporary/0/e.parquet")
@@ -89,13 +89,13 @@ def test_a_folder_is_listed_page_by_page_without_what_spark_passes_over(s3: Memo
     assert keys == {f"in/immigration/{name}" for name in [*data, "labels.SAS"]}
 
 
-def test_a_folder_with_nothing_to_read_does_not_count_as_there(s3: MemoryS3) -> None:
+def test_a_folder_with_nothing_to_read_counts_as_missing(s3: MemoryS3) -> None:
     put_sources(s3, "labels.SAS", "arrivals.csv", "sas_data/_SUCCESS")
     s3.put("lake", "in/immigration/sas_data/", b"")
     assert probe_sources(s3, SOURCE, ARRIVALS).uris[0].endswith("arrivals.csv")
 
 
-def test_every_missing_source_is_named_with_what_is_there_instead(s3: MemoryS3) -> None:
+def test_every_missing_source_is_named_with_what_the_folder_holds_instead(s3: MemoryS3) -> None:
     put_sources(s3, "arrival.csv", "sasdata/part-0.parquet")
     s3.put("lake", "in/immigration/labels.SAS", b"")
     with pytest.raises(SourceError) as caught:
@@ -109,12 +109,18 @@ def test_every_missing_source_is_named_with_what_is_there_instead(s3: MemoryS3) 
     )
 
 
-def test_an_empty_source_folder_is_told(s3: MemoryS3) -> None:
+def test_an_empty_source_folder_is_reported_as_holding_nothing(s3: MemoryS3) -> None:
     with pytest.raises(SourceError, match="holds nothing"):
         probe_sources(s3, SOURCE, CITIES)
 
 
-def test_a_refused_read_is_no_missing_source(s3: MemoryS3) -> None:
+def test_of_many_names_in_the_source_folder_the_first_twelve_are_shown(s3: MemoryS3) -> None:
+    put_sources(s3, *(f"x{number:02}.csv" for number in range(13)))
+    with pytest.raises(SourceError, match=r"holds x00\.csv, .*, x11\.csv, …\. Put"):
+        probe_sources(s3, SOURCE, CITIES)
+
+
+def test_a_refused_read_is_not_taken_for_a_missing_source(s3: MemoryS3) -> None:
     def refuse(_: str) -> None:
         raise s3.error("HeadObject", "403", 403)
 
@@ -134,7 +140,7 @@ def test_the_same_input_has_the_same_address(s3: MemoryS3) -> None:
     assert len(address(s3, ARRIVALS)) == 32
 
 
-def test_the_address_depends_on_all_that_the_output_depends_on(s3: MemoryS3) -> None:
+def test_the_address_depends_on_everything_that_the_output_depends_on(s3: MemoryS3) -> None:
     put_sources(s3, "labels.SAS", "arrivals.csv", "cities.csv")
     seen = [address(s3, ARRIVALS), address(s3, ARRIVALS, MAY), address(s3, ARRIVALS, code="c1de")]
     seen.append(address(s3, dataclasses.replace(ARRIVALS, name="arrivals2")))
@@ -147,7 +153,7 @@ def test_the_address_depends_on_all_that_the_output_depends_on(s3: MemoryS3) -> 
     assert len(set(seen)) == len(seen)
 
 
-def test_a_job_without_a_window_serves_every_window(s3: MemoryS3) -> None:
+def test_the_output_of_a_job_without_a_window_serves_every_window(s3: MemoryS3) -> None:
     put_sources(s3, "cities.csv")
     assert address(s3, CITIES, APRIL) == address(s3, CITIES, MAY)
 
@@ -163,7 +169,7 @@ def test_an_output_without_a_manifest_is_not_complete(s3: MemoryS3) -> None:
     assert probe_manifest(s3, OUTPUT) is None
 
 
-def test_the_manifest_lists_the_attempts_files_as_copy_wants_them(s3: MemoryS3) -> None:
+def test_the_manifest_lists_the_attempts_files_as_copy_needs_them(s3: MemoryS3) -> None:
     put_attempt(
         s3, "t1", {"year=2016/month=4/part-0.parquet": b"1234", "year=2016/month=5/part-0.parquet": b"12"}
     )
@@ -187,14 +193,14 @@ def test_the_manifest_lists_the_attempts_files_as_copy_wants_them(s3: MemoryS3) 
     assert document["meta"]["mayfly"]["rejected"] == {"age": 3}
 
 
-def test_the_first_attempt_to_complete_wins_and_the_other_adopts_it(s3: MemoryS3) -> None:
+def test_the_first_attempt_to_complete_wins_and_the_other_uses_its_output(s3: MemoryS3) -> None:
     put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
     put_attempt(s3, "t2", {"part-0.parquet": b"12345"})
     first = write_manifest(s3, OUTPUT, "t1", COUNTS)
     assert write_manifest(s3, OUTPUT, "t2", COUNTS) == first
 
 
-def test_nothing_written_is_a_manifest_without_entries(s3: MemoryS3) -> None:
+def test_an_attempt_that_wrote_no_rows_has_a_manifest_without_entries(s3: MemoryS3) -> None:
     put_attempt(s3, "t1", {"part-0.parquet": b"a schema and no rows"})
     nothing = Counts(read=5, written=0, rejected={"window": 5})
     assert write_manifest(s3, OUTPUT, "t1", nothing).entries == ()
@@ -216,8 +222,30 @@ def test_rows_without_a_file_are_refused(s3: MemoryS3) -> None:
         write_manifest(s3, OUTPUT, "t1", COUNTS)
 
 
+def test_a_manifest_that_is_deleted_while_it_is_written_is_an_error(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
+    s3.before["GetObject"] = lambda _: s3.objects.pop(
+        ("lake", "out/immigration/arrivals/a1/manifest.json"), None
+    )
+    with pytest.raises(
+        OutputError, match=r"manifest\.json was deleted while it was written\. Run the task again"
+    ):
+        write_manifest(s3, OUTPUT, "t1", COUNTS)
+
+
+def test_a_refused_write_of_the_manifest_names_it(s3: MemoryS3) -> None:
+    put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
+
+    def refuse(_: str) -> None:
+        raise s3.error("PutObject", "AccessDenied", 403)
+
+    s3.before["PutObject"] = refuse
+    with pytest.raises(ResourceError, match=r"a1/manifest\.json.*AccessDenied"):
+        write_manifest(s3, OUTPUT, "t1", COUNTS)
+
+
 @pytest.mark.parametrize("damage", ["deleted", "shortened"])
-def test_a_manifest_whose_files_are_gone_or_changed_is_told(s3: MemoryS3, damage: str) -> None:
+def test_a_manifest_whose_files_are_gone_or_changed_is_refused(s3: MemoryS3, damage: str) -> None:
     put_attempt(s3, "t1", {"part-0.parquet": b"1234"})
     write_manifest(s3, OUTPUT, "t1", COUNTS)
     key = ("lake", "out/immigration/arrivals/a1/t1/part-0.parquet")
@@ -244,14 +272,14 @@ def test_a_manifest_whose_files_are_gone_or_changed_is_told(s3: MemoryS3, damage
         b'{"entries": [], "meta": {"mayfly": {"version": 2}}}',
     ],
 )
-def test_an_unreadable_manifest_is_told_with_its_address(s3: MemoryS3, body: bytes) -> None:
+def test_an_unreadable_manifest_is_refused_with_its_uri(s3: MemoryS3, body: bytes) -> None:
     s3.put("lake", "out/immigration/arrivals/a1/manifest.json", body)
     with pytest.raises(OutputError, match=r"a1/manifest\.json is (not a|of version 2)"):
         probe_manifest(s3, OUTPUT)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         (None, "found None"),
         ({"read": 1}, "'written'.*found None"),
@@ -259,14 +287,15 @@ def test_an_unreadable_manifest_is_told_with_its_address(s3: MemoryS3, body: byt
         ({"read": True, "written": 1}, "'read'.*found True"),
         ({"read": 1, "written": 1, "rejected": {"age": -1}}, "'age'.*found -1"),
         ({"read": 1, "written": 1, "rejected": 3}, "'rejected'.*found 3"),
+        ({"read": 1, "written": 1, "notes": ["x"]}, r"'notes'.*found \['x'\].*must return them"),
     ],
 )
-def test_counts_that_are_none_are_refused(value: object, told: str) -> None:
-    with pytest.raises(OutputError, match=told):
+def test_what_is_not_a_count_is_refused(value: object, message: str) -> None:
+    with pytest.raises(OutputError, match=message):
         Counts.parse(value)
 
 
-def test_counts_are_read_out_of_a_statements_line() -> None:
+def test_counts_are_parsed_from_a_jobs_answer() -> None:
     assert Counts.parse({"mayfly": 1, "read": 2, "written": 1, "rejected": {"age": 1}}) == Counts(
         read=2, written=1, rejected={"age": 1}
     )

@@ -36,7 +36,7 @@ def jobs(tmp_path: Path) -> Path:
     return root
 
 
-def test_the_same_code_makes_the_same_bytes_whatever_its_files_times(jobs: Path) -> None:
+def test_the_same_code_makes_the_same_bytes_whatever_the_times_and_modes_of_its_files(jobs: Path) -> None:
     first = build_zip(jobs)
     for path in jobs.rglob("*.py"):
         os.utime(path, (1, 1))
@@ -63,7 +63,7 @@ def test_python_imports_a_job_from_the_zip(jobs: Path, tmp_path: Path) -> None:
     archive = tmp_path / "code.zip"
     archive.write_bytes(build_zip(jobs)[0])
     program = "import sparkjobs.one.job as job; print(job.NAME, job.__file__)"
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program],
         env={"PYTHONPATH": str(archive)},
         cwd=tmp_path / "sparkjobs" / "one",
@@ -71,15 +71,17 @@ def test_python_imports_a_job_from_the_zip(jobs: Path, tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-    assert told.stdout.startswith("one/job.py ")
-    assert "code.zip" in told.stdout
+    assert result.stdout.startswith("one/job.py ")
+    assert "code.zip" in result.stdout
 
 
 @pytest.mark.parametrize(
     ("changed", "hash_changes"),
     [("one/job.py", True), ("counting.py", True), ("two/job.py", False)],
 )
-def test_a_pipelines_code_is_its_own_and_what_all_share(jobs: Path, changed: str, hash_changes: bool) -> None:
+def test_a_pipelines_code_is_its_own_folder_and_the_shared_files(
+    jobs: Path, changed: str, hash_changes: bool
+) -> None:
     before = hash_code("one", jobs)
     (jobs / changed).write_text("NAME = 'changed'\n")
     assert (hash_code("one", jobs) != before) is hash_changes
@@ -89,6 +91,14 @@ def test_moving_code_between_files_changes_the_hash(jobs: Path) -> None:
     before = hash_code("one", jobs)
     (jobs / "one/job.py").rename(jobs / "one/job2.py")
     assert hash_code("one", jobs) != before
+
+
+def test_a_hidden_file_changes_no_hash(jobs: Path) -> None:
+    before = hash_code("one", jobs)
+    (jobs / ".#counting.py").symlink_to("someone@host.1234")  # an editor's lock
+    (jobs / ".counting.py").write_text("x")
+    (jobs / "one" / ".job.py").write_text("x")
+    assert hash_code("one", jobs) == before
 
 
 def test_the_checkouts_own_code_is_found() -> None:
@@ -121,21 +131,21 @@ def test_a_conflict_with_another_upload_is_tried_again(jobs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "status", "mend"),
+    ("code", "status", "hint"),
     [("AccessDenied", 403, "setup_backend.md"), ("NoSuchBucket", 404, "Make the bucket")],
 )
-def test_a_refusal_names_the_object_and_the_mend(jobs: Path, code: str, status: int, mend: str) -> None:
+def test_a_refusal_names_the_object_and_what_to_do(jobs: Path, code: str, status: int, hint: str) -> None:
     s3 = MemoryS3()
 
     def refuse(_: str) -> None:
         raise s3.error("PutObject", code, status)
 
     s3.before["PutObject"] = refuse
-    with pytest.raises(ResourceError, match=rf"s3://lake/processed/immigration/_code/.*{code}.*{mend}"):
+    with pytest.raises(ResourceError, match=rf"s3://lake/processed/immigration/_code/.*{code}.*{hint}"):
         ensure_shipped(s3, PROCESSED, jobs)
 
 
-def test_missing_code_is_told_with_where_it_was_looked_for(jobs: Path, tmp_path: Path) -> None:
+def test_missing_code_is_reported_with_the_folder_that_should_hold_it(jobs: Path, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"nowhere.*sparkjobs/ folder beside plugins"):
         build_zip(tmp_path / "nowhere")
     with pytest.raises(SourceError, match=r"sparkjobs/three"):

@@ -1,3 +1,5 @@
+"""Sessions fit the hardware together, none is too small to work, and the cluster's configuration agrees."""
+
 from __future__ import annotations
 
 import random
@@ -14,12 +16,22 @@ from airflow_lib.spark.sizing import (
     configurations,
     container_mib,
     size_sessions,
-    yarn_mib,
 )
 
 SHAPES = [
     (name, nodes, sessions) for name in INSTANCE_TYPES for nodes in (1, 2, 3, 7) for sessions in (1, 2, 4, 9)
 ]
+
+
+def yarn_mib(hardware: Hardware) -> int:
+    """YARN's memory over all core nodes."""
+    node = INSTANCE_TYPES[hardware.core_type]
+    return hardware.core_count * (node.yarn_mib // ALLOCATION_MIB * ALLOCATION_MIB)
+
+
+def session_mib(size: SessionSize) -> int:
+    """What one session takes of YARN's memory."""
+    return container_mib(size.driver_memory_mib) + size.executors * container_mib(size.executor_memory_mib)
 
 
 def _properties(hardware: Hardware, size: SessionSize, name: str) -> dict[str, str]:
@@ -37,7 +49,7 @@ def test_four_jobs_fit_the_default_hardware_at_the_same_time() -> None:
         executor_cores=1,
         executors=1,
     )
-    assert size.sessions * size.session_mib <= yarn_mib(Hardware()) == 12288
+    assert size.sessions * session_mib(size) <= yarn_mib(Hardware()) == 12288
 
 
 @pytest.mark.parametrize(
@@ -49,7 +61,7 @@ def test_a_container_is_heap_and_overhead_rounded_up(heap: int, container: int) 
 
 @pytest.mark.parametrize(("name", "nodes", "sessions"), SHAPES)
 def test_all_sessions_fit_wherever_yarn_puts_them(name: str, nodes: int, sessions: int) -> None:
-    """Containers come in any order and go to any node that has room: none is ever left over."""
+    """Containers come in any order and go to any node with enough memory left: each finds one."""
     hardware = Hardware(core_type=name, core_count=nodes)
     try:
         size = size_sessions(hardware, sessions, 1)
@@ -57,18 +69,18 @@ def test_all_sessions_fit_wherever_yarn_puts_them(name: str, nodes: int, session
         return
     chance = random.Random(f"{name}{nodes}{sessions}")
     for spread in ("any", "fullest", "emptiest"):
-        containers = [size.driver_container_mib] * sessions
-        containers += [size.executor_container_mib] * sessions * size.executors
+        containers = [container_mib(size.driver_memory_mib)] * sessions
+        containers += [container_mib(size.executor_memory_mib)] * sessions * size.executors
         if spread == "any":
             chance.shuffle(containers)
         free = [INSTANCE_TYPES[name].yarn_mib] * nodes
         for container in containers:
-            room = [node for node in range(nodes) if free[node] >= container]
-            assert room, f"{container} MiB finds no node: {free}"
+            fitting = [node for node in range(nodes) if free[node] >= container]
+            assert fitting, f"no node has {container} MiB left: {free}"
             if spread == "any":
-                node = chance.choice(room)
+                node = chance.choice(fitting)
             else:
-                node = (min if spread == "fullest" else max)(room, key=lambda one: free[one])
+                node = (min if spread == "fullest" else max)(fitting, key=lambda one: free[one])
             free[node] -= container
 
 
@@ -82,7 +94,7 @@ def test_no_session_is_too_small_to_work(name: str, nodes: int, sessions: int) -
     assert size.executor_memory_mib >= 1024
     assert 1 <= size.executor_cores <= 5
     assert size.executors >= 1
-    assert size.executor_container_mib % ALLOCATION_MIB == 0
+    assert container_mib(size.executor_memory_mib) % ALLOCATION_MIB == 0
 
 
 def test_parallel_runs_share_the_cluster() -> None:
@@ -93,29 +105,29 @@ def test_parallel_runs_share_the_cluster() -> None:
 def test_a_larger_cluster_gives_larger_sessions() -> None:
     small = size_sessions(Hardware(core_count=1), 4, 1)
     large = size_sessions(Hardware(core_count=3), 4, 1)
-    assert large.session_mib > small.session_mib
+    assert session_mib(large) > session_mib(small)
 
 
 def test_a_large_cluster_is_used_by_a_single_session() -> None:
     hardware = Hardware(core_type="r5.4xlarge", core_count=2)
     size = size_sessions(hardware, 1, 1)
     assert size.executors * size.executor_cores >= 25
-    assert size.session_mib >= 0.8 * yarn_mib(hardware)
+    assert session_mib(size) >= 0.8 * yarn_mib(hardware)
 
 
 def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
     with pytest.raises(SizingError) as caught:
         size_sessions(Hardware(), jobs=3, max_parallel_runs=2)
-    told = str(caught.value)
+    message = str(caught.value)
     assert isinstance(caught.value, DeclarationError)
-    assert "3 jobs x 2 parallel runs = 6 Spark sessions" in told
-    assert "896 MiB (driver) + 1408 MiB (executor) = 2304 MiB: 13824 MiB" in told
-    assert "1 x m5.xlarge give YARN 1 x 12288 = 12288 MiB" in told
-    assert "more or larger core nodes" in told
+    assert "3 jobs x 2 parallel runs = 6 Spark sessions" in message
+    assert "896 MiB (driver) + 1408 MiB (executor) = 2304 MiB: 13824 MiB" in message
+    assert "1 x m5.xlarge give YARN 1 x 12288 = 12288 MiB" in message
+    assert "more or larger core nodes" in message
 
 
 @pytest.mark.parametrize("which", ["master_type", "core_type"])
-def test_an_unknown_instance_type_is_told_with_the_known_ones(which: str) -> None:
+def test_an_unknown_instance_type_is_refused_with_the_known_ones_listed(which: str) -> None:
     with pytest.raises(SizingError, match=r"'m9\.huge'.*m5\.xlarge"):
         size_sessions(Hardware(**{which: "m9.huge"}), 1, 1)
 
@@ -132,7 +144,7 @@ def test_a_session_keeps_to_its_size() -> None:
     assert conf["spark.executor.memoryOverhead"] == "384m"
 
 
-def test_yarn_is_told_what_the_arithmetic_says() -> None:
+def test_yarn_is_configured_with_the_memory_that_the_arithmetic_uses() -> None:
     hardware = Hardware(core_type="m6g.xlarge")
     size = size_sessions(hardware, 2, 1)
     yarn = _properties(hardware, size, "yarn-site")
@@ -148,7 +160,7 @@ def test_every_driver_may_run_at_once() -> None:
     assert scheduler["yarn.scheduler.capacity.resource-calculator"].endswith(".DefaultResourceCalculator")
 
 
-def test_livy_runs_drivers_in_yarn_and_ends_what_nobody_asks_for() -> None:
+def test_livy_runs_drivers_in_yarn_and_ends_sessions_that_nobody_reads() -> None:
     livy = LivySettings(port=8999, session_timeout_s=600, statement_timeout_s=7200)
     size = size_sessions(Hardware(), 4, 1)
     (conf,) = (

@@ -1,4 +1,4 @@
-"""A connection that notes every statement, commit and rollback, and answers what it is told to."""
+"""A connection that records every statement, commit and rollback, and answers as a test scripts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entering the warehouse, and what is repeated when it does not answer as hoped."""
+"""Connecting to the warehouse, and what is repeated when it fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 
 from airflow_lib.errors import ConnectionLost, WarehouseError
@@ -17,14 +17,14 @@ PASSWORD = "temporary-password"
 
 
 class Redshift:
-    """Grants credentials, or raises what it was given."""
+    """Grants credentials, or raises the error it was given; `request` is what it was asked for."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
-        self.asked: dict[str, Any] = {}
+        self.request: dict[str, Any] = {}
 
-    def get_cluster_credentials(self, **asked: Any) -> dict[str, Any]:
-        self.asked = asked
+    def get_cluster_credentials(self, **request: Any) -> dict[str, Any]:
+        self.request = request
         if self.error:
             raise self.error
         return {"DbUser": "IAM:admin", "DbPassword": PASSWORD}
@@ -74,34 +74,34 @@ class FakeConnection:
 
 
 @pytest.fixture
-def naps() -> list[float]:
+def sleeps() -> list[float]:
     return []
 
 
-def run(conn: FakeConnection, naps: list[float], *, creates: bool = False) -> int:
+def run(conn: FakeConnection, sleeps: list[float], *, creates: bool = False) -> int:
     calls: list[int] = []
 
     def work(_: Any) -> int:
         calls.append(1)
         return len(calls)
 
-    return transact(conn, work, what="The work", creates=creates, sleep=naps.append)  # type: ignore[arg-type]
+    return transact(conn, work, what="The work", creates=creates, sleep=sleeps.append)  # type: ignore[arg-type]
 
 
 def test_a_connection_is_encrypted_and_made_with_temporary_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    made: dict[str, Any] = {}
-    monkeypatch.setattr(psycopg2, "connect", lambda **options: made.update(options) or "connection")
+    used: dict[str, Any] = {}
+    monkeypatch.setattr(psycopg2, "connect", lambda **options: used.update(options) or "connection")
     redshift = Redshift()
 
     assert connect(redshift, ENDPOINT) == "connection"  # type: ignore[arg-type, comparison-overlap]
-    assert made["sslmode"] == "require"
-    assert made["host"] == "warehouse.example"
-    assert (made["user"], made["password"], made["dbname"]) == ("IAM:admin", PASSWORD, "mayfly")
-    assert made["connect_timeout"] > 0
-    assert made["keepalives_idle"] < 350
-    assert redshift.asked == {
+    assert used["sslmode"] == "require"
+    assert used["host"] == "warehouse.example"
+    assert (used["user"], used["password"], used["dbname"]) == ("IAM:admin", PASSWORD, "mayfly")
+    assert used["connect_timeout"] > 0
+    assert used["keepalives_idle"] < 350
+    assert redshift.request == {
         "ClusterIdentifier": ENDPOINT.cluster_id,
         "DbUser": "admin",
         "DbName": "mayfly",
@@ -135,6 +135,15 @@ def test_refused_credentials_name_the_permission() -> None:
         connect(Redshift(denied), ENDPOINT)  # type: ignore[arg-type]
 
 
+def test_credentials_that_cannot_be_asked_for_are_an_error_of_the_warehouse() -> None:
+    unreachable = EndpointConnectionError(endpoint_url="https://redshift.eu-central-1.amazonaws.com")
+
+    with pytest.raises(
+        WarehouseError, match="granted no temporary credentials for admin .*Could not connect"
+    ):
+        connect(Redshift(unreachable), ENDPOINT)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     "conflict",
     [
@@ -145,66 +154,66 @@ def test_refused_credentials_name_the_permission() -> None:
     ],
     ids=str,
 )
-def test_a_transaction_that_the_warehouse_undid_is_repeated_whole(
-    conflict: Exception, naps: list[float]
+def test_a_transaction_that_the_warehouse_rolled_back_is_repeated_whole(
+    conflict: Exception, sleeps: list[float]
 ) -> None:
     conn = FakeConnection(conflict, conflict, None)
 
-    assert run(conn, naps) == 3
+    assert run(conn, sleeps) == 3
     assert conn.rollbacks == 2
-    assert len(naps) == 2
+    assert len(sleeps) == 2
 
 
-def test_conflicts_are_not_repeated_for_ever(naps: list[float]) -> None:
+def test_conflicts_are_not_repeated_for_ever(sleeps: list[float]) -> None:
     conn = FakeConnection(*[Refused("40001")] * 100)
 
     with pytest.raises(WarehouseError, match=r"The work failed\. SQLSTATE 40001: refused"):
-        run(conn, naps)
-    assert len(naps) == ATTEMPTS - 1
+        run(conn, sleeps)
+    assert len(sleeps) == ATTEMPTS - 1
 
 
 @pytest.mark.parametrize("code", ["42601", "23505", "42P07", "XX000"])
-def test_any_other_error_is_told_at_once_with_its_sqlstate(code: str, naps: list[float]) -> None:
+def test_any_other_error_is_raised_at_once_with_its_sqlstate(code: str, sleeps: list[float]) -> None:
     with pytest.raises(WarehouseError, match=f"SQLSTATE {code}"):
-        run(FakeConnection(Refused(code)), naps)
-    assert naps == []
+        run(FakeConnection(Refused(code)), sleeps)
+    assert sleeps == []
 
 
 @pytest.mark.parametrize("code", ["42P07", "42P06", "23505"])
-def test_whoever_loses_a_race_to_create_tries_again(code: str, naps: list[float]) -> None:
-    assert run(FakeConnection(Refused(code)), naps, creates=True) == 2
+def test_a_lost_race_to_create_is_repeated(code: str, sleeps: list[float]) -> None:
+    assert run(FakeConnection(Refused(code)), sleeps, creates=True) == 2
 
 
-def test_a_lost_commit_is_not_repeated_blindly_but_told(naps: list[float]) -> None:
+def test_a_lost_commit_is_never_repeated_but_reported(sleeps: list[float]) -> None:
     conn = FakeConnection(psycopg2.OperationalError("server closed the connection"), dies=True)
 
-    with pytest.raises(ConnectionLost, match="whether the last commit arrived is unknown"):
-        run(conn, naps)
-    assert naps == []
+    with pytest.raises(ConnectionLost, match="it is unknown whether the last commit took effect"):
+        run(conn, sleeps)
+    assert sleeps == []
     assert conn.rollbacks == 0
 
 
-def test_an_error_of_our_own_leaves_the_connection_usable(naps: list[float]) -> None:
+def test_an_error_of_the_work_itself_leaves_the_connection_usable(sleeps: list[float]) -> None:
     conn = FakeConnection()
 
     def work(_: Any) -> None:
         raise KeyError("ours")
 
     with pytest.raises(KeyError):
-        transact(conn, work, what="The work", sleep=naps.append)  # type: ignore[arg-type]
+        transact(conn, work, what="The work", sleep=sleeps.append)  # type: ignore[arg-type]
     assert conn.rollbacks == 1
 
 
-def test_a_transaction_that_never_began_is_not_rolled_back(naps: list[float]) -> None:
+def test_a_transaction_that_never_began_is_not_rolled_back(sleeps: list[float]) -> None:
     conn = FakeConnection(Refused("42601"))
     conn.info.transaction_status = TRANSACTION_STATUS_IDLE
 
     with pytest.raises(WarehouseError):
-        run(conn, naps)
+        run(conn, sleeps)
     assert conn.rollbacks == 0
 
 
-def test_reading_starts_over_on_a_new_connection(naps: list[float]) -> None:
+def test_reading_starts_over_on_a_new_connection(sleeps: list[float]) -> None:
     opened: list[FakeConnection] = []
 
     def open_connection() -> FakeConnection:
@@ -216,23 +225,48 @@ def test_reading_starts_over_on_a_new_connection(naps: list[float]) -> None:
             raise ConnectionLost("gone")
         return "read"
 
-    assert read(open_connection, work, sleep=naps.append) == "read"  # type: ignore[arg-type]
+    assert read(open_connection, work, sleep=sleeps.append) == "read"  # type: ignore[arg-type]
     assert [conn.closed for conn in opened] == [1, 1, 1]
 
 
-def test_reading_does_not_repeat_what_is_wrong(naps: list[float]) -> None:
+def test_reading_does_not_repeat_what_fails_for_another_reason(sleeps: list[float]) -> None:
     def work(_: Any) -> None:
         raise WarehouseError("no such table")
 
     with pytest.raises(WarehouseError, match="no such table"):
-        read(FakeConnection, work, sleep=naps.append)  # type: ignore[arg-type]
-    assert naps == []
+        read(FakeConnection, work, sleep=sleeps.append)  # type: ignore[arg-type]
+    assert sleeps == []
 
 
-def test_reading_gives_up_in_the_end(naps: list[float]) -> None:
+def test_reading_gives_up_after_its_last_attempt(sleeps: list[float]) -> None:
     def work(_: Any) -> None:
         raise ConnectionLost("gone")
 
     with pytest.raises(ConnectionLost, match="gone"):
-        read(FakeConnection, work, sleep=naps.append)  # type: ignore[arg-type]
-    assert len(naps) == ATTEMPTS - 1
+        read(FakeConnection, work, sleep=sleeps.append)  # type: ignore[arg-type]
+    assert len(sleeps) == ATTEMPTS - 1
+
+
+def test_a_rollback_that_fails_as_well_does_not_hide_the_error(sleeps: list[float]) -> None:
+    conn = FakeConnection(Refused("42601", "syntax error"))
+
+    def fail() -> None:
+        raise psycopg2.InterfaceError("cursor already closed")
+
+    conn.rollback = fail  # type: ignore[method-assign]
+
+    with pytest.raises(WarehouseError, match=r"The work failed\. SQLSTATE 42601: syntax error"):
+        run(conn, sleeps)
+
+
+def test_an_error_without_a_sqlstate_is_reported_on_one_line(sleeps: list[float]) -> None:
+    conn = FakeConnection(psycopg2.ProgrammingError("no results\n  to fetch\n"))
+
+    with pytest.raises(WarehouseError, match=r"^The work failed\. no results to fetch$"):
+        run(conn, sleeps)
+
+
+def test_each_repeat_is_logged_with_its_cause(sleeps: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    run(FakeConnection(Refused("40001", "overtaken"), None), sleeps)
+
+    assert f"attempt 1 of {ATTEMPTS} failed (overtaken), retrying" in caplog.text

@@ -1,10 +1,7 @@
-"""What is asked of the warehouse, in which order, and in how many transactions."""
+"""Which statements reach the warehouse, in which order, and in how many transactions."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, date, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +9,16 @@ import psycopg2
 import pytest
 
 from airflow_lib.errors import ConnectionLost, WarehouseError
-from airflow_lib.pipeline import Dimension, Fact, Pipeline, SparkJob, Staging, Window
 from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.sql import ROOT
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
-
-WINDOW = Window(date(2016, 4, 1), date(2016, 5, 1))
-SCHEMA = "staging_0123456789ab"
-SHOP = Pipeline(
-    name="shop",
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
-    tables=(
-        Staging("staging_sales", job="sales"),
-        Dimension("dimItem", key="item"),
-        Dimension("dimDay", key="day"),
-        Fact("factSale", key="sale", window_column="day"),
-    ),
-    answers=("best",),
-)
+from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The shared templates as they are, and the shop's own."""
-    (tmp_path / "shared").symlink_to(warehouse.ROOT / "shared")
+    (tmp_path / "shared").symlink_to(ROOT / "shared")
     for step, names in {
         "create": ["staging_sales", "dimItem", "dimDay", "factSale"],
         "load": ["dimItem", "dimDay", "factSale"],
@@ -54,7 +37,7 @@ def load(conn: RecordingConnection, root: Path) -> dict[str, int]:
         conn,  # type: ignore[arg-type]
         SHOP,
         run_id="run 1",
-        window=WINDOW,
+        window=APRIL,
         schema=SCHEMA,
         manifests={"sales": "abc"},
         root=root,
@@ -73,7 +56,7 @@ def copy(conn: RecordingConnection, root: Path, manifest_url: str | None = "s3:/
     )
 
 
-def firsts(log: list[str]) -> list[str]:
+def first_lines(log: list[str]) -> list[str]:
     return [statement.split("\n")[0] for statement in log]
 
 
@@ -81,7 +64,7 @@ def test_a_load_is_one_transaction_that_begins_with_the_ledgers_lock(root: Path)
     conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
 
     assert load(conn, root) == {"dimItem": 7, "dimDay": 7, "factSale": 7}
-    assert firsts(conn.log) == [
+    assert first_lines(conn.log) == [
         "LOCK TABLE mayfly_load_ledger",
         'DELETE FROM "factsale"',
         "SELECT 'load dimItem'",
@@ -108,12 +91,12 @@ def test_a_load_replaces_and_counts_its_window_alone(root: Path) -> None:
         assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in statement
 
 
-def test_the_ledger_tells_run_window_manifests_and_rows(root: Path) -> None:
+def test_the_ledger_records_run_window_manifests_and_rows(root: Path) -> None:
     conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
     load(conn, root)
 
     entry = conn.log[-2]
-    for told in (
+    for value in (
         "'shop'",
         "'run 1'",
         "'2016-04-01'",
@@ -121,7 +104,7 @@ def test_the_ledger_tells_run_window_manifests_and_rows(root: Path) -> None:
         '\'{"sales": "abc"}\'',
         '"factSale": 7',
     ):
-        assert told in entry
+        assert value in entry
 
 
 def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
@@ -143,7 +126,7 @@ def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(ro
     conn = RecordingConnection()
     warehouse.create_tables(conn, SHOP, root=root)  # type: ignore[arg-type]
 
-    assert firsts(conn.log) == [
+    assert first_lines(conn.log) == [
         "CREATE TABLE IF NOT EXISTS mayfly_load_ledger (",
         "SELECT 'create dimItem'",
         "SELECT 'create dimDay'",
@@ -152,11 +135,11 @@ def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(ro
     ]
 
 
-def test_a_copy_starts_from_an_empty_table_in_the_transaction_that_fills_it(root: Path) -> None:
+def test_a_copy_replaces_the_table_in_the_transaction_that_fills_it(root: Path) -> None:
     conn = RecordingConnection(lambda sql: [(42,)] if "COUNT(*)" in sql else None)
 
     assert copy(conn, root) == 42
-    assert firsts(conn.log) == [
+    assert first_lines(conn.log) == [
         f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"',
         "COMMIT",
         f'DROP TABLE IF EXISTS "{SCHEMA}"."staging_sales"',
@@ -182,18 +165,18 @@ def refuse_copy(sql: str) -> Any:
     return None
 
 
-def test_a_failed_copy_tells_the_warehouses_own_detail(root: Path) -> None:
+def test_a_failed_copy_carries_the_warehouses_own_detail(root: Path) -> None:
     with pytest.raises(WarehouseError) as raised:
         copy(RecordingConnection(refuse_copy), root)
 
-    told = str(raised.value)
-    assert "COPY of s3://bucket/m.json into staging_0123456789ab.staging_sales failed" in told
-    assert "Load into table 'staging_sales' failed." in told
-    assert "[s3://bucket/a.parquet line 3, column price (int4): 1207 Invalid digit]" in told
-    assert "COPY matches them by position" in told
+    message = str(raised.value)
+    assert "COPY of s3://bucket/m.json into staging_0123456789ab.staging_sales failed" in message
+    assert "Load into table 'staging_sales' failed." in message
+    assert "[s3://bucket/a.parquet line 3, column price (int4): 1207 Invalid digit]" in message
+    assert "COPY matches them by position" in message
 
 
-def test_a_failed_copy_is_told_even_where_its_detail_cannot_be_read(root: Path) -> None:
+def test_a_failed_copy_is_reported_even_where_its_detail_cannot_be_read(root: Path) -> None:
     def refuse(sql: str) -> None:
         if sql.startswith("COPY") or "stl_load_errors" in sql:
             raise psycopg2.DatabaseError("refused" if sql.startswith("COPY") else "no such view")
@@ -202,7 +185,7 @@ def test_a_failed_copy_is_told_even_where_its_detail_cannot_be_read(root: Path) 
         copy(RecordingConnection(refuse), root)
 
 
-def test_a_connection_lost_in_a_copy_stays_that(root: Path) -> None:
+def test_a_connection_lost_during_a_copy_is_reported_as_that_without_its_detail(root: Path) -> None:
     conn = RecordingConnection()
 
     def lose(sql: str) -> None:
@@ -222,36 +205,48 @@ def test_a_connection_lost_in_a_copy_stays_that(root: Path) -> None:
 def test_only_a_runs_staging_schema_is_ever_dropped(schema: str) -> None:
     conn = RecordingConnection()
 
-    with pytest.raises(WarehouseError, match="no run's staging schema"):
+    with pytest.raises(WarehouseError, match="a run's staging schema, .* was expected"):
         warehouse.drop_staging(conn, schema)  # type: ignore[arg-type]
     assert conn.log == []
 
 
-def test_stray_staging_is_dropped_and_what_is_kept_or_foreign_is_not() -> None:
-    stray, kept = "staging_aaaaaaaaaaaa", "staging_bbbbbbbbbbbb"
-    names = [("public",), ("staging",), ("staging_of_someone",), (stray,), (kept,)]
+def test_orphan_staging_is_dropped_and_what_is_kept_or_foreign_is_not() -> None:
+    orphan, kept = "staging_aaaaaaaaaaaa", "staging_bbbbbbbbbbbb"
+    names = [("public",), ("staging",), ("staging_of_someone",), (orphan,), (kept,)]
     conn = RecordingConnection(lambda sql: names if "pg_namespace" in sql else None)
 
-    assert warehouse.prune_stray_staging(conn, {kept}) == [stray]  # type: ignore[arg-type]
+    assert warehouse.drop_orphan_staging(conn, {kept}) == [orphan]  # type: ignore[arg-type]
     assert [statement for statement in conn.log if "DROP" in statement] == [
-        f'DROP SCHEMA IF EXISTS "{stray}" CASCADE'
+        f'DROP SCHEMA IF EXISTS "{orphan}" CASCADE'
     ]
 
 
-def test_what_is_staged_is_told_by_table() -> None:
+def test_staging_is_listed_by_table() -> None:
     conn = RecordingConnection(lambda _: [("staging_sales",), ("staging_items",)])
 
     assert warehouse.list_staging(conn, SCHEMA) == {"staging_sales", "staging_items"}  # type: ignore[arg-type]
     assert f"schemaname = '{SCHEMA}'" in conn.log[0]
 
 
-def test_an_answer_can_be_written_as_json(root: Path) -> None:
-    row = (1, "a", None, date(2016, 4, 1), datetime(2016, 4, 1, 12, 30), Decimal("2.5"), True)
-    columns = ("n", "text", "none", "day", "at", "mean", "yes")
-    conn = RecordingConnection(lambda _: [row], columns)
+def test_a_runs_staging_schema_is_dropped_with_its_tables() -> None:
+    conn = RecordingConnection()
+
+    warehouse.drop_staging(conn, SCHEMA)  # type: ignore[arg-type]
+    assert conn.log == [f'DROP SCHEMA IF EXISTS "{SCHEMA}" CASCADE', "COMMIT"]
+
+
+def test_an_answer_is_the_columns_and_rows_of_its_select(root: Path) -> None:
+    conn = RecordingConnection(lambda _: [(1, "a")], ("n", "text"))
 
     result = warehouse.ask(conn, SHOP, "best", root=root)  # type: ignore[arg-type]
 
-    assert result.columns == columns
-    assert result.rows == ((1, "a", None, "2016-04-01", "2016-04-01T12:30:00", 2.5, True),)
-    json.dumps(result.rows)
+    assert (result.columns, result.rows) == (("n", "text"), ((1, "a"),))
+    assert conn.log == ["SELECT 'answers best'", "COMMIT"]
+
+
+def test_a_question_that_fails_is_named(root: Path) -> None:
+    def refuse(_: str) -> None:
+        raise psycopg2.ProgrammingError('relation "factsale" does not exist')
+
+    with pytest.raises(WarehouseError, match='Asking best failed. relation "factsale" does not exist'):
+        warehouse.ask(RecordingConnection(refuse), SHOP, "best", root=root)  # type: ignore[arg-type]

@@ -1,9 +1,9 @@
-"""Each check is one SELECT of failing rows, and its verdict tells what it found."""
+"""Each check is one SELECT of failing rows, and its verdict says what it found."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -15,45 +15,31 @@ from airflow_lib.pipeline import (
     AcceptedValues,
     Check,
     Complete,
-    Dimension,
-    Fact,
     Holds,
     NotNull,
-    Pipeline,
     References,
     Severity,
-    SparkJob,
-    Staging,
     Unique,
-    Window,
 )
-from airflow_lib.warehouse.quality import Verdict, render_check, run_check
+from airflow_lib.warehouse.quality import Verdict, run_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
+from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
-SHOP = Pipeline(
-    name="shop",
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
-    tables=(
-        Staging("staging_sales", job="sales"),
-        Dimension("dimItem", key="item"),
-        Fact("factSale", key="sale", window_column="day"),
-    ),
-)
-ASKED: dict[str, Any] = {
-    "window": Window(date(2016, 4, 1), date(2016, 5, 1)),
-    "schema": "staging_0123456789ab",
+GIVEN: dict[str, Any] = {
+    "window": APRIL,
+    "schema": SCHEMA,
     "written": {"sales": 3},
 }
 COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
 
 
 def flat(check: Check) -> str:
-    return " ".join(render_check(SHOP, check, **ASKED).split())
+    """The SELECT of the check's failing rows, on one line."""
+    return " ".join(run(RecordingConnection(), check).sql.split())
 
 
 def run(conn: RecordingConnection, check: Check) -> Verdict:
-    return run_check(conn, SHOP, check, **ASKED)  # type: ignore[arg-type]
+    return run_check(conn, SHOP, check, **GIVEN)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -98,16 +84,19 @@ def test_completeness_compares_what_was_written_with_staging_and_the_facts_windo
 
 
 def test_completeness_needs_to_know_what_was_written() -> None:
+    conn = RecordingConnection()
+
     with pytest.raises(WarehouseError, match="how many rows job sales wrote"):
-        render_check(SHOP, COMPLETE, **{**ASKED, "written": {}})
+        run_check(conn, SHOP, COMPLETE, **{**GIVEN, "written": {}})  # type: ignore[arg-type]
+    assert conn.log == []
 
 
 def test_completeness_is_of_a_fact() -> None:
     with pytest.raises(WarehouseError, match="dimItem is not a Fact of shop"):
-        render_check(SHOP, Complete(job="sales", staging="staging_sales", fact="dimItem"), **ASKED)
+        run(RecordingConnection(), Complete(job="sales", staging="staging_sales", fact="dimItem"))
 
 
-def test_a_check_without_failing_rows_passes_and_asks_for_no_samples() -> None:
+def test_a_check_without_failing_rows_passes_and_fetches_no_samples() -> None:
     conn = RecordingConnection()
 
     verdict = run(conn, NotNull("dimItem", ("item",)))
@@ -135,15 +124,24 @@ def test_failing_rows_are_counted_and_at_most_five_are_kept() -> None:
     json.dumps(verdict.samples)
 
 
-def test_a_verdict_carries_the_select_that_anyone_can_run_again() -> None:
+def test_a_verdict_carries_the_select_of_its_failing_rows() -> None:
     verdict = run(RecordingConnection(), Holds("cheap", "dimItem", "price < 5"))
 
     assert verdict.sql == 'SELECT *\nFROM "dimitem"\nWHERE NOT (price < 5)'
 
 
-def test_a_check_that_cannot_be_asked_is_an_error_not_a_verdict() -> None:
+def test_a_check_that_cannot_be_run_is_an_error_not_a_verdict() -> None:
     def refuse(_: str) -> None:
         raise psycopg2.ProgrammingError('column "prize" does not exist')
 
     with pytest.raises(WarehouseError, match='Check cheap failed.*"prize" does not exist'):
         run(RecordingConnection(refuse), Holds("cheap", "dimItem", "prize < 5"))
+
+
+def test_a_failing_check_is_logged_with_a_sample(caplog: pytest.LogCaptureFixture) -> None:
+    conn = RecordingConnection(lambda sql: [(2,)] if "COUNT(*)" in sql else [(7,)], columns=("item",))
+
+    run(conn, NotNull("dimItem", ("item",), severity=Severity.WARN))
+
+    (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert record.getMessage() == "Check not_null_dimItem (warn): 2 failing rows, such as ({'item': 7},)"
