@@ -79,7 +79,7 @@ def templates_of(pipeline: Pipeline) -> set[str]:
 
 
 def test_every_shared_template_is_used_by_the_library() -> None:
-    library = "".join(path.read_text() for path in (ROOT.parent / "plugins" / "airflow_lib").glob("*.py"))
+    library = "".join(path.read_text() for path in (ROOT.parent / "plugins" / "airflow_lib").rglob("*.py"))
     checks = {name for name in TEMPLATES if name.startswith("shared/checks/")}
     unused = [name for name in TEMPLATES if name.startswith("shared/") and f'"{name}"' not in library]
 
