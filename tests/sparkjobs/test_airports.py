@@ -120,10 +120,10 @@ def test_the_files_types_match_the_warehouses(run_job, published):
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("", "is empty.*upload"),
+        ("", "is empty.*Upload"),
         (HEADER + "\n", "is empty.*no row"),
         (HEADER.replace("iso_region", "region") + "\n" + line() + "\n", "lacks the column iso_region"),
-        (HEADER + "\n" + line() + "\nKPDX,large_airp", "do not match its header.*KPDX,large_airp.*upload"),
+        (HEADER + "\n" + line() + "\nKPDX,large_airp", "do not match its header.*KPDX,large_airp.*Upload"),
     ],
     ids=["empty", "header only", "column missing", "cut off"],
 )

@@ -263,7 +263,7 @@ def test_a_damaged_parquet_file_is_named(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {}, {"cicid": 2.0}, files=2)
     part = source / "part-1.parquet"
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*part-1\.parquet.*upload it again"):
+    with pytest.raises(ValueError, match=r"(?s)sas_data/.*part-1\.parquet.*Upload the whole file again"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -273,7 +273,7 @@ def test_a_parquet_file_damaged_within_is_named(run_job, tmp_path):
     content = bytearray(part.read_bytes())
     content[4:400] = b"\xff" * 396
     part.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*upload it again"):
+    with pytest.raises(ValueError, match=r"(?s)sas_data/.*Upload the whole file again"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -312,5 +312,5 @@ def test_a_folder_without_parquet_is_named(run_job, tmp_path):
 )
 def test_a_label_file_without_its_sections_is_named(run_job, tmp_path, text):
     source = i94.write_parquet(tmp_path, {})
-    with pytest.raises(ValueError, match=r"Descriptions\.SAS has no codes for .*i94model.*upload"):
+    with pytest.raises(ValueError, match=r"Descriptions\.SAS has no codes for .*i94model.*Upload"):
         run_job(arrivals, source, i94.write_labels(tmp_path, text))
