@@ -1,4 +1,4 @@
-"""Provision: what may be wanting is found out, the slots are leased, the clusters are created."""
+"""Provision: prerequisites are checked, the slots are leased, the clusters are created."""
 
 from __future__ import annotations
 
@@ -19,12 +19,27 @@ from operators.step import StepOperator
 def provision(pipeline: Pipeline) -> TaskGroup:
     """preflight → lease → roles, network → emr, warehouse."""
     with TaskGroup("provision", tooltip="Leases, roles, security groups, EMR and Redshift") as group:
-        preflight = StepOperator(task_id="preflight", pipeline=pipeline, step=Preflight())
-        lease = StepOperator(task_id="lease", pipeline=pipeline, step=TakeLease())
-        roles = StepOperator(task_id="roles", pipeline=pipeline, step=EnsureRoles())
-        network = StepOperator(task_id="network", pipeline=pipeline, step=EnsureNetwork())
-        emr = StepOperator(task_id="emr", pipeline=pipeline, step=EnsureEmr())
-        warehouse = StepOperator(task_id="warehouse", pipeline=pipeline, step=EnsureWarehouse())
+        preflight = StepOperator(
+            task_id="preflight", pipeline=pipeline, step=Preflight(), custom_operator_name="Preflight"
+        )
+        lease = StepOperator(
+            task_id="lease", pipeline=pipeline, step=TakeLease(), custom_operator_name="Lease"
+        )
+        roles = StepOperator(
+            task_id="roles", pipeline=pipeline, step=EnsureRoles(), custom_operator_name="IAM roles"
+        )
+        network = StepOperator(
+            task_id="network", pipeline=pipeline, step=EnsureNetwork(), custom_operator_name="Security groups"
+        )
+        emr = StepOperator(
+            task_id="emr", pipeline=pipeline, step=EnsureEmr(), custom_operator_name="EMR cluster"
+        )
+        warehouse = StepOperator(
+            task_id="warehouse",
+            pipeline=pipeline,
+            step=EnsureWarehouse(),
+            custom_operator_name="Redshift cluster",
+        )
         preflight >> lease >> [roles, network]
         for base in (roles, network):
             base >> [emr, warehouse]

@@ -104,7 +104,7 @@ def test_without_params_the_window_is_the_data_interval() -> None:
 
 @pytest.mark.parametrize("params", [{"window_start": "2016-04-01"}, {"window_end": "2016-04-01"}])
 def test_half_a_window_is_refused(params: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match="both window_start and window_end"):
+    with pytest.raises(SettingsError, match="give both, or neither"):
         window_of(context(INTERVAL, **params))
 
 

@@ -39,7 +39,7 @@ WAITING = Waiting("the cluster", {"by": "noon"}, 20)
 
 @pytest.fixture
 def operator() -> StepOperator:
-    return StepOperator(task_id="release", pipeline=PIPELINE, step=STEP)
+    return StepOperator(task_id="release", pipeline=PIPELINE, step=STEP, custom_operator_name="Release EMR")
 
 
 @pytest.fixture
