@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import datetime
 
-import i94
 import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.immigration import arrivals
+from tests.sparkjobs import i94
 
 
 @pytest.fixture

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from i94 import LABELS
 
 from sparkjobs.immigration.labels import parse_labels, split_port
+from tests.sparkjobs.i94 import LABELS
 
 
 def test_the_label_file_is_parsed_as_the_source_it_is():
