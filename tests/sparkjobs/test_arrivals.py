@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
@@ -29,8 +29,8 @@ def outcome(result):
 
 EXPECTED = {
     "cicid": 1,
-    "arrivedate": datetime.date(2016, 4, 1),
-    "departdate": datetime.date(2016, 4, 10),
+    "arrivedate": date(2016, 4, 1),
+    "departdate": date(2016, 4, 10),
     "addressto": "WA",
     "portcode": "SEA",
     "portofentrycity": "seattle",

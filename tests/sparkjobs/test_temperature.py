@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
@@ -30,13 +30,13 @@ def test_both_date_forms_become_the_first_of_the_month(months):
     assert counts == {"read": 2, "written": 2, "rejected": {}}
     assert table.to_pylist() == [
         {
-            "month": datetime.date(1855, 5, 1),
+            "month": date(1855, 5, 1),
             "state": "Alabama",
             "averagetemperature": 25.544,
             "averagetemperatureuncertainty": 1.171,
         },
         {
-            "month": datetime.date(1913, 12, 1),
+            "month": date(1913, 12, 1),
             "state": "Georgia (State)",
             "averagetemperature": -3.5,
             "averagetemperatureuncertainty": None,
