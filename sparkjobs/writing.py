@@ -22,7 +22,7 @@ Counts = dict[str, Any]
 def fit(column: Column, size: int) -> Column:
     """`column` cut to `size` bytes of UTF-8, never within a character: Redshift's VARCHAR(n) counts bytes.
 
-    Text that fits, as nearly all does, costs no more than a look at its length.
+    Text that fits, as nearly all does, costs no more than reading its length.
     """
     return fn.when(fn.octet_length(column) <= size, column).otherwise(_head(column, size))
 

@@ -127,20 +127,20 @@ def _compare(
     blocks = small_table(spark, [(block,) for block in repeating], "repeating bigint")
     is_repeating = fn.col("repeating").isNotNull()
     marked = tagged.join(fn.broadcast(blocks), (_block() == fn.col("repeating")) & is_good, "left")
-    aside = marked.where(is_repeating | ~is_good).persist()
+    rejects = marked.where(is_repeating | ~is_good).persist()
     best_first = Window.partitionBy(i94.whole_number("cicid")).orderBy(
         fn.desc_nulls_last("dtadfile"), i94.number("depdate").desc_nulls_last(), *i94.COLUMNS
     )
     # Few rows, so few partitions: each becomes a file of the output.
     partitions = 1 + len(repeating) * BLOCK_SIZE // ROWS_PER_PARTITION
     compared = (
-        aside.where(is_repeating)
+        rejects.where(is_repeating)
         .repartition(partitions, i94.whole_number("cicid"))
         .withColumn(REASON, fn.when(fn.row_number().over(best_first) > 1, fn.lit(DUPLICATE)))
     )
     good = marked.where(~is_repeating & is_good).unionByName(compared.where(is_good))
-    bad = aside.where(~is_good).unionByName(compared.where(~is_good))
-    return good.drop("repeating"), bad.drop("repeating"), aside
+    bad = rejects.where(~is_good).unionByName(compared.where(~is_good))
+    return good.drop("repeating"), bad.drop("repeating"), rejects
 
 
 def _write_kept(

@@ -79,7 +79,7 @@ def test_nothing_else_is_a_teardown(dag):
         (("load.", "verify.", "answers."), "release.release_warehouse", "provision.warehouse"),
     ],
 )
-def test_every_consumer_of_a_cluster_lies_between_its_setup_and_its_teardown(
+def test_every_task_that_uses_a_cluster_is_between_its_setup_and_its_teardown(
     dag, consumers, teardown, cluster
 ):
     """Clearing a consumer then makes the cluster again, and tears it down again."""
@@ -116,7 +116,7 @@ def test_a_window_is_asked_for_as_dates(dag):
         params["window_start"] = "soon"
 
 
-def test_a_step_and_its_pipeline_survive_the_way_to_the_triggerer(dag):
+def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_triggerer(dag):
     for task in dag.tasks:
         if hasattr(task, "step"):
             assert from_json(json.loads(json.dumps(to_json(task.step)))) == task.step
