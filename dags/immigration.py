@@ -1,4 +1,4 @@
-"""US immigration: who arrived by air, where to, and what the place was like."""
+"""US immigration: who arrived by air, their destination, and what it is like."""
 
 from datetime import UTC, datetime
 

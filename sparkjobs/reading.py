@@ -1,14 +1,19 @@
 """Reading published files: columns matched by name, and what is wrong with a file said in words.
 
-Every function here raises ValueError that names the file, what is wrong with it and the mend.
+Every function here raises ValueError that names the file, what is wrong with it and what to do.
 """
+
+from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
+from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.types import StringType, StructField, StructType
 
@@ -29,8 +34,8 @@ _MISSING = re.compile(r"PATH_NOT_FOUND|Path does not exist|FileNotFoundException
 
 
 @contextmanager
-def told_plainly(uri):
-    """Spark's errors about the file at `uri` become a ValueError that names it; other errors pass."""
+def explain_read_errors(uri: str) -> Iterator[None]:
+    """Turn Spark's errors about the file at `uri` into a ValueError that names it; other errors pass."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
@@ -39,13 +44,13 @@ def told_plainly(uri):
             raise ValueError(f"{uri} does not exist: put the published file there.") from error
         if _UNREADABLE.search(text):
             raise ValueError(
-                f"{uri} cannot be read ({_cause(text)}): it is damaged or was cut off on its way; "
-                "upload it again whole."
+                f"{uri} cannot be read ({_cause(text)}): it is damaged or was cut off during its upload. "
+                "Upload the whole file again."
             ) from error
         raise
 
 
-def _cause(text):
+def _cause(text: str) -> str:
     """The one line of a Java stack trace that says what happened."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by:")]
@@ -53,88 +58,88 @@ def _cause(text):
     return line.replace("Caused by:", "").strip()[:300]
 
 
-def read_csv(spark, uri, columns, delimiter=","):
+def read_csv(spark: SparkSession, uri: str, columns: Sequence[str], delimiter: str = ",") -> DataFrame:
     """The named `columns` of a CSV as trimmed strings (blank is null), and CORRUPT.
 
     Names are matched whatever their order and case; further columns, such as the unnamed index that some
-    copies lead with, are left out. CORRUPT holds the text of a row whose fields do not match the header;
-    `refuse_corrupt` tells of it.
+    copies begin with, are left out. CORRUPT holds the text of a row whose fields do not match the header;
+    `refuse_corrupt` raises for it.
     """
-    with told_plainly(uri):
+    with explain_read_errors(uri):
         header = _read_header(spark, uri, delimiter)
-    places = _match_header(uri, header, columns)
+    indexes = _match_header(uri, header, columns)
     schema = StructType([StructField(f"c{i}", StringType()) for i in range(len(header))])
     schema.add(StructField(CORRUPT, StringType()))
-    with told_plainly(uri):
+    with explain_read_errors(uri):
         rows = _csv_reader(spark, delimiter).schema(schema).csv(uri)
     return rows.select(
-        *[_blank_to_null(fn.trim(fn.col(f"c{places[name]}"))).alias(name) for name in columns],
+        *[_blank_to_null(fn.trim(fn.col(f"c{indexes[name]}"))).alias(name) for name in columns],
         fn.col(CORRUPT),
     )
 
 
-def _csv_reader(spark, delimiter):
+def _csv_reader(spark: SparkSession, delimiter: str) -> DataFrameReader:
     return (
         spark.read.option("header", True)
         .option("sep", delimiter)
         .option("quote", '"')
         .option("escape", '"')  # a quote within quotes is doubled, as in RFC 4180
-        .option("columnPruning", False)  # or a row's missing fields go unseen
+        .option("columnPruning", False)  # with pruning, Spark does not notice a row's missing fields
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
     )
 
 
-def _read_header(spark, uri, delimiter):
+def _read_header(spark: SparkSession, uri: str, delimiter: str) -> list[str]:
     """The header's names, trimmed and in lower case."""
     names = _csv_reader(spark, delimiter).csv(uri).columns
     return [name.strip().lstrip("\ufeff").strip().lower() for name in names]
 
 
-def _match_header(uri, header, columns):
-    """Where each of `columns` stands in `header`."""
+def _match_header(uri: str, header: Sequence[str], columns: Iterable[str]) -> dict[str, int]:
+    """The index in `header` of each of `columns`."""
     if not header:
-        raise ValueError(f"{uri} is empty: it has not even a header; upload the published file again.")
-    places = {name: place for place, name in enumerate(header)}
-    refuse_missing(uri, places, columns)
-    return {name: places[name.lower()] for name in columns}
+        raise ValueError(f"{uri} is empty: it has not even a header. Upload the published file again.")
+    indexes = {name: index for index, name in enumerate(header)}
+    refuse_missing(uri, indexes, columns)
+    return {name: indexes[name.lower()] for name in columns}
 
 
-def refuse_missing(uri, there, columns):
-    """Raise ValueError where one of `columns` is not among the lower-case names that are `there`."""
-    missing = [name for name in columns if name.lower() not in there]
+def refuse_missing(uri: str, present: Collection[str], columns: Iterable[str]) -> None:
+    """Raise ValueError where one of `columns` is not among the lower-case names that are `present`."""
+    missing = [name for name in columns if name.lower() not in present]
     if missing:
         raise ValueError(
             f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-            f"(it has: {', '.join(there)}): give it the published columns."
+            f"(it has: {', '.join(present)}). Upload the file with its published columns."
         )
 
 
-def _blank_to_null(column):
+def _blank_to_null(column: Column) -> Column:
     return fn.when(column != "", column)
 
 
-def refuse_corrupt(uri, example):
+def refuse_corrupt(uri: str, example: str | None) -> None:
     """Raise ValueError where `example`, the text of a CSV row, is not None: the file is cut off."""
     if example is not None:
         raise ValueError(
             f"{uri} has a row whose fields do not match its header: {example[:120]!r}. "
-            "The file was cut off, or a field holds the separator unquoted; upload it again whole."
+            "The file was cut off, or a field holds the separator unquoted. Upload the whole file again."
         )
 
 
-def refuse_empty(uri, rows):
+def refuse_empty(uri: str, rows: int) -> None:
     """Raise ValueError where a file held a header and no row."""
     if rows == 0:
-        raise ValueError(f"{uri} is empty: it has a header and no row; upload the published file again.")
+        raise ValueError(f"{uri} is empty: it has a header and no row. Upload the published file again.")
 
 
-def small_table(spark, rows, schema):
-    """A table of `rows` (tuples) that we hold already, to join with.
+def small_table(spark: SparkSession, rows: Iterable[tuple[Any, ...]], schema: str) -> DataFrame:
+    """A table of `rows` that the driver already holds, to join with; `schema` is `name type, name type`.
 
     It goes to Spark as one literal: `createDataFrame` would start Python workers to unpickle it.
     """
     names = [column.split()[0] for column in schema.split(", ")]
-    text = json.dumps([{name: row[place] for place, name in enumerate(names)} for row in rows])
+    text = json.dumps([{name: row[index] for index, name in enumerate(names)} for row in rows])
     parsed = fn.from_json(fn.lit(text), f"array<struct<{schema}>>")
     return spark.range(1).select(fn.inline(parsed))

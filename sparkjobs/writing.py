@@ -1,37 +1,45 @@
-"""Writing what a job keeps and what it rejects, counted on the way.
+"""Writing what a job keeps and what it rejects, and counting both.
 
 A tagged row carries REASON: why it is rejected, or null where it is kept.
 """
 
-from pyspark.sql import Observation
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as fn
 
-from sparkjobs.reading import CORRUPT, refuse_corrupt, refuse_empty, told_plainly
+from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refuse_empty
 
 REASON = "reason"
 
+# What a job returns: {"read": rows, "written": rows, "rejected": {reason: rows}}, and "notes" where it has any.
+Counts = dict[str, Any]
 
-def fit(column, size):
+
+def fit(column: Column, size: int) -> Column:
     """`column` cut to `size` bytes of UTF-8, never within a character: Redshift's VARCHAR(n) counts bytes.
 
-    Text that fits, as nearly all does, costs no more than a look at its length.
+    Text that fits, as nearly all does, costs no more than reading its length.
     """
     return fn.when(fn.octet_length(column) <= size, column).otherwise(_head(column, size))
 
 
-def fit_text(text, size, blank):
+def fit_text(text: Column, size: int, blank: Column) -> Column:
     """`text`, which is trimmed, cut to `size` bytes; `blank` where it is null or empty."""
     length = fn.octet_length(text)
     return fn.when(length.between(1, size), text).when(length > size, _head(text, size)).otherwise(blank)
 
 
-def _head(text, size):
-    """The first `size` bytes of text. A character cut in two decodes as U+FFFD, which goes."""
+def _head(text: Column, size: int) -> Column:
+    """The first `size` bytes of text. A character cut in two decodes as U+FFFD, which is removed."""
     head = fn.decode(fn.substring(text.cast("binary"), 1, size), "UTF-8")
     return fn.call_function("rtrim", fn.lit("\ufffd"), head)
 
 
-def first_reason(*reasons):
+def first_reason(*reasons: tuple[str, Column]) -> Column:
     """REASON: the name of the first of `(name, condition)` that is true; a null condition is not."""
     chosen = fn.lit(None).cast("string")
     for name, condition in reversed(reasons):
@@ -39,7 +47,9 @@ def first_reason(*reasons):
     return chosen.alias(REASON)
 
 
-def settle(uri, tagged, kept, target, rejected):
+def write_output(
+    uri: str, tagged: DataFrame, kept: Callable[[DataFrame], DataFrame], target: str, rejected: str
+) -> Counts:
     """Write a small dataset: what `kept` makes of its kept rows, and the rejected rows as they came.
 
     Returns the job's counts. `tagged` is read once, and held for the second write. Raises ValueError where
@@ -47,7 +57,7 @@ def settle(uri, tagged, kept, target, rejected):
     """
     tagged = tagged.persist()
     try:
-        with told_plainly(uri):
+        with explain_read_errors(uri):
             counted = tagged.groupBy(REASON).agg(
                 fn.count(fn.lit(1)).alias("rows"), fn.min(CORRUPT).alias(CORRUPT)
             )
@@ -65,25 +75,25 @@ def settle(uri, tagged, kept, target, rejected):
     return {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
 
 
-def write(rows, folder):
-    """Write `rows` as Parquet into `folder`, which holds nothing of worth before."""
+def write(rows: DataFrame, folder: str) -> None:
+    """Write `rows` as Parquet into `folder`, replacing what a failed attempt may have left there."""
     rows.write.mode("overwrite").option("compression", "snappy").parquet(folder)
 
 
-def write_counted(rows, folder):
-    """Write a small dataset as one file, and return its rows, counted as they pass."""
+def write_counted(rows: DataFrame, folder: str) -> int:
+    """Write a small dataset as one file, and return its number of rows, counted during the write."""
     counting = Observation()
     write(rows.coalesce(1).observe(counting, fn.count(fn.lit(1)).alias("rows")), folder)
-    return counting.get["rows"]
+    return int(counting.get["rows"])
 
 
-def write_partitioned(spark, rows, folder, *columns):
+def write_partitioned(spark: SparkSession, rows: DataFrame, folder: str, *columns: str) -> None:
     """Write many rows as Parquet into `folder`, in one sub-folder for each value of `columns`.
 
     - Spark would sort all rows by `columns` first; with concurrent writers it does so only where a task meets
       more values than that.
     - The JVM never compiles a method over 8,000 bytes of bytecode, and Spark makes one of a wide projection
-      unless told the limit: interpreted, it takes several times the CPU.
+      unless its limit is set to that: interpreted, the method takes several times the CPU.
     - A writer buffers a row group in memory, so it is smaller than Parquet's default of 128 MiB.
     """
     spark.conf.set("spark.sql.maxConcurrentOutputFileWriters", "8")

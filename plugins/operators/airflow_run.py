@@ -1,4 +1,4 @@
-"""What Airflow knows, as the library's `Run`: Variables, connection, run id, window."""
+"""The library's `Run`, built from what Airflow has: Variables, connection, run id, window."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def read_settings() -> Settings:
 
 
 def open_run(pipeline: Pipeline, run_id: str, window: Window) -> Run:
-    """The run, with everything it needs to act. Raises SettingsError."""
+    """The run with its settings and services. Raises SettingsError."""
     settings = read_settings().for_pipeline(pipeline.name)
     services = open_services(settings)
     return Run(pipeline=pipeline, run_id=run_id, window=window, settings=settings, services=services)
 
 
 def open_services(settings: Settings) -> Services:
-    """The outside world, by the credentials that Airflow has for it."""
+    """AWS, by the credentials that Airflow has for it, Livy and the clock."""
     return Services(aws=_aws(settings), clock=SystemClock(), open_livy=LivyClient)
 
 
 def _aws(settings: Settings) -> Aws:
-    """Credentials from the Variable, else the connection `aws_default`, else boto3's chain (the hook's rule)."""
+    """By the Variable's credentials, else the connection `aws_default`'s, else boto3's chain (AwsBaseHook's rule)."""
     if settings.credentials is not None:
         return open_aws(settings)
     hook = AwsBaseHook(aws_conn_id="aws_default", region_name=settings.region)
@@ -58,8 +58,12 @@ def window_of(context: Mapping[str, Any]) -> Window:
     if start and end:
         return Window(date.fromisoformat(start), date.fromisoformat(end))
     if start or end:
-        raise SettingsError("Give both window_start and window_end, or neither for the run's data interval.")
+        raise SettingsError(
+            "Only one of window_start and window_end is given: give both, or neither to load the run's data interval."
+        )
     run = context["dag_run"]
     if run.data_interval_start is None or run.data_interval_end is None:
-        raise SettingsError("This run has no data interval: give the params window_start and window_end.")
+        raise SettingsError(
+            "This run has no data interval, so its window is unknown: give the params window_start and window_end."
+        )
     return Window(run.data_interval_start.date(), run.data_interval_end.date())

@@ -1,4 +1,4 @@
-"""The task that makes one pass of the janitor."""
+"""The task that makes one pass of the janitor over the deployment."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from operators.airflow_run import open_services, read_settings
 
 
 class JanitorOperator(BaseOperator):
-    """Looks after every environment of the deployment, and tells what it found; red where something went wrong.
+    """Removes what is left over in every environment, and returns what it found; fails where anything failed.
 
-    It is not tried again then: the drains of this pass hold leases of its own, and the next pass is soon.
+    A failed pass is not retried: its teardowns hold leases of their own, and the next pass continues them.
     """
+
+    custom_operator_name = "Janitor"  # see StepOperator
 
     def execute(self, context: Any) -> Json:
         settings = read_settings()

@@ -1,4 +1,4 @@
-"""The two tasks that are not a step: `plan`, which cannot fail, and `verdict`, which looks at all the others."""
+"""The two tasks that are not a step: `plan`, which cannot fail, and `verdict`, which checks all the others."""
 
 from __future__ import annotations
 
@@ -17,21 +17,23 @@ from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)
 
-# No task of ours skips anything: Airflow skips what had not begun when a person marked the run (mark_tasks, 3.3).
+# No task of ours skips another: Airflow skips what had not started when a person marked the run (mark_tasks, 3.3).
 _RED = frozenset({"failed", "upstream_failed", "skipped"})
 
 
 def list_failed(states: Mapping[str, str | None]) -> list[str]:
-    """The tasks for which a run is red: those that failed, and those that were never begun."""
+    """The tasks that make a run fail: those that failed, and those that never started."""
     return sorted(task for task, state in states.items() if state in _RED)
 
 
 class PlanOperator(BaseOperator):
     """Says what the run will create, and its names. Touches nothing and always succeeds.
 
-    It is a setup of every teardown, and a teardown runs only where a setup succeeded: so what is wrong
-    is only told here. `provision.preflight` is the task that fails of it.
+    It is a setup of every teardown, and Airflow runs a teardown only where one of its setups succeeded: so an
+    error is only reported here. `provision.preflight` is the task that fails with it.
     """
+
+    custom_operator_name = "Plan"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -41,7 +43,7 @@ class PlanOperator(BaseOperator):
         try:
             plan = describe_plan(open_run(self.pipeline, context["run_id"], window_of(context)))
         except Exception as error:  # noqa: BLE001  see the docstring
-            log.warning("the plan cannot be told: %s", error)
+            log.warning("the plan cannot be described: %s", error)
             return {"problem": str(error)}
         for line in plan["lines"]:
             log.info("%s", line)
@@ -49,7 +51,9 @@ class PlanOperator(BaseOperator):
 
 
 class VerdictOperator(BaseOperator):
-    """Fails where any task of the run failed or was skipped, so that the run is red, and notifies."""
+    """Fails where any task of the run failed or was skipped, so that the run fails, and notifies."""
+
+    custom_operator_name = "Verdict"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -62,12 +66,12 @@ class VerdictOperator(BaseOperator):
         if not failed:
             return {"verdict": "green"}
         message = f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}."
-        self._tell(context, message)
+        self._notify(context, message)
         raise AirflowFailException(message)
 
-    def _tell(self, context: Any, message: str) -> None:
-        """A notification that cannot be sent must not hide what it was about."""
+    def _notify(self, context: Any, message: str) -> None:
+        """Send `message`; where that fails, only log it: the error must not hide the verdict."""
         try:
             notify(open_run(self.pipeline, context["run_id"], window_of(context)).holder, message)
-        except Exception as error:  # noqa: BLE001
-            log.error("the notification could not be sent: %s", error)
+        except Exception:
+            log.exception("the notification could not be sent")

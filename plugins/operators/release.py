@@ -1,4 +1,4 @@
-"""The operators at a run's end: where to look, and whether further runs will want the cluster."""
+"""The operators at a run's end: they check where the run took its leases, and whether further runs are to come."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
 
-_RUNS_TO_COME = ["queued", "running"]
-# None is the state of a task that Airflow has not looked at yet.
-_TRIES_TO_COME = frozenset(
+_ACTIVE_RUNS = ["queued", "running"]
+# None is the state of a task that Airflow has not scheduled yet.
+_UNFINISHED = frozenset(
     {
         None,
         "scheduled",
@@ -29,7 +29,7 @@ _TRIES_TO_COME = frozenset(
 
 
 class ClosingOperator(StepOperator):
-    """Begins a step at the run's end, where the run's leases were taken and nowhere else."""
+    """Begins a step at the run's end, after checking that register and region are those where its leases are."""
 
     def open_run(self, context: Any) -> Run:
         run = super().open_run(context)
@@ -39,27 +39,27 @@ class ClosingOperator(StepOperator):
 
 
 class ReleaseOperator(ClosingOperator):
-    """Begins a release, knowing of the DAG's other runs."""
+    """Begins a release, whose step is given whether further runs of the DAG are to come."""
 
     def open_run(self, context: Any) -> Run:
         return replace(super().open_run(context), expects_more=expects_more(context["ti"]))
 
 
 def expects_more(ti: Any) -> bool:
-    """Whether further runs of the DAG are queued or running and have not come to this task yet.
+    """Whether further runs of the DAG are queued or running and have not finished this task yet.
 
-    A run that is past it needs the cluster no more, though it still runs; one whose backfill was cancelled before
-    it began is failed, and its task stays unlooked at for ever. What cannot be found out means no: then the last
-    run tears down.
+    A run that has finished it needs the cluster no more, though it is still running. A run whose backfill was
+    cancelled before it started has failed, and its task keeps the state None for ever. Where Airflow cannot be
+    asked the answer is no: then the last run tears down.
     """
     try:
-        tries = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
+        states_of = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
         coming = [
             run
-            for run, states in tries.items()
-            if run != ti.run_id and states.get(ti.task_id) in _TRIES_TO_COME
+            for run, states in states_of.items()
+            if run != ti.run_id and states.get(ti.task_id) in _UNFINISHED
         ]
-        return bool(coming and ti.get_dr_count(dag_id=ti.dag_id, run_ids=coming, states=_RUNS_TO_COME))
+        return bool(coming and ti.get_dr_count(dag_id=ti.dag_id, run_ids=coming, states=_ACTIVE_RUNS))
     except Exception as error:  # noqa: BLE001  see the docstring
-        log.warning("whether further runs come cannot be found out: %s", error)
+        log.warning("Airflow cannot be asked for further runs, none is assumed: %s", error)
         return False

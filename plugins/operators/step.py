@@ -34,22 +34,27 @@ from operators.airflow_run import open_run, window_of
 
 log = logging.getLogger(__name__)
 
-# Another try would meet the same words, or wait as long again: a person has to change something first.
+# A retry would fail with the same message, or wait as long again: a person has to change something first.
 NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout, RowsLost)
 
 
-# A trigger that fires before the scheduler has heard of the deferred process's end makes it take the resumed task
-# for one that was killed (scheduler_job_runner.process_executor_events, Airflow 3.3).
+# If a trigger fires before the scheduler has processed the end of the process that deferred, the scheduler takes
+# the resumed task for a killed one (scheduler_job_runner.process_executor_events, Airflow 3.3).
 _FIRST_POLL_S = 3.0
 
 
 class StepOperator(BaseOperator):
-    """Begins a step, defers while it waits, and returns the step's result (JSON, kept as XCom)."""
+    """Begins a step, defers while it waits, and returns the step's result (JSON, kept as XCom).
 
-    def __init__(self, *, pipeline: Pipeline, step: Step, **kwargs: Any) -> None:
+    `custom_operator_name` is what Airflow's UI shows as the task's operator (BaseOperator.operator_name,
+    Airflow 3.3); without it every task would be shown as `StepOperator`.
+    """
+
+    def __init__(self, *, pipeline: Pipeline, step: Step, custom_operator_name: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.pipeline = pipeline
         self.step = step
+        self.custom_operator_name = custom_operator_name
 
     def execute(self, context: Any) -> Json:
         try:
@@ -62,11 +67,11 @@ class StepOperator(BaseOperator):
         return _finish(context, outcome)
 
     def open_run(self, context: Any) -> Run:
-        """The run as the step is told of it. Raises SettingsError."""
+        """The run that the step is given. Raises SettingsError."""
         return open_run(self.pipeline, context["run_id"], window_of(context))
 
     def resume(self, context: Any, event: Json) -> Json:
-        """Go on after the wait: return the result, or raise what the trigger met."""
+        """Continue after the wait: return the result, or raise the error that ended the trigger."""
         if "outcome" in event:
             return _finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
@@ -92,8 +97,10 @@ class StepOperator(BaseOperator):
 class StepTrigger(BaseTrigger):
     """Polls a step until it is done or fails; `on_kill` ends what belongs to this run alone."""
 
-    def __init__(self, *, step: Json, pipeline: Json, run_id: str, window: Json, state: Json, poll_s: float):
-        super().__init__()
+    def __init__(
+        self, *, step: Json, pipeline: Json, run_id: str, window: Json, state: Json, poll_s: float
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self._arguments = {
             "step": step,
             "pipeline": pipeline,
@@ -117,13 +124,14 @@ class StepTrigger(BaseTrigger):
             await asyncio.sleep(pause_s)
             try:
                 # Each poll blocks on the network: in a thread, so that it holds up no other trigger.
-                run = run or await asyncio.to_thread(self._open_run)
+                if run is None:
+                    run = await asyncio.to_thread(self._open_run)
                 outcome = await asyncio.to_thread(self._step.poll, run, self._state)
-            except Exception as error:  # noqa: BLE001  whatever it is, the task must hear of it
+            except Exception as error:  # noqa: BLE001  whatever it is, the task must fail with it
                 if budget.allows(error):
-                    log.warning("asking again: %s", error)
+                    log.warning("the poll failed and is repeated: %s", error)
                     continue
-                yield TriggerEvent(_failure(error))
+                yield TriggerEvent(_error_event(error))
                 return
             budget.reset()
             if not isinstance(outcome, Waiting):
@@ -142,14 +150,15 @@ class StepTrigger(BaseTrigger):
 
 
 def _finish(context: Any, outcome: Done | Failed) -> Json:
-    """The result; where the step failed it is kept too, before the error is raised."""
+    """The step's result; of a failed step it is kept as XCom, too, before the error is raised."""
     if isinstance(outcome, Done):
         return outcome.result
     context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
     raise AirflowFailException(outcome.message)
 
 
-def _failure(error: Exception) -> Json:
+def _error_event(error: Exception) -> Json:
+    """The error as the trigger's event, which `resume` raises again in the worker."""
     if isinstance(error, MayflyError):
         return {"kind": type(error).__name__, "message": str(error)}
     log.error("unexpected error while waiting", exc_info=error)

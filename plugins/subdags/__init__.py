@@ -1,18 +1,19 @@
 """A declared pipeline as an Airflow DAG: plan, provision, transform, load, verify, answers, release, verdict.
 
-Each part is a function that returns a TaskGroup. Edges between parts are drawn here, and are no wider than
-they must be: a Spark session waits for EMR and not for Redshift, a COPY for its own session alone.
+Each part is a function that returns a TaskGroup. Dependencies between parts are set here, between single tasks
+and no more of them than needed: a Spark session waits for EMR and not for Redshift, a COPY for its own session.
 
 `plan` is a setup of every teardown: it touches nothing and cannot fail, and Airflow skips a teardown none of
-whose setups succeeded. Every teardown fails the run when it fails. There is no `dagrun_timeout`: it would
-skip the teardowns.
+whose setups succeeded. Every teardown fails the run when it fails. There is no `dagrun_timeout`: Airflow would
+skip the teardowns when it is over.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import cast
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup
 
 from airflow_lib.pipeline import Pipeline
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
@@ -25,14 +26,12 @@ from subdags.verify import answers, verify
 _DEFAULTS = {
     "retries": 2,
     "retry_delay": timedelta(seconds=20),
-    "execution_timeout": timedelta(hours=3),  # each wait has a closer deadline of its own
+    "execution_timeout": timedelta(hours=3),  # each wait has a shorter deadline of its own
 }
-
-_WINDOW_PARAM = {"type": ["null", "string"], "format": "date"}
 
 
 def build_dag(pipeline: Pipeline) -> DAG:
-    """The DAG of `pipeline`; its file is the one that calls this."""
+    """The DAG of `pipeline`. Airflow takes the file that calls this for the DAG's file."""
     timetable = CronDataIntervalTimetable(pipeline.schedule, "UTC") if pipeline.schedule else None
     with DAG(
         dag_id=pipeline.name,
@@ -42,8 +41,8 @@ def build_dag(pipeline: Pipeline) -> DAG:
         catchup=False,
         default_args=_DEFAULTS,
         params={
-            "window_start": Param(None, title="First day", description="YYYY-MM-DD, UTC", **_WINDOW_PARAM),
-            "window_end": Param(None, title="Day after the last", description="YYYY-MM-DD", **_WINDOW_PARAM),
+            "window_start": _date_param("First day", "YYYY-MM-DD, UTC"),
+            "window_end": _date_param("Day after the last", "YYYY-MM-DD, UTC"),
         },
         tags=["mayfly"],
     ) as dag:
@@ -56,25 +55,31 @@ def build_dag(pipeline: Pipeline) -> DAG:
         released = release(pipeline)
         verdict = VerdictOperator(task_id="verdict", pipeline=pipeline)
 
-        def step(group: object, label: str):  # type: ignore[no-untyped-def]
-            return group.get_child_by_label(label)  # type: ignore[attr-defined]
-
-        lease, emr, warehouse = (step(provisioned, name) for name in ("lease", "emr", "warehouse"))
+        lease, emr, warehouse = (_task(provisioned, name) for name in ("lease", "emr", "warehouse"))
         shared = [plan, lease]
-        plan >> step(provisioned, "preflight")
-        release_emr = step(transformed, "release_emr")
+        plan >> _task(provisioned, "preflight")
+        release_emr = _task(transformed, "release_emr")
         for job in pipeline.jobs:
-            emr >> step(transformed, job.name)
-        warehouse >> step(loaded, "create_tables")
+            emr >> _task(transformed, job.name)
+        warehouse >> _task(loaded, "create_tables")
         for table in pipeline.staging:
-            step(transformed, table.job) >> step(loaded, table.name)
-        step(loaded, "load_window") >> verified >> answered >> step(released, "release_warehouse")
-        release_emr >> step(released, "inventory") >> verdict
+            _task(transformed, table.job) >> _task(loaded, table.name)
+        _task(loaded, "load_window") >> verified >> answered >> _task(released, "release_warehouse")
+        release_emr >> _task(released, "inventory") >> verdict
 
         release_emr.as_teardown(setups=[*shared, emr], on_failure_fail_dagrun=True)
-        step(released, "release_warehouse").as_teardown(
+        _task(released, "release_warehouse").as_teardown(
             setups=[*shared, warehouse], on_failure_fail_dagrun=True
         )
-        step(released, "inventory").as_teardown(setups=[plan], on_failure_fail_dagrun=True)
+        _task(released, "inventory").as_teardown(setups=[plan], on_failure_fail_dagrun=True)
         verdict.as_teardown(setups=[plan], on_failure_fail_dagrun=True)
     return dag
+
+
+def _date_param(title: str, description: str) -> Param:
+    return Param(None, title=title, description=description, type=["null", "string"], format="date")
+
+
+def _task(group: TaskGroup, label: str) -> BaseOperator:
+    """The task of `group` whose id ends in `label`. Raises KeyError where there is none."""
+    return cast(BaseOperator, group.get_child_by_label(label))

@@ -11,7 +11,7 @@ from operators.janitor import JanitorOperator
 
 
 def build_janitor_dag() -> DAG:
-    """The janitor's DAG; it belongs to no pipeline."""
+    """The janitor's DAG, which looks after every pipeline of the deployment."""
     with DAG(
         dag_id="janitor",
         description="Removes what outlived its lease",
@@ -19,12 +19,12 @@ def build_janitor_dag() -> DAG:
         start_date=datetime(2026, 1, 1, tzinfo=UTC),
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=True,  # whoever sets a deployment up says when its janitor begins
+        is_paused_upon_creation=True,  # whoever sets up a deployment decides when its janitor starts
         tags=["mayfly"],
     ) as dag:
         JanitorOperator(
             task_id="pass",
-            retries=0,  # this pass's drains hold leases of its own; the next pass goes on with them
+            retries=0,  # this pass's teardowns hold leases of their own, and the next pass continues them
             execution_timeout=timedelta(seconds=2 * PASS_S),
         )
     return dag

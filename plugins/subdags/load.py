@@ -1,4 +1,4 @@
-"""Load: each job's Parquet by COPY into the run's own staging schema, then one transaction."""
+"""Load: each job's Parquet by COPY into the run's own staging schema, then one transaction into the tables."""
 
 from __future__ import annotations
 
@@ -12,9 +12,24 @@ from operators.step import StepOperator
 def load(pipeline: Pipeline) -> TaskGroup:
     """create_tables → <staging table>, … → load_window."""
     with TaskGroup("load", tooltip="COPY into staging, then one transaction") as group:
-        create = StepOperator(task_id="create_tables", pipeline=pipeline, step=CreateTables())
-        window = StepOperator(task_id="load_window", pipeline=pipeline, step=LoadWindow())
+        create = StepOperator(
+            task_id="create_tables",
+            pipeline=pipeline,
+            step=CreateTables(),
+            custom_operator_name="Create tables",
+        )
+        window = StepOperator(
+            task_id="load_window",
+            pipeline=pipeline,
+            step=LoadWindow(),
+            custom_operator_name="Load transaction",
+        )
         for table in pipeline.staging:
-            copy = StepOperator(task_id=table.name, pipeline=pipeline, step=CopyStaging(table.name))
+            copy = StepOperator(
+                task_id=table.name,
+                pipeline=pipeline,
+                step=CopyStaging(table.name),
+                custom_operator_name="COPY",
+            )
             create >> copy >> window
     return group

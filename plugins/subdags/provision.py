@@ -1,4 +1,4 @@
-"""Provision: the prerequisites are checked, the slots are leased, the clusters are created."""
+"""Provision: prerequisites are checked, the slots are leased, the clusters are created."""
 
 from __future__ import annotations
 
@@ -17,9 +17,20 @@ from operators.step import StepOperator
 def provision(pipeline: Pipeline) -> TaskGroup:
     """preflight → lease → emr, warehouse."""
     with TaskGroup("provision", tooltip="Leases, roles, security groups, EMR and Redshift") as group:
-        preflight = StepOperator(task_id="preflight", pipeline=pipeline, step=Preflight())
-        lease = StepOperator(task_id="lease", pipeline=pipeline, step=TakeLease())
-        emr = StepOperator(task_id="emr", pipeline=pipeline, step=EnsureEmr())
-        warehouse = StepOperator(task_id="warehouse", pipeline=pipeline, step=EnsureWarehouse())
+        preflight = StepOperator(
+            task_id="preflight", pipeline=pipeline, step=Preflight(), custom_operator_name="Preflight"
+        )
+        lease = StepOperator(
+            task_id="lease", pipeline=pipeline, step=TakeLease(), custom_operator_name="Lease"
+        )
+        emr = StepOperator(
+            task_id="emr", pipeline=pipeline, step=EnsureEmr(), custom_operator_name="EMR cluster"
+        )
+        warehouse = StepOperator(
+            task_id="warehouse",
+            pipeline=pipeline,
+            step=EnsureWarehouse(),
+            custom_operator_name="Redshift cluster",
+        )
         preflight >> lease >> [emr, warehouse]
     return group

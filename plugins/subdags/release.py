@@ -1,4 +1,4 @@
-"""Release: the warehouse is let go, and what is left is counted."""
+"""Release: the lease on the warehouse is given up, and what is left in the account is listed."""
 
 from __future__ import annotations
 
@@ -19,9 +19,16 @@ def release(pipeline: Pipeline) -> TaskGroup:
             task_id="release_warehouse",
             pipeline=pipeline,
             step=ReleaseSlot(Slot.WAREHOUSE),
+            custom_operator_name="Release Redshift",
             retries=3,
-            max_active_tis_per_dag=1,  # of two that end at once, the second sees that no more will come
+            max_active_tis_per_dag=1,  # of two runs that end at once, the second sees that no further run is to come
         )
-        inventory = ClosingOperator(task_id="inventory", pipeline=pipeline, step=Inventory(), retries=2)
+        inventory = ClosingOperator(
+            task_id="inventory",
+            pipeline=pipeline,
+            step=Inventory(),
+            custom_operator_name="Inventory",
+            retries=2,
+        )
         warehouse >> inventory
     return group

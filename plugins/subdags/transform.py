@@ -1,4 +1,4 @@
-"""Transform: one Livy session per Spark job, all at once; then EMR is let go."""
+"""Transform: one Livy session per Spark job, all at once; then the lease on EMR is given up."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ def transform(pipeline: Pipeline) -> TaskGroup:
             task_id="release_emr",
             pipeline=pipeline,
             step=ReleaseSlot(Slot.EMR),
+            custom_operator_name="Release EMR",
             retries=3,
-            max_active_tis_per_dag=1,  # of two that end at once, the second sees that no more will come
+            max_active_tis_per_dag=1,  # of two runs that end at once, the second sees that no further run is to come
         )
         for job in pipeline.jobs:
             session = StepOperator(
                 task_id=job.name,
                 pipeline=pipeline,
                 step=RunJob(job.name),
+                custom_operator_name="Livy session",
                 # The cluster is sized for this many runs at once; a deferred task counts (Airflow 3.3).
                 max_active_tis_per_dag=pipeline.max_parallel_runs,
             )

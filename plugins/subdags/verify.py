@@ -13,7 +13,9 @@ def verify(pipeline: Pipeline) -> TaskGroup:
     """One task a check."""
     with TaskGroup("verify", tooltip="Each check is a SELECT of failing rows") as group:
         for check in pipeline.checks:
-            StepOperator(task_id=check.name, pipeline=pipeline, step=RunCheck(check))
+            StepOperator(
+                task_id=check.name, pipeline=pipeline, step=RunCheck(check), custom_operator_name="Check"
+            )
     return group
 
 
@@ -21,5 +23,5 @@ def answers(pipeline: Pipeline) -> TaskGroup:
     """One task a question."""
     with TaskGroup("answers", tooltip="The questions this schema was built for") as group:
         for name in pipeline.answers:
-            StepOperator(task_id=name, pipeline=pipeline, step=Answer(name))
+            StepOperator(task_id=name, pipeline=pipeline, step=Answer(name), custom_operator_name="Answer")
     return group

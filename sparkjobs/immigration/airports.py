@@ -1,10 +1,14 @@
 """Airports: one row per `ident`, closed ones out."""
 
-from pyspark.sql import Window
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
-from sparkjobs.writing import REASON, first_reason, fit, settle
+from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = (
     "ident",
@@ -23,11 +27,13 @@ SIZE_ORDER = ("large_airport", "medium_airport", "small_airport")
 TERRITORIES = ("AS", "GU", "MP", "PR", "UM", "VI")
 
 
-def run(spark, inputs, target, rejected, window):
-    """Write staging_airport's Parquet and return the counts.
+def run(
+    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+) -> Counts:
+    """Write staging_airport's Parquet and return the counts; every window gets every airport.
 
     Rejected: `no_ident`; `closed`; `duplicate_ident`, all but one of the open airports that share an ident.
-    The one that stays is the larger (large, medium, small, any other), then the one with an IATA code, then
+    The one that is kept is the larger (large, medium, small, any other), then the one with an IATA code, then
     the first by its columns' text in the order of COLUMNS, so that the order of the file does not matter.
     An elevation that is no number is null.
     """
@@ -41,22 +47,22 @@ def run(spark, inputs, target, rejected, window):
     best_first = Window.partitionBy("ident", REASON).orderBy(
         _size_rank(), fn.col("iata_code").isNull(), *COLUMNS
     )
-    place = fn.row_number().over(best_first)
+    rank = fn.row_number().over(best_first)
     tagged = candidates.withColumn(
         REASON,
-        fn.when(fn.col(REASON).isNull() & (place > 1), fn.lit("duplicate_ident")).otherwise(fn.col(REASON)),
+        fn.when(fn.col(REASON).isNull() & (rank > 1), fn.lit("duplicate_ident")).otherwise(fn.col(REASON)),
     )
-    return settle(uri, tagged, _airports, target, rejected)
+    return write_output(uri, tagged, _airports, target, rejected)
 
 
-def _size_rank():
-    rank = fn.lit(len(SIZE_ORDER))
-    for place, kind in reversed(list(enumerate(SIZE_ORDER))):
-        rank = fn.when(fn.col("type") == kind, fn.lit(place)).otherwise(rank)
-    return rank
+def _size_rank() -> Column:
+    chosen = fn.lit(len(SIZE_ORDER))
+    for rank, kind in reversed(list(enumerate(SIZE_ORDER))):
+        chosen = fn.when(fn.col("type") == kind, fn.lit(rank)).otherwise(chosen)
+    return chosen
 
 
-def _airports(rows):
+def _airports(rows: DataFrame) -> DataFrame:
     country = fn.upper("iso_country")
     region = fn.upper(fn.expr("substring(iso_region, instr(iso_region, '-') + 1)"))
     state = fn.when(country.isin(*TERRITORIES), country).otherwise(region)

@@ -1,13 +1,16 @@
 """The columns of staging_immigration, in its order, from a row as published.
 
 Two steps, each small enough for the JVM to compile (see `writing.write_partitioned`): `with_labels` cleans the
-text and joins the labels, `in_words` says it in the warehouse's columns.
+text and joins the labels, `in_words` makes the warehouse's columns of them, with labels in place of codes.
 """
 
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration.i94 import is_unreadable, number, sas_date, whole_number, whole_number_text
-from sparkjobs.immigration.labels import COUNTRIES, MODES, NIL, PORTS, STATES, VISAS, split_port
+from sparkjobs.immigration.labels import COUNTRIES, MODES, NIL, PORTS, STATES, VISAS, Labels, split_port
 from sparkjobs.reading import small_table
 from sparkjobs.writing import fit_text
 
@@ -27,7 +30,7 @@ TEXTS = {
 }
 
 
-def with_labels(spark, rows, labels):
+def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFrame:
     """`rows` with clean text, and the labels of their codes by broadcast: the tables have hundreds of rows."""
     countries = [(int(code), label) for code, label in labels[COUNTRIES].items() if code.isdigit()]
     ports = [(code, *split_port(label, labels[STATES])) for code, label in labels[PORTS].items()]
@@ -62,7 +65,7 @@ def with_labels(spark, rows, labels):
     )
 
 
-def noteworthy(labels):
+def noteworthy(labels: Labels) -> dict[str, Column]:
     """How many codes have no label and how many values are unreadable, over rows with labels: {note: aggregate}."""
     visas = [float(code) for code in labels[VISAS]]
     conditions = {
@@ -75,7 +78,7 @@ def noteworthy(labels):
     return {note: fn.count_if(condition) for note, condition in conditions.items()}
 
 
-def in_words(labelled, labels):
+def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
     """Rows with labels as staging_immigration's columns, and year and month of the arrival to partition by."""
     texts = {name: _text(fn.col(name), size) for name, (_, size) in TEXTS.items()}
     columns = {
@@ -111,21 +114,21 @@ def in_words(labelled, labels):
     return labelled.select(*[column.alias(name) for name, column in columns.items()])
 
 
-def _trimmed(name):
+def _trimmed(name: str) -> Column:
     return fn.trim(fn.col(name).cast("string"))
 
 
-def _text(text, size):
+def _text(text: Column, size: int) -> Column:
     """Text cut to `size` bytes, `Nil` where there is none."""
     return fit_text(text, size, fn.lit(NIL))
 
 
-def _unknown(code):
+def _unknown(code: str) -> Column:
     """`Unknown (148)` for a code without a label; null where there is no code."""
     return fn.when(fn.col(code) != "", fn.concat(fn.lit("Unknown ("), code, fn.lit(")")))
 
 
-def _coded(name, table, size):
+def _coded(name: str, table: dict[str, str], size: int) -> Column:
     """The label of one of a handful of numeric codes."""
     chosen = _text(_unknown_number(name), size)
     for known, label in table.items():
@@ -133,11 +136,11 @@ def _coded(name, table, size):
     return chosen
 
 
-def _unknown_number(name):
+def _unknown_number(name: str) -> Column:
     return fn.concat(fn.lit("Unknown ("), fn.col(name).cast("bigint").cast("string"), fn.lit(")"))
 
 
-def _admitted_date():
+def _admitted_date() -> Column:
     """dtaddto's MMDDYYYY as an ISO date, and any other text (D/S: for the duration of status) as it is."""
     text = fn.col("dtaddto")
     iso = fn.concat_ws("-", fn.substring(text, 5, 4), fn.substring(text, 1, 2), fn.substring(text, 3, 2))

@@ -1,31 +1,37 @@
-"""Arrivals: the I94 rows of a window, one per cicid, with their codes in words.
+"""Arrivals: the I94 rows of a window, one per cicid, with labels in place of codes.
 
 How one row per cicid is found without shuffling whole rows: a first, narrow pass reads four columns and sets,
-for every 64 neighbouring cicids, one bit each. Where they have more rows than bits, a cicid is repeated;
-only the rows of such neighbours (there are none in the real files) are gathered and compared whole. All
-others flow straight from the source to the output.
+for every block of 64 consecutive cicids, one bit each. Where a block has more rows than bits, a cicid is
+repeated; only the rows of such blocks (there are none in the real files) are shuffled and compared whole. All
+others are written straight from the source.
 
 The two forms of the source and what disqualifies a row are in `i94`, the output's columns in `arrival_columns`.
 """
 
-from datetime import date
+from __future__ import annotations
 
-from pyspark.sql import Observation, Window
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration import i94
 from sparkjobs.immigration.arrival_columns import in_words, noteworthy, with_labels
-from sparkjobs.immigration.labels import read_labels
-from sparkjobs.reading import CORRUPT, refuse_corrupt, refuse_empty, small_table, told_plainly
-from sparkjobs.writing import REASON, first_reason, write, write_partitioned
+from sparkjobs.immigration.labels import Labels, read_labels
+from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refuse_empty, small_table
+from sparkjobs.writing import REASON, Counts, first_reason, write, write_partitioned
 
 DUPLICATE = "duplicate_cicid"
-NEIGHBOURS = "neighbours"
-NEIGHBOURS_TOGETHER = 64
+BLOCK = "block"
+BLOCK_SIZE = 64
 ROWS_PER_PARTITION = 1_000_000
 
 
-def run(spark, inputs, target, rejected, window):
+def run(
+    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+) -> Counts:
     """Write staging_immigration's Parquet, by year and month, and return the counts.
 
     `read` counts the rows whose arrival lies in the window, and those without a readable date of arrival,
@@ -38,23 +44,25 @@ def run(spark, inputs, target, rejected, window):
     labels = read_labels(spark, label_file)
     tagged = i94.read_i94(spark, source).withColumn(REASON, first_reason(*i94.reasons()))
     inside = _inside(window)
-    with told_plainly(source):
-        fates, crowded = _survey(source, tagged, inside)
-        rejects = {reason: fate["inside"] for reason, fate in fates.items() if reason and fate["inside"]}
-        good, bad, held = _compare(spark, tagged, crowded)
-        if crowded:
+    with explain_read_errors(source):
+        by_reason, repeating = _survey(source, tagged, inside)
+        rejects = {
+            reason: group["inside"] for reason, group in by_reason.items() if reason and group["inside"]
+        }
+        good, bad, held = _compare(spark, tagged, repeating)
+        if repeating:
             repeated = bad.where(inside & (fn.col(REASON) == DUPLICATE)).count()
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
             write(bad.where(inside).drop(CORRUPT).coalesce(1), rejected)
         written, notes = _write_kept(spark, good.where(inside), labels, target)
         held.unpersist()
-    read = sum(fate["inside"] for fate in fates.values())
-    outside = sum(fate["rows"] for fate in fates.values()) - read
+    read = sum(group["inside"] for group in by_reason.values())
+    outside = sum(group["rows"] for group in by_reason.values()) - read
     if read != written + sum(rejects.values()):
         raise RuntimeError(
             f"{source}: {read} rows read, but {written} written and {rejects} rejected. "
-            "The source changed while it was read; run the job again."
+            "The source changed during the job: run the job again."
         )
     return {
         "read": read,
@@ -64,7 +72,7 @@ def run(spark, inputs, target, rejected, window):
     }
 
 
-def _inside(window):
+def _inside(window: tuple[str, str]) -> Column:
     """Whether a row's arrival lies in the window; a row without a readable arrival is inside every window."""
     start, end = ((date.fromisoformat(day) - date(1960, 1, 1)).days for day in window)
     days = i94.number("arrdate")
@@ -72,67 +80,73 @@ def _inside(window):
     return ~readable | ((days >= start) & (days < end))
 
 
-def _survey(source, tagged, inside):
-    """One narrow pass over the source: ({reason: rows and those inside}, neighbours with a repeated cicid)."""
-    place = i94.whole_number("cicid").bitwiseAND(NEIGHBOURS_TOGETHER - 1).cast("int")
-    bit = fn.call_function("shiftleft", fn.lit(1).cast("bigint"), place)
+def _survey(
+    source: str, tagged: DataFrame, inside: Column
+) -> tuple[dict[str | None, dict[str, Any]], list[int]]:
+    """One narrow pass over the source: ({reason: its rows, and those inside}, blocks with a repeated cicid)."""
+    index = i94.whole_number("cicid").bitwiseAND(BLOCK_SIZE - 1).cast("int")
+    bit = fn.call_function("shiftleft", fn.lit(1).cast("bigint"), index)
     good = fn.col(REASON).isNull()
-    by_neighbours = tagged.groupBy(REASON, fn.when(good, _neighbours()).alias(NEIGHBOURS)).agg(
+    by_block = tagged.groupBy(REASON, fn.when(good, _block()).alias(BLOCK)).agg(
         fn.count(fn.lit(1)).alias("rows"),
         fn.count_if(inside).alias("inside"),
         fn.bit_or(bit).alias("ids"),
         fn.min(CORRUPT).alias(CORRUPT),
     )
-    is_crowded = fn.col(NEIGHBOURS).isNotNull() & (fn.col("rows") > fn.bit_count("ids"))
-    fates = by_neighbours.groupBy(REASON).agg(
+    is_repeating = fn.col(BLOCK).isNotNull() & (fn.col("rows") > fn.bit_count("ids"))
+    grouped = by_block.groupBy(REASON).agg(
         fn.sum("rows").alias("rows"),
         fn.sum("inside").alias("inside"),
-        fn.collect_list(fn.when(is_crowded, fn.col(NEIGHBOURS))).alias("crowded"),
+        fn.collect_list(fn.when(is_repeating, fn.col(BLOCK))).alias("repeating"),
         fn.min(CORRUPT).alias(CORRUPT),
     )
-    fates = {row[REASON]: row.asDict() for row in fates.collect()}
-    for fate in fates.values():
-        refuse_corrupt(source, fate[CORRUPT])
-    refuse_empty(source, sum(fate["rows"] for fate in fates.values()))
-    return fates, [number for fate in fates.values() for number in fate["crowded"]]
+    by_reason = {row[REASON]: row.asDict() for row in grouped.collect()}
+    for group in by_reason.values():
+        refuse_corrupt(source, group[CORRUPT])
+    refuse_empty(source, sum(group["rows"] for group in by_reason.values()))
+    return by_reason, [block for group in by_reason.values() for block in group["repeating"]]
 
 
-def _neighbours():
-    """The number of the 64 neighbouring cicids that a row's is one of."""
+def _block() -> Column:
+    """The number of the block of 64 consecutive cicids that a row belongs to."""
     return fn.shiftright(i94.whole_number("cicid"), 6)
 
 
-def _compare(spark, tagged, crowded):
-    """(Good rows, one per cicid; rejected rows; what is held in memory meanwhile).
+def _compare(
+    spark: SparkSession, tagged: DataFrame, repeating: list[int]
+) -> tuple[DataFrame, DataFrame, DataFrame]:
+    """(Good rows, one per cicid; rejected rows; the rows that Spark holds in memory until both are written).
 
-    Of good rows that share a cicid the one stays that was filed last, of those the one with the latest
+    Of good rows that share a cicid the one is kept that was filed last, of those the one with the latest
     departure, of those the first by its columns as published: an order of the rows alone, so that every
     window and every partitioning agrees. The others are rejected as DUPLICATE.
     """
     is_good = fn.col(REASON).isNull()
-    if not crowded:
+    if not repeating:
         return tagged.where(is_good), tagged.where(~is_good), tagged
-    numbers = small_table(spark, [(number,) for number in crowded], "crowded bigint")
-    is_crowded = fn.col("crowded").isNotNull()
-    marked = tagged.join(fn.broadcast(numbers), (_neighbours() == fn.col("crowded")) & is_good, "left")
-    aside = marked.where(is_crowded | ~is_good).persist()
+    blocks = small_table(spark, [(block,) for block in repeating], "repeating bigint")
+    is_repeating = fn.col("repeating").isNotNull()
+    marked = tagged.join(fn.broadcast(blocks), (_block() == fn.col("repeating")) & is_good, "left")
+    rejects = marked.where(is_repeating | ~is_good).persist()
     best_first = Window.partitionBy(i94.whole_number("cicid")).orderBy(
         fn.desc_nulls_last("dtadfile"), i94.number("depdate").desc_nulls_last(), *i94.COLUMNS
     )
     # Few rows, so few partitions: each becomes a file of the output.
-    partitions = 1 + len(crowded) * NEIGHBOURS_TOGETHER // ROWS_PER_PARTITION
+    partitions = 1 + len(repeating) * BLOCK_SIZE // ROWS_PER_PARTITION
     compared = (
-        aside.where(is_crowded)
+        rejects.where(is_repeating)
         .repartition(partitions, i94.whole_number("cicid"))
         .withColumn(REASON, fn.when(fn.row_number().over(best_first) > 1, fn.lit(DUPLICATE)))
     )
-    good = marked.where(~is_crowded & is_good).unionByName(compared.where(is_good))
-    bad = aside.where(~is_good).unionByName(compared.where(~is_good))
-    return good.drop("crowded"), bad.drop("crowded"), aside
+    good = marked.where(~is_repeating & is_good).unionByName(compared.where(is_good))
+    bad = rejects.where(~is_good).unionByName(compared.where(~is_good))
+    return good.drop("repeating"), bad.drop("repeating"), rejects
 
 
-def _write_kept(spark, kept, labels, target):
-    """Write the kept rows in words; returns how many, and what is noteworthy of them."""
+def _write_kept(
+    spark: SparkSession, kept: DataFrame, labels: Labels, target: str
+) -> tuple[int, dict[str, int]]:
+    """Write the kept rows with labels; returns how many there are, and the counts of `noteworthy`."""
     counting = Observation()
     noted = noteworthy(labels)
     labelled = with_labels(spark, kept, labels).observe(

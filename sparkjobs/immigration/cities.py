@@ -1,9 +1,14 @@
 """Cities: the demographics of each state, every city counted once."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
-from sparkjobs.writing import REASON, first_reason, fit, settle
+from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = (
     "City",
@@ -20,7 +25,9 @@ COLUMNS = (
 NUMBERS = COLUMNS[2:9]
 
 
-def run(spark, inputs, target, rejected, window):
+def run(
+    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+) -> Counts:
     """Write staging_demography's Parquet, one row per state, and return the counts.
 
     The source has a row per city and race, each with the whole city's figures, which are the city's first
@@ -31,10 +38,10 @@ def run(spark, inputs, target, rejected, window):
     (uri,) = inputs
     rows = read_csv(spark, uri, COLUMNS, delimiter=";")
     reason = first_reason(("no_state", fn.col("State Code").isNull()), ("no_city", fn.col("City").isNull()))
-    return settle(uri, rows.withColumn(REASON, reason), _states, target, rejected)
+    return write_output(uri, rows.withColumn(REASON, reason), _states, target, rejected)
 
 
-def _states(rows):
+def _states(rows: DataFrame) -> DataFrame:
     code = fn.upper("State Code").alias("code")
     figures = [fn.min(fn.col(name).cast("double")).alias(name) for name in NUMBERS]
     cities = rows.groupBy(code, "City").agg(fn.min("State").alias("State"), *figures)
@@ -57,10 +64,10 @@ def _states(rows):
     return states.select(*names, *states.columns[2:]).sort("statecode")
 
 
-def _weighted_mean(name):
+def _weighted_mean(name: str) -> Column:
     """The mean over cities, each weighing as many people as live in it.
 
-    Summed as decimals: a sum of doubles hangs on the order in which Spark happens to add.
+    Summed as decimals: a sum of doubles depends on the order in which Spark happens to add.
     """
     people = fn.when(fn.col(name).isNotNull(), fn.col("Total Population").cast("decimal(12,0)"))
     figure = fn.col(name).cast("decimal(12,4)")

@@ -1,8 +1,11 @@
 """The I94 source: its published columns, its two forms, and what disqualifies a row."""
 
+from __future__ import annotations
+
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from sparkjobs.reading import CORRUPT, read_csv, refuse_missing, told_plainly
+from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, refuse_missing
 
 COLUMNS = (
     "cicid",
@@ -42,14 +45,14 @@ LAST_SAS_DAY = 2936547
 AIR = 1
 
 
-def read_i94(spark, uri):
+def read_i94(spark: SparkSession, uri: str) -> DataFrame:
     """All rows, COLUMNS in their published order and types, and CORRUPT (null in Parquet).
 
-    `uri` is a folder of Parquet, or a CSV. Raises ValueError naming the file, what is wrong and the mend.
+    `uri` is a folder of Parquet, or a CSV. Raises ValueError naming the file, what is wrong with it and what to do.
     """
     if not uri.endswith("/"):
         return read_csv(spark, uri, COLUMNS)
-    with told_plainly(uri):
+    with explain_read_errors(uri):
         rows = spark.read.parquet(uri)
     names = {name.lower(): name for name in rows.columns}
     refuse_missing(uri, names, COLUMNS)
@@ -59,36 +62,36 @@ def read_i94(spark, uri):
     )
 
 
-def number(name):
+def number(name: str) -> Column:
     """The column as a double; what is no number is null."""
     value = fn.col(name).cast("double")
     return fn.when(~fn.isnan(value), value)
 
 
-def whole_number(name):
+def whole_number(name: str) -> Column:
     """The column as a bigint, fractions cut off; what is no number is null."""
     return number(name).cast("bigint")
 
 
-def whole_number_text(name):
+def whole_number_text(name: str) -> Column:
     """The column's digits without a trailing .0, as text; what is no number stays as it is, but for NaN."""
     text = fn.trim(fn.col(name).cast("string"))
     return fn.coalesce(whole_number(name).cast("string"), fn.when(text != "NaN", text))
 
 
-def sas_date(name):
-    """The column's SAS days as a date; null where they are no day between 1960 and 9999."""
+def sas_date(name: str) -> Column:
+    """The column's SAS days as a date; null where that is no date between 1960 and 9999."""
     days = number(name)
     return fn.when(days.between(0, LAST_SAS_DAY), fn.date_from_unix_date(days.cast("int") - SAS_EPOCH_DAYS))
 
 
-def is_unreadable(name, value):
-    """Whether the column says something, but `value`, which is made of it, is null. NaN says nothing."""
+def is_unreadable(name: str, value: Column) -> Column:
+    """Whether the column is filled, but `value`, which is parsed from it, is null. NaN counts as blank."""
     return value.isNull() & ~fn.trim(fn.col(name).cast("string")).isin("", "NaN")
 
 
-def reasons():
-    """Why a row is rejected whatever its neighbours: (name, condition), of which the first true one counts.
+def reasons() -> tuple[tuple[str, Column], ...]:
+    """Why a row is rejected on its own account: (name, condition), of which the first true one counts.
 
     An unknown age is kept, as null: the arrival took place all the same.
     """

@@ -5,9 +5,17 @@ blanks anywhere, labels padded with blanks, and quotes within them doubled (`'IN
 codes stand in a comment alone.
 """
 
-import re
+from __future__ import annotations
 
-from sparkjobs.reading import told_plainly
+import re
+from collections.abc import Container
+
+from pyspark.sql import SparkSession
+
+from sparkjobs.reading import explain_read_errors
+
+# {section: {code: label}}; codes as text, labels without padding.
+Labels = dict[str, dict[str, str]]
 
 COUNTRIES, PORTS, MODES, STATES, VISAS = "i94cntyl", "i94prtl", "i94model", "i94addrl", "i94visa"
 NIL = "Nil"
@@ -19,27 +27,27 @@ _VISA_COMMENT = re.compile(r"/\*\s*I94VISA\b(.*?)\*/", re.DOTALL)
 _VISA_PAIR = re.compile(r"^\s*(\d+)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 
 
-def read_labels(spark, uri):
-    """{section: {code: label}} of the label file at `uri`; codes as text, labels without padding.
+def read_labels(spark: SparkSession, uri: str) -> Labels:
+    """The code tables of the label file at `uri`.
 
     Raises ValueError naming the file where it is missing, empty, or lacks a section that the job looks up.
     """
-    with told_plainly(uri):
+    with explain_read_errors(uri):
         files = spark.read.text(uri, wholetext=True).collect()
     labels = parse_labels("".join(row[0] for row in files))
     missing = [name for name in (COUNTRIES, PORTS, MODES, STATES, VISAS) if not labels.get(name)]
     if missing:
         raise ValueError(
             f"{uri} has no codes for {', '.join(missing)}: it is empty, cut off or not the published label "
-            "file; upload I94_SAS_Labels_Descriptions.SAS again whole."
+            "file. Upload the whole I94_SAS_Labels_Descriptions.SAS again."
         )
     return labels
 
 
-def parse_labels(text):
-    """{section: {code: label}}; of a code that is given twice, the first label counts."""
-    labels = {}
-    section = {}
+def parse_labels(text: str) -> Labels:
+    """The code tables of a label file's text; of a code that is given twice, the first label counts."""
+    labels: Labels = {}
+    section: dict[str, str] = {}
     for line in _COMMENT.sub("", text).splitlines():
         named = _SECTION.search(line)
         if named:
@@ -55,12 +63,12 @@ def parse_labels(text):
     return labels
 
 
-def split_port(label, states):
+def split_port(label: str, states: Container[str]) -> tuple[str, str]:
     """(city, state) of a port's label.
 
     The city is what precedes the first comma, in lower case; the state is the first word after it, in upper
-    case, else `Nil`. A label without a comma that ends in the code of a US state is split there
-    (`WASHINGTON DC`), or the port would have no state.
+    case, else `Nil`. A label without a comma is split before its last word where that is the code of a US
+    state (`WASHINGTON DC`); otherwise the port would have no state.
     """
     city, comma, rest = label.partition(",")
     if comma:

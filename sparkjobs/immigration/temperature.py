@@ -1,20 +1,27 @@
 """Temperature: the monthly means of the United States' states."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
-from sparkjobs.writing import REASON, first_reason, fit, settle
+from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = ("dt", "AverageTemperature", "AverageTemperatureUncertainty", "State", "Country")
 COUNTRY = "United States"
 
 
-def run(spark, inputs, target, rejected, window):
+def run(
+    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+) -> Counts:
     """Write staging_landtemp's Parquet and return the counts.
 
     Rejected: `not_united_states`, `no_state`, `bad_date` and `no_value` (blank, or no number). Dates come as
-    1855-05-01 and as 5/1/1913 (month first: a spreadsheet has been at the later half of the file); either
-    way a row's month is the first day of it. An uncertainty that is no number is null.
+    1855-05-01 and as 5/1/1913 (month first: a spreadsheet rewrote the later half of the published file);
+    either way `month` is the first day of the month. An uncertainty that is no number is null.
     """
     (uri,) = inputs
     rows = read_csv(spark, uri, COLUMNS).withColumn("month", _month())
@@ -24,10 +31,10 @@ def run(spark, inputs, target, rejected, window):
         ("bad_date", fn.col("month").isNull()),
         ("no_value", fn.col("AverageTemperature").cast("double").isNull()),
     )
-    return settle(uri, rows.withColumn(REASON, reason), _months, target, rejected)
+    return write_output(uri, rows.withColumn(REASON, reason), _months, target, rejected)
 
 
-def _month():
+def _month() -> Column:
     """The first of dt's month, in either of its two forms; null where it is neither."""
     american = fn.split("dt", "/")
     year, month, day = american[2].cast("int"), american[0].cast("int"), american[1].cast("int")
@@ -36,7 +43,7 @@ def _month():
     return fn.trunc(fn.coalesce(iso, spreadsheet), "month")
 
 
-def _months(rows):
+def _months(rows: DataFrame) -> DataFrame:
     return rows.select(
         "month",
         fit(fn.col("State"), 64).alias("state"),

@@ -1,8 +1,16 @@
-"""What Airflow makes of the declarations: parse, edges, setups of every teardown."""
+"""The DAG as a whole: it parses and serialises, its parts are in order, every teardown has its setups."""
+
+from __future__ import annotations
 
 import json
 
 import pytest
+from airflow.sdk.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import DagSerialization
+
+from airflow_lib.steps.serialization import from_json, to_json
+from operators.release import ClosingOperator, ReleaseOperator
+from tests.dags.graph import tasks, upstream
 
 TEARDOWNS = ("transform.release_emr", "release.release_warehouse", "release.inventory", "verdict")
 
@@ -13,19 +21,16 @@ def test_every_dag_file_parses(dagbag):
 
 
 def test_every_dag_serialises(dagbag):
-    from airflow.serialization.serialized_objects import DagSerialization
-
     for dag in dagbag.dags.values():
         json.dumps(DagSerialization.to_dict(dag))
 
 
-def test_the_parts_come_in_the_order_of_the_design(dag):
+def test_the_parts_come_in_order(dag):
     order = [task.task_id for task in dag.topological_sort()]
     chain = [
         "plan",
         "provision.preflight",
         "provision.lease",
-        "provision.roles",
         "provision.emr",
         "transform.arrivals",
         "load.staging_immigration",
@@ -39,10 +44,6 @@ def test_the_parts_come_in_the_order_of_the_design(dag):
     assert [task for task in order if task in chain] == chain
 
 
-def upstream(dag, task_id):
-    return {task.task_id for task in dag.get_task(task_id).get_flat_relatives(upstream=True)}
-
-
 def test_all_spark_sessions_start_as_soon_as_emr_is_there_and_none_waits_for_redshift(dag):
     for job in ("arrivals", "cities", "temperature", "airports"):
         assert dag.get_task(f"transform.{job}").upstream_task_ids == {"provision.emr"}
@@ -54,7 +55,7 @@ def test_a_copy_waits_for_its_own_session_alone(dag):
     assert jobs == {"transform.airports"}
 
 
-def test_emr_is_let_go_without_waiting_for_the_load(dag):
+def test_emr_is_released_without_waiting_for_the_load(dag):
     assert not {task for task in upstream(dag, "transform.release_emr") if task.startswith("load.")}
 
 
@@ -77,7 +78,7 @@ def test_nothing_else_is_a_teardown(dag):
         (("load.", "verify.", "answers."), "release.release_warehouse", "provision.warehouse"),
     ],
 )
-def test_every_consumer_of_a_cluster_lies_between_its_setup_and_its_teardown(
+def test_every_task_that_uses_a_cluster_is_between_its_setup_and_its_teardown(
     dag, consumers, teardown, cluster
 ):
     """Clearing a consumer then makes the cluster again, and tears it down again."""
@@ -90,7 +91,7 @@ def test_every_consumer_of_a_cluster_lies_between_its_setup_and_its_teardown(
 
 
 def test_the_verdict_comes_after_everything(dag):
-    assert upstream(dag, "verdict") == {task.task_id for task in dag.tasks} - {"verdict"}
+    assert upstream(dag, "verdict") == tasks(dag) - {"verdict"}
 
 
 def test_no_run_has_a_timeout_that_would_skip_its_teardowns(dag):
@@ -98,24 +99,23 @@ def test_no_run_has_a_timeout_that_would_skip_its_teardowns(dag):
     assert all(task.execution_timeout is not None for task in dag.tasks)
 
 
-def test_a_cluster_is_asked_for_no_more_sessions_than_it_is_sized_for(dag):
-    for task in dag.tasks:
-        if task.task_id.startswith("transform.") and not task.is_teardown:
-            assert task.max_active_tis_per_dag == 1
+@pytest.mark.parametrize("task_id", ["transform.release_emr", "release.release_warehouse"])
+def test_a_release_knows_of_the_dags_other_runs(dag, task_id):
+    assert isinstance(dag.get_task(task_id), ReleaseOperator)
+
+
+def test_the_inventory_is_taken_only_where_the_leases_were(dag):
+    assert isinstance(dag.get_task("release.inventory"), ClosingOperator)
 
 
 def test_a_window_is_asked_for_as_dates(dag):
-    from airflow.sdk.exceptions import ParamValidationError
-
     params = dag.params.deep_merge({}) if hasattr(dag.params, "deep_merge") else dag.params
     params["window_start"] = "2016-04-01"
     with pytest.raises(ParamValidationError):
         params["window_start"] = "soon"
 
 
-def test_a_step_and_its_pipeline_survive_the_way_to_the_triggerer(dag):
-    from airflow_lib.steps.serialization import from_json, to_json
-
+def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_triggerer(dag):
     for task in dag.tasks:
         if hasattr(task, "step"):
             assert from_json(json.loads(json.dumps(to_json(task.step)))) == task.step

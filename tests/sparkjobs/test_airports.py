@@ -31,7 +31,7 @@ def kept_rows(folder):
     return sorted(pq.read_table(folder).to_pylist(), key=lambda row: row["ident"])
 
 
-def test_an_airport_comes_out_in_the_warehouses_columns(run_job, published):
+def test_an_airport_is_written_in_the_warehouses_columns(run_job, published):
     path = published(
         'KSEA,large_airport,"Seattle ""Tacoma"" Airport",433,NA,US,US-WA,Seattle,KSEA,SEA,SEA,"-122.3, 47.4"'
     )
@@ -66,17 +66,17 @@ def test_columns_are_found_by_name_in_any_order_with_an_index_column(run_job, pu
     assert (row["ident"], row["iata_code"], row["elevationft"], row["gps_code"]) == ("KSEA", "SEA", 12, None)
 
 
-def test_closed_and_nameless_airports_are_kept_aside_with_their_reason(run_job, published):
+def test_closed_and_nameless_airports_are_rejected_with_their_reason(run_job, published):
     path = published(line(), line(ident="OLD", type="closed"), line(ident=""))
     counts, kept, rejected = run_job(airports, path)
     assert counts == {"read": 3, "written": 1, "rejected": {"closed": 1, "no_ident": 1}}
     assert [row["ident"] for row in kept_rows(kept)] == ["KSEA"]
-    aside = {row["reason"]: row["ident"] for row in pq.read_table(rejected).to_pylist()}
-    assert aside == {"closed": "OLD", "no_ident": None}
+    rejects = {row["reason"]: row["ident"] for row in pq.read_table(rejected).to_pylist()}
+    assert rejects == {"closed": "OLD", "no_ident": None}
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_of_airports_that_share_an_ident_the_largest_open_one_stays(run_job, published, backwards):
+def test_of_airports_that_share_an_ident_the_largest_open_one_is_kept(run_job, published, backwards):
     lines = [
         line(type="closed", name="closed"),
         line(type="small_airport", name="small"),
@@ -98,12 +98,14 @@ def test_of_airports_that_share_an_ident_the_largest_open_one_stays(run_job, pub
         ("CA", "", None),
     ],
 )
-def test_the_state_is_the_regions_and_a_territory_its_own(run_job, published, country, region, state):
+def test_the_state_is_the_regions_and_of_a_territory_its_country_code(
+    run_job, published, country, region, state
+):
     _, kept, _ = run_job(airports, published(line(iso_country=country, iso_region=region)))
     assert [row["statecode"] for row in kept_rows(kept)] == [state]
 
 
-def test_long_text_is_cut_to_the_columns_bytes_at_a_character(run_job, published):
+def test_long_text_is_cut_to_the_columns_bytes_between_characters(run_job, published):
     _, kept, _ = run_job(airports, published(line(name="é" * 200, elevation_ft="high")))
     (row,) = kept_rows(kept)
     assert row["name"] == "é" * 128
@@ -118,22 +120,22 @@ def test_the_files_types_match_the_warehouses(run_job, published):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
-        ("", "is empty.*upload"),
+        ("", "is empty.*Upload"),
         (HEADER + "\n", "is empty.*no row"),
         (HEADER.replace("iso_region", "region") + "\n" + line() + "\n", "lacks the column iso_region"),
-        (HEADER + "\n" + line() + "\nKPDX,large_airp", "do not match its header.*KPDX,large_airp.*upload"),
+        (HEADER + "\n" + line() + "\nKPDX,large_airp", "do not match its header.*KPDX,large_airp.*Upload"),
     ],
     ids=["empty", "header only", "column missing", "cut off"],
 )
-def test_a_bad_file_is_named_with_what_is_wrong(run_job, tmp_path, content, told):
+def test_the_error_names_a_bad_file_and_what_is_wrong_with_it(run_job, tmp_path, content, message):
     path = tmp_path / "airport-codes_csv.csv"
     path.write_text(content)
-    with pytest.raises(ValueError, match=f"(?s)airport-codes_csv.csv .*{told}"):
+    with pytest.raises(ValueError, match=f"(?s)airport-codes_csv.csv .*{message}"):
         run_job(airports, path)
 
 
-def test_a_missing_file_is_named(run_job, tmp_path):
+def test_the_error_names_a_missing_file(run_job, tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.csv does not exist"):
         run_job(airports, tmp_path / "nowhere.csv")

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import datetime
+from datetime import date
 
-import i94
 import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.immigration import arrivals
+from tests.sparkjobs import i94
 
 
 @pytest.fixture
@@ -23,14 +23,14 @@ def arrive(run_job, tmp_path):
 def outcome(result):
     counts, kept, rejected = result
     rows = [row for path in kept.rglob("*.parquet") for row in pq.ParquetFile(path).read().to_pylist()]
-    aside = pq.read_table(rejected).to_pylist() if rejected.exists() else []
-    return counts, sorted(rows, key=lambda row: row["cicid"]), aside
+    rejects = pq.read_table(rejected).to_pylist() if rejected.exists() else []
+    return counts, sorted(rows, key=lambda row: row["cicid"]), rejects
 
 
 EXPECTED = {
     "cicid": 1,
-    "arrivedate": datetime.date(2016, 4, 1),
-    "departdate": datetime.date(2016, 4, 10),
+    "arrivedate": date(2016, 4, 1),
+    "departdate": date(2016, 4, 10),
     "addressto": "WA",
     "portcode": "SEA",
     "portofentrycity": "seattle",
@@ -57,7 +57,7 @@ EXPECTED = {
 }
 
 
-def test_an_arrival_comes_out_in_the_warehouses_columns_in_order(run_job, tmp_path):
+def test_an_arrival_is_written_in_the_warehouses_columns_in_order(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {})
     counts, kept, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
     assert counts == {"read": 1, "written": 1, "rejected": {}, "notes": {"outside_window": 0}}
@@ -83,19 +83,19 @@ def test_an_arrival_comes_out_in_the_warehouses_columns_in_order(run_job, tmp_pa
 )
 def test_the_csv_form_gives_the_same_whatever_its_columns_order(run_job, tmp_path, columns):
     source = i94.write_csv(tmp_path, {}, {"cicid": 2.0, "i94mode": 2.0}, columns=columns)
-    counts, rows, aside = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
     assert counts == {"read": 2, "written": 1, "rejected": {"not_by_air": 1}, "notes": {"outside_window": 0}}
     assert rows == [EXPECTED]
-    assert [row["reason"] for row in aside] == ["not_by_air"]
+    assert [row["reason"] for row in rejects] == ["not_by_air"]
 
 
 def test_a_cicid_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
     # As Spark writes a double to CSV from ten million on.
     source = i94.write_csv(tmp_path, {"cicid": "1.2345678E7"}, {"cicid": "1.2345678E7", "fltno": "00001"})
-    counts, rows, aside = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
     assert (counts["written"], counts["rejected"]) == (1, {"duplicate_cicid": 1})
     assert [(row["cicid"], row["flight_no"]) for row in rows] == [(12_345_678, "00001")]
-    assert [row["reason"] for row in aside] == ["duplicate_cicid"]
+    assert [row["reason"] for row in rejects] == ["duplicate_cicid"]
 
 
 def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_job, tmp_path):
@@ -119,7 +119,7 @@ def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_jo
     assert None not in unreadable[3]
 
 
-def test_odd_values_become_words_and_never_a_crash(arrive):
+def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
     counts, rows, _ = arrive(
         {"cicid": 1.0, "i94cit": 148.0, "i94res": None, "i94port": "QQQ", "i94visa": 7.0},
         {"cicid": 2.0, "i94addr": "NY NEW YORK", "i94port": None, "dtaddto": "D/S", "i94bir": None},
@@ -182,8 +182,8 @@ def test_odd_values_become_words_and_never_a_crash(arrive):
     ]
 
 
-def test_rows_that_do_not_qualify_are_kept_aside_with_their_reason(arrive):
-    counts, rows, aside = arrive(
+def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):
+    counts, rows, rejects = arrive(
         {},
         {"cicid": None},
         {"cicid": 2.5},
@@ -197,7 +197,7 @@ def test_rows_that_do_not_qualify_are_kept_aside_with_their_reason(arrive):
     assert counts["rejected"] == reasons
     assert counts["read"] == 8
     assert [row["cicid"] for row in rows] == [1]
-    assert {(row["cicid"], row["reason"]) for row in aside} == {
+    assert {(row["cicid"], row["reason"]) for row in rejects} == {
         (None, "no_cicid"),
         (2.5, "no_cicid"),
         (3.0, "bad_arrival_date"),
@@ -206,7 +206,7 @@ def test_rows_that_do_not_qualify_are_kept_aside_with_their_reason(arrive):
         (6.0, "not_by_air"),
         (7.0, "age_negative"),
     }
-    assert set(aside[0]) == {*i94.COLUMNS, "reason"}
+    assert set(rejects[0]) == {*i94.COLUMNS, "reason"}
 
 
 REPEATED = (
@@ -223,12 +223,12 @@ REPEATED = (
 
 @pytest.mark.parametrize("files", [1, 3])
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_rows_that_share_a_cicid_the_last_filed_stays_in_any_order(arrive, files, order):
-    counts, rows, aside = arrive(*REPEATED[::order], files=files)
+def test_of_rows_that_share_a_cicid_the_last_filed_is_kept_in_any_order(arrive, files, order):
+    counts, rows, rejects = arrive(*REPEATED[::order], files=files)
     assert counts["read"] == 8
     assert counts["rejected"] == {"duplicate_cicid": 4, "not_by_air": 1}
     assert [(row["cicid"], row["flight_no"]) for row in rows] == [(9, "00003"), (10, "00782"), (11, "00782")]
-    assert sorted((row["fltno"], row["reason"]) for row in aside) == [
+    assert sorted((row["fltno"], row["reason"]) for row in rejects) == [
         ("00001", "duplicate_cicid"),
         ("00002", "duplicate_cicid"),
         ("00004", "duplicate_cicid"),
@@ -237,7 +237,7 @@ def test_of_rows_that_share_a_cicid_the_last_filed_stays_in_any_order(arrive, fi
     ]
 
 
-def test_the_days_one_by_one_give_what_the_whole_window_gives(arrive):
+def test_single_days_give_the_same_rows_as_the_whole_window(arrive):
     rows = [
         *REPEATED,
         {"cicid": 12.0, "arrdate": i94.APRIL_1 + 1},
@@ -259,25 +259,25 @@ def test_a_window_without_data_is_zero_rows(arrive):
     assert rows == []
 
 
-def test_a_damaged_parquet_file_is_named(run_job, tmp_path):
+def test_the_error_names_a_truncated_parquet_file(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {}, {"cicid": 2.0}, files=2)
     part = source / "part-1.parquet"
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*part-1\.parquet.*upload it again"):
+    with pytest.raises(ValueError, match=r"(?s)sas_data/.*part-1\.parquet.*Upload the whole file again"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
-def test_a_parquet_file_damaged_within_is_named(run_job, tmp_path):
+def test_the_error_names_a_parquet_file_with_damaged_pages(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, *({"cicid": float(n)} for n in range(2000)))
     part = source / "part-0.parquet"
     content = bytearray(part.read_bytes())
     content[4:400] = b"\xff" * 396
     part.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*upload it again"):
+    with pytest.raises(ValueError, match=r"(?s)sas_data/.*Upload the whole file again"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
-def test_a_column_that_is_missing_is_named(run_job, tmp_path):
+def test_the_error_names_a_missing_column(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {})
     part = source / "part-0.parquet"
     pq.write_table(pq.read_table(part).drop_columns(["arrdate"]), part)
@@ -286,7 +286,7 @@ def test_a_column_that_is_missing_is_named(run_job, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         ("", r"is empty"),
         (",".join(i94.COLUMNS) + "\n", r"is empty.*no row"),
@@ -294,14 +294,14 @@ def test_a_column_that_is_missing_is_named(run_job, tmp_path):
     ],
     ids=["empty", "header only", "cut off"],
 )
-def test_a_bad_csv_is_named_with_what_is_wrong(run_job, tmp_path, content, told):
+def test_the_error_names_a_bad_csv_and_what_is_wrong_with_it(run_job, tmp_path, content, message):
     source = tmp_path / "immigrationData.csv"
     source.write_text(content)
-    with pytest.raises(ValueError, match=rf"(?s)immigrationData\.csv .*{told}"):
+    with pytest.raises(ValueError, match=rf"(?s)immigrationData\.csv .*{message}"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
-def test_a_folder_without_parquet_is_named(run_job, tmp_path):
+def test_the_error_names_a_folder_without_parquet(run_job, tmp_path):
     (tmp_path / "sas_data").mkdir()
     with pytest.raises(ValueError, match=r"sas_data/"):
         run_job(arrivals, tmp_path / "sas_data", i94.write_labels(tmp_path))
@@ -310,7 +310,7 @@ def test_a_folder_without_parquet_is_named(run_job, tmp_path):
 @pytest.mark.parametrize(
     "text", ["", i94.LABELS[: i94.LABELS.index("value i94model")]], ids=["empty", "cut off"]
 )
-def test_a_label_file_without_its_sections_is_named(run_job, tmp_path, text):
+def test_the_error_names_a_label_file_without_its_sections(run_job, tmp_path, text):
     source = i94.write_parquet(tmp_path, {})
-    with pytest.raises(ValueError, match=r"Descriptions\.SAS has no codes for .*i94model.*upload"):
+    with pytest.raises(ValueError, match=r"Descriptions\.SAS has no codes for .*i94model.*Upload"):
         run_job(arrivals, source, i94.write_labels(tmp_path, text))

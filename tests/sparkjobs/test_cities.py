@@ -17,13 +17,13 @@ def states(run_job, tmp_path):
         path = tmp_path / "us-cities-demographics.csv"
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         counts, kept, rejected = run_job(cities, path)
-        aside = pq.read_table(rejected).to_pylist() if rejected.exists() else []
-        return counts, pq.read_table(kept), aside
+        rejects = pq.read_table(rejected).to_pylist() if rejected.exists() else []
+        return counts, pq.read_table(kept), rejects
 
     return run
 
 
-def test_a_city_that_stands_once_per_race_is_counted_once(states):
+def test_a_city_with_a_row_per_race_is_counted_once(states):
     counts, table, _ = states(
         "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;White;70",
         "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;Asian;30",
@@ -59,7 +59,7 @@ def test_a_city_that_stands_once_per_race_is_counted_once(states):
     assert types == ["string", "string", "double", *["int64"] * 5, "double"]
 
 
-def test_a_blank_figure_takes_its_citys_weight_out_of_the_mean(states):
+def test_a_city_with_a_blank_figure_is_left_out_of_that_mean(states):
     _, table, _ = states(
         "Salem;Oregon;30.0;;60;100;;20;;OR;White;70",
         "Eugene;Oregon;x;150;150;300;5;30;4.0;OR;White;300",
@@ -69,17 +69,17 @@ def test_a_blank_figure_takes_its_citys_weight_out_of_the_mean(states):
     assert (row["malepopulation"], row["numberofveterans"], row["totalpopulation"]) == (150, 5, 400)
 
 
-def test_rows_without_a_state_or_city_are_kept_aside(states):
-    counts, _, aside = states(
+def test_rows_without_a_state_or_city_are_rejected(states):
+    counts, _, rejects = states(
         "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;White;70",
         "Eugene;Oregon;40.0;150;150;300;5;30;4.0;;White;300",
         ";Oregon;40.0;150;150;300;5;30;4.0;OR;White;300",
     )
     assert counts == {"read": 3, "written": 1, "rejected": {"no_city": 1, "no_state": 1}}
-    assert {(row["City"], row["reason"]) for row in aside} == {("Eugene", "no_state"), (None, "no_city")}
+    assert {(row["City"], row["reason"]) for row in rejects} == {("Eugene", "no_state"), (None, "no_city")}
 
 
-def test_the_wrong_separator_is_told_as_missing_columns(states):
+def test_a_wrong_separator_is_reported_as_missing_columns(states):
     with pytest.raises(
         ValueError, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
     ):

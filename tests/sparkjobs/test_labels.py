@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import pytest
-from i94 import LABELS
 
 from sparkjobs.immigration.labels import parse_labels, split_port
+from tests.sparkjobs.i94 import LABELS
 
 
-def test_the_label_file_is_parsed_as_the_source_it_is():
+def test_the_label_file_is_parsed_as_sas_source():
     labels = parse_labels(LABELS)
     assert labels["i94cntyl"]["582"] == "MEXICO Air Sea, and Not Reported (I-94, no land arrivals)"
     assert labels["i94cntyl"]["209"] == "JAPAN"

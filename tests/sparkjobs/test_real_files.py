@@ -6,9 +6,9 @@ from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
-from conftest import REAL_DATA
 
 from sparkjobs.immigration import airports, arrivals, cities, temperature
+from tests.sparkjobs.conftest import REAL_DATA
 
 pytestmark = pytest.mark.skipif(
     not (REAL_DATA / "immigration").is_dir(), reason=f"the real input files are not at {REAL_DATA}"

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import datetime
+from datetime import date
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,8 +16,8 @@ def months(run_job, tmp_path):
         path = tmp_path / "GlobalLandTemperaturesByState.csv"
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
         counts, kept, rejected = run_job(temperature, path)
-        aside = pq.read_table(rejected).to_pylist() if rejected.exists() else []
-        return counts, pq.read_table(kept), aside
+        rejects = pq.read_table(rejected).to_pylist() if rejected.exists() else []
+        return counts, pq.read_table(kept), rejects
 
     return run
 
@@ -30,13 +30,13 @@ def test_both_date_forms_become_the_first_of_the_month(months):
     assert counts == {"read": 2, "written": 2, "rejected": {}}
     assert table.to_pylist() == [
         {
-            "month": datetime.date(1855, 5, 1),
+            "month": date(1855, 5, 1),
             "state": "Alabama",
             "averagetemperature": 25.544,
             "averagetemperatureuncertainty": 1.171,
         },
         {
-            "month": datetime.date(1913, 12, 1),
+            "month": date(1913, 12, 1),
             "state": "Georgia (State)",
             "averagetemperature": -3.5,
             "averagetemperatureuncertainty": None,
@@ -59,8 +59,8 @@ def test_both_date_forms_become_the_first_of_the_month(months):
         ("1855-05-01,warm,,Ohio,United States", "no_value"),
     ],
 )
-def test_a_row_that_says_nothing_of_a_us_state_is_kept_aside(months, line, reason):
-    counts, _, aside = months("5/1/1955,1.0,1.0,Ohio,United States", line)
+def test_a_row_without_a_mean_of_a_us_state_is_rejected(months, line, reason):
+    counts, _, rejects = months("5/1/1955,1.0,1.0,Ohio,United States", line)
     assert counts == {"read": 2, "written": 1, "rejected": {reason: 1}}
-    assert [row["reason"] for row in aside] == [reason]
-    assert aside[0]["dt"] == (line.split(",")[0] or None)
+    assert [row["reason"] for row in rejects] == [reason]
+    assert rejects[0]["dt"] == (line.split(",")[0] or None)

@@ -49,7 +49,7 @@ def test_a_template_uses_nothing_that_redshift_lacks(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_jinja_puts_in_values_and_identifiers_alone(name: str) -> None:
+def test_jinja_inserts_values_and_identifiers_only(name: str) -> None:
     text = (ROOT / f"{name}.sql").read_text()
 
     assert "{%" not in text

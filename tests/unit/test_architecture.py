@@ -1,5 +1,7 @@
 """The structure that docs/architecture.md promises, held against the code."""
 
+from __future__ import annotations
+
 import ast
 import re
 import sys
@@ -11,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("dags", "plugins", "sparkjobs", "sql_templates")
 OWN = {"dags", "subdags", "operators", "airflow_lib", "sparkjobs", "sandbox", "tests", "bench"}
 
-# What each room may import of ours, besides itself: dags -> subdags -> operators -> airflow_lib.
+# What each package may import of ours, besides itself: dags -> subdags -> operators -> airflow_lib.
 MAY_IMPORT = {
     "dags": {"subdags", "airflow_lib"},
     "plugins/subdags": {"operators", "airflow_lib"},
@@ -19,6 +21,16 @@ MAY_IMPORT = {
     "plugins/airflow_lib": set(),
     "sparkjobs": set(),
 }
+
+
+# Where the tests of each package are: a module x.py has its tests in test_x.py.
+TESTS_OF = {"plugins/operators": "tests/unit/operators", "plugins/subdags": "tests/dags"}
+MODULES = [
+    (package, path.stem)
+    for package in TESTS_OF
+    for path in (ROOT / package).glob("*.py")
+    if path.stem != "__init__"
+]
 
 
 def files(folder):
@@ -36,11 +48,16 @@ def imported(path):
             yield node.module.split(".")[0]
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_imports_run_one_way(room):
-    allowed = MAY_IMPORT[room] | {room.rsplit("/", 1)[-1]}
-    for path in files(room):
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_run_one_way(package):
+    allowed = MAY_IMPORT[package] | {package.rsplit("/", 1)[-1]}
+    for path in files(package):
         assert set(imported(path)) & OWN <= allowed, path.relative_to(ROOT)
+
+
+@pytest.mark.parametrize(("package", "module"), MODULES)
+def test_each_module_has_a_test_file_of_its_name(package, module):
+    assert (ROOT / TESTS_OF[package] / f"test_{module}.py").is_file()
 
 
 def test_the_library_never_imports_airflow():
@@ -48,7 +65,7 @@ def test_the_library_never_imports_airflow():
         assert "airflow" not in set(imported(path)), path.relative_to(ROOT)
 
 
-def test_nothing_of_the_product_imports_or_names_what_stands_in_for_aws():
+def test_the_product_never_names_the_sandbox_moto_or_localhost():
     words = re.compile(r"sandbox|moto|localhost|127\.0", re.IGNORECASE)
     for folder in PRODUCT:
         for path in sorted((ROOT / folder).rglob("*")):

@@ -1,4 +1,4 @@
-"""What the documentation says, held against the code: settings, policy, links, variables, names of tests."""
+"""What the documentation says, checked against the code: settings, policy, links, variables, names of tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from pydantic.fields import FieldInfo
 from airflow_lib.settings import VARIABLES, AwsCredentials, MayflySettings, PipelineSettings
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = (ROOT / "README.md", ROOT / "setup_backend.md", *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "setup_backend.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 SETUP = (ROOT / "setup_backend.md").read_text()
 POLICY = (ROOT / "docs" / "iam-principal-policy.json").read_text()
 EXAMPLE = json.loads((ROOT / "variables.example.json").read_text())
@@ -40,7 +45,7 @@ def fields_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, F
             yield prefix + name, info
 
 
-def told_default(info: FieldInfo) -> str:
+def format_default(info: FieldInfo) -> str:
     """A default as the tables write it."""
     if info.is_required():
         return "*required*"
@@ -63,7 +68,7 @@ def documented(heading: str) -> dict[str, re.Match[str]]:
     section = SETUP.split(f"### `{heading}`\n", 1)[1].split("\n#", 1)[0]
     rows = [match for line in section.splitlines() if (match := _ROW.match(line))]
     keys = [row["key"] for row in rows]
-    assert len(keys) == len(set(keys)), "a key is told twice"
+    assert len(keys) == len(set(keys)), "a key is documented twice"
     return {row["key"]: row for row in rows}
 
 
@@ -72,16 +77,18 @@ KEYS = [(variable, key, info) for variable, model in MODELS.items() for key, inf
 
 
 @pytest.mark.parametrize(("variable", "key", "info"), KEYS, ids=lambda value: str(value)[:40])
-def test_each_setting_is_told_with_its_default_and_limits(variable: str, key: str, info: FieldInfo) -> None:
+def test_each_setting_is_documented_with_its_default_and_limits(
+    variable: str, key: str, info: FieldInfo
+) -> None:
     row = documented(variable).get(key)
-    assert row is not None, f"setup_backend.md does not tell {variable}: {key}"
-    assert row["default"] == told_default(info)
+    assert row is not None, f"setup_backend.md does not document {variable}: {key}"
+    assert row["default"] == format_default(info)
     for limit in bounds(info):
-        assert re.search(rf"\b{limit}\b", row["type"]), f"{key}: {limit} is a limit"
+        assert re.search(rf"\b{limit}\b", row["type"]), f"{key}: the limit {limit} is not documented"
 
 
 @pytest.mark.parametrize(("variable", "model"), MODELS.items())
-def test_no_setting_is_told_that_does_not_exist(variable: str, model: type[BaseModel]) -> None:
+def test_no_setting_is_documented_that_does_not_exist(variable: str, model: type[BaseModel]) -> None:
     assert set(documented(variable)) == {key for key, _ in fields_of(model)}
 
 
@@ -95,7 +102,7 @@ def leaves(value: dict[str, Any], prefix: str = "") -> Iterator[str]:
         yield from leaves(item, f"{prefix}{key}.") if isinstance(item, dict) else [prefix + key]
 
 
-def test_each_key_of_the_example_is_told() -> None:
+def test_each_key_of_the_example_is_documented() -> None:
     assert set(EXAMPLE) <= set(VARIABLES)
     assert set(leaves(EXAMPLE["mayfly"])) <= set(documented("mayfly"))
 
@@ -145,22 +152,22 @@ def test_the_tests_that_a_page_names_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_paths_that_a_page_names_exist(page: Path) -> None:
-    rooms = "dags|plugins|sparkjobs|sql_templates|sandbox|tests|docs|bench"
-    for path in re.findall(rf"`((?:{rooms})/[\w./-]*)`", page.read_text()):
+    folders = "dags|plugins|sparkjobs|sql_templates|sandbox|tests|docs|bench"
+    for path in re.findall(rf"`((?:{folders})/[\w./-]*)`", page.read_text()):
         assert (ROOT / path).exists(), f"{page.name} names {path}"
 
 
 def read_variables() -> set[str]:
     """The environment variables of ours that the code or the Makefile names."""
-    files = [path for room in ("sandbox", "tests", "bench") for path in (ROOT / room).rglob("*.py")]
+    files = [path for folder in ("sandbox", "tests", "bench") for path in (ROOT / folder).rglob("*.py")]
     texts = [path.read_text() for path in (*files, ROOT / "Makefile") if path != Path(__file__)]
     return {name for text in texts for name in _VARIABLE.findall(text)}
 
 
-def test_each_environment_variable_is_told_and_none_that_nothing_reads() -> None:
+def test_each_environment_variable_is_documented_and_no_other() -> None:
     lines = (ROOT / "docs/sandbox.md").read_text().splitlines()
-    told = {row["key"] for line in lines if (row := _VARIABLE_ROW.match(line))}
-    assert told == read_variables()
+    documented_names = {row["key"] for line in lines if (row := _VARIABLE_ROW.match(line))}
+    assert documented_names == read_variables()
 
 
 def test_the_decisions_are_numbered_one_after_the_other() -> None:

@@ -1,4 +1,4 @@
-"""A step of the library that does as it is told, and runs without AWS behind them."""
+"""A step whose outcomes a test sets, and runs without AWS behind them."""
 
 from __future__ import annotations
 

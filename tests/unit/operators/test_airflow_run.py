@@ -1,4 +1,4 @@
-"""What Airflow knows becomes the library's Run: Variables, secrets, the window."""
+"""The library's Run is built from what Airflow has: Variables, secrets, the window."""
 
 from __future__ import annotations
 
@@ -38,6 +38,12 @@ def test_every_part_of_the_credentials_is_masked(variables: dict[str, str], mask
     variables["aws_credentials"] = json.dumps(CREDENTIALS)
     read_settings()
     assert set(masked) == {"AKIAKEY", "geheim", "token"}
+
+
+def test_credentials_without_a_session_token_are_masked(variables: dict[str, str], masked: list[str]) -> None:
+    variables["aws_credentials"] = json.dumps({**CREDENTIALS, "session_token": None})
+    read_settings()
+    assert set(masked) == {"AKIAKEY", "geheim"}
 
 
 def test_without_the_variable_there_is_nothing_to_mask(variables: dict[str, str], masked: list[str]) -> None:
@@ -104,7 +110,7 @@ def test_without_params_the_window_is_the_data_interval() -> None:
 
 @pytest.mark.parametrize("params", [{"window_start": "2016-04-01"}, {"window_end": "2016-04-01"}])
 def test_half_a_window_is_refused(params: dict[str, str]) -> None:
-    with pytest.raises(SettingsError, match="both window_start and window_end"):
+    with pytest.raises(SettingsError, match="give both, or neither"):
         window_of(context(INTERVAL, **params))
 
 

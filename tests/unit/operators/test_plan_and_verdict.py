@@ -14,7 +14,7 @@ from tests.unit.operators.context import PIPELINE, Task
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What people were notified of."""
     messages: list[str] = []
     monkeypatch.setattr(module, "notify", lambda run, message: messages.append(message))
@@ -51,25 +51,25 @@ def test_the_plan_never_fails_for_a_window_that_is_wrong(context: dict[str, Any]
     assert "window_end" in plan["problem"]
 
 
-def test_a_run_in_which_nothing_failed_is_green(
-    opened: list[Any], told: list[str], context: dict[str, Any]
+def test_a_run_in_which_nothing_failed_succeeds_and_notifies_nobody(
+    opened: list[Any], notified: list[str], context: dict[str, Any]
 ) -> None:
     states = {"plan": "success", "load.a": "success", "verify.b": "success", "verdict": "running"}
     assert judge(context, states) == {"verdict": "green"}
-    assert told == []
+    assert notified == []
 
 
 @pytest.mark.parametrize("state", ["failed", "upstream_failed", "skipped"])
-def test_a_run_in_which_a_task_failed_or_never_began_is_red_and_people_are_told(
-    opened: list[Any], told: list[str], context: dict[str, Any], state: str
+def test_a_run_in_which_a_task_failed_or_never_started_fails_and_notifies(
+    opened: list[Any], notified: list[str], context: dict[str, Any], state: str
 ) -> None:
     with pytest.raises(AirflowFailException, match=r"run1 of immigration failed in: load\.a"):
         judge(context, {"plan": "success", "load.a": state, "verdict": "running"})
-    assert told == ["Run run1 of immigration failed in: load.a."]
+    assert notified == ["Run run1 of immigration failed in: load.a."]
 
 
-def test_a_verdict_that_is_judged_again_does_not_count_itself(
-    opened: list[Any], told: list[str], context: dict[str, Any]
+def test_a_cleared_verdict_does_not_count_its_own_failure(
+    opened: list[Any], notified: list[str], context: dict[str, Any]
 ) -> None:
     assert judge(context, {"plan": "success", "verdict": "failed"}) == {"verdict": "green"}
 

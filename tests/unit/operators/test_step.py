@@ -39,7 +39,7 @@ WAITING = Waiting("the cluster", {"by": "noon"}, 20)
 
 @pytest.fixture
 def operator() -> StepOperator:
-    return StepOperator(task_id="release", pipeline=PIPELINE, step=STEP)
+    return StepOperator(task_id="release", pipeline=PIPELINE, step=STEP, custom_operator_name="Release EMR")
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_a_step_that_waits_is_deferred_and_resumed_by_name(
     assert callable(operator.resume)
 
 
-def test_the_trigger_goes_on_in_another_process_with_step_window_and_state(
+def test_the_trigger_continues_in_another_process_with_step_window_and_state(
     trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
 ) -> None:
     calls = script(Done())
@@ -132,7 +132,7 @@ def test_the_trigger_never_fires_at_once(opened: list[Any], script: Script, paus
     assert pauses[0] >= 3
 
 
-def test_the_trigger_bears_what_will_pass(
+def test_the_trigger_repeats_a_poll_that_failed_for_a_transient_reason(
     trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
 ) -> None:
     calls = script(LivyUnreachable("no answer"), LivyUnreachable("no answer"), Done())
@@ -148,7 +148,7 @@ def test_the_trigger_bears_what_will_pass(
         (ValueError("a bug"), {"kind": "MayflyError", "message": "ValueError: a bug"}),
     ],
 )
-def test_the_trigger_tells_the_errors_kind_and_message(
+def test_the_event_of_an_error_is_its_class_and_message(
     trigger: StepTrigger,
     opened: list[Any],
     script: Script,
@@ -160,7 +160,7 @@ def test_the_trigger_tells_the_errors_kind_and_message(
     assert fire(trigger).payload == event
 
 
-def test_a_run_that_cannot_be_opened_is_told_too(
+def test_a_run_that_cannot_be_opened_ends_the_trigger_with_its_error(
     trigger: StepTrigger, pauses: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> None:
@@ -185,11 +185,11 @@ def test_the_result_of_the_wait_is_the_tasks_result(operator: StepOperator, cont
 
 
 @pytest.mark.parametrize("kind", [LeaseLost, LivyError, TeardownError, MayflyError])
-def test_what_the_trigger_met_is_raised_as_itself(
+def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
     operator: StepOperator, context: dict[str, Any], kind: type[MayflyError]
 ) -> None:
-    with pytest.raises(kind, match="told") as caught:
-        operator.resume(context, {"kind": kind.__name__, "message": "told"})
+    with pytest.raises(kind, match="no answer") as caught:
+        operator.resume(context, {"kind": kind.__name__, "message": "no answer"})
     assert type(caught.value) is kind
 
 
@@ -197,21 +197,21 @@ NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalS
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)
-def test_what_a_person_must_mend_is_not_tried_again(
+def test_an_error_that_a_person_must_correct_is_not_retried(
     operator: StepOperator,
     opened: list[Any],
     script: Script,
     context: dict[str, Any],
     kind: type[MayflyError],
 ) -> None:
-    script(kind("mend it"))
-    with pytest.raises(AirflowFailException, match="mend it"):
+    script(kind("change it"))
+    with pytest.raises(AirflowFailException, match="change it"):
         operator.execute(context)
-    with pytest.raises(AirflowFailException, match="mend it"):
-        operator.resume(context, {"kind": kind.__name__, "message": "mend it"})
+    with pytest.raises(AirflowFailException, match="change it"):
+        operator.resume(context, {"kind": kind.__name__, "message": "change it"})
 
 
-def test_what_may_pass_is_left_to_airflows_retries(
+def test_a_transient_error_is_left_to_airflows_retries(
     operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any]
 ) -> None:
     script(LeaseLost("taken"))
@@ -220,7 +220,7 @@ def test_what_may_pass_is_left_to_airflows_retries(
 
 
 @pytest.mark.parametrize("waited", [False, True])
-def test_a_step_that_fails_keeps_its_result_before_the_task_is_red(
+def test_the_result_of_a_failed_step_is_kept_as_xcom(
     operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any], waited: bool
 ) -> None:
     failed = Failed({"left": ["a role"]}, "a role is left")

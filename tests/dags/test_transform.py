@@ -1,0 +1,28 @@
+"""Transform: every Spark session at once, then the release of EMR."""
+
+from __future__ import annotations
+
+import pytest
+
+from subdags.transform import transform
+from tests.dags.graph import upstream
+
+SESSIONS = ("transform.flats", "transform.rents")
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_a_session_waits_for_no_other(build, session):
+    assert upstream(build(transform), session) == set()
+
+
+def test_emr_is_released_after_the_last_session(build):
+    assert upstream(build(transform), "transform.release_emr") == set(SESSIONS)
+
+
+@pytest.mark.parametrize("session", SESSIONS)
+def test_no_more_runs_open_a_session_than_the_cluster_is_sized_for(build, session):
+    assert build(transform).get_task(session).max_active_tis_per_dag == 3
+
+
+def test_of_several_runs_one_at_a_time_releases_emr(build):
+    assert build(transform).get_task("transform.release_emr").max_active_tis_per_dag == 1

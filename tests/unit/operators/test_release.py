@@ -1,0 +1,116 @@
+"""The operators at a run's end: where the leases were taken, and whether further runs are to come."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_lib.errors import SettingsError
+from operators import release as module
+from operators.release import ClosingOperator, ReleaseOperator, expects_more
+from tests.unit.operators.context import PIPELINE, STEP
+
+# Each run: its state, and the state of its release task.
+Runs = dict[str, tuple[str, str | None]]
+
+
+class Instance:
+    """A task instance of run `own`, and what Airflow answers about the DAG's `runs`; or the error it raises."""
+
+    dag_id, task_id, run_id = "immigration", "transform.release_emr", "own"
+
+    def __init__(self, runs: Runs, error: Exception | None = None) -> None:
+        self._runs = runs
+        self._error = error
+
+    def get_task_states(self, dag_id: str, task_ids: list[str]) -> Any:
+        assert (dag_id, task_ids) == ("immigration", ["transform.release_emr"])
+        others = {run: {self.task_id: release} for run, (_, release) in self._runs.items()}
+        return self._answer({**others, "own": {self.task_id: "running"}})
+
+    def get_dr_count(self, dag_id: str, run_ids: list[str], states: list[str]) -> Any:
+        assert (dag_id, states) == ("immigration", ["queued", "running"])
+        return self._answer(sum(self._runs[run][0] in states for run in run_ids))
+
+    def _answer(self, value: Any) -> Any:
+        if self._error is not None:
+            raise self._error
+        return value
+
+
+@pytest.mark.parametrize(
+    ("runs", "more"),
+    [
+        ({}, False),
+        ({"b": ("queued", None)}, True),
+        ({"b": ("running", "deferred")}, True),
+        ({"b": ("running", "success")}, False),  # it has finished its release
+        ({"b": ("failed", None)}, False),  # its backfill was cancelled before it started
+        ({"b": ("running", "success"), "c": ("failed", None)}, False),
+        ({"b": ("running", "success"), "c": ("failed", None), "d": ("queued", None)}, True),
+    ],
+)
+def test_more_is_expected_only_of_runs_known_to_come(runs: Runs, more: bool) -> None:
+    assert expects_more(Instance(runs)) is more
+
+
+def test_where_airflow_cannot_be_asked_no_further_run_is_expected() -> None:
+    assert expects_more(Instance({"b": ("queued", None)}, error=ConnectionError("gone"))) is False
+
+
+@pytest.fixture
+def lease(context: dict[str, Any]) -> dict[str, Any]:
+    """The result of the run's task provision.lease."""
+    result = {"location": {"region": "us-east-1"}}
+    pull = {"provision.lease": result}
+    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: pull[task_ids])
+    return result
+
+
+@pytest.mark.parametrize("more", [True, False])
+def test_a_release_passes_on_whether_further_runs_are_expected(
+    opened: list[Any],
+    context: dict[str, Any],
+    lease: dict[str, Any],
+    more: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "check_register_location", lambda run, location: None)
+    monkeypatch.setattr(module, "expects_more", lambda ti: more)
+    assert make(ReleaseOperator).open_run(context).expects_more is more
+
+
+@pytest.mark.parametrize("kind", [ClosingOperator, ReleaseOperator])
+def test_a_run_ends_only_where_its_leases_were_taken(
+    opened: list[Any],
+    context: dict[str, Any],
+    lease: dict[str, Any],
+    kind: type[ClosingOperator],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    checked: list[Any] = []
+
+    def refuse(run: Any, location: Any) -> None:
+        checked.append(location)
+        raise SettingsError("the Variables changed")
+
+    monkeypatch.setattr(module, "check_register_location", refuse)
+    with pytest.raises(SettingsError, match="the Variables changed"):
+        make(kind).open_run(context)
+    assert checked == [lease["location"]]
+
+
+def test_a_run_that_took_no_lease_ends_anywhere(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Any] = []
+    monkeypatch.setattr(module, "check_register_location", lambda run, location: checked.append(location))
+    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: None)
+    make(ClosingOperator).open_run(context)
+    assert checked == [None]
+
+
+def make(kind: type[ClosingOperator]) -> ClosingOperator:
+    return kind(task_id="release", pipeline=PIPELINE, step=STEP, custom_operator_name="Release EMR")
