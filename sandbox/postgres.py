@@ -28,6 +28,7 @@ from typing import Any
 import psutil
 import psycopg2
 
+from sandbox.errors import PostgresError
 from sandbox.processes import Child
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,6 @@ _DEFAULTS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
-
-
-class PostgresError(RuntimeError):
-    """PostgreSQL could not be made or started; the message carries the end of its log."""
 
 
 class Postgres:

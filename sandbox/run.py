@@ -18,7 +18,7 @@ from sandbox.airflow.client import AirflowClient, TaskRun
 from sandbox.errors import SandboxError
 from sandbox.inventory import left, list_account
 from sandbox.live import View, make_view
-from sandbox.machine import JarsUnavailable, spark_jars
+from sandbox.machine import spark_jars
 from sandbox.progress import Snapshot, SparkProgress
 from sandbox.report import RunFacts, build_report, is_green, summary
 from sandbox.source import Window, bring_generated, bring_source, check_pipeline, check_source, choose_window
@@ -103,10 +103,7 @@ def _target(options: RunOptions, place: Place, view: View) -> Iterator[Target]:
 def _prepare(options: RunOptions, place: Place, view: View, account: Account) -> None:
     """What can be done while Airflow boots; the jars are there from the second run on."""
     _bring(options, place, view, account)
-    try:
-        spark_jars()
-    except JarsUnavailable as error:
-        raise SandboxError(str(error)) from error
+    spark_jars()
 
 
 def _bring(options: RunOptions, place: Place, view: View, account: Account) -> None:

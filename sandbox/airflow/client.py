@@ -12,14 +12,10 @@ from typing import Any
 
 import requests
 
-from sandbox.errors import SandboxError
+from sandbox.errors import AirflowNotFound, SandboxError
 
 _TIMEOUT_S = 60
 Json = dict[str, Any]
-
-
-class NotFound(SandboxError):
-    """Airflow answers 404."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +59,14 @@ class AirflowClient:
         body = {"key": name, "value": value}
         try:
             self._ask("PATCH", f"/variables/{name}", json=body)
-        except NotFound:
+        except AirflowNotFound:
             self._ask("POST", "/variables", json=body)
 
     def find_dag(self, dag_id: str) -> Json | None:
         """The DAG, or None while Airflow has not read it yet."""
         try:
             return self._ask("GET", f"/dags/{dag_id}")
-        except NotFound:
+        except AirflowNotFound:
             return None
 
     def import_errors(self) -> list[str]:
@@ -116,7 +112,7 @@ class AirflowClient:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/xcomEntries/return_value"
         try:
             entry = self._ask("GET", path, params={"map_index": task.map_index, "stringify": "false"})
-        except NotFound:
+        except AirflowNotFound:
             return None
         value = entry["value"]
         if isinstance(value, str):
@@ -131,7 +127,7 @@ class AirflowClient:
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
         try:
             answer = self._ask("GET", path, params={"map_index": task.map_index, "full_content": "true"})
-        except NotFound:
+        except AirflowNotFound:
             return []
         content = answer["content"]
         entries = content if isinstance(content, list) else [content]
@@ -145,7 +141,7 @@ class AirflowClient:
             self._log_in()
             answer = self._send(method, path, params, json)
         if answer.status_code == 404:
-            raise NotFound(f"Airflow knows no {path}")
+            raise AirflowNotFound(f"Airflow has no {path}")
         if not answer.ok:
             raise SandboxError(
                 f"Airflow refused {method} {path} with {answer.status_code}: {_detail(answer)}"

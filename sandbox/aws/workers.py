@@ -17,16 +17,13 @@ from pathlib import Path
 
 import psutil
 
+from sandbox.errors import WorkerFailed
 from sandbox.processes import Child
 
 _POLL_S = 0.05
 
 # Past any proxy: it could not reach this machine's loopback.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class WorkerFailed(Exception):
-    """A process did not come up; the message carries the end of its log."""
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.livy.creation import BadBody, Creation, Rejected
+from sandbox.errors import BadBody, IllegalState, Rejected, SessionNotFound
+from sandbox.livy.creation import Creation
 from sandbox.livy.manager import SessionManager
-from sandbox.livy.session import IllegalState, Session
+from sandbox.livy.session import Session
 
 _LOG_LINES = 100
 _SESSIONS = 100
-
-
-class _NotFound(Exception):
-    """No such session."""
 
 
 def build(manager: SessionManager) -> Starlette:
@@ -49,7 +46,7 @@ def build(manager: SessionManager) -> Starlette:
         ],
         exception_handlers={
             Rejected: lambda _, error: JSONResponse({"msg": str(error)}, 400),
-            _NotFound: lambda _, error: JSONResponse({"msg": str(error)}, 404),
+            SessionNotFound: lambda _, error: JSONResponse({"msg": str(error)}, 404),
             BadBody: lambda _, error: JSONResponse(str(error), 400),
             IllegalState: lambda _, error: JSONResponse(str(error), 500),
         },
@@ -66,7 +63,7 @@ class _Api:
         wanted = request.path_params["id"]
         found = self._manager.get(int(wanted)) if wanted.isdigit() else self._manager.named(wanted)
         if found is None:
-            raise _NotFound(f"Session '{wanted}' not found.")
+            raise SessionNotFound(f"Session '{wanted}' not found.")
         found.heartbeat()
         return found
 

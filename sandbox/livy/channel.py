@@ -18,6 +18,8 @@ from typing import IO, Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
+from sandbox.errors import KernelDied, KernelError
+
 _MODULE = "_livy_kernel"
 _LOAD = f"""\
 import importlib.util as _util, sys as _sys
@@ -25,14 +27,6 @@ _spec = _util.spec_from_file_location({_MODULE!r}, {str(Path(__file__).with_name
 {_MODULE} = _sys.modules[{_MODULE!r}] = _util.module_from_spec(_spec)
 _spec.loader.exec_module({_MODULE})
 """
-
-
-class KernelGone(Exception):
-    """The kernel ended, so no answer will come."""
-
-
-class KernelError(Exception):
-    """The call raised inside the kernel; the message is the traceback."""
 
 
 class Kernel:
@@ -92,7 +86,7 @@ class Kernel:
         self, code: str, expressions: dict[str, str], *, beside: bool = False
     ) -> dict[str, Any]:
         if self.gone.is_set():
-            raise KernelGone
+            raise KernelDied
         message = self._client.session.msg(
             "execute_request",
             {
@@ -136,7 +130,7 @@ class Kernel:
         self.gone.set()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(KernelGone())
+                answer.set_exception(KernelDied())
         self._answers.clear()
 
     async def kill(self) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from sandbox.errors import BadBody, Rejected
+
 # Names that Livy takes for a kind, and what it calls it (Kind.scala).
 KINDS = {
     "spark": "spark",
@@ -21,14 +23,6 @@ KINDS = {
 # Session.scala; `spark.master` is not refused, it is overridden.
 _NOT_THE_SESSIONS = ("spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-class BadBody(Exception):
-    """Not the JSON that Livy reads; answered as a bare string."""
-
-
-class Rejected(Exception):
-    """Well-formed, and refused; answered as {"msg": ...}."""
 
 
 def seconds(text: str) -> float:

@@ -10,16 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import DriverFailed, KernelDied
 from sandbox.livy import spark
-from sandbox.livy.channel import Kernel, KernelGone
+from sandbox.livy.channel import Kernel
 from sandbox.livy.creation import Creation
 
 _LOG_LINES = 200  # livy.cache-log.size
 _PROGRESS_TIMEOUT_S = 2.0
-
-
-class DriverFailed(Exception):
-    """The driver could not start; its log tells why."""
 
 
 class Driver:
@@ -97,9 +94,9 @@ class Driver:
             await self._jvm.wait()
 
     async def run(self, number: int, code: str, kind: str) -> dict[str, Any]:
-        """A statement's output. Raises KernelGone where the Python died."""
+        """A statement's output. Raises KernelDied where the Python died."""
         if self._kernel is None:
-            raise KernelGone
+            raise KernelDied
         return await self._kernel.call("run", number, code, kind)
 
     async def progress(self, number: int) -> float | None:
@@ -114,7 +111,7 @@ class Driver:
     async def _beside(self, function: str, number: int) -> dict[str, Any] | None:
         if self._kernel is None:
             return None
-        with contextlib.suppress(TimeoutError, KernelGone):
+        with contextlib.suppress(TimeoutError, KernelDied):
             return await asyncio.wait_for(
                 self._kernel.call(function, number, beside=True), _PROGRESS_TIMEOUT_S
             )

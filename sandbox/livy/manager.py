@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sandbox.livy.creation import Creation, Rejected, seconds
+from sandbox.errors import Rejected
+from sandbox.livy.creation import Creation, seconds
 from sandbox.livy.session import Driver, Session, SessionState
 
 log = logging.getLogger(__name__)

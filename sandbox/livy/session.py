@@ -9,9 +9,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sandbox.livy.channel import KernelError, KernelGone
-from sandbox.livy.creation import KINDS, Creation, Rejected
-from sandbox.livy.driver import DriverFailed
+from sandbox.errors import DriverFailed, IllegalState, KernelDied, KernelError, Rejected
+from sandbox.livy.creation import KINDS, Creation
 from sandbox.livy.statements import Statement, StatementState
 
 log = logging.getLogger(__name__)
@@ -36,10 +35,6 @@ class SessionState(StrEnum):
 _FINISHED = (SessionState.ERROR, SessionState.DEAD)
 _RUNNING = (SessionState.IDLE, SessionState.BUSY, SessionState.ERROR)
 _ACTIVE = (SessionState.STARTING, *_RUNNING)
-
-
-class IllegalState(Exception):
-    """What Livy answers with 500 and a Java exception's name."""
 
 
 class Driver(Protocol):
@@ -156,7 +151,7 @@ class Session:
         statement.begin()
         try:
             output = await self._driver.run(statement.id, statement.code, statement.kind)
-        except KernelGone:
+        except KernelDied:
             output = _error("Error", "Interpreter died:\n" + "\n".join(self._driver.log()[-20:]))
             self._move(SessionState.ERROR)
         except KernelError as error:

@@ -7,19 +7,12 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
+from sandbox.errors import ErrorResponse
 from sandbox.redshift import protocol
 
 _CHUNK = 1 << 18
 
 Message = tuple[bytes, bytes]
-
-
-class ServerError(Exception):
-    """PostgreSQL answered with an error; `fields` by their letter."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(fields.get("M", ""))
-        self.fields = dict(fields)
 
 
 class Backend:
@@ -35,14 +28,14 @@ class Backend:
     async def connect(
         cls, host: str, port: int, parameters: Mapping[str, str]
     ) -> tuple[Backend, list[Message]]:
-        """The connection, and the messages of its start for the client; raises ServerError."""
+        """The connection, and the messages of its start for the client; raises ErrorResponse."""
         backend = cls(*await asyncio.open_connection(host, port))
         backend._writer.write(protocol.startup_message(parameters))
         greeting = [message async for message in backend._until_ready()]
         for kind, body in greeting:
             if kind == b"E":
                 backend.close()
-                raise ServerError(protocol.parse_fields(body))
+                raise ErrorResponse(protocol.parse_fields(body))
         return backend, greeting
 
     def close(self) -> None:
@@ -78,7 +71,7 @@ class Backend:
             if kind == b"G":
                 error = await self._feed(chunks)
             elif kind == b"E":
-                error = error or ServerError(protocol.parse_fields(body))
+                error = error or ErrorResponse(protocol.parse_fields(body))
             elif kind == b"C":
                 tag = body[:-1].decode()
         if error is not None:
@@ -90,7 +83,7 @@ class Backend:
         if self.status == protocol.IN_TRANSACTION:
             try:
                 await self.query("SELECT 1/0")
-            except ServerError:
+            except ErrorResponse:
                 return
 
     async def _feed(self, chunks: AsyncGenerator[bytes]) -> Exception | None:
@@ -118,7 +111,7 @@ class Backend:
             elif kind == b"C":
                 tag = body[:-1].decode()
             elif kind == b"E":
-                error = error or ServerError(protocol.parse_fields(body))
+                error = error or ErrorResponse(protocol.parse_fields(body))
         if error is not None:
             raise error
         return rows, tag

@@ -8,7 +8,7 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote
 
-from sandbox.redshift.errors import RedshiftError
+from sandbox.errors import RedshiftError
 
 _TIMEOUT_S = 10.0
 

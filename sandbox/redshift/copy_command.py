@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sandbox.redshift.errors import RedshiftError, not_simulated, syntax_error
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import not_simulated, syntax_error
 from sandbox.redshift.lexer import Statement
 
 _URL = re.compile(r"s3://([^/]+)/(.+)\Z")

@@ -12,12 +12,13 @@ from typing import IO
 import psycopg2
 import pyarrow as pa
 
-from sandbox.redshift.backend import Backend, ServerError
+from sandbox.errors import ErrorResponse, RedshiftError
+from sandbox.redshift.backend import Backend
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_command import CopyCommand, S3Object
 from sandbox.redshift.copy_parquet import Column, csv_batches, open_checked
 from sandbox.redshift.copy_source import Entry, Source
-from sandbox.redshift.errors import RedshiftError, load_error, not_supported
+from sandbox.redshift.errors import load_error, not_supported
 from sandbox.redshift.translate import bytes_check
 
 _COLUMNS = """
@@ -71,7 +72,7 @@ class _LoadError:
 
 
 class Load:
-    """Carries out one COPY; raises RedshiftError or ServerError."""
+    """Carries out one COPY; raises RedshiftError or ErrorResponse."""
 
     def __init__(self, cluster: Cluster, backend: Backend, command: CopyCommand, user: str) -> None:
         self._cluster, self._backend, self._command, self._user = cluster, backend, command, user
@@ -94,7 +95,7 @@ class Load:
         statement = f"COPY {self._command.table} ({names}) FROM STDIN (FORMAT csv)"
         try:
             tag = await self._backend.copy_in(statement, self._csv(source, entries))
-        except ServerError as error:
+        except ErrorResponse as error:
             raise await self._explain(error) from None
         count = int(tag.split()[-1])
         await self._backend.query(
@@ -154,7 +155,7 @@ class Load:
             await asyncio.gather(coming, return_exceptions=True)
         self._progress.rows += file.metadata.num_rows
 
-    async def _explain(self, error: ServerError) -> RedshiftError | ServerError:
+    async def _explain(self, error: ErrorResponse) -> RedshiftError | ErrorResponse:
         """The error as Redshift would tell it, kept in stl_load_errors where a value was at fault."""
         fields = error.fields
         code = "22001" if bytes_check(fields) else fields.get("C", "")

@@ -14,9 +14,10 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.errors import RedshiftError
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_command import CopyCommand, S3Object, parse_url
-from sandbox.redshift.errors import RedshiftError, load_error
+from sandbox.redshift.errors import load_error
 
 _S3_ERROR = 8001
 _CHUNK = 1 << 20

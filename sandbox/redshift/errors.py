@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
+from sandbox.errors import RedshiftError
+
 FEATURE_NOT_SUPPORTED = "0A000"
 SYNTAX_ERROR = "42601"
 INTERNAL_ERROR = "XX000"
 STRING_TOO_LONG = "22001"
-
-
-class RedshiftError(Exception):
-    """Becomes an ErrorResponse: message, SQLSTATE, and detail as Redshift would word it."""
-
-    def __init__(self, message: str, code: str = INTERNAL_ERROR, detail: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.code, self.detail = message, code, detail
 
 
 def not_supported(message: str) -> RedshiftError:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sandbox.redshift.errors import SYNTAX_ERROR, RedshiftError
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import SYNTAX_ERROR
 
 _TOKEN = re.compile(
     r"""

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sandbox.errors import RedshiftError
 from sandbox.redshift.errors import (
     FEATURE_NOT_SUPPORTED,
-    RedshiftError,
     not_simulated,
     not_supported,
     syntax_error,

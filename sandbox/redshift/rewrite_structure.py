@@ -10,7 +10,8 @@ from sqlglot import exp
 from sqlglot.dialects.redshift import Redshift
 from sqlglot.errors import SqlglotError
 
-from sandbox.redshift.errors import SYNTAX_ERROR, RedshiftError
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import SYNTAX_ERROR
 
 
 class _Dialect(Redshift):

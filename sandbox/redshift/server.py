@@ -19,8 +19,8 @@ from botocore.config import Config
 from psycopg2 import sql
 
 from sandbox.addresses import check_free
-from sandbox.errors import SandboxError
-from sandbox.postgres import Postgres, PostgresError
+from sandbox.errors import PostgresError, SandboxError
+from sandbox.postgres import Postgres
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.control import ControlPlane
 from sandbox.redshift.session import Session

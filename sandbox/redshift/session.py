@@ -8,13 +8,14 @@ import logging
 import secrets
 from collections.abc import Sequence
 
+from sandbox.errors import ErrorResponse, RedshiftError, SandboxError
 from sandbox.redshift import protocol
 from sandbox.redshift.authentication import database_user, matches
-from sandbox.redshift.backend import Backend, Message, ServerError
+from sandbox.redshift.backend import Backend, Message
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_load import Load
 from sandbox.redshift.dialect import Kind, Plan, plan
-from sandbox.redshift.errors import RedshiftError, not_simulated
+from sandbox.redshift.errors import not_simulated
 from sandbox.redshift.lexer import statements
 from sandbox.redshift.translate import translate
 
@@ -26,8 +27,11 @@ _KEPT_PARAMETERS = {"application_name", "client_encoding", "options", "DateStyle
 _EXTENDED = {b"P", b"B", b"D", b"E", b"C", b"H", b"F"}
 
 
-class _Goodbye(Exception):
-    """The conversation is over; everything is said."""
+class _ConnectionClosed(SandboxError):
+    """Control flow within this module: the client has its last message, and the connection is to be closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection is closed")
 
 
 class Session:
@@ -52,7 +56,7 @@ class Session:
             await self._begin(parameters)
             while await self._serve_one():
                 await self._writer.drain()
-        except (_Goodbye, asyncio.IncompleteReadError, ConnectionError):
+        except (_ConnectionClosed, asyncio.IncompleteReadError, ConnectionError):
             log.debug("a client left")
         finally:
             if self._backend is not None:
@@ -68,7 +72,7 @@ class Session:
             code, body = await protocol.read_startup(self._reader)
             if code == protocol.CANCEL_REQUEST:
                 await self._pass_on_cancel(body)
-                raise _Goodbye
+                raise _ConnectionClosed
             if code == protocol.SSL_REQUEST and not encrypted:
                 self._writer.write(b"S")
                 await self._writer.drain()
@@ -123,10 +127,10 @@ class Session:
             self._backend, greeting = await Backend.connect(
                 postgres.host, postgres.port, {"user": self._user, "database": database, **chosen}
             )
-        except ServerError as error:
+        except ErrorResponse as error:
             self._writer.write(protocol.error_from(error.fields))
             await self._writer.drain()
-            raise _Goodbye from None
+            raise _ConnectionClosed from None
         for kind, body in greeting:
             if kind == b"S" and body.startswith(b"server_version\0"):
                 body = f"server_version\0{_SERVER_VERSION}\0".encode()
@@ -135,7 +139,7 @@ class Session:
     async def _dismiss(self, text: str, code: str) -> None:
         self._writer.write(protocol.error_response(text, code, severity="FATAL"))
         await self._writer.drain()
-        raise _Goodbye
+        raise _ConnectionClosed
 
     # -- queries -----------------------------------------------------------------------------
 
@@ -173,7 +177,7 @@ class Session:
             await self._carry_out_all(plans, opened=opened)
         except RedshiftError as error:
             await self._fail(error)
-        except ServerError as error:
+        except ErrorResponse as error:
             self._writer.write(protocol.error_from(translate(error.fields)))
         if opened and self.backend.status != protocol.IDLE:
             await self.backend.query("ROLLBACK")

@@ -13,7 +13,8 @@ import psutil
 import psycopg2
 import pytest
 
-from sandbox.postgres import Postgres, PostgresError
+from sandbox.errors import PostgresError
+from sandbox.postgres import Postgres
 
 pytestmark = pytest.mark.sandbox
 

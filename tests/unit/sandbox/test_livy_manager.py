@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.livy.channel import KernelGone
-from sandbox.livy.creation import BadBody, Creation, Rejected, seconds
-from sandbox.livy.driver import DriverFailed
+from sandbox.errors import BadBody, DriverFailed, IllegalState, KernelDied, Rejected
+from sandbox.livy.creation import Creation, seconds
 from sandbox.livy.manager import Limits, SessionManager
-from sandbox.livy.session import IllegalState, SessionState
+from sandbox.livy.session import SessionState
 
 
 class _Driver:
@@ -145,7 +144,7 @@ def test_a_session_whose_python_ends_is_in_error_and_says_so() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
-        world.drivers[0].failure = KernelGone()
+        world.drivers[0].failure = KernelDied()
         world.drivers[0].answered.set()
         first, second = session.submit("1", None), session.submit("2", None)
         await _settle()

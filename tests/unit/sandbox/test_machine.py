@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from sandbox import machine
+from sandbox.errors import JarsUnavailable
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_nothing_is_kept_of_a_fetch_whose_file_is_not_the_known_one(
 ) -> None:
     contents = {"one-1.0.jar": b"one", "two-1.0.jar": b"forged"}
     monkeypatch.setattr(machine, "_run_ivy", _delivering(contents, []))
-    with pytest.raises(machine.JarsUnavailable, match=r"two-1\.0\.jar is not the file we know"):
+    with pytest.raises(JarsUnavailable, match=r"two-1\.0\.jar is not the file we know"):
         machine.spark_jars(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
@@ -75,7 +76,7 @@ def test_a_jar_that_is_not_delivered_is_told(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jars: tuple[machine.Jar, ...]
 ) -> None:
     monkeypatch.setattr(machine, "_run_ivy", _delivering({"one-1.0.jar": b"one"}, []))
-    with pytest.raises(machine.JarsUnavailable, match=r"two-1\.0\.jar was not delivered.*HTTPS_PROXY"):
+    with pytest.raises(JarsUnavailable, match=r"two-1\.0\.jar was not delivered.*HTTPS_PROXY"):
         machine.spark_jars(tmp_path)
 
 
@@ -84,7 +85,7 @@ def test_a_download_that_fails_tells_ivys_words_and_the_mend(
 ) -> None:
     unreachable = ["-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=9"]
     monkeypatch.setattr(machine, "proxy_options", lambda _: unreachable)
-    with pytest.raises(machine.JarsUnavailable, match="Ivy could not fetch") as failure:
+    with pytest.raises(JarsUnavailable, match="Ivy could not fetch") as failure:
         machine.spark_jars(tmp_path)
     assert "see that this machine reaches it" in str(failure.value)
     assert "Connection refused" in str(failure.value)

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from sandbox.errors import RedshiftError
 from sandbox.redshift.dialect import Kind, Plan, plan
-from sandbox.redshift.errors import RedshiftError
 from sandbox.redshift.lexer import statements
 
 

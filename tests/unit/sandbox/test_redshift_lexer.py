@@ -2,7 +2,7 @@
 
 import pytest
 
-from sandbox.redshift.errors import RedshiftError
+from sandbox.errors import RedshiftError
 from sandbox.redshift.lexer import statements, tokens
 
 
