@@ -39,10 +39,10 @@ from airflow_lib.spark.livy import LivyClient, LivyError
 from sandbox.account import DEPLOYMENT, Account, variables
 from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import AirflowClient, TaskRun
-from sandbox.ask import dsn_of
 from sandbox.data.immigration import generate
 from sandbox.errors import SandboxError
-from sandbox.inventory import left, list_account
+from sandbox.inventory import leftovers, list_account
+from sandbox.sql import connection_arguments
 from sandbox.state import Running
 
 Json = dict[str, Any]
@@ -192,7 +192,7 @@ class LiveRuns:
         """A table of the live warehouse that nobody else can read or write until the body ends."""
         redshift = self.account.client("redshift")
         (cluster,) = redshift.describe_clusters()["Clusters"]
-        with contextlib.closing(psycopg2.connect(**dsn_of(redshift, cluster))) as connection:
+        with contextlib.closing(psycopg2.connect(**connection_arguments(redshift, cluster))) as connection:
             connection.cursor().execute(f"LOCK TABLE {table}")
             yield connection
 
@@ -212,7 +212,7 @@ class LiveRuns:
 
     def left(self) -> list[str]:
         """What of ours exists and should not once every run is over."""
-        return [str(item) for item in left(list_account(self.account))]
+        return [str(item) for item in leftovers(list_account(self.account))]
 
     def live_clusters(self, kind: str) -> list[str]:
         """The names of the clusters that exist: `kind` is EMR or Redshift."""

@@ -16,7 +16,7 @@ from sandbox_process import SandboxProcess
 from sandbox.account import Account
 from sandbox.addresses import Addresses
 from sandbox.stack import Aws
-from sandbox.state import Place
+from sandbox.state import Workspace
 
 pytestmark = pytest.mark.sandbox
 
@@ -76,10 +76,10 @@ def leave_a_snapshot(account: Account, name: str, value: int) -> None:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A place in which two runs were, and nothing runs any more."""
+    """A workspace in which two runs were, and nothing runs any more."""
     net = random.randint(20, 250)
     process = SandboxProcess(tmp_path_factory.mktemp("sql") / "home", net=net)
-    aws = Aws(Place(home=Path(process.home), addresses=Addresses(net)))
+    aws = Aws(Workspace(home=Path(process.home), addresses=Addresses(net)))
     try:
         aws.start(fresh=True)
         leave_a_snapshot(aws.account, "mayfly-sandbox-trivial-warehouse-final-g1", 1)
