@@ -1,4 +1,4 @@
-"""HOST PORT: answers GET /sessions as Livy does. Of the EC2 role `broken` it cannot start."""
+"""A fake Livy server, `HOST PORT`: answers GET /sessions. It fails to start with the EC2 role `broken`."""
 
 import http.server
 import os
