@@ -122,7 +122,7 @@ def find_doom(request: Request, region: str) -> str | None:
     role = iam.find_role(request["ServiceRole"])
     profile = iam.find_instance_profile(request["JobFlowRole"])
     if role is None or profile is None:
-        return "The service role or the instance profile is gone."
+        return "The service role or the instance profile does not exist."
     denied = f"Service role {role.arn} has insufficient EC2 permissions"
     if not iam.trusts(role, "elasticmapreduce.amazonaws.com"):
         return f"Service role {role.arn} cannot be assumed by elasticmapreduce.amazonaws.com"

@@ -170,9 +170,7 @@ def test_every_driver_killed_at_once(runs: LiveRuns, clean: Ended) -> None:
     recompute(runs, "drivers")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="drivers")
-    for driver in [
-        runs.driver(run, job) for job in JOBS
-    ]:  # some are busy by then, some still starting
+    for driver in [runs.driver(run, job) for job in JOBS]:  # some are busy by then, some still starting
         kill(driver)
     ended = end(runs, run, since)
     assert {runs.sessions_made(run, task) for task in TRANSFORM} == {2}

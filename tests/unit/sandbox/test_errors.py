@@ -26,7 +26,7 @@ def classes_of(path: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def bases_by_class() -> dict[str, set[str]]:
-    """Names alone tell classes apart: two classes of one name share their bases, a class is none of its own."""
+    """The names of each class's bases; classes with the same name are merged, and no class is its own base."""
     found: dict[str, set[str]] = {}
     for path in ROOT.rglob("*.py"):
         for name, bases in classes_of(path):
