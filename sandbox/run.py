@@ -230,7 +230,7 @@ def _keep_up(target: Target, workspace: Workspace, console: Console) -> None:
         markup=False,
         highlight=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # the exit code stays the run's
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C does not change the exit code, which is the run's
         while True:
             target.check()
             time.sleep(1)

@@ -79,7 +79,7 @@ def _store_template(data_dir: Path, template: Path) -> None:
     _copy(data_dir, partial)
     try:
         partial.rename(template)
-    except OSError:  # another sandbox was first
+    except OSError:  # another sandbox stored it first
         shutil.rmtree(partial, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""The small sources of the immigration pipeline: labels, cities, temperatures, airports."""
+"""Generates the small source files of the immigration pipeline: labels, cities, temperatures, airports."""
 
 from __future__ import annotations
 

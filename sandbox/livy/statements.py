@@ -1,4 +1,4 @@
-"""One statement of a session, as Livy shows it (Statement.java)."""
+"""One statement of a session, with Livy's JSON representation (Statement.java)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Java and Spark's S3 jars on a machine with only Python; no network."""
+"""Java from the wheel, and fetching Spark's S3 jars; without network access."""
 
 from __future__ import annotations
 
