@@ -1,1 +1,1 @@
-"""Speed and memory, measured and told: `python -m bench`. Never a test: a figure hangs on the machine."""
+"""Measures speed and memory: `python -m bench`. These are not tests, since the figures depend on the machine."""

@@ -1,4 +1,4 @@
-"""`python -m bench [arrivals] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all three by default."""
+"""`python -m bench [arrivals] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all measures by default."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ MEASURES = ("arrivals", "overlap", "run")
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("measures", nargs="*", metavar="measure", help=f"of {', '.join(MEASURES)}")
-    parser.add_argument("--rows", type=int, default=2_000_000, help="generated rows of the arrivals measure")
-    parser.add_argument("--run-rows", type=int, default=20_000, help="those of overlap and run")
-    parser.add_argument("--source", type=Path, help="real files for the run measure")
-    parser.add_argument("--json", type=Path, default=Path(".sandbox") / "bench.json", help="where figures go")
+    parser.add_argument("measures", nargs="*", metavar="measure", help=f"any of {', '.join(MEASURES)}")
+    parser.add_argument("--rows", type=int, default=2_000_000, help="rows to generate for arrivals")
+    parser.add_argument("--run-rows", type=int, default=20_000, help="rows to generate for overlap and run")
+    parser.add_argument("--source", type=Path, help="input files for run, instead of generated ones")
+    parser.add_argument(
+        "--json", type=Path, default=Path(".sandbox") / "bench.json", help="file for the figures"
+    )
     options = parser.parse_args()
     unknown = set(options.measures) - set(MEASURES)
     if unknown:
-        parser.error(f"there is no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
+        parser.error(f"unknown measures {', '.join(sorted(unknown))}: use any of {', '.join(MEASURES)}")
     figures: dict[str, Any] = {"machine": _machine()}
     for name in options.measures or MEASURES:
         figures[name] = _measure(name, options)
-        _tell(name, figures[name])
+        _print_figures(name, figures[name])
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -45,7 +47,7 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures hang on; a load before we began spoils them."""
+    """What the figures depend on; another load on the machine before the start makes them unreliable."""
     return {
         "cpus": os.cpu_count(),
         "load_before": round(os.getloadavg()[0], 1),
@@ -53,7 +55,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _tell(name: str, figures: dict[str, Any]) -> None:
+def _print_figures(name: str, figures: dict[str, Any]) -> None:
     table = Table(title=name, title_justify="left", show_header=False)
     for key, value in _flat(figures):
         table.add_row(key, str(value))

@@ -1,4 +1,4 @@
-"""The arrivals job against a Polars single pass that writes the same Parquet, in one run."""
+"""Compares the arrivals job with a single pass by Polars that writes the same Parquet."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from bench.arrivals_polars import compare
-from bench.measuring import run_apart
+from bench.measuring import run_module
 from sandbox.data.immigration import generate
 
 
 def measure(rows: int) -> dict[str, Any]:
-    """Figures on `rows` generated rows; raises SystemExit where the two results differ."""
+    """The figures for `rows` generated rows. Raises SystemExit if the two results differ."""
     with tempfile.TemporaryDirectory(prefix="mayfly-bench-") as scratch:
-        place = Path(scratch)
+        folder = Path(scratch)
         started = time.monotonic()
-        generate(place / "source", rows=rows)
+        generate(folder / "source", rows=rows)
         generated_s = time.monotonic() - started
-        spark = run_apart("bench.arrivals_spark", str(place / "source"), str(place / "spark"))
-        polars = run_apart("bench.arrivals_polars", str(place / "source"), str(place / "polars"))
-        difference = compare(place / "spark" / "kept", place / "polars")
+        spark = run_module("bench.arrivals_spark", str(folder / "source"), str(folder / "spark"))
+        polars = run_module("bench.arrivals_polars", str(folder / "source"), str(folder / "polars"))
+        difference = compare(folder / "spark" / "kept", folder / "polars")
         if difference:
             raise SystemExit(f"Spark's result differs from Polars's: {difference}")
-        files = [path.stat().st_size for path in (place / "spark" / "kept").rglob("*.parquet")]
+        files = [path.stat().st_size for path in (folder / "spark" / "kept").rglob("*.parquet")]
     return {
         "rows": rows,
         "generated_s": round(generated_s, 1),

@@ -1,8 +1,8 @@
-"""The yardstick: the arrivals job's rows by Polars, in one pass over the same source.
+"""The baseline: Polars computes the arrivals job's rows in one pass over the same source.
 
-`python -m bench.arrivals_polars SOURCE TARGET` writes the same columns, so that `compare` can hold one result
-against the other. It takes for granted what the generator promises (well-formed columns of the published
-types), which the job does not: the ratio is, if anything, in Polars's favour.
+`python -m bench.arrivals_polars SOURCE TARGET` writes the same columns, so that `compare` can compare the results.
+It relies on what the generator guarantees (well-formed columns of the published types), and the job does not: if
+the ratio is biased, then in favour of Polars.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _text(name: str, size: int) -> pl.Expr:
 
 
 def _nil(text: pl.Expr, size: int) -> pl.Expr:
-    """`Nil` for null or blank; generated text is ASCII, so that characters are bytes."""
+    """The text, cut to `size` bytes, or `Nil` if null or blank. Generated text is ASCII: one byte per character."""
     length = text.str.len_bytes()
     return (
         pl.when(length > size).then(text.str.head(size)).when(length > 0).then(text).otherwise(pl.lit("Nil"))
@@ -116,16 +116,16 @@ def _coded(name: str, labels: dict[float, str], size: int) -> pl.Expr:
 
 def _admitted_date() -> pl.Expr:
     text = pl.col("dtaddto").str.strip_chars(" ")
-    digits = text.str.contains(r"^\d{8}$")  # to_date alone reads "06 02002" as a day of the year 2
+    digits = text.str.contains(r"^\d{8}$")  # to_date alone parses "06 02002" as a day in the year 2
     day = pl.when(digits).then(text).str.to_date("%m%d%Y", strict=False)
     return pl.when(day.is_not_null()).then(day.dt.strftime("%Y-%m-%d")).otherwise(_text("dtaddto", 16))
 
 
 def compare(one: Path, other: Path) -> str:
-    """How two outputs differ, or "" where they hold the same rows."""
+    """How two outputs differ, or "" if they hold the same rows."""
     left, right = (_read(folder) for folder in (one, other))
     if left.shape != right.shape or left.schema != right.schema:
-        return f"{left.shape} {left.schema} against {right.shape} {right.schema}"
+        return f"{left.shape} {left.schema} and {right.shape} {right.schema}"
     differing = [
         f"{name}: {count} rows"
         for name in left.columns

@@ -1,4 +1,4 @@
-"""The arrivals job on generated data, in a driver of its own: `python -m bench.arrivals_spark SOURCE TARGET`."""
+"""Runs the arrivals job in its own driver: `python -m bench.arrivals_spark SOURCE TARGET`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bench.measuring import measured
 from sparkjobs.immigration import arrivals
 
 WINDOW = ("2016-04-01", "2016-05-01")
-# Both of the JVM's compilers, as on EMR: the sandbox's sessions, which start fast rather than run for long,
-# leave the second out, which doubles the CPU seconds here.
+# Both of the JVM's compilers are used, as on EMR. The sandbox's sessions use only the first one, to start faster;
+# that would double the CPU seconds here.
 JAVA_OPTIONS = "-XX:+UseSerialGC"
 
 
@@ -38,7 +38,7 @@ def main(source: Path, target: Path) -> None:
 
 
 def _session() -> SparkSession:
-    """Two cores and a heap as small as a sandbox's session has."""
+    """A Spark session with two cores and a heap as small as that of the sandbox's sessions."""
     return (
         SparkSession.builder.master("local[2]")
         .config("spark.driver.memory", "1g")

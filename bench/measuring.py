@@ -1,4 +1,4 @@
-"""What a piece of work costs: wall time, CPU seconds and peak memory of a process and all below it."""
+"""Measures wall time, CPU seconds and peak memory of a process and its descendants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Cost:
-    """Seconds and bytes; filled in when the measured block ends."""
+    """Wall time and CPU time in seconds, set when the measured block ends."""
 
     wall_s: float = 0.0
     cpu_s: float = 0.0
@@ -33,7 +33,7 @@ class Cost:
 
 @contextlib.contextmanager
 def measured() -> Iterator[Cost]:
-    """The cost of the block, in this process and its children (a JVM is one)."""
+    """The cost of the block in this process and its descendants, such as a JVM."""
     cost, wall, cpu = Cost(), time.monotonic(), _tree_cpu_s()
     yield cost
     cost.wall_s, cost.cpu_s = time.monotonic() - wall, _tree_cpu_s() - cpu
@@ -49,10 +49,10 @@ def _tree_cpu_s() -> float:
     return total
 
 
-def run_apart(module: str, *arguments: str) -> dict[str, Any]:
-    """Run `python -m module arguments` and return the JSON object it prints last, with `peak_rss_mib`.
+def run_module(module: str, *arguments: str) -> dict[str, Any]:
+    """Run `python -m module arguments` and return the JSON object that it prints last, with `peak_rss_mib`.
 
-    Raises SystemExit with the end of what it said where it fails.
+    Raises SystemExit with the end of its output if it fails.
     """
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'plugins'}{os.pathsep}{ROOT}"}
     command = [sys.executable, "-m", module, *arguments]
@@ -69,7 +69,7 @@ def run_apart(module: str, *arguments: str) -> dict[str, Any]:
 
 
 class PeakMemory:
-    """The highest resident memory of a process and all below it, seen while the context is open."""
+    """The peak resident memory of a process and its descendants, sampled while the context is open."""
 
     def __init__(self, pid: int) -> None:
         self._pid, self._peak = pid, 0
@@ -80,7 +80,7 @@ class PeakMemory:
     def peak_mib(self) -> int:
         return self._peak // 2**20
 
-    def __enter__(self) -> PeakMemory:
+    def __enter__(self) -> Self:
         self._watcher.start()
         return self
 

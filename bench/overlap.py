@@ -1,4 +1,4 @@
-"""Four Livy sessions at once against one after another, through the embedded Livy."""
+"""Compares four Livy sessions at the same time with four in sequence, on the embedded Livy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sandbox.addresses import LIVY_PORT, Addresses, check_free
 from sandbox.data.immigration import generate
 from sandbox.processes import Child
 
-NET = int(os.environ.get("SANDBOX_NET", "251"))  # beside a sandbox of the user's
+NET = int(os.environ.get("SANDBOX_NET", "251"))  # so that it can run beside a user's sandbox
 TIMEOUT_S = 600.0
 POLL_S = 0.2
 JOBS = {
@@ -37,42 +37,42 @@ from sparkjobs.immigration import {job}
 
 
 def measure(rows: int) -> dict[str, Any]:
-    """Seconds from the first POST to the last session gone, both ways, on `rows` generated arrivals."""
+    """Seconds from the first POST to the end of the last session, for both orders, on `rows` generated arrivals."""
     with tempfile.TemporaryDirectory(prefix="mayfly-bench-") as scratch, _livy(Path(scratch)) as url:
-        place = Path(scratch)
-        generate(place / "source", rows=rows)
+        folder = Path(scratch)
+        generate(folder / "source", rows=rows)
         started = time.monotonic()
         with ThreadPoolExecutor(len(JOBS)) as pool:
-            list(pool.map(lambda job: _session(url, job, place, "together"), JOBS))
-        together_s = time.monotonic() - started
+            list(pool.map(lambda job: _session(url, job, folder, "parallel"), JOBS))
+        parallel_s = time.monotonic() - started
         started = time.monotonic()
         for job in JOBS:
-            _session(url, job, place, "apart")
-        apart_s = time.monotonic() - started
+            _session(url, job, folder, "sequential")
+        sequential_s = time.monotonic() - started
     return {
         "rows": rows,
-        "together_s": round(together_s, 1),
-        "one_after_another_s": round(apart_s, 1),
-        "speed_up": round(apart_s / together_s, 2),
+        "parallel_s": round(parallel_s, 1),
+        "sequential_s": round(sequential_s, 1),
+        "speed_up": round(sequential_s / parallel_s, 2),
     }
 
 
 @contextmanager
-def _livy(place: Path) -> Iterator[str]:
-    """A Livy of our own; raises SystemExit with the end of its log where it does not come up.
+def _livy(folder: Path) -> Iterator[str]:
+    """Start an embedded Livy and yield its URL. Raises SystemExit with the end of its log if it does not start.
 
-    Raises SandboxError where its address is taken.
+    Raises SandboxError if its address is taken.
     """
     host = Addresses(NET).emr(1)
     check_free(host, LIVY_PORT, "The bench's Livy")
-    command = [sys.executable, "-m", "sandbox.livy", "--host", host, "--work-dir", str(place / "livy")]
-    server = Child(command, name="livy", log=place / "livy.log", cwd=ROOT)
+    command = [sys.executable, "-m", "sandbox.livy", "--host", host, "--work-dir", str(folder / "livy")]
+    server = Child(command, name="livy", log=folder / "livy.log", cwd=ROOT)
     url = f"http://{host}:{LIVY_PORT}"
     try:
         deadline = time.monotonic() + TIMEOUT_S
         while not _answers(url):
             if not server.alive or time.monotonic() > deadline:
-                raise SystemExit(f"Livy did not come up:\n{server.log_tail()}")
+                raise SystemExit(f"Livy did not start:\n{server.log_tail()}")
             time.sleep(POLL_S)
         yield url
     finally:
@@ -86,9 +86,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _session(url: str, job: str, place: Path, way: str) -> None:
-    """One job in a session of its own, from POST to DELETE; raises SystemExit where it fails."""
-    body = {"kind": "pyspark", "name": f"{job}-{way}", "driverMemory": "768m"}
+def _session(url: str, job: str, folder: Path, order: str) -> None:
+    """Run one job in its own session, from POST to DELETE. Raises SystemExit if it fails."""
+    body = {"kind": "pyspark", "name": f"{job}-{order}", "driverMemory": "768m"}
     response = requests.post(f"{url}/sessions", json=body, timeout=60)
     response.raise_for_status()
     session = f"{url}/sessions/{response.json()['id']}"
@@ -97,9 +97,9 @@ def _session(url: str, job: str, place: Path, way: str) -> None:
         code = STATEMENT.format(
             root=str(ROOT),
             job=job,
-            inputs=[(place / "source").as_uri() + "/" + name for name in JOBS[job]],
-            target=(place / way / job).as_uri(),
-            rejected=(place / way / f"{job}-rejected").as_uri(),
+            inputs=[(folder / "source").as_uri() + "/" + name for name in JOBS[job]],
+            target=(folder / order / job).as_uri(),
+            rejected=(folder / order / f"{job}-rejected").as_uri(),
         )
         response = requests.post(f"{session}/statements", json={"code": code}, timeout=60)
         response.raise_for_status()

@@ -1,4 +1,4 @@
-"""A whole `python -m sandbox run immigration`: its wall time and the peak memory of all it starts."""
+"""Measures `python -m sandbox run immigration`: its wall time, and the peak memory of all its processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from bench.measuring import ROOT, PeakMemory
 
 
 def measure(rows: int, source: Path | None = None) -> dict[str, Any]:
-    """Figures of one run on `rows` generated arrivals, or on the files of `source`.
+    """The figures of one run on `rows` generated arrivals, or on the files in `source`.
 
-    Raises SystemExit with the end of what it said where the run is not green or leaves something.
+    Raises SystemExit with the end of its output if the run fails or leaves resources behind.
     """
     with tempfile.TemporaryDirectory(prefix="mayfly-bench-") as scratch:
         report = Path(scratch) / "report.json"
@@ -33,11 +33,11 @@ def measure(rows: int, source: Path | None = None) -> dict[str, Any]:
         wall_s = time.monotonic() - started
         if process.returncode != 0:
             raise SystemExit(f"The run failed ({process.returncode}):\n{output[-3000:]}")
-        told = json.loads(report.read_text())
+        result = json.loads(report.read_text())
     return {
         "source": str(source) if source else f"{rows} generated rows",
         "wall_s": round(wall_s, 1),
-        "run_s": round(told["wall_s"], 1),
+        "run_s": round(result["wall_s"], 1),
         "peak_rss_mib": watch.peak_mib,
-        "jobs": told["jobs"],
+        "jobs": result["jobs"],
     }

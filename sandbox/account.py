@@ -1,6 +1,6 @@
-"""The sandbox's AWS account as Mayfly's user would have prepared it: a bucket, keys, and the Variables.
+"""The simulated AWS account, prepared as a user of Mayfly prepares a real one: a bucket, keys and the Variables.
 
-And the sandbox's own look at that account, under keys of its own, so that the call log tells the two apart.
+The sandbox itself reads the account with a second access key, so that the call log can tell its calls from Mayfly's.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ DEPLOYMENT = "sandbox"
 BUCKET = "mayfly-sandbox"
 S3_LOCATIONS = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
 
-# Keys of a simulated account: anything passes.
+# The simulated account accepts any key.
 _PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "NotASecretButMaskedLikeOne"}
 _OBSERVER_KEY = "AKIAOBSERVER00000000"
 
-# Every connection to the loopback network comes from this address, whichever one it goes to.
+# A connection within 127.0.0.0/8 has this source address, whatever its destination.
 _CLIENT_CIDR = "127.0.0.1/32"
 
 
 def variables() -> dict[str, str]:
-    """The text of the Airflow Variables: short time-outs, for nothing takes long here."""
+    """The text of each Airflow Variable, by name. The time-outs are short, since nothing takes long here."""
     mayfly = {
         "deployment": DEPLOYMENT,
         "s3": S3_LOCATIONS,
@@ -50,7 +50,7 @@ def variables() -> dict[str, str]:
 
 
 class Account:
-    """The account at `aws_url`, seen by the sandbox itself."""
+    """The sandbox's own access to the simulated account at `aws_url`."""
 
     def __init__(self, aws_url: str) -> None:
         self.aws_url = aws_url
@@ -61,7 +61,7 @@ class Account:
         self._http.trust_env = False
 
     def client(self, service: str) -> Any:
-        """A boto3 client for this account, past any proxy."""
+        """A boto3 client for this account; it uses no proxy."""
         config = Config(
             proxies={},
             retries={"mode": "standard", "total_max_attempts": 3},
@@ -74,14 +74,14 @@ class Account:
         return self.client("s3")
 
     def is_up(self) -> bool:
-        """Whether the account answers."""
+        """Whether the AWS process responds."""
         try:
             return self._http.get(f"{self.aws_url}/_sandbox/health", timeout=5).ok
         except requests.RequestException:
             return False
 
     def prepare(self) -> None:
-        """Make the bucket, unless it is there."""
+        """Create the bucket if it does not exist."""
         try:
             self.s3.create_bucket(Bucket=BUCKET)
         except ClientError as error:
@@ -89,9 +89,9 @@ class Account:
                 raise
 
     def replace_source(self, pipeline: str, directory: Path) -> int:
-        """Make the pipeline's source hold the files below `directory` and no others; answers their bytes.
+        """Make the pipeline's source hold exactly the files below `directory`; returns their total size in bytes.
 
-        Raises SandboxError where there is no file.
+        Raises SandboxError if there is no file.
         """
         files = source_files(directory)
         prefix = f"source/{pipeline}/"
@@ -104,7 +104,7 @@ class Account:
         return sum(path.stat().st_size for path in files)
 
     def read_text(self, key: str) -> str | None:
-        """An object of the bucket as text, None where there is none."""
+        """An object of the bucket as text, or None if it does not exist."""
         try:
             body: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
         except ClientError as error:
@@ -114,13 +114,13 @@ class Account:
         return body.decode()
 
     def calls_so_far(self) -> int:
-        """The number to ask `count_calls` from."""
+        """How many calls were logged so far: pass it to `count_calls` later to count only newer ones."""
         return int(self._calls(1 << 62)["next"])
 
     def count_calls(self, since: int = 0, *, principal_only: bool = False) -> dict[str, int]:
-        """How often each `service.action` was called since then, the sandbox's own calls left out.
+        """How often each `service.action` was called since then, without the sandbox's own calls.
 
-        `principal_only` leaves out what Spark and Redshift did with their roles, too.
+        `principal_only` also leaves out the calls that Spark and Redshift made with their roles.
         """
         counts: dict[str, int] = {}
         for call in self._calls(since)["calls"]:
@@ -137,15 +137,17 @@ class Account:
         return found
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys of the bucket below `prefix`."""
+        """The keys of the bucket that start with `prefix`."""
         pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
 
 def source_files(directory: Path) -> list[Path]:
-    """Every file below `directory` but hidden ones. Raises SandboxError where it is missing or has none."""
+    """Every file below `directory`, without hidden ones. Raises SandboxError if it is no directory or has no files."""
     if not directory.is_dir():
-        raise SandboxError(f"The source {directory} is no directory: name the one that holds the input files")
+        raise SandboxError(
+            f"The source {directory} is not a directory: name the one that holds the input files"
+        )
     found = sorted(
         path
         for path in directory.rglob("*")

@@ -1,7 +1,7 @@
-"""Which loopback address each part of the sandbox listens on.
+"""The loopback address that each part of the sandbox listens on.
 
-Every address is in 127.0.0.0/8. `SANDBOX_NET` (0 to 254) picks the second byte, so that a test's sandbox
-and a user's can run side by side.
+Every address is in 127.0.0.0/8. `SANDBOX_NET` (0 to 254) is the second byte, so that the sandbox of a test
+and that of a user can run at the same time.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Addresses:
 
     @classmethod
     def from_environment(cls) -> Addresses:
-        """Those of SANDBOX_NET. Raises SandboxError where it is no number from 0 to 254."""
+        """The addresses that SANDBOX_NET selects. Raises SandboxError if it is not a number from 0 to 254."""
         text = os.environ.get("SANDBOX_NET") or "0"
         if not text.isdecimal() or int(text) > 254:
             raise SandboxError(f"SANDBOX_NET is {text!r}: write a whole number from 0 to 254")
@@ -32,7 +32,7 @@ class Addresses:
 
     @property
     def host(self) -> str:
-        """Where AWS, Airflow and Airflow's PostgreSQL listen."""
+        """The address of AWS's API, of Airflow and of Airflow's PostgreSQL."""
         return f"127.{self.net}.0.1"
 
     @property
@@ -52,16 +52,16 @@ class Addresses:
         return 5432
 
     def redshift(self, n: int) -> str:
-        """The n-th warehouse's own address (n from 1)."""
+        """The address of the n-th warehouse (n from 1)."""
         return f"127.{self.net}.1.{n}"
 
     def emr(self, n: int) -> str:
-        """The n-th EMR master's own address (n from 1)."""
+        """The address of the n-th EMR cluster's master (n from 1)."""
         return f"127.{self.net}.2.{n}"
 
 
 def check_free(host: str, port: int, what: str) -> None:
-    """Raise SandboxError, telling what wanted the port and what to do, where something listens there."""
+    """Raise SandboxError if something listens there already; `what` names in the message who needs the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

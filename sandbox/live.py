@@ -1,4 +1,4 @@
-"""A run as it goes: a moving picture on a terminal, one line per change elsewhere."""
+"""Shows a run's progress: a live display on a terminal, one line per change in a file or pipe."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _STYLES = {
     "up_for_retry": "yellow",
     "skipped": "dim",
 }
-_NOW = ("running", "deferred", "up_for_retry", "failed", "upstream_failed")
+_NOTABLE = ("running", "deferred", "up_for_retry", "failed", "upstream_failed")
 _PROGRESS_STEP = 0.25
-# Too brief or too many to be worth a line each.
+# Too brief and too many to print a line for each.
 _QUIET = frozenset({None, "scheduled", "queued"})
 
 
 class View(Protocol):
-    """Shows snapshots, and tells what happens beside them."""
+    """Shows snapshots of a run, and log lines beside them."""
 
     def __enter__(self) -> Self: ...
 
@@ -43,25 +43,25 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def tell(self, line: str) -> None:
-        """A line that stays."""
+    def log(self, line: str) -> None:
+        """Print a line that stays on the screen."""
         ...
 
     def show(self, snapshot: Snapshot) -> None:
-        """The run as it is now."""
+        """Show the run's current state."""
         ...
 
 
 def make_view(console: Console, clock: Callable[[], float] = time.monotonic) -> View:
-    """The moving picture where `console` is a terminal, plain lines where it is a file or a pipe."""
-    return MovingView(console, clock) if console.is_terminal else PlainView(console, clock)
+    """A LiveView if `console` is a terminal, a PlainView if it is a file or a pipe."""
+    return LiveView(console, clock) if console.is_terminal else PlainView(console, clock)
 
 
 class PlainView:
-    """One line per change: seconds since the start, what, and its new state."""
+    """Prints one line per change: seconds since the start, the task or session, and its new state."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        self._console, self._clock, self._begun = console, clock, clock()
+        self._console, self._clock, self._started = console, clock, clock()
         self._tasks: dict[str, str | None] = {}
         self._sessions: dict[str, tuple[str, int]] = {}
 
@@ -73,33 +73,33 @@ class PlainView:
     ) -> None:
         return None
 
-    def tell(self, line: str) -> None:
-        elapsed = self._clock() - self._begun
+    def log(self, line: str) -> None:
+        elapsed = self._clock() - self._started
         self._console.print(f"{elapsed:6.1f} s  {line}", markup=False, highlight=False, soft_wrap=True)
 
     def show(self, snapshot: Snapshot) -> None:
         for task in snapshot.tasks:
             if task.state != self._tasks.get(task.name) and task.state not in _QUIET:
-                self.tell(f"{task.name}: {task.state}")
+                self.log(f"{task.name}: {task.state}")
                 self._tasks[task.name] = task.state
         for session in snapshot.sessions:
             self._show_session(session)
 
     def _show_session(self, session: Session) -> None:
-        """Each state once; while it works, each quarter once: Livy's progress falls as the next Spark job begins."""
+        """Print each state once, and each quarter of progress once: Livy's progress drops with each new Spark job."""
         state, quarter = self._sessions.get(session.name, ("", 0))
         now = int(session.progress / _PROGRESS_STEP)
         if session.state != state or now > quarter:
             share = f" {session.progress:.0%}" if session.state == "busy" else ""
-            self.tell(f"Spark {session.name}: {session.state}{share}")
+            self.log(f"Spark {session.name}: {session.state}{share}")
         self._sessions[session.name] = (session.state, max(now, quarter))
 
 
-class MovingView:
-    """Groups of tasks with what runs in each, and a bar per Spark session."""
+class LiveView:
+    """A display that is redrawn: one row per task group, and a progress bar per Spark session."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        self._console, self._clock, self._begun = console, clock, clock()
+        self._console, self._clock, self._started = console, clock, clock()
         self._live = Live(console=console, refresh_per_second=8, transient=False)
         self._sessions: dict[str, Session] = {}
 
@@ -112,20 +112,20 @@ class MovingView:
     ) -> None:
         self._live.__exit__(kind, error, trace)
 
-    def tell(self, line: str) -> None:
-        elapsed = self._clock() - self._begun
+    def log(self, line: str) -> None:
+        elapsed = self._clock() - self._started
         self._console.print(f"{elapsed:6.1f} s  {line}", markup=False, highlight=False)
 
     def show(self, snapshot: Snapshot) -> None:
         self._remember(snapshot.sessions)
-        head = Text(f"{self._clock() - self._begun:6.1f} s  {snapshot.state}")
+        head = Text(f"{self._clock() - self._started:6.1f} s  {snapshot.state}")
         parts: list[Text | Table] = [head, group_table(snapshot.tasks)]
         if self._sessions:
             parts.append(_session_table(list(self._sessions.values())))
         self._live.update(Group(*parts))
 
     def _remember(self, sessions: Sequence[Session]) -> None:
-        """A closed session's bar stays, and is full if it was idle when last seen."""
+        """Keep the bar of a session that was closed; it is full if the session had made any progress."""
         now = {session.name: session for session in sessions}
         for name, session in self._sessions.items():
             if name not in now:
@@ -135,7 +135,7 @@ class MovingView:
 
 
 def group_table(tasks: Sequence[TaskRun]) -> Table:
-    """One row per task group: how many of its tasks are through, and which are at work or failed."""
+    """One row per task group: how many of its tasks are done, and which are running or failed."""
     groups: dict[str, list[TaskRun]] = {}
     for task in tasks:
         groups.setdefault(task.task_id.split(".")[0], []).append(task)
@@ -146,7 +146,7 @@ def group_table(tasks: Sequence[TaskRun]) -> Table:
         now = Text(", ").join(
             Text(_short(task), style=_STYLES.get(task.state or "", ""))
             for task in members
-            if task.state in _NOW
+            if task.state in _NOTABLE
         )
         style = "green" if done == len(members) else ""
         grid.add_row(Text(name, style=style), Text(f"{done}/{len(members)}", style=style), now)

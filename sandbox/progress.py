@@ -1,4 +1,4 @@
-"""What a run is doing now: its tasks from Airflow, and each Spark session's progress asked from Livy itself."""
+"""The current state of a run: its tasks as Airflow has them, and the progress of its Spark sessions from Livy."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ log = logging.getLogger(__name__)
 
 _TIMEOUT_S = 2
 _EMR_USABLE = ("WAITING", "RUNNING")
-_UNDECIDED = frozenset({"queued", "running"})
+_UNFINISHED = frozenset({"queued", "running"})
 
 
 @dataclass(frozen=True)
 class Session:
-    """One Spark session: `progress` from 0 to 1 is its last statement's, `state` Livy's own word."""
+    """One Spark session: `state` is Livy's, `progress` (0 to 1) that of its last statement."""
 
     name: str
     state: str
@@ -39,19 +39,19 @@ class Snapshot:
 
     @property
     def is_over(self) -> bool:
-        return self.state not in _UNDECIDED
+        return self.state not in _UNFINISHED
 
 
 class SparkProgress:
-    """The sessions of every EMR cluster that takes work. Never raises: a cluster may go while it is asked."""
+    """Polls the sessions of every usable EMR cluster. Never raises, since a cluster may end during a request."""
 
     def __init__(self, account: Account) -> None:
         self._emr = account.client("emr")
         self._http = requests.Session()
         self._http.trust_env = False
 
-    def look(self) -> tuple[Session, ...]:
-        """Every session there is now, by name."""
+    def poll(self) -> tuple[Session, ...]:
+        """Every session that exists now, sorted by name."""
         found = []
         try:
             clusters = self._emr.list_clusters(ClusterStates=list(_EMR_USABLE))["Clusters"]
@@ -60,7 +60,7 @@ class SparkProgress:
                 if details.get("MasterPublicDnsName"):
                     found += self._sessions(details["MasterPublicDnsName"])
         except (ClientError, BotoCoreError, requests.RequestException, ValueError, KeyError) as error:
-            log.debug("No Spark progress now: %s", error)
+            log.debug("Cannot read Spark's progress now: %s", error)
         return tuple(sorted(found, key=lambda session: session.name))
 
     def _sessions(self, host: str) -> list[Session]:
@@ -91,5 +91,5 @@ class SparkProgress:
 
 
 def _job_of(session_name: str) -> str:
-    """The product names a session after environment, run and job; the job is what a person knows."""
+    """The job's name: Mayfly names a session `<environment>-<run>-<job>`."""
     return session_name.rsplit("-", 1)[-1]

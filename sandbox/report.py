@@ -1,4 +1,4 @@
-"""A run as one JSON document, and as text for people. Pure: what is known comes in, text goes out."""
+"""A run's report, as a JSON document and as text. Pure functions, without input or output."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _ANSWER_ROWS_SHOWN = 10
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What a run came to: `results` is what each task returned, by task id."""
+    """What is known of a finished run; `results` holds what each task returned, by task id."""
 
     state: str
     wall_s: float
     tasks: Sequence[TaskRun]
     results: Mapping[str, Any]
-    left: Sequence[Any] = ()
+    leftovers: Sequence[Any] = ()
     kept: Sequence[Any] = ()
     calls: Mapping[str, int] = field(default_factory=dict)
 
 
 def build_report(facts: RunFacts) -> Json:
-    """The document that `--report` writes; what a red run did not reach is left out of it."""
+    """The document that `--report` writes; it omits what a failed run did not reach."""
     results = facts.results
     return {
         "state": facts.state,
@@ -43,14 +43,14 @@ def build_report(facts: RunFacts) -> Json:
         "tables": _tables(results),
         "checks": _checks(results),
         "answers": _answers(results),
-        "inventory": list(facts.left),
+        "inventory": list(facts.leftovers),
         "kept": list(facts.kept),
         "calls": dict(facts.calls),
     }
 
 
 def is_green(report: Json) -> bool:
-    """Whether the run succeeded and nothing is left of it."""
+    """Whether the run succeeded and left no resources behind."""
     return report["state"] == "success" and not report["inventory"]
 
 
@@ -107,7 +107,7 @@ def _group(results: Mapping[str, Any], group: str) -> list[tuple[str, Json]]:
 
 
 def timeline(tasks: Sequence[TaskRun], width: int = _GANTT_WIDTH) -> list[str]:
-    """One line a task that ran, in the order they began: when it began, how long it took, and where that lies."""
+    """One line for each task that ran, by start time: its start, its duration, and a bar on the run's time axis."""
     ran = sorted((task for task in tasks if task.start and task.end), key=lambda task: _at(task.start))
     if not ran:
         return []
@@ -125,7 +125,7 @@ def timeline(tasks: Sequence[TaskRun], width: int = _GANTT_WIDTH) -> list[str]:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | None = None) -> list[str]:
-    """Rows as aligned text: numbers to the right, nulls empty, at most `limit` rows and a word on the others."""
+    """Rows as aligned text: numbers to the right, nulls empty, at most `limit` rows and the count of the others."""
     shown = [[_cell(value) for value in row] for row in (rows if limit is None else rows[:limit])]
     widths = [max(len(column), *(len(row[i]) for row in shown), 1) for i, column in enumerate(columns)]
     numeric = [_is_numeric([row[i] for row in rows]) for i in range(len(columns))]
@@ -144,7 +144,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | No
 
 
 def summary(report: Json, tasks: Sequence[TaskRun]) -> list[str]:
-    """The whole run for a person, section by section; sections without content are left out."""
+    """The report as text, section by section, without empty sections."""
     sections = {
         "Spark jobs": _jobs_text(report["jobs"]),
         "Tables": _if_any(table(["table", "rows"], list(report["tables"].items())), report["tables"]),

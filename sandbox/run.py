@@ -1,4 +1,4 @@
-"""`run`: one run of one pipeline, watched to its end, told and judged."""
+"""`run`: run a pipeline once, show its progress, and report the result."""
 
 from __future__ import annotations
 
@@ -16,27 +16,34 @@ from rich.console import Console
 from sandbox.account import Account
 from sandbox.airflow.client import AirflowClient, TaskRun
 from sandbox.errors import SandboxError
-from sandbox.inventory import left, list_account
+from sandbox.inventory import leftovers, list_account
 from sandbox.live import View, make_view
-from sandbox.machine import JarsUnavailable, spark_jars
+from sandbox.machine import spark_jars
 from sandbox.progress import Snapshot, SparkProgress
 from sandbox.report import RunFacts, build_report, is_green, summary
-from sandbox.source import Window, bring_generated, bring_source, check_pipeline, check_source, choose_window
+from sandbox.source import (
+    Window,
+    check_pipeline,
+    check_source,
+    choose_window,
+    upload_generated,
+    upload_source,
+)
 from sandbox.stack import Sandbox
-from sandbox.state import Place, find_running, hold, hold_run
+from sandbox.state import Workspace, find_running, lock_run, lock_workspace
 
-_POLL_S = 1.0  # each look costs Airflow's API server tens of milliseconds
+_POLL_S = 1.0  # each poll costs Airflow's API server tens of milliseconds
 _DAG_TIMEOUT_S = 90.0
 _LOG_LINES = 25
 _FAILED = frozenset({"failed"})
-_RETURNED = frozenset({"success", "failed"})  # a failing check tells its rows before it fails
+_RETURNED = frozenset({"success", "failed"})  # a failing check returns its rows before it fails
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What `run` was asked for."""
+    """The options of `run`."""
 
     pipeline: str
     window_start: date | None = None
@@ -49,71 +56,68 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Target:
-    """A sandbox that is up: its own, or the one of `up`."""
+    """A running sandbox; `is_shared` if it is that of `up`, otherwise this command started it."""
 
     client: AirflowClient
     account: Account
     check: Callable[[], None]
-    is_borrowed: bool
+    is_shared: bool
 
 
-def run(options: RunOptions, place: Place, console: Console) -> int:
-    """Do it; the exit code is 0 only where the run is green and nothing is left of it."""
-    check_pipeline(options.pipeline, place.dags)
+def run(options: RunOptions, workspace: Workspace, console: Console) -> int:
+    """Run the pipeline; the exit code is 0 only if the run succeeded and left no resources behind."""
+    check_pipeline(options.pipeline, workspace.dags)
     window = choose_window(options.pipeline, options.window_start, options.window_end)
     check_source(options.pipeline, options.source)
     view = make_view(console)
-    with _target(options, place, view) as target:
+    with _target(options, workspace, view) as target:
         report, tasks = _run_on(target, options.pipeline, window, view, console)
         console.print("\n".join(summary(report, tasks)), markup=False, highlight=False, soft_wrap=True)
         _write_report(report, options.report)
-        _tell_verdict(report, console)
-        if options.keep and not target.is_borrowed:
-            _wait_for_the_end(target, place, console)
+        _print_verdict(report, console)
+        if options.keep and not target.is_shared:
+            _keep_up(target, workspace, console)
     return 0 if is_green(report) else 1
 
 
 @contextlib.contextmanager
-def _target(options: RunOptions, place: Place, view: View) -> Iterator[Target]:
-    running = find_running(place)
+def _target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[Target]:
+    running = find_running(workspace)
     if running is not None and running.serves_runs:
         assert running.airflow_url
         assert running.user
         assert running.password
-        with hold_run(place):
-            view.tell(f"Using the sandbox that is up (process {running.pid})")
+        with lock_run(workspace):
+            view.log(f"Using the running sandbox (process {running.pid})")
             account = Account(running.aws_url)
-            _bring(options, place, view, account)
+            _upload(options, workspace, view, account)
             client = AirflowClient(running.airflow_url, running.user, running.password)
-            yield Target(client, account, lambda: None, is_borrowed=True)
+            yield Target(client, account, lambda: None, is_shared=True)
         return
-    with hold(place, "run"):
-        view.tell("Starting AWS and Airflow")
-        sandbox = Sandbox(place, "run")
+    with lock_workspace(workspace, "run"):
+        view.log("Starting AWS and Airflow")
+        sandbox = Sandbox(workspace, "run")
         try:
-            sandbox.start(fresh=True, meanwhile=lambda account: _prepare(options, place, view, account))
+            sandbox.start(fresh=True, meanwhile=lambda account: _prepare(options, workspace, view, account))
             running = sandbox.running
-            view.tell(f"Airflow is up: {running.airflow_url} ({running.user} / {running.password})")
-            yield Target(sandbox.client(), sandbox.account, sandbox.check, is_borrowed=False)
+            view.log(f"Airflow is up: {running.airflow_url} ({running.user} / {running.password})")
+            yield Target(sandbox.client(), sandbox.account, sandbox.check, is_shared=False)
         finally:
-            view.tell("Stopping")
+            view.log("Stopping")
             sandbox.stop()
 
 
-def _prepare(options: RunOptions, place: Place, view: View, account: Account) -> None:
-    """What can be done while Airflow boots; the jars are there from the second run on."""
-    _bring(options, place, view, account)
-    try:
-        spark_jars()
-    except JarsUnavailable as error:
-        raise SandboxError(str(error)) from error
+def _prepare(options: RunOptions, workspace: Workspace, view: View, account: Account) -> None:
+    """What can be done while Airflow starts. From the second run on, Spark's jars are cached."""
+    _upload(options, workspace, view, account)
+    spark_jars()
 
 
-def _bring(options: RunOptions, place: Place, view: View, account: Account) -> None:
+def _upload(options: RunOptions, workspace: Workspace, view: View, account: Account) -> None:
     if options.source is not None:
-        view.tell(bring_source(account, options.pipeline, options.source))
+        view.log(upload_source(account, options.pipeline, options.source))
     else:
-        view.tell(bring_generated(account, options.pipeline, options.rows, place.generated))
+        view.log(upload_generated(account, options.pipeline, options.rows, workspace.generated))
 
 
 def _run_on(
@@ -122,22 +126,22 @@ def _run_on(
     client = target.client
     _wait_for_dag(target, dag_id)
     since = target.account.calls_so_far()
-    begun = time.monotonic()
+    started = time.monotonic()
     run_id = client.trigger(dag_id, window.conf)
-    view.tell(f"Run {run_id} of {dag_id}, window {window.start} to {window.end}")
+    view.log(f"Run {run_id} of {dag_id}, window {window.start} to {window.end}")
     try:
         with view:
             last = _watch(target, dag_id, run_id, view)
     except KeyboardInterrupt:
-        if target.is_borrowed:
+        if target.is_shared:
             client.fail_run(dag_id, run_id)
-            view.tell("The run is marked failed; its teardown goes on in the sandbox that is up")
+            view.log("The run is marked failed; its teardown continues in the running sandbox")
         raise
-    wall_s = time.monotonic() - begun
+    wall_s = time.monotonic() - started
     calls = target.account.count_calls(since)
     facts = _facts(target, dag_id, run_id, last=last, wall_s=wall_s, calls=calls)
     if last.state != "success":
-        _tell_failures(client, dag_id, run_id, last.tasks, console)
+        _print_failures(client, dag_id, run_id, last.tasks, console)
     return build_report(facts), list(last.tasks)
 
 
@@ -151,7 +155,7 @@ def _wait_for_dag(target: Target, dag_id: str) -> None:
         if time.monotonic() > deadline:
             raise SandboxError(
                 f"Airflow did not find the DAG {dag_id!r} within {_DAG_TIMEOUT_S:.0f} s: "
-                f"is the DAG in its file called so?"
+                f"does {dag_id}.py define a DAG with this id?"
             )
         time.sleep(_POLL_S)
 
@@ -162,7 +166,7 @@ def _watch(target: Target, dag_id: str, run_id: str, view: View) -> Snapshot:
         target.check()
         state = target.client.run(dag_id, run_id)["state"]
         tasks = tuple(target.client.tasks(dag_id, run_id))
-        snapshot = Snapshot(state, tasks, spark.look())
+        snapshot = Snapshot(state, tasks, spark.poll())
         view.show(snapshot)
         if snapshot.is_over:
             return snapshot
@@ -172,7 +176,7 @@ def _watch(target: Target, dag_id: str, run_id: str, view: View) -> Snapshot:
 def _facts(
     target: Target, dag_id: str, run_id: str, *, last: Snapshot, wall_s: float, calls: dict[str, int]
 ) -> RunFacts:
-    """What the report is made of; the account is listed now."""
+    """Collect the report's content; lists the account."""
     results = {
         task.name: result
         for task in last.tasks
@@ -186,13 +190,13 @@ def _facts(
         wall_s=wall_s,
         tasks=last.tasks,
         results=results,
-        left=[*(item.as_json() for item in left(found)), *own.get("left", ())],
+        leftovers=[*(item.as_json() for item in leftovers(found)), *own.get("left", ())],
         kept=own.get("kept") or [item.as_json() for item in found if item.kept],
         calls=calls,
     )
 
 
-def _tell_failures(
+def _print_failures(
     client: AirflowClient, dag_id: str, run_id: str, tasks: tuple[TaskRun, ...], console: Console
 ) -> None:
     for task in tasks:
@@ -210,24 +214,23 @@ def _write_report(report: Json, path: Path | None) -> None:
         path.write_text(json.dumps(report, indent=2, default=str) + "\n")
 
 
-def _tell_verdict(report: Json, console: Console) -> None:
-    word = "green" if report["state"] == "success" else "red"
-    left_over = (
-        f"{len(report['inventory'])} things are left behind" if report["inventory"] else "nothing is left"
-    )
-    console.print(f"\nThe run is {word} after {report['wall_s']:.0f} s; {left_over}.", highlight=False)
+def _print_verdict(report: Json, console: Console) -> None:
+    colour = "green" if report["state"] == "success" else "red"
+    count = len(report["inventory"])
+    behind = f"{count} resources are left behind" if count else "nothing is left behind"
+    console.print(f"\nThe run is {colour} after {report['wall_s']:.0f} s; {behind}.", highlight=False)
 
 
-def _wait_for_the_end(target: Target, place: Place, console: Console) -> None:
-    running = find_running(place)
+def _keep_up(target: Target, workspace: Workspace, console: Console) -> None:
+    running = find_running(workspace)
     assert running is not None
     console.print(
         f"The sandbox stays up: {running.airflow_url} (user {running.user}, password {running.password}). "
-        "Ctrl-C ends it.",
+        "Ctrl-C stops it.",
         markup=False,
         highlight=False,
     )
-    with contextlib.suppress(KeyboardInterrupt):  # the exit code stays the run's
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C does not change the exit code, which is the run's
         while True:
             target.check()
             time.sleep(1)

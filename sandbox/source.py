@@ -1,4 +1,4 @@
-"""What a run reads: the caller's files, or generated ones; and which window it loads by default."""
+"""A run's input, the caller's files or generated ones, and the window that it loads by default."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox.account import Account, source_files
 from sandbox.errors import SandboxError
 
-# Where the published data lies, [start, end).
+# The dates of the published data, [start, end).
 _DEFAULT_WINDOWS = {"immigration": (date(2016, 4, 1), date(2016, 5, 1))}
 _SEED = 2016
 _NOT_PIPELINES = frozenset({"janitor"})
@@ -20,26 +20,26 @@ _NOT_PIPELINES = frozenset({"janitor"})
 
 @dataclass(frozen=True)
 class Window:
-    """Half-open dates."""
+    """The dates to load: `start` is included, `end` is not."""
 
     start: date
     end: date
 
     @property
     def conf(self) -> dict[str, str]:
-        """As the DAG's params want it."""
+        """The window as params of the DAG."""
         return {"window_start": self.start.isoformat(), "window_end": self.end.isoformat()}
 
 
 def check_pipeline(name: str, dags: Path) -> None:
-    """Raise SandboxError, naming those there are, where no DAG file has this name."""
+    """Raise SandboxError, with the names that exist, if no DAG file has this name."""
     known = sorted(path.stem for path in dags.glob("*.py") if path.stem not in _NOT_PIPELINES)
     if name not in known:
         raise SandboxError(f"There is no pipeline {name!r}; {dags} has: {', '.join(known) or 'none'}")
 
 
 def choose_window(pipeline: str, start: date | None, end: date | None) -> Window:
-    """The window asked for, or the pipeline's own. Raises SandboxError where it makes no sense."""
+    """The requested window, by default the pipeline's own. Raises SandboxError if the dates are not a window."""
     if start is None and end is None:
         if pipeline not in _DEFAULT_WINDOWS:
             raise SandboxError(f"{pipeline} has no default window: give --window-start and --window-end")
@@ -52,21 +52,21 @@ def choose_window(pipeline: str, start: date | None, end: date | None) -> Window
 
 
 def check_source(pipeline: str, directory: Path | None) -> None:
-    """Raise SandboxError where there would be nothing to read: no file in `directory`, or no generator."""
+    """Raise SandboxError if a run would have no input: no file in `directory`, or no generator if that is None."""
     if directory is None:
         _generator(pipeline)
     else:
         source_files(directory)
 
 
-def bring_source(account: Account, pipeline: str, directory: Path) -> str:
-    """Upload the caller's files; answers one line that says so."""
+def upload_source(account: Account, pipeline: str, directory: Path) -> str:
+    """Upload the caller's files; returns a line for the log."""
     size = account.replace_source(pipeline, directory)
     return f"{len(source_files(directory))} files of {directory} ({size / 1e6:.1f} MB) are in S3"
 
 
-def bring_generated(account: Account, pipeline: str, rows: int | None, scratch: Path) -> str:
-    """Generate input in `scratch`, upload it, and answer one line that says so."""
+def upload_generated(account: Account, pipeline: str, rows: int | None, scratch: Path) -> str:
+    """Generate input in `scratch` and upload it; returns a line for the log."""
     generate = _generator(pipeline)
     directory = scratch / pipeline
     shutil.rmtree(directory, ignore_errors=True)

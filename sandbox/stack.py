@@ -1,4 +1,4 @@
-"""The whole sandbox as one thing: AWS, and Airflow pointed at it."""
+"""The whole sandbox: AWS, and an Airflow that uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.airflow.configuration import USER, clean_environment
 from sandbox.airflow.server import Airflow
 from sandbox.errors import SandboxError
 from sandbox.processes import Child
-from sandbox.state import Place, Running, announce
+from sandbox.state import Running, Workspace, write_running_file
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +26,16 @@ _POLL_S = 0.1
 
 
 class Aws:
-    """The AWS process, with every cluster it starts below it."""
+    """The AWS process and the clusters below it."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, workspace: Workspace) -> None:
+        self._place = workspace
         self._child: Child | None = None
         self._stopping = threading.Event()
-        self.account = Account(place.addresses.aws_url)
+        self.account = Account(workspace.addresses.aws_url)
 
     def start(self, *, fresh: bool) -> None:
-        """Return once the account answers and has its bucket; `fresh` empties it first."""
+        """Return once the account responds and has its bucket; `fresh` empties the account first."""
         addresses = self._place.addresses
         check_free(addresses.host, addresses.aws_port, "The sandbox's AWS")
         command = [sys.executable, "-m", "sandbox.aws"]
@@ -53,14 +53,14 @@ class Aws:
                 raise SandboxError("The sandbox was stopped while it started")
             if time.monotonic() > deadline:
                 raise SandboxError(
-                    f"The sandbox's AWS does not answer after {_AWS_START_TIMEOUT_S:.0f} s. "
+                    f"The sandbox's AWS does not respond after {_AWS_START_TIMEOUT_S:.0f} s. "
                     f"The end of {log_file}:\n{self._child.log_tail()}"
                 )
             time.sleep(_POLL_S)
         self.account.prepare()
 
     def check(self) -> None:
-        """Raise SandboxError, with the end of its log, where it is dead."""
+        """Raise SandboxError, with the end of its log, if the process has ended."""
         if self._child is not None and not self._child.alive:
             raise SandboxError(
                 f"The sandbox's AWS ended with code {self._child.returncode}. "
@@ -68,7 +68,7 @@ class Aws:
             )
 
     def stop(self) -> None:
-        """End it and every cluster in it; twice is fine."""
+        """Stop the process and every cluster. Calling it again has no effect."""
         self._stopping.set()
         child, self._child = self._child, None
         if child is not None:
@@ -76,17 +76,17 @@ class Aws:
 
 
 class Sandbox:
-    """AWS and Airflow together. `start()`, `check()` or `supervise()` now and then, `stop()`."""
+    """AWS and Airflow together: `start()`, then `check()` or `supervise()` regularly, then `stop()`."""
 
-    def __init__(self, place: Place, command: str) -> None:
-        self.place, self._command = place, command
-        self._aws = Aws(place)
+    def __init__(self, workspace: Workspace, command: str) -> None:
+        self.workspace, self._command = workspace, command
+        self._aws = Aws(workspace)
         self._airflow = Airflow(
-            addresses=place.addresses,
-            home=place.airflow,
-            dags=place.dags,
-            plugins=place.plugins,
-            root=place.root,
+            addresses=workspace.addresses,
+            home=workspace.airflow,
+            dags=workspace.dags,
+            plugins=workspace.plugins,
+            root=workspace.root,
         )
 
     @property
@@ -95,12 +95,12 @@ class Sandbox:
 
     @property
     def running(self) -> Running:
-        """How to reach it, for people and for other commands."""
+        """How to reach this sandbox, for people and for other commands."""
         return Running(
             pid=os.getpid(),
             command=self._command,
             started=time.time(),
-            aws_url=self.place.addresses.aws_url,
+            aws_url=self.workspace.addresses.aws_url,
             airflow_url=self._airflow.plan.url,
             user=USER,
             password=self._airflow.password,
@@ -110,33 +110,33 @@ class Sandbox:
         return self._airflow.client()
 
     def start(self, *, fresh: bool, meanwhile: Callable[[Account], None] | None = None) -> None:
-        """Return once all of it is ready and the Variables are set.
+        """Return once AWS and Airflow are ready and the Variables are set.
 
-        `meanwhile` is called with the account while Airflow still boots. Raises SandboxError, or what
-        `meanwhile` raises; then nothing runs.
+        `meanwhile` is called with the account while Airflow still starts. Raises SandboxError or what `meanwhile`
+        raises, after stopping everything.
         """
         try:
             self._start_both(fresh, meanwhile)
             client = self.client()
             for name, value in variables().items():
                 client.set_variable(name, value)
-            announce(self.place, self.running)
+            write_running_file(self.workspace, self.running)
         except BaseException:
             self.stop()
             raise
 
     def check(self) -> None:
-        """Raise SandboxError, naming it and with the end of its log, where a component is dead."""
+        """Raise SandboxError, with the component's name and the end of its log, if one has ended."""
         self._aws.check()
         self._airflow.check()
 
     def supervise(self) -> list[str]:
-        """Keep Airflow's components going, and tell of each that died; raises SandboxError where AWS is dead."""
+        """Restart Airflow components that died; returns a line for each event. Raises SandboxError if AWS has ended."""
         self._aws.check()
         return self._airflow.supervise()
 
     def stop(self) -> None:
-        """End everything; twice is fine."""
+        """Stop everything. Calling it again has no effect."""
         stopping = threading.Thread(target=self._aws.stop)
         stopping.start()
         self._airflow.stop()
@@ -144,14 +144,14 @@ class Sandbox:
 
     def _start_both(self, fresh: bool, meanwhile: Callable[[Account], None] | None) -> None:
         with ThreadPoolExecutor(2) as pool:
-            works = [pool.submit(self._start_aws, fresh, meanwhile), pool.submit(self._airflow.start)]
+            futures = [pool.submit(self._start_aws, fresh, meanwhile), pool.submit(self._airflow.start)]
             try:
-                wait(works, return_when=FIRST_EXCEPTION)
-                for work in works:
-                    if work.done():
-                        work.result()
+                wait(futures, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    if future.done():
+                        future.result()
             except BaseException:
-                self.stop()  # the other one notices, instead of booting to its end first
+                self.stop()  # the other one notices, instead of completing its start first
                 raise
 
     def _start_aws(self, fresh: bool, meanwhile: Callable[[Account], None] | None) -> None:
@@ -161,6 +161,6 @@ class Sandbox:
 
 
 def aws_process_environment(caller: Mapping[str, str]) -> dict[str, str]:
-    """The AWS process's environment: none of the caller's own AWS settings, its proxy kept for fetching jars."""
+    """The AWS process's environment: without the caller's AWS settings, with its proxy, which fetching jars needs."""
     proxies = {name: value for name, value in caller.items() if name.lower().endswith("_proxy")}
     return {**clean_environment(caller), **proxies, "AWS_DEFAULT_REGION": REGION}

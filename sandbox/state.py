@@ -1,7 +1,7 @@
-"""Where a sandbox keeps its files, and which one is running.
+"""A sandbox's workspace: the directories that hold its files, and which process uses them now.
 
-One sandbox at a time holds a place: the holder has `lock` locked for as long as it lives, whatever kills it,
-and says in `running.json` how to reach it.
+Only one sandbox at a time may use a workspace. It holds a lock on the file `lock`, which the kernel releases when
+the process ends, and writes to `running.json` how to reach it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _POLL_S = 0.1
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """The directories of one sandbox."""
 
     home: Path
@@ -34,8 +34,11 @@ class Place:
     root: Path = ROOT
 
     @classmethod
-    def from_environment(cls) -> Place:
-        """`.sandbox` of the checkout; SANDBOX_NET=n has its own, SANDBOX_HOME and SANDBOX_DAGS are for tests."""
+    def from_environment(cls) -> Workspace:
+        """`.sandbox` in the checkout, `.sandbox/net-n` for SANDBOX_NET=n.
+
+        SANDBOX_HOME and SANDBOX_DAGS replace the state and DAGs directories, for tests.
+        """
         addresses = Addresses.from_environment()
         default = ROOT / ".sandbox" / (f"net-{addresses.net}" if addresses.net else "")
         return cls(
@@ -50,7 +53,7 @@ class Place:
 
     @property
     def aws(self) -> Path:
-        """S3 and snapshots: they stay until the next fresh run."""
+        """S3 and snapshots, kept until the next start with an empty account."""
         return self.home / "aws"
 
     @property
@@ -64,7 +67,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Running:
-    """How to reach the sandbox that runs."""
+    """How to reach the running sandbox."""
 
     pid: int
     command: str
@@ -76,31 +79,33 @@ class Running:
 
     @property
     def serves_runs(self) -> bool:
-        """Whether `run` may use it: it is an `up` whose Airflow is ready."""
+        """Whether `run` can use it: it was started by `up`, and its Airflow is ready."""
         return self.command == "up" and self.airflow_url is not None
 
 
 @contextlib.contextmanager
-def hold(place: Place, command: str) -> Iterator[None]:
-    """Be the sandbox of this place. Raises SandboxError where another one is."""
-    with _locked(place.home / "lock", place, command):
+def lock_workspace(workspace: Workspace, command: str) -> Iterator[None]:
+    """Use the workspace alone until the body ends. Raises SandboxError if another sandbox uses it."""
+    with _file_lock(workspace.home / "lock", workspace, command):
         try:
-            announce(place, Running(os.getpid(), command, time.time(), place.addresses.aws_url))
+            write_running_file(
+                workspace, Running(os.getpid(), command, time.time(), workspace.addresses.aws_url)
+            )
             yield
         finally:
-            _running_file(place).unlink(missing_ok=True)
+            _running_file(workspace).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def hold_run(place: Place) -> Iterator[None]:
-    """Be the one `run` that uses an `up`. Raises SandboxError where another one does."""
-    with _locked(place.home / "run.lock", place, "run"):
+def lock_run(workspace: Workspace) -> Iterator[None]:
+    """Let no other `run` use the sandbox of `up` until the body ends. Raises SandboxError if one already does."""
+    with _file_lock(workspace.home / "run.lock", workspace, "run"):
         yield
 
 
-def announce(place: Place, running: Running) -> None:
-    """Say how to reach us; only the user may read it, since it holds the UI's password."""
-    path = _running_file(place)
+def write_running_file(workspace: Workspace, running: Running) -> None:
+    """Write how to reach this sandbox; only its user may read the file, since it holds the UI's password."""
+    path = _running_file(workspace)
     partial = path.with_suffix(".partial")
     partial.unlink(missing_ok=True)
     partial.touch(mode=0o600)
@@ -108,53 +113,53 @@ def announce(place: Place, running: Running) -> None:
     partial.replace(path)
 
 
-def find_running(place: Place) -> Running | None:
-    """The sandbox that holds the place now, or None."""
-    if not _is_locked(place.home / "lock"):
+def find_running(workspace: Workspace) -> Running | None:
+    """The sandbox that uses the workspace now, or None."""
+    if not _is_locked(workspace.home / "lock"):
         return None
     try:
-        return Running(**json.loads(_running_file(place).read_text()))
+        return Running(**json.loads(_running_file(workspace).read_text()))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
 
 
-def stop_running(place: Place, timeout_s: float = 60.0) -> Running | None:
-    """Ask the running sandbox to stop and wait until it has; answers which it was, None where none ran.
+def stop_running(workspace: Workspace, timeout_s: float = 60.0) -> Running | None:
+    """Send SIGTERM to the running sandbox and wait for its end; returns it, or None if none ran.
 
-    Raises SandboxError where it does not stop in time.
+    Raises SandboxError if it does not stop in time.
     """
-    running = find_running(place)
+    running = find_running(workspace)
     if running is None:
         return None
     with contextlib.suppress(ProcessLookupError):
         os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + timeout_s
-    while _is_locked(place.home / "lock"):
+    while _is_locked(workspace.home / "lock"):
         if time.monotonic() > deadline:
             raise SandboxError(
                 f"The sandbox (process {running.pid}) did not stop within {timeout_s:.0f} s; "
-                f"`kill -9 {running.pid}` ends it and everything below it"
+                f"`kill -9 {running.pid}` ends it and all its child processes"
             )
         time.sleep(_POLL_S)
     return running
 
 
-def _running_file(place: Place) -> Path:
-    return place.home / "running.json"
+def _running_file(workspace: Workspace) -> Path:
+    return workspace.home / "running.json"
 
 
 @contextlib.contextmanager
-def _locked(path: Path, place: Place, command: str) -> Iterator[None]:
+def _file_lock(path: Path, workspace: Workspace, command: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = find_running(place)
+            holder = find_running(workspace)
             who = f"`{holder.command}` (process {holder.pid})" if holder else "another command"
             raise SandboxError(
-                f"Cannot {command}: {who} uses the sandbox in {place.home} already. "
-                "Wait for it, or stop it by `python -m sandbox down`; "
+                f"Cannot {command}: {who} already uses the sandbox in {workspace.home}. "
+                "Wait until it has ended, or stop it with `python -m sandbox down`; "
                 "SANDBOX_NET=1 starts a second sandbox beside it"
             ) from None
         yield

@@ -213,8 +213,8 @@ class Settings(_Model):
         if override.source is not None:
             merged["s3"]["source"] = override.source
         mayfly = _validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
-        _raise_if(mistakes)
-        assert mayfly is not None
+        if mayfly is None or mistakes:
+            raise _error(mistakes)
         return self.model_copy(update={"mayfly": mayfly})
 
     def hardware(self, pipeline: Pipeline) -> Hardware:
@@ -251,9 +251,8 @@ def parse_settings(variables: Mapping[str, str | None]) -> Settings:
         mistakes.append("mayfly: the Variable is missing; start from variables.example.json")
     else:
         mayfly = _validate(MayflySettings, _json(variables, "mayfly", mistakes), "mayfly", mistakes)
-    _raise_if(mistakes)
-    assert region is not None
-    assert mayfly is not None
+    if region is None or mayfly is None or mistakes:
+        raise _error(mistakes)
     return Settings(region=region, credentials=credentials, mayfly=mayfly)
 
 
@@ -296,7 +295,6 @@ def _format_mistake(kind: str, message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _raise_if(mistakes: list[str]) -> None:
-    if mistakes:
-        lines = "\n".join(f"- {mistake}" for mistake in mistakes)
-        raise SettingsError(f"The Airflow Variables cannot be used:\n{lines}")
+def _error(mistakes: list[str]) -> SettingsError:
+    lines = "\n".join(f"- {mistake}" for mistake in mistakes)
+    return SettingsError(f"The Airflow Variables cannot be used:\n{lines}")

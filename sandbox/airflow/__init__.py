@@ -1,7 +1,8 @@
-"""The sandbox's Airflow: four processes on a PostgreSQL of their own, and a client for their REST API.
+"""The sandbox's Airflow: four processes with their own PostgreSQL, and a client for their REST API.
 
-configuration   what the processes are told, as environment variables
-database        Airflow's PostgreSQL, from a template that was migrated once
-server          starts, watches and stops the processes
-client          Airflow's REST API, as far as the sandbox asks it
+configuration   the processes' configuration, as environment variables
+database        Airflow's PostgreSQL, copied from a template that was migrated once
+restarts        decides when a component that died is restarted
+server          starts, supervises and stops the processes
+client          the part of Airflow's REST API that the sandbox uses
 """

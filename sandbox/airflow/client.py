@@ -1,4 +1,4 @@
-"""Airflow's REST API, as far as the sandbox asks it.
+"""A client for the part of Airflow's REST API that the sandbox uses.
 
 https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
@@ -12,21 +12,17 @@ from typing import Any
 
 import requests
 
-from sandbox.errors import SandboxError
+from sandbox.errors import AirflowNotFound, SandboxError
 
 _TIMEOUT_S = 60
 Json = dict[str, Any]
 
 
-class NotFound(SandboxError):
-    """Airflow answers 404."""
-
-
 @dataclass(frozen=True)
 class TaskRun:
-    """One task of one DAG run, as Airflow last saw it; `state` is None before it is scheduled.
+    """One task of one DAG run, as Airflow reports it; `state` is None before it is scheduled.
 
-    `pid` is the process that works, or worked last, on it.
+    `pid` is the process that runs it, or ran it last.
     """
 
     task_id: str
@@ -43,17 +39,17 @@ class TaskRun:
 
 
 class AirflowClient:
-    """Asks as one user; raises SandboxError with Airflow's own words where it refuses."""
+    """Sends requests as one user. Raises SandboxError with Airflow's own message if Airflow refuses or is down."""
 
     def __init__(self, url: str, user: str, password: str) -> None:
         self.url = url.rstrip("/")
         self._user, self._password = user, password
         self._http = requests.Session()
-        self._http.trust_env = False  # a proxy of the caller's does not reach loopback
+        self._http.trust_env = False  # the caller's proxy cannot reach loopback
         self._has_token = False
 
     def health(self) -> dict[str, str | None]:
-        """The state of each component; raises requests.ConnectionError while nobody listens."""
+        """The state of each component. Raises requests.ConnectionError while nothing listens."""
         answer = self._http.get(f"{self.url}/api/v2/monitor/health", timeout=_TIMEOUT_S)
         answer.raise_for_status()
         return {name: (part or {}).get("status") for name, part in answer.json().items()}
@@ -62,41 +58,41 @@ class AirflowClient:
         """Create or replace a Variable."""
         body = {"key": name, "value": value}
         try:
-            self._ask("PATCH", f"/variables/{name}", json=body)
-        except NotFound:
-            self._ask("POST", "/variables", json=body)
+            self.request("PATCH", f"/variables/{name}", json=body)
+        except AirflowNotFound:
+            self.request("POST", "/variables", json=body)
 
     def find_dag(self, dag_id: str) -> Json | None:
-        """The DAG, or None while Airflow has not read it yet."""
+        """The DAG, or None if Airflow has not read it yet."""
         try:
-            return self._ask("GET", f"/dags/{dag_id}")
-        except NotFound:
+            return self.request("GET", f"/dags/{dag_id}")
+        except AirflowNotFound:
             return None
 
     def import_errors(self) -> list[str]:
-        """`file: traceback` of each DAG file that cannot be read."""
-        errors = self._ask("GET", "/importErrors")["import_errors"]
+        """`file: traceback` of each DAG file that cannot be imported."""
+        errors = self.request("GET", "/importErrors")["import_errors"]
         return [f"{error['filename']}:\n{error['stack_trace'].rstrip()}" for error in errors]
 
     def trigger(self, dag_id: str, conf: Json, run_id: str | None = None) -> str:
-        """Ask for a run with `conf` as its params; answers its run id, Airflow's own choice unless given."""
-        self._ask("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-        wanted = {"logical_date": None, "conf": conf, **({"dag_run_id": run_id} if run_id else {})}
-        run = self._ask("POST", f"/dags/{dag_id}/dagRuns", json=wanted)
+        """Trigger a run with `conf` as its params; returns its id, which Airflow chooses unless `run_id` is given."""
+        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        body = {"logical_date": None, "conf": conf, **({"dag_run_id": run_id} if run_id else {})}
+        run = self.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return str(run["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> Json:
         """The DAG run; its `state` is queued, running, success or failed."""
-        return self._ask("GET", _run_path(dag_id, run_id))
+        return self.request("GET", _run_path(dag_id, run_id))
 
     def fail_run(self, dag_id: str, run_id: str) -> None:
-        """Mark the run failed: what runs is ended, teardowns still run."""
-        self._ask("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
+        """Mark the run failed: Airflow ends its running tasks, and still runs its teardowns."""
+        self.request("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskRun]:
-        """Every task of the run, in the order in which they began; those not begun are last."""
+        """Every task of the run in the order of their start; those that have not started are last."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances"
-        found = self._ask("GET", path, params={"limit": 1000})["task_instances"]
+        instances = self.request("GET", path, params={"limit": 1000})["task_instances"]
         runs = [
             TaskRun(
                 task_id=item["task_id"],
@@ -107,16 +103,16 @@ class AirflowClient:
                 map_index=item["map_index"],
                 pid=item.get("pid"),
             )
-            for item in found
+            for item in instances
         ]
         return sorted(runs, key=lambda run: (run.start is None, run.start.timestamp() if run.start else 0))
 
     def result(self, dag_id: str, run_id: str, task: TaskRun) -> Any:
-        """What the task returned, or None where it returned nothing."""
+        """The task's return value, or None if it returned nothing."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/xcomEntries/return_value"
         try:
-            entry = self._ask("GET", path, params={"map_index": task.map_index, "stringify": "false"})
-        except NotFound:
+            entry = self.request("GET", path, params={"map_index": task.map_index, "stringify": "false"})
+        except AirflowNotFound:
             return None
         value = entry["value"]
         if isinstance(value, str):
@@ -127,25 +123,25 @@ class AirflowClient:
         return value
 
     def log(self, dag_id: str, run_id: str, task: TaskRun) -> list[str]:
-        """The lines that the task's last attempt wrote, errors with their tracebacks."""
+        """The log lines of the task's last try, errors with their tracebacks."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/logs/{max(task.try_number, 1)}"
         try:
-            answer = self._ask("GET", path, params={"map_index": task.map_index, "full_content": "true"})
-        except NotFound:
+            answer = self.request("GET", path, params={"map_index": task.map_index, "full_content": "true"})
+        except AirflowNotFound:
             return []
         content = answer["content"]
         entries = content if isinstance(content, list) else [content]
         return [line for entry in entries for line in _log_lines(entry)]
 
-    def _ask(self, method: str, path: str, *, params: Json | None = None, json: Any = None) -> Any:
+    def request(self, method: str, path: str, *, params: Json | None = None, json: Any = None) -> Any:
         if not self._has_token:
             self._log_in()
         answer = self._send(method, path, params, json)
-        if answer.status_code == 401:  # the token is as old as the sandbox
+        if answer.status_code == 401:  # the token has expired
             self._log_in()
             answer = self._send(method, path, params, json)
         if answer.status_code == 404:
-            raise NotFound(f"Airflow knows no {path}")
+            raise AirflowNotFound(f"Airflow has no {path}")
         if not answer.ok:
             raise SandboxError(
                 f"Airflow refused {method} {path} with {answer.status_code}: {_detail(answer)}"
@@ -157,7 +153,7 @@ class AirflowClient:
         try:
             return self._http.request(method, url, params=params, json=body, timeout=_TIMEOUT_S)
         except requests.RequestException as error:
-            raise SandboxError(f"Airflow does not answer at {self.url} ({error})") from error
+            raise SandboxError(f"Airflow does not respond at {self.url} ({error})") from error
 
     def _log_in(self) -> None:
         try:
@@ -167,11 +163,11 @@ class AirflowClient:
                 timeout=_TIMEOUT_S,
             )
         except requests.RequestException as error:
-            raise SandboxError(f"Airflow does not answer at {self.url} ({error})") from error
+            raise SandboxError(f"Airflow does not respond at {self.url} ({error})") from error
         if answer.status_code != 201:
             raise SandboxError(
-                f"Airflow at {self.url} does not let {self._user} in ({answer.status_code}): "
-                "is it another sandbox's? `python -m sandbox down` stops what runs"
+                f"Airflow at {self.url} refuses the login of {self._user} ({answer.status_code}): "
+                "does it belong to another sandbox? `python -m sandbox down` stops the running one"
             )
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         self._has_token = True
@@ -194,7 +190,7 @@ def _detail(answer: requests.Response) -> str:
 
 
 def _log_lines(entry: Any) -> list[str]:
-    """A log entry as text: Airflow answers structured events."""
+    """A log entry as text: Airflow returns structured events."""
     if not isinstance(entry, dict):
         return str(entry).splitlines()
     level = str(entry.get("level") or "").upper()

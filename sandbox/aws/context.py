@@ -1,4 +1,4 @@
-"""What the parts of this process share: its configuration, its state directory, and whether it is stopping."""
+"""What the parts of the AWS process share: its configuration, its state directory, and its stop event."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTITION = "aws"
 
 @dataclass(frozen=True)
 class Config:
-    """How this process was started. Delays are what AWS's own work is made to take, in seconds."""
+    """The options of this process; the delays are how long AWS's own work takes, in seconds."""
 
     host: str
     port: int
@@ -34,7 +34,7 @@ class Config:
 
     @property
     def addresses(self) -> Addresses:
-        """Clusters get addresses beside our own: the second byte of `host` is the sandbox's net."""
+        """The addresses of the clusters: the second byte of `host` is the sandbox's net."""
         return Addresses(int(self.host.split(".")[1]))
 
     @property
@@ -44,22 +44,22 @@ class Config:
 
 @dataclass
 class Delays:
-    """How long AWS's own work takes from now on, in seconds."""
+    """How long AWS's own work takes, in seconds; can be changed at run time."""
 
     emr_s: float
     redshift_s: float
 
     def change(self, changes: Mapping[str, float]) -> None:
-        """Raises ValueError where a delay is unknown."""
+        """Set the named delays. Raises ValueError if a name is unknown."""
         if unknown := set(changes) - set(asdict(self)):
-            raise ValueError(f"unknown delays {sorted(unknown)}; there are {sorted(asdict(self))}")
+            raise ValueError(f"unknown delays {sorted(unknown)}: use {sorted(asdict(self))}")
         for name, seconds in changes.items():
             setattr(self, name, float(seconds))
 
 
 @dataclass
 class Context:
-    """One running AWS."""
+    """One AWS process."""
 
     config: Config
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -73,12 +73,12 @@ class Context:
         return State(self.config.state_dir)
 
     def spawn(self, work: Callable[[], None], name: str) -> None:
-        """Run `work` in a thread that does not keep the process alive."""
+        """Run `work` in a daemon thread."""
         threading.Thread(target=work, name=name, daemon=True).start()
 
 
 class AddressPool:
-    """Hands out cluster numbers 1 to 254, the longest unused first: a late call hits no newer cluster."""
+    """Assigns cluster numbers 1 to 254, the one unused longest first, so that late requests reach no newer cluster."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

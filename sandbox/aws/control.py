@@ -1,4 +1,4 @@
-"""`/_sandbox/…`: what tests and the sandbox's other parts ask of this process. JSON in, JSON out.
+"""The control API at `/_sandbox/…`, for tests and for the other parts of the sandbox. Requests and answers are JSON.
 
 GET    health
 GET    calls?since=n
@@ -76,7 +76,7 @@ class Control:
             found = re.fullmatch(pattern, path)
             if found and method == environ["REQUEST_METHOD"]:
                 return handler(request, *found.groups())
-        return HTTPStatus.NOT_FOUND, {"error": f"{environ['REQUEST_METHOD']} {path} is not known"}
+        return HTTPStatus.NOT_FOUND, {"error": f"there is no {environ['REQUEST_METHOD']} {path}"}
 
     def _health(self, _: Json) -> Reply:
         return HTTPStatus.OK, {"ok": True}
@@ -120,5 +120,5 @@ class Control:
         if which == "next":
             self._lives.fail_next(failure)
         elif not self._lives.fail(which, failure):
-            return HTTPStatus.NOT_FOUND, {"error": f"no live cluster is called {which}"}
+            return HTTPStatus.NOT_FOUND, {"error": f"no running cluster has the id or name {which}"}
         return HTTPStatus.OK, {"ok": True}

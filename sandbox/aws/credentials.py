@@ -1,4 +1,4 @@
-"""The temporary passwords that GetClusterCredentials gave, for the Redshift front to verify."""
+"""The temporary passwords that GetClusterCredentials issued, for the Redshift simulator to verify."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class Credentials:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._given: dict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
+        self._issued: dict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
 
     def remember(self, cluster_id: str, user: str, password: str, expires: datetime) -> None:
         with self._lock:
-            self._given[cluster_id, user].append((password, expires))
+            self._issued[cluster_id, user].append((password, expires))
 
     def valid(self, cluster_id: str, user: str) -> list[str]:
-        """The passwords that have not expired, the newest first."""
+        """The passwords that have not expired, newest first."""
         now = datetime.now(UTC)
         with self._lock:
-            alive = [given for given in self._given[cluster_id, user] if given[1] > now]
-            self._given[cluster_id, user] = alive
-            return [password for password, _ in reversed(alive)]
+            unexpired = [issued for issued in self._issued[cluster_id, user] if issued[1] > now]
+            self._issued[cluster_id, user] = unexpired
+            return [password for password, _ in reversed(unexpired)]

@@ -1,4 +1,4 @@
-"""Security groups as EC2 guards them: what is referenced or in use cannot be deleted."""
+"""What moto lacks of EC2: a security group that is referenced or in use cannot be deleted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.aws.context import ACCOUNT
 
 _ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
 
-# AmazonEMRServicePolicy_v2 acts only on resources with this tag:
+# AmazonEMRServicePolicy_v2 allows actions only on resources with this tag:
 # https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-managed-iam-policies.html
 EMR_MANAGED_TAG = ("for-use-with-amazon-emr-managed-policies", "true")
 
@@ -33,7 +33,7 @@ def install() -> None:
 
 
 def prepare_default_network(region: str) -> None:
-    """Finish the default VPC: a route to the internet, as on AWS; and EMR's tag, as its owner gives once."""
+    """Give the default VPC a route to the internet, as on AWS, and EMR's tag, which its owner has to add once."""
     backend = ec2_backends[ACCOUNT][region]
     vpc = backend.get_default_vpc()
     gateway = backend.create_internet_gateway()
@@ -47,7 +47,7 @@ def prepare_default_network(region: str) -> None:
 
 
 def is_public(backend: EC2Backend, subnet: Any) -> bool:
-    """Whether the subnet's route table, its own or its VPC's main one, leads to an internet gateway."""
+    """Whether the subnet's route table, or else its VPC's main one, has a route to an internet gateway."""
     tables = [table for table in list(backend.route_tables.values()) if table.vpc_id == subnet.vpc_id]
     own = [
         table
@@ -63,7 +63,7 @@ def is_public(backend: EC2Backend, subnet: Any) -> bool:
 
 
 def dependents(backend: EC2Backend, group_id: str) -> Iterator[str]:
-    """What keeps a group from being deleted: other groups' rules, clusters that live."""
+    """What prevents a group's deletion: rules of other groups, and running clusters."""
     for group in all_groups(backend):
         if group.id != group_id and group_id in referenced_groups(group):
             yield f"a rule of {group.id}"
@@ -80,7 +80,7 @@ def all_groups(backend: EC2Backend) -> list[SecurityGroup]:
 
 
 def referenced_groups(group: SecurityGroup) -> set[str]:
-    """The ids of the groups that a group's rules name."""
+    """The ids of the groups that a group's rules refer to."""
     rules = [*group.ingress_rules, *group.egress_rules]
     return {rule.source_group["GroupId"] for rule in rules if rule.source_group.get("GroupId")}
 
@@ -100,7 +100,7 @@ def cluster_groups(cluster: Any) -> set[str]:
 
 
 def public_ports(group: SecurityGroup) -> Iterator[str]:
-    """Inbound port ranges that are open to the world and that EMR's block-public-access forbids (all but 22)."""
+    """Inbound port ranges open to the world, which EMR's block public access forbids (all ports but 22)."""
     for rule in group.ingress_rules:
         if not {"0.0.0.0/0", "::/0"} & {rule.cidr_ipv4, rule.cidr_ipv6}:
             continue

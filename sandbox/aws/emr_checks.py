@@ -1,7 +1,7 @@
-"""What AWS refuses of a RunJobFlow, at once or a little later.
+"""The RunJobFlow requests that AWS refuses, at once or later.
 
-`refuse` raises as RunJobFlow answers. `find_doom` tells why a cluster that was accepted will end
-TERMINATED_WITH_ERRORS before its machines start.
+`refuse` raises what RunJobFlow itself answers. `find_doom` returns why a cluster that was accepted will end in
+TERMINATED_WITH_ERRORS before its instances start.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _IDLE_TIMEOUT_S = range(60, 604801)
 
 
 def refuse(request: Request, region: str, known_releases: list[str]) -> None:
-    """Raise ValidationException where RunJobFlow itself refuses.
+    """Raise ValidationException if RunJobFlow itself refuses the request.
 
-    Wordings: Terraform's AWS provider matches "Invalid InstanceProfile:" (internal/service/emr/cluster.go).
+    Source of a wording: Terraform's AWS provider matches "Invalid InstanceProfile:" (internal/service/emr/cluster.go).
     """
     if not request.get("Name"):
         raise ValidationException("The job flow name is required.")
@@ -45,7 +45,7 @@ def refuse(request: Request, region: str, known_releases: list[str]) -> None:
 
 
 def check_idle_timeout(policy: dict[str, Any] | None) -> None:
-    """Raise ValidationException unless the policy's IdleTimeout is 60 s to 7 days, or left to its default."""
+    """Raise ValidationException unless the policy's IdleTimeout is 60 s to 7 days, or not given."""
     if policy and policy.get("IdleTimeout", _IDLE_TIMEOUT_S.start) not in _IDLE_TIMEOUT_S:
         raise ValidationException("IdleTimeout must be between 60 and 604800 seconds.")
 
@@ -72,7 +72,7 @@ def _refuse_instances(request: Request) -> None:
 
 
 def _refuse_public_access(request: Request, region: str) -> None:
-    """Block public access is on by default, with port 22 excepted, and concerns public subnets.
+    """Block public access is on by default, allows port 22 only, and applies to clusters in public subnets.
 
     https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-block-public-access.html
     """
@@ -99,7 +99,7 @@ def _is_public(request: Request, backend: EC2Backend) -> bool:
 
 
 def group_ids(request: Request) -> list[str]:
-    """All security groups that a request names."""
+    """The ids of all security groups in a request."""
     instances = request.get("Instances", {})
     return [
         *(instances[key] for key in _GROUP_KEYS if instances.get(key)),
@@ -109,7 +109,7 @@ def group_ids(request: Request) -> list[str]:
 
 
 def find_doom(request: Request, region: str) -> str | None:
-    """Why EMR will not get the cluster's machines, in its words, or None if it will."""
+    """Why EMR will fail to start the cluster's instances, in EMR's words, or None if it will not fail."""
     backend = ec2_backends[ACCOUNT][region]
     subnet_id = request.get("Instances", {}).get("Ec2SubnetId")
     try:
@@ -122,7 +122,7 @@ def find_doom(request: Request, region: str) -> str | None:
     role = iam.find_role(request["ServiceRole"])
     profile = iam.find_instance_profile(request["JobFlowRole"])
     if role is None or profile is None:
-        return "The service role or the instance profile is gone."
+        return "The service role or the instance profile does not exist."
     denied = f"Service role {role.arn} has insufficient EC2 permissions"
     if not iam.trusts(role, "elasticmapreduce.amazonaws.com"):
         return f"Service role {role.arn} cannot be assumed by elasticmapreduce.amazonaws.com"
@@ -136,7 +136,7 @@ def find_doom(request: Request, region: str) -> str | None:
 
 
 def _untagged(request: Request, backend: EC2Backend, subnet: Any) -> str | None:
-    """What the managed v2 policy does not cover because its tag is missing."""
+    """A resource that the managed v2 policy does not cover because it lacks the tag, or None."""
     key, value = EMR_MANAGED_TAG
     if not any(tag == {"Key": key, "Value": value} for tag in request.get("Tags", [])):
         return "the cluster"

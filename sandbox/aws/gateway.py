@@ -1,4 +1,4 @@
-"""What every request passes on its way to moto: the call log, faults, and errors in AWS's own form."""
+"""Handles every request before moto does: call log, injected faults, and errors in AWS's format."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ logger = logging.getLogger(__name__)
 Wsgi = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Answer = tuple[str, list[tuple[str, str]], bytes]
 
-# moto's tagging API leaves out EMR and Redshift: better no answer than "nothing is left".
-_MISLEADING = frozenset({"tag"})
+# moto's tagging API omits EMR and Redshift: an error is better than a wrong "nothing is left".
+_REFUSED_SERVICES = frozenset({"tag"})
 
 
 class Gateway:
@@ -47,29 +47,29 @@ class Gateway:
     def _answer(self, call: Call, environ: Environ) -> Answer:
         fault = self._faults.take(call)
         if fault is None:
-            return self._ask(call, environ)
-        logger.info("fault %s: %s.%s", fault.kind, call.service, call.action)
+            return self._forward(call, environ)
+        logger.info("injected fault %s: %s.%s", fault.kind, call.service, call.action)
         self._context.stopping.wait(fault.delay_s)
         if fault.kind == "delay":
-            return self._ask(call, environ)
+            return self._forward(call, environ)
         if fault.kind == "timeout":
-            self._lose(fault, call, environ)
+            self._drop_connection(fault, call, environ)
         if fault.kind == "error_after":
-            self._ask(call, environ)
+            self._forward(call, environ)
         code, message, status = fault.error(call)
         return error_answer(call.protocol, code, message, status)
 
-    def _lose(self, fault: Fault, call: Call, environ: Environ) -> None:
+    def _drop_connection(self, fault: Fault, call: Call, environ: Environ) -> None:
         if fault.after:
-            self._ask(call, environ)
-        # werkzeug would keep the connection open, and the client would wait out its whole read timeout.
+            self._forward(call, environ)
+        # werkzeug would keep the connection open, and the client would wait for its whole read timeout.
         with contextlib.suppress(OSError):
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-        raise ConnectionAbortedError(f"fault: no answer to {call.service}.{call.action}")
+        raise ConnectionAbortedError(f"injected fault: no answer to {call.service}.{call.action}")
 
-    def _ask(self, call: Call, environ: Environ) -> Answer:
-        """moto's answer; what moto does not know, or trips over, becomes an error as AWS would give it."""
-        if call.service in _MISLEADING:
+    def _forward(self, call: Call, environ: Environ) -> Answer:
+        """moto's answer; an action that moto lacks, or that raises in it, becomes an error in AWS's format."""
+        if call.service in _REFUSED_SERVICES:
             return error_answer(call.protocol, *_unknown_action(call), 400)
         started: list[Any] = []
         try:
@@ -81,7 +81,7 @@ class Gateway:
         except Exception:
             logger.exception("%s.%s failed", call.service, call.action)
             return error_answer(
-                call.protocol, "InternalFailure", f"{call.action} failed; see the sandbox's log", 500
+                call.protocol, "InternalFailure", f"{call.action} failed: see the AWS process's log", 500
             )
         status, headers = started[0], started[1]
         if status.startswith("404") and not body and call.protocol != "s3":
@@ -94,7 +94,7 @@ def _unknown_action(call: Call) -> tuple[str, str]:
 
 
 def error_answer(protocol: str, code: str, message: str, status: int, detail: str = "") -> Answer:
-    """An error in the form the service's clients parse."""
+    """An error in the format that clients of the service's protocol parse."""
     request_id = str(uuid.uuid4())
     headers = [("x-amzn-RequestId", request_id), ("x-amz-request-id", request_id)]
     text = escape(f"{message} {detail}".strip())

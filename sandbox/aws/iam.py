@@ -1,4 +1,4 @@
-"""What a role may do, by moto's own reading of its policies; and whether roles and profiles exist."""
+"""Which roles and profiles exist, and which actions a role's policies allow, as moto evaluates them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Verdict:
 
 
 def install() -> None:
-    """Teach moto's conditions StringLike and StringLikeIfExists, which it takes for fulfilled."""
+    """Add the condition operators StringLike and StringLikeIfExists to moto, which takes them as met."""
     for operator in ("StringLike", "StringLikeIfExists"):
         policy_conditions.CONDITION_OPERATIONS[operator] = _is_like
 
@@ -73,8 +73,8 @@ def has_policy(role: Role, policy_name: str) -> bool:
 def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, str] | None = None) -> Verdict:
     """Whether the role's policies, inline and managed, allow `action` on `resource`.
 
-    moto's statements are asked one by one, because it takes an Allow whose condition is not met for a Deny.
-    A condition whose key is not in `context` counts as met, as in moto; AWS would not meet it.
+    Statements are evaluated one by one, because moto takes an Allow whose condition is not met for a Deny.
+    A condition whose key is not in `context` counts as met, as in moto; on AWS it would not be met.
     """
     role = find_role(role_arn)
     if role is None:

@@ -119,7 +119,7 @@ class Warehouses:
             self.snapshots.keep(snapshot, warehouse.data_dir)
         except subprocess.CalledProcessError as error:
             snapshot.status = "failed"
-            logger.error("snapshot %s failed: %s", snapshot.snapshot_identifier, error.stderr)
+            logger.exception("snapshot %s failed: %s", snapshot.snapshot_identifier, error.stderr)
             return False
         return True
 
@@ -149,7 +149,7 @@ class Warehouse:
             if data:
                 copy_data(data, self.data_dir)
         except subprocess.CalledProcessError as error:
-            logger.error(
+            logger.exception(
                 "Redshift %s: its data cannot be copied: %s", self._cluster.cluster_identifier, error.stderr
             )
             self._cluster.status = "incompatible-restore"
@@ -178,8 +178,8 @@ class Warehouse:
         )
         try:
             self._worker.wait_ready_line(_BOOT_S, self._context.stopping)
-        except WorkerFailed as error:
-            logger.error("Redshift %s failed: %s", cluster.cluster_identifier, error)
+        except WorkerFailed:
+            logger.exception("Redshift %s failed", cluster.cluster_identifier)
             cluster.status = "hardware-failure"
             self.stop()
             return

@@ -227,7 +227,7 @@ def _record_snapshot(
 def _install_snapshots(warehouses: Warehouses, lock: threading.RLock) -> None:
     moto_create = RedshiftBackend.create_cluster_snapshot
 
-    def create(
+    def create(  # noqa: PLR0917  moto's own signature
         self: RedshiftBackend,
         cluster_identifier: str,
         snapshot_identifier: str,

@@ -1,4 +1,4 @@
-"""What AWS refuses of a Redshift cluster that is to be made.
+"""The requests to create a Redshift cluster that AWS refuses.
 
 Error codes: https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html
 """
@@ -16,7 +16,7 @@ from moto.redshift.models import redshift_backends
 from sandbox.aws import iam
 from sandbox.aws.context import ACCOUNT
 
-# Node type -> (may be single-node, most nodes).
+# Node type -> (single-node allowed, maximum of nodes).
 # https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html#rs-ra3-nodes
 NODE_TYPES = {
     "ra3.large": (True, 16),
@@ -31,12 +31,12 @@ _MASTER = re.compile(r"[a-z_][a-z0-9_+.@-]{0,127}\Z")
 
 
 def invalid(code: str, message: str) -> RedshiftClientError:
-    """An error of the service's own, to raise."""
+    """An error of the Redshift API, to be raised; moto answers with it."""
     return RedshiftClientError(code, message)
 
 
 def check_cluster(request: dict[str, Any], region: str) -> None:
-    """Raise RedshiftClientError where AWS would not make this cluster. Keys are moto's."""
+    """Raise RedshiftClientError if AWS would refuse to create this cluster; `request` has moto's keys."""
     _check_identifier(request["cluster_identifier"])
     _check_nodes(request["node_type"], request.get("cluster_type"), request.get("number_of_nodes"))
     if request.get("db_name") and not _DATABASE.match(request["db_name"]):
@@ -45,7 +45,7 @@ def check_cluster(request: dict[str, Any], region: str) -> None:
 
 
 def check_network_and_roles(request: dict[str, Any], region: str) -> None:
-    """Raise RedshiftClientError for a subnet group, security groups and roles that cannot be used."""
+    """Raise RedshiftClientError for a subnet group, security group or role that cannot be used."""
     subnet_group = request.get("cluster_subnet_group_name")
     if subnet_group and subnet_group not in redshift_backends[ACCOUNT][region].subnet_groups:
         raise ClusterSubnetGroupNotFoundError(subnet_group)
@@ -56,7 +56,7 @@ def check_network_and_roles(request: dict[str, Any], region: str) -> None:
 
 
 def check_roles(arns: Sequence[str]) -> None:
-    """Raise RedshiftClientError for a role that is not there, or that Redshift may not assume."""
+    """Raise RedshiftClientError for a role that does not exist, or that Redshift cannot assume."""
     for arn in arns:
         role = iam.find_role(arn)
         if role is None or role.arn != arn:
@@ -66,7 +66,7 @@ def check_roles(arns: Sequence[str]) -> None:
 
 
 def check_master(user: str | None, password: str | None, *, managed: bool) -> None:
-    """Raise RedshiftClientError for an admin's name or password that AWS does not take."""
+    """Raise RedshiftClientError for an admin's name or password that AWS does not accept."""
     if not user or not _MASTER.match(user):
         raise invalid("InvalidParameterValue", f"The parameter MasterUsername {user!r} is not valid.")
     if managed:

@@ -1,4 +1,4 @@
-"""Cluster subnet groups as Redshift guards them: made once, not deleted while a cluster is in one."""
+"""What moto lacks of cluster subnet groups: names are unique, and a group in use cannot be deleted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sandbox.aws.redshift_checks import invalid
 
 
 def install() -> None:
-    """Make moto refuse what Redshift refuses."""
+    """Patch moto to refuse what Redshift refuses."""
     moto_create = RedshiftBackend.create_cluster_subnet_group
     moto_delete = RedshiftBackend.delete_cluster_subnet_group
 

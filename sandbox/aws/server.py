@@ -1,4 +1,4 @@
-"""Serves moto behind our gateway, until told to stop."""
+"""Serves moto behind the gateway until a signal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def serve(config: Config) -> None:
     """Serve until SIGTERM or SIGINT, then end every cluster's process.
 
-    Raises SandboxError where the address is taken, or is none of the loopback network.
+    Raises SandboxError if the address is taken, or is not in the loopback network.
     """
     if not ipaddress.ip_address(config.host).is_loopback:
         raise SandboxError(f"The sandbox's AWS listens on 127.0.0.0/8 only, not on {config.host}")
@@ -31,7 +31,7 @@ def serve(config: Config) -> None:
     context = Context(config)
     context.state.prepare(fresh=config.fresh)
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-    from sandbox.aws.assembly import assemble  # after the setting above: moto reads it at import
+    from sandbox.aws.assembly import assemble  # moto reads the setting above when it is imported
 
     parts = assemble(context)
     server = make_server(
@@ -48,4 +48,4 @@ def serve(config: Config) -> None:
     server.serve_forever(poll_interval=0.05)
     parts.stop()
     logging.shutdown()
-    os._exit(0)  # everything is saved; taking down moto's modules one by one would take a second
+    os._exit(0)  # everything is saved, and a regular exit would take a second to unload moto's modules

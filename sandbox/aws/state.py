@@ -1,7 +1,7 @@
-"""What lies in the state directory, and what of it survives a start.
+"""The AWS process's state directory, and what of it is kept at a start.
 
-s3/          objects and their journal           survives
-snapshots/   Redshift snapshots with their data  survives
+s3/          objects and their journal           kept until `--fresh`
+snapshots/   Redshift snapshots with their data  kept until `--fresh`
 redshift/    data of running warehouses          emptied
 emr/         work directories of Livy servers    emptied
 logs/        of every child process              kept until `--fresh`
@@ -12,12 +12,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-_SURVIVING = ("s3", "snapshots", "logs")
-_PASSING = ("redshift", "emr")
+_KEPT = ("s3", "snapshots", "logs")
+_EMPTIED = ("redshift", "emr")
 
 
 class State:
-    """The state directory's parts."""
+    """The paths in the state directory."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -28,13 +28,13 @@ class State:
         self.logs = root / "logs"
 
     def prepare(self, *, fresh: bool) -> None:
-        """Make the directories; empty those that do not survive, or all of them if `fresh`.
+        """Create the directories, and empty those that are not kept, or all of them if `fresh`.
 
-        PostgreSQL runs as another user where we are root, so all of them can be traversed.
+        Others may enter them, because PostgreSQL runs as another user if we are root.
         """
-        for name in (*_PASSING, *(_SURVIVING if fresh else ())):
+        for name in (*_EMPTIED, *(_KEPT if fresh else ())):
             shutil.rmtree(self.root / name, ignore_errors=True)
-        for name in (*_SURVIVING, *_PASSING):
+        for name in (*_KEPT, *_EMPTIED):
             (self.root / name).mkdir(parents=True, exist_ok=True)
             (self.root / name).chmod(0o755)
         self.root.chmod(0o755)

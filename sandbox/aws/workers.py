@@ -1,4 +1,4 @@
-"""The processes behind clusters: Livy for EMR, PostgreSQL's front for Redshift."""
+"""The processes behind clusters: a Livy server for EMR, the Redshift simulator for Redshift."""
 
 from __future__ import annotations
 
@@ -17,16 +17,13 @@ from pathlib import Path
 
 import psutil
 
+from sandbox.errors import WorkerFailed
 from sandbox.processes import Child
 
 _POLL_S = 0.05
 
-# Past any proxy: it could not reach this machine's loopback.
+# Without a proxy, which could not reach this machine's loopback network.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-class WorkerFailed(Exception):
-    """A process did not come up; the message carries the end of its log."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class WorkerSpec:
 
 
 class Worker:
-    """One process that is up, or coming up."""
+    """One process that is running or starting."""
 
     def __init__(self, spec: WorkerSpec) -> None:
         self._spec = spec
@@ -59,37 +56,37 @@ class Worker:
     def alive(self) -> bool:
         return self._child.alive
 
-    def wait_ready_line(self, deadline_s: float, given_up: threading.Event) -> None:
-        """Return once it printed `ready`. Raises WorkerFailed if it dies, or does not in time."""
+    def wait_ready_line(self, deadline_s: float, cancelled: threading.Event) -> None:
+        """Return once the process printed `ready`. Raises WorkerFailed if it ends or takes too long."""
         self._wait(
-            lambda: "ready" in self._output.read_text(errors="replace").splitlines(), deadline_s, given_up
+            lambda: "ready" in self._output.read_text(errors="replace").splitlines(), deadline_s, cancelled
         )
 
-    def wait_http(self, url: str, deadline_s: float, given_up: threading.Event) -> None:
-        """Return once `url` answers 200. Raises WorkerFailed if it dies, or does not in time."""
-        self._wait(lambda: _answers(url), deadline_s, given_up)
+    def wait_http(self, url: str, deadline_s: float, cancelled: threading.Event) -> None:
+        """Return once `url` answers with status 200. Raises WorkerFailed if the process ends or takes too long."""
+        self._wait(lambda: _answers(url), deadline_s, cancelled)
 
-    def _wait(self, is_ready: Callable[[], bool], deadline_s: float, given_up: threading.Event) -> None:
+    def _wait(self, is_ready: Callable[[], bool], deadline_s: float, cancelled: threading.Event) -> None:
         deadline = time.monotonic() + deadline_s
         while not is_ready():
             if not self.alive:
                 raise WorkerFailed(
-                    f"{self._spec.name} ended with {self._child.returncode}: {self._last_words()}"
+                    f"{self._spec.name} ended with code {self._child.returncode}: {self._log_end()}"
                 )
             if time.monotonic() > deadline:
-                raise WorkerFailed(f"{self._spec.name} was not up after {deadline_s} s: {self._last_words()}")
-            if given_up.wait(_POLL_S):
-                raise WorkerFailed(f"{self._spec.name} was given up while it started")
+                raise WorkerFailed(f"{self._spec.name} was not ready after {deadline_s} s: {self._log_end()}")
+            if cancelled.wait(_POLL_S):
+                raise WorkerFailed(f"the start of {self._spec.name} was cancelled")
 
-    def _last_words(self) -> str:
-        return self._child.log_tail(10) or "it said nothing"
+    def _log_end(self) -> str:
+        return self._child.log_tail(10) or "its log is empty"
 
     def stop(self) -> None:
-        """End the whole tree."""
+        """End the whole process tree."""
         self._child.stop()
 
     def stop_cleanly(self, deadline_s: float = 30.0) -> None:
-        """Ask the process alone to end, so that it can put its own children to rest; then end the tree."""
+        """Send SIGTERM to the process alone, so that it can stop its own children; then end the whole tree."""
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self._child.process.pid).children():
                 process.terminate()
@@ -107,12 +104,12 @@ def _answers(url: str) -> bool:
 
 
 def without_aws() -> dict[str, str]:
-    """Our environment without what would point a child at somebody's real account."""
+    """This process's environment without AWS variables, which could lead a child to a real account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 def end_all(stops: Iterable[Callable[[], None]]) -> None:
-    """Call each, all at once, and return when all have."""
+    """Call all functions at the same time, and return when all have returned."""
     threads = [threading.Thread(target=stop) for stop in stops]
     for thread in threads:
         thread.start()
@@ -121,7 +118,7 @@ def end_all(stops: Iterable[Callable[[], None]]) -> None:
 
 
 def command_from(template: str, **values: object) -> list[str]:
-    """A command line with its `{names}` filled in, each within its own word."""
+    """A command line from a template: each `{name}` is replaced, and its value is never split into words."""
     return [word.format(**values) for word in shlex.split(template)]
 
 

@@ -1,1 +1,1 @@
-"""Generated source data, one module a pipeline: the published formats with their quirks, from a seed."""
+"""Generated source data, one module per pipeline, in the published formats with their quirks."""

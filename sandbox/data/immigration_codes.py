@@ -1,6 +1,6 @@
-"""The codes that the generated immigration files speak in: a part of the published tables, with weights.
+"""The codes in the generated immigration files: some of the published ones, with weights.
 
-Weights are shares of arrivals, roughly as seen in the real files of April 2016.
+A weight is a share of the arrivals, roughly that in the real files of April 2016.
 """
 
 # i94cit and i94res: code, label, weight.

@@ -1,4 +1,4 @@
-"""The small sources of the immigration pipeline: labels, cities, temperatures, airports."""
+"""Generates the small source files of the immigration pipeline: labels, cities, temperatures, airports."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from random import Random
 from sandbox.data import immigration_codes as codes
 
 FIRST_YEAR, LAST_YEAR, LAST_MONTH = 1890, 2013, 9
-SPREADSHEET_FROM = 1900  # a spreadsheet has been at the dates from here on: M/D/YYYY
-STATES_WITHOUT_CITIES = ("GU", "WV")  # the published file has not every state
+SPREADSHEET_FROM = 1900  # dates from this year on are M/D/YYYY, as a spreadsheet program writes them
+STATES_WITHOUT_CITIES = ("GU", "WV")  # the published file lacks some states
 CITY_COLUMNS = [
     "City",
     "State",
@@ -51,7 +51,7 @@ OTHER_COUNTRIES = (("Ontario", "Canada"), ("Acre", "Brazil"), ("Tasmania", "Aust
 
 
 def write_labels(path: Path) -> None:
-    """A SAS program like the published one: comments, tabs, padded labels, quotes within labels."""
+    """Write a SAS program like the published one: with comments, tabs, padded labels, and quotes within labels."""
     countries = [f"   {code:3d} =  {_quoted(label)}" for code, label, _ in codes.COUNTRIES if label]
     ports = [f"   '{code}'\t=\t{_quoted(label)}" for code, label, *_ in codes.PORTS if label]
     states = [f"\t'{code}'={_quoted(label)}" for code, label, _, _ in codes.STATES]
@@ -105,7 +105,7 @@ def _quoted(label: str) -> str:
 
 
 def write_cities(path: Path, seed: int) -> None:
-    """`;`-separated; each city once per race with its whole figures, in no order; a few blanks."""
+    """Write `;`-separated rows in random order: one per city and race, with the whole city's figures, a few blank."""
     random = Random(seed * 1000 + 101)
     rows = [row for state in codes.STATES for row in _cities_of(state, random)]
     _write_csv(path, CITY_COLUMNS, random.sample(rows, len(rows)), delimiter=";")
@@ -133,7 +133,7 @@ def _cities_of(state: tuple[str, str, str, float], random: Random) -> Iterator[l
 
 
 def write_temperatures(path: Path, seed: int) -> None:
-    """Monthly means until September 2013, in two date forms; some months without a value; not only the US."""
+    """Write monthly means until September 2013, in two date formats, some without a value, and not only for the US."""
     random = Random(seed * 1000 + 102)
     states = [
         (name if name != "Georgia" else "Georgia (State)", "United States") for _, _, name, _ in codes.STATES
@@ -142,7 +142,7 @@ def write_temperatures(path: Path, seed: int) -> None:
     _write_csv(path, ["dt", "AverageTemperature", "AverageTemperatureUncertainty", "State", "Country"], rows)
 
 
-def _months_of(place: tuple[str, str], random: Random) -> Iterator[list[object]]:
+def _months_of(state: tuple[str, str], random: Random) -> Iterator[list[object]]:
     base = random.uniform(-5, 22)
     for number in range((LAST_YEAR - FIRST_YEAR) * 12 + LAST_MONTH):
         year, month = FIRST_YEAR + number // 12, number % 12 + 1
@@ -151,11 +151,11 @@ def _months_of(place: tuple[str, str], random: Random) -> Iterator[list[object]]
         if year < SPREADSHEET_FROM and random.random() < 0.05:
             values = ["", ""]
         day = f"{year}-{month:02d}-01" if year < SPREADSHEET_FROM else f"{month}/1/{year}"
-        yield [day, *values, *place]
+        yield [day, *values, *state]
 
 
 def write_airports(path: Path, seed: int) -> None:
-    """Each port's airport, its smaller neighbours, closed ones, and one that is listed twice."""
+    """Write each port's airport, smaller and closed ones of its city, and one that is listed twice."""
     random = Random(seed * 1000 + 103)
     rows = [row for port in codes.PORTS if port[3] for row in _airports_of(port, random)]
     rows.append([rows[0][0], "small_airport", "Listed Twice", *rows[0][3:]])
@@ -163,9 +163,9 @@ def write_airports(path: Path, seed: int) -> None:
 
 
 def _airports_of(port: tuple[str, str, float, str, int], random: Random) -> Iterator[list[object]]:
-    """The port's own airport, then the others of its city."""
+    """The port's main airport, then the others of its city."""
     _, label, _, iata, elevation = port
-    city, country, region = _where(label)
+    city, country, region = _location(label)
     lesser = [
         ("medium_airport", "Regional Airport"),
         ("small_airport", '"Municipal" Airport'),
@@ -177,13 +177,13 @@ def _airports_of(port: tuple[str, str, float, str, int], random: Random) -> Iter
         ident = f"{iata}{number}" if number else f"K{iata}"
         code = "" if number else iata
         feet = "" if random.random() < 0.03 else elevation + number
-        where = f"{random.uniform(-160, -70):.6f}, {random.uniform(18, 60):.6f}"
-        place = ["NA", country, region, city]
-        yield [ident, kind, f"{city} {name}", feet, *place, ident, code, code or ident, where]
+        coordinates = f"{random.uniform(-160, -70):.6f}, {random.uniform(18, 60):.6f}"
+        location = ["NA", country, region, city]
+        yield [ident, kind, f"{city} {name}", feet, *location, ident, code, code or ident, coordinates]
 
 
-def _where(label: str) -> tuple[str, str, str]:
-    """(municipality, iso_country, iso_region) of a port's label; territories are countries in ISO 3166."""
+def _location(label: str) -> tuple[str, str, str]:
+    """(municipality, iso_country, iso_region) of a port's label; US territories are countries in ISO 3166."""
     city, _, rest = label.partition(",")
     if city.split()[-1] == "DC":
         city, rest = city.replace("DC", ""), "DC"

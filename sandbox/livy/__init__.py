@@ -1,9 +1,9 @@
-"""Livy for one EMR cluster of the sandbox: how to start it, and with which environment.
+"""The Livy server of one simulated EMR cluster: the command and the environment to start it with.
 
-Where SANDBOX_LIVY_HOME names an unpacked Apache Livy, that is what runs (`apache.py`); else the embedded
-server does, which speaks the same REST API and runs each session as a real PySpark driver (`app.py`).
-Both answer on http://HOST:PORT/sessions, and give Spark the same defaults (`spark.py`).
-Importing this package imports nothing heavy.
+If SANDBOX_LIVY_HOME names an unpacked Apache Livy, that is started (`apache.py`). Otherwise it is the embedded
+server, which has the same REST API and runs each session as a real PySpark driver (`app.py`).
+Both serve http://HOST:PORT/sessions, and give Spark the same defaults (`spark.py`).
+Importing this package is fast: it imports its heavy dependencies only when they are used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ HOME_VARIABLE = "SANDBOX_LIVY_HOME"
 
 
 def command(host: str, port: int, work_dir: Path, conf: Mapping[str, str] | None = None) -> list[str]:
-    """What to run. `conf` holds `livy.*` settings, as EMR's `livy-conf` classification gives them."""
+    """The command to start. `conf` holds `livy.*` settings, those of EMR's classification `livy-conf`."""
     home = os.environ.get(HOME_VARIABLE)
     pairs = [part for key, value in (conf or {}).items() for part in ("--conf", f"{key}={value}")]
     return [
@@ -29,7 +29,7 @@ def command(host: str, port: int, work_dir: Path, conf: Mapping[str, str] | None
 
 
 def environment(work_dir: Path, base_env: Mapping[str, str]) -> dict[str, str]:
-    """The environment to run it in: `base_env`, which brings AWS's variables, with our Java and Spark."""
+    """The environment to start it with: `base_env`, which has AWS's variables, with the sandbox's Java and Spark."""
     from sandbox import machine
 
     return {

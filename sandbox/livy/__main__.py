@@ -1,6 +1,6 @@
 """`python -m sandbox.livy --host H --port P --work-dir DIR [--livy-home DIR] [--conf livy.x=y ...]`.
 
-With `--livy-home` the process becomes Apache Livy's server; without, it is the embedded one.
+With `--livy-home`, Apache Livy's server replaces this process; without it, this is the embedded server.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--livy-home", type=Path)
     parser.add_argument("--conf", action="append", default=[], metavar="livy.KEY=VALUE")
-    wanted = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 
-    work_dir, host, port = wanted.work_dir.resolve(), wanted.host, wanted.port
-    conf = dict(pair.split("=", 1) for pair in wanted.conf)
+    work_dir, host, port = options.work_dir.resolve(), options.host, options.port
+    conf = dict(pair.split("=", 1) for pair in options.conf)
     environment = {**livy.environment(work_dir, os.environ), "SPARK_LOCAL_IP": host}
     defaults = spark.defaults(host, environment)
     conf_dir = Path(environment["SPARK_CONF_DIR"])
-    if wanted.livy_home:
+    if options.livy_home:
         spark.write_configuration(conf_dir, {**defaults, **apache.driver_settings()})
-        apache.become(
-            wanted.livy_home.resolve(),
+        apache.exec_server(
+            options.livy_home.resolve(),
             host=host,
             port=port,
             work_dir=work_dir,
@@ -51,14 +51,14 @@ def _serve(
     import uvicorn
 
     from sandbox.livy import app
-    from sandbox.livy.creation import Creation
+    from sandbox.livy.create_request import CreateRequest
     from sandbox.livy.driver import Driver
     from sandbox.livy.manager import Limits, SessionManager
 
-    def make_driver(number: int, creation: Creation) -> Driver:
-        name = creation.name or f"livy-session-{number}"
+    def make_driver(number: int, request: CreateRequest) -> Driver:
+        name = request.name or f"livy-session-{number}"
         folder = work_dir / f"session-{number}"
-        return Driver(creation, name=name, folder=folder, environment=environment)
+        return Driver(request, name=name, folder=folder, environment=environment)
 
     application = app.build(SessionManager(Limits.from_conf(conf), make_driver))
     uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)

@@ -1,7 +1,7 @@
-"""Apache Livy itself, from an unpacked distribution (`jars/`, `rsc-jars/`, `repl_2.12-jars/`).
+"""Starts Apache Livy itself, from an unpacked distribution (`jars/`, `rsc-jars/`, `repl_2.12-jars/`).
 
-Its REST API and Spark are bound to loopback. Its own RPC between server and driver is not, and cannot be:
-RpcServer.java binds ports 10000 and up without an address. It asks for the session's secret.
+Its REST API and Spark listen on loopback only. Its RPC between server and driver cannot be restricted so:
+RpcServer.java binds ports from 10000 on all addresses. It authenticates with the session's secret.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log4j.logger.org.eclipse.jetty=WARN
 """
 
 
-def become(
+def exec_server(
     home: Path,
     *,
     host: str,
@@ -46,9 +46,9 @@ def become(
     conf: Mapping[str, str],
     environment: Mapping[str, str],
 ) -> NoReturn:
-    """Write the server's configuration below `work_dir`, and become the server.
+    """Write the server's configuration below `work_dir`, then replace this process with the server.
 
-    Raises SystemExit where `home` is no distribution.
+    Raises SystemExit if `home` is not a distribution.
     """
     missing = [name for name in _FOLDERS if not (home / name).is_dir()]
     if missing:
@@ -63,20 +63,20 @@ def become(
     (conf_dir / "livy.conf").write_text("".join(lines), encoding="utf-8")
     (conf_dir / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
     command = java_command(environment["JAVA_HOME"], home, conf_dir, scratch)
-    # PYTHONPATH leads to this checkout, which is no business of the sessions'.
+    # Sessions must not import from this checkout, which PYTHONPATH contains.
     kept = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
-    places = {
+    paths = {
         "LIVY_HOME": str(home),
         "LIVY_CONF_DIR": str(conf_dir),
         "LIVY_LOG_DIR": str(logs),
         "SPARK_LOCAL_DIRS": str(scratch),
     }
     os.chdir(work_dir)
-    os.execve(command[0], command, {**kept, **places})
+    os.execve(command[0], command, {**kept, **paths})
 
 
 def livy_conf(host: str, port: int, conf: Mapping[str, str]) -> dict[str, str]:
-    """livy.conf: `conf`, and what the sandbox insists on, which is loopback and one local Spark a session."""
+    """The content of livy.conf: `conf`, and what the sandbox requires: loopback, and a local Spark per session."""
     return {
         **conf,
         "livy.server.host": host,
@@ -89,7 +89,7 @@ def livy_conf(host: str, port: int, conf: Mapping[str, str]) -> dict[str, str]:
 
 
 def driver_settings() -> dict[str, str]:
-    """What drivers need beside Spark's defaults, since Spark's launcher starts them."""
+    """Settings that drivers need besides Spark's defaults, because Spark's launcher starts them."""
     return {
         "spark.driver.extraClassPath": spark.s3_class_path(),
         "spark.driver.extraJavaOptions": spark.driver_options(),
@@ -97,7 +97,7 @@ def driver_settings() -> dict[str, str]:
 
 
 def java_command(java_home: str, home: Path, conf_dir: Path, scratch: Path) -> list[str]:
-    """The server's own JVM."""
+    """The command line of the server's JVM."""
     return [
         f"{java_home}/bin/java",
         "-Xmx512m",

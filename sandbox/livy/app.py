@@ -1,4 +1,4 @@
-"""Livy's REST API over HTTP: routes, and Livy's two forms of error."""
+"""Livy's REST API over HTTP: its routes, and Livy's two formats of error."""
 
 from __future__ import annotations
 
@@ -12,20 +12,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.livy.creation import BadBody, Creation, Rejected
+from sandbox.errors import BadBody, IllegalState, Rejected, SessionNotFound
+from sandbox.livy.create_request import CreateRequest
 from sandbox.livy.manager import SessionManager
-from sandbox.livy.session import IllegalState, Session
+from sandbox.livy.session import Session
 
 _LOG_LINES = 100
 _SESSIONS = 100
 
 
-class _NotFound(Exception):
-    """No such session."""
-
-
 def build(manager: SessionManager) -> Starlette:
-    """The application; sessions end with it."""
+    """The web application; its sessions end with it."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -49,7 +46,7 @@ def build(manager: SessionManager) -> Starlette:
         ],
         exception_handlers={
             Rejected: lambda _, error: JSONResponse({"msg": str(error)}, 400),
-            _NotFound: lambda _, error: JSONResponse({"msg": str(error)}, 404),
+            SessionNotFound: lambda _, error: JSONResponse({"msg": str(error)}, 404),
             BadBody: lambda _, error: JSONResponse(str(error), 400),
             IllegalState: lambda _, error: JSONResponse(str(error), 500),
         },
@@ -62,11 +59,11 @@ class _Api:
         self._manager = manager
 
     def _session(self, request: Request) -> Session:
-        """The session by id, or by name; asking for it is a sign of life."""
+        """The session by id or by name; each request for it renews its heartbeat."""
         wanted = request.path_params["id"]
-        found = self._manager.get(int(wanted)) if wanted.isdigit() else self._manager.named(wanted)
+        found = self._manager.get(int(wanted)) if wanted.isdigit() else self._manager.find_by_name(wanted)
         if found is None:
-            raise _NotFound(f"Session '{wanted}' not found.")
+            raise SessionNotFound(f"Session '{wanted}' not found.")
         found.heartbeat()
         return found
 
@@ -77,8 +74,8 @@ class _Api:
         return JSONResponse({"from": start, "total": len(sessions), "sessions": page})
 
     async def create(self, request: Request) -> Response:
-        self._manager.check_room()
-        session = self._manager.create(Creation.parse(await _body(request)))
+        self._manager.check_capacity()
+        session = self._manager.create(CreateRequest.parse(await _body(request)))
         return JSONResponse(session.view(), 201, {"Location": f"/sessions/{session.id}"})
 
     async def show(self, request: Request) -> Response:
@@ -143,9 +140,9 @@ async def _body(request: Request) -> Any:
         raise BadBody(f"Unrecognized token: {error}") from None
 
 
-def _number(request: Request, key: str, otherwise: int) -> int:
+def _number(request: Request, key: str, default: int) -> int:
     text = request.query_params.get(key)
-    return otherwise if text is None else _integer(text)
+    return default if text is None else _integer(text)
 
 
 def _integer(text: str) -> int:

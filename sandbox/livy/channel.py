@@ -1,9 +1,9 @@
-"""One Jupyter kernel, as a place to call functions: start it, call, watch it end.
+"""One Jupyter kernel, used to call functions in a separate Python process.
 
-Messages go over Unix sockets without a file (Linux's abstract names): no ports to run out of, nothing to
-clean up. Jupyter signs each with a key of this kernel's own, so a stranger's are not heard.
-Only the shell and control channels are used; `progress` and `cancel` run in a subshell, a second thread of
-the kernel (Jupyter message protocol 5.5, JEP 91), while a statement keeps the first one busy.
+Messages go over Unix sockets in Linux's abstract namespace, which need no ports and leave no files. Jupyter signs
+each message with the kernel's own key, so messages of other processes are ignored.
+Only the shell and control channels are used. `progress` and `cancel` run in a subshell, a second thread of the
+kernel (Jupyter message protocol 5.5, JEP 91), while a statement runs in the first one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import IO, Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.asynchronous.client import AsyncKernelClient
 
+from sandbox.errors import KernelDied, KernelError
+
 _MODULE = "_livy_kernel"
 _LOAD = f"""\
 import importlib.util as _util, sys as _sys
@@ -27,25 +29,17 @@ _spec.loader.exec_module({_MODULE})
 """
 
 
-class KernelGone(Exception):
-    """The kernel ended, so no answer will come."""
-
-
-class KernelError(Exception):
-    """The call raised inside the kernel; the message is the traceback."""
-
-
 class Kernel:
-    """A running kernel. Make it with `start`."""
+    """A running kernel; create it with `start`."""
 
     def __init__(self, manager: AsyncKernelManager, client: AsyncKernelClient) -> None:
         self._manager, self._client = manager, client
         self._answers: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._subshell: str | None = None
         self._reader = asyncio.create_task(self._read())
-        self.gone = asyncio.Event()
+        self.ended = asyncio.Event()
         self._process = os.pidfd_open(manager.provisioner.pid)  # readable once the process has ended
-        asyncio.get_running_loop().add_reader(self._process, self._end)
+        asyncio.get_running_loop().add_reader(self._process, self._on_end)
 
     @classmethod
     async def start(
@@ -57,7 +51,7 @@ class Kernel:
         out: IO[bytes],
         err: IO[bytes],
     ) -> Kernel:
-        """Start the process; calls are answered once it is up. `connection` is Jupyter's file of addresses."""
+        """Start the process; calls are answered once it is up. `connection` is the path of Jupyter's file."""
         manager = AsyncKernelManager(
             transport="ipc", ip=f"@livy-{uuid.uuid4().hex}", connection_file=str(connection)
         )
@@ -73,26 +67,31 @@ class Kernel:
         return cls(manager, client)
 
     async def load(self) -> None:
-        """Load `kernel.py` in it, and make the second thread that `call(..., beside=True)` runs in."""
+        """Load `kernel.py` into it, and create the subshell that `call(..., in_subshell=True)` uses."""
         await self._execute(_LOAD, {})
         await self._send(self._client.control_channel, self._client.session.msg("create_subshell_request"))
         reply = await self._client.control_channel.get_msg(timeout=30)
         self._subshell = reply["content"]["subshell_id"]
 
-    async def call(self, function: str, *arguments: Any, beside: bool = False) -> dict[str, Any]:
-        """What `kernel.function(*arguments)` answers. `beside`: in the subshell, while a statement runs."""
+    async def call(self, function: str, *arguments: Any, in_subshell: bool = False) -> dict[str, Any]:
+        """The result of `kernel.function(*arguments)`; `in_subshell` runs it while a statement runs.
+
+        Raises KernelError if it raises, KernelDied if the process ends before it returns.
+        """
         values = ", ".join(map(repr, arguments))
-        content = await self._execute("", {"value": f"{_MODULE}.{function}({values})"}, beside=beside)
+        content = await self._execute(
+            "", {"value": f"{_MODULE}.{function}({values})"}, in_subshell=in_subshell
+        )
         value = content["user_expressions"]["value"]
         if value["status"] != "ok":
             raise KernelError("\n".join(value["traceback"]))
         return value["data"]["application/json"]
 
     async def _execute(
-        self, code: str, expressions: dict[str, str], *, beside: bool = False
+        self, code: str, expressions: dict[str, str], *, in_subshell: bool = False
     ) -> dict[str, Any]:
-        if self.gone.is_set():
-            raise KernelGone
+        if self.ended.is_set():
+            raise KernelDied
         message = self._client.session.msg(
             "execute_request",
             {
@@ -104,7 +103,7 @@ class Kernel:
                 "stop_on_error": False,
             },
         )
-        if beside:
+        if in_subshell:
             message["header"]["subshell_id"] = self._subshell
         answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self._answers[message["header"]["msg_id"]] = answer
@@ -115,34 +114,34 @@ class Kernel:
         return content
 
     async def _send(self, channel: Any, message: dict[str, Any]) -> None:
-        """Send by the socket's own asyncio method.
+        """Send with the socket's own asyncio method.
 
-        The channel's `send` goes round it, and can swallow the wake-up for an answer that comes in at that
-        moment: the reader would then sleep for ever.
+        The channel's `send` bypasses it, and can lose the wake-up for an answer that arrives at that moment: the
+        reader would then wait forever.
         """
         await channel.socket.send_multipart(self._client.session.serialize(message))
 
     async def _read(self) -> None:
-        """Hand each answer to whoever waits for it."""
+        """Give each answer to the call that waits for it."""
         while True:
             message = await self._client.shell_channel.get_msg()
             answer = self._answers.pop(message["parent_header"].get("msg_id", ""), None)
             if answer is not None and not answer.done():
                 answer.set_result(message["content"])
 
-    def _end(self) -> None:
+    def _on_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._process)
         os.close(self._process)
-        self.gone.set()
+        self.ended.set()
         for answer in self._answers.values():
             if not answer.done():
-                answer.set_exception(KernelGone())
+                answer.set_exception(KernelDied())
         self._answers.clear()
 
     async def kill(self) -> None:
         """End the process at once, and close the sockets."""
         self._reader.cancel()
-        if not self.gone.is_set():
+        if not self.ended.is_set():
             await self._manager.shutdown_kernel(now=True)
-            await self.gone.wait()
+            await self.ended.wait()
         self._client.stop_channels()

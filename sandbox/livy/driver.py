@@ -1,4 +1,4 @@
-"""A session's driver: one JVM and one Jupyter kernel attached to it, both gone when one is asked to go."""
+"""A session's driver: a JVM, and a Jupyter kernel attached to it; `kill` ends both."""
 
 from __future__ import annotations
 
@@ -10,45 +10,42 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sandbox.errors import DriverFailed, KernelDied
 from sandbox.livy import spark
-from sandbox.livy.channel import Kernel, KernelGone
-from sandbox.livy.creation import Creation
+from sandbox.livy.channel import Kernel
+from sandbox.livy.create_request import CreateRequest
 
 _LOG_LINES = 200  # livy.cache-log.size
 _PROGRESS_TIMEOUT_S = 2.0
-
-
-class DriverFailed(Exception):
-    """The driver could not start; its log tells why."""
 
 
 class Driver:
     """The processes behind one session, and their log."""
 
     def __init__(
-        self, creation: Creation, *, name: str, folder: Path, environment: Mapping[str, str]
+        self, request: CreateRequest, *, name: str, folder: Path, environment: Mapping[str, str]
     ) -> None:
-        self._creation, self._name, self._folder = creation, name, folder
+        self._creation, self._name, self._folder = request, name, folder
         self._scratch = folder / "scratch"
-        self._environment = _session_environment(environment, folder, self._scratch)
+        self._environment = _session_environment(environment, self._scratch)
         self._jvm: asyncio.subprocess.Process | None = None
         self._launching: asyncio.Task[Kernel] | None = None
         self._kernel: Kernel | None = None
         self._ending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Start JVM and kernel side by side; return when the SparkSession is there. Raises DriverFailed."""
+        """Start the JVM and the kernel at the same time; return when the SparkSession exists. Raises DriverFailed."""
         shutil.rmtree(self._scratch, ignore_errors=True)
         self._scratch.mkdir(parents=True)
         gateway = self._scratch / "gateway"
-        # A task of its own: were it cancelled half-way, nobody would know the process it started.
+        # Shielded in its own task: if it were cancelled half-way, the process it started would be lost.
         self._launching = asyncio.create_task(self._launch_kernel())
         kernel = await asyncio.shield(self._launching)
         self._jvm = await self._launch_jvm(gateway)
         starting = asyncio.create_task(self._attach(kernel, gateway))
-        dying = asyncio.create_task(self._jvm.wait())
-        await asyncio.wait({starting, dying}, return_when=asyncio.FIRST_COMPLETED)
-        dying.cancel()
+        jvm_end = asyncio.create_task(self._jvm.wait())
+        await asyncio.wait({starting, jvm_end}, return_when=asyncio.FIRST_COMPLETED)
+        jvm_end.cancel()
         if not starting.done():
             starting.cancel()
             raise DriverFailed(f"the driver JVM ended with code {self._jvm.returncode}")
@@ -76,7 +73,7 @@ class Driver:
         with self._open("stdout.log") as out, self._open("stderr.log") as err:
             return await asyncio.create_subprocess_exec(
                 *command,
-                stdin=asyncio.subprocess.PIPE,  # its end tells the JVM to end: PythonGatewayServer.scala
+                stdin=asyncio.subprocess.PIPE,  # the JVM ends when this pipe closes: PythonGatewayServer.scala
                 stdout=out,
                 stderr=err,
                 cwd=self._folder,
@@ -97,31 +94,31 @@ class Driver:
             await self._jvm.wait()
 
     async def run(self, number: int, code: str, kind: str) -> dict[str, Any]:
-        """A statement's output. Raises KernelGone where the Python died."""
+        """A statement's output. Raises KernelDied if the Python process ends."""
         if self._kernel is None:
-            raise KernelGone
+            raise KernelDied
         return await self._kernel.call("run", number, code, kind)
 
     async def progress(self, number: int) -> float | None:
-        """How far a running statement's Spark jobs are, or None where nobody answers."""
-        answer = await self._beside("progress", number)
+        """The share of a running statement's Spark tasks that are done (0 to 1), or None if there is no answer."""
+        answer = await self._call_in_subshell("progress", number)
         return None if answer is None else answer["progress"]
 
     async def cancel(self, number: int) -> None:
         """Cancel a statement's Spark jobs."""
-        await self._beside("cancel", number)
+        await self._call_in_subshell("cancel", number)
 
-    async def _beside(self, function: str, number: int) -> dict[str, Any] | None:
+    async def _call_in_subshell(self, function: str, number: int) -> dict[str, Any] | None:
         if self._kernel is None:
             return None
-        with contextlib.suppress(TimeoutError, KernelGone):
+        with contextlib.suppress(TimeoutError, KernelDied):
             return await asyncio.wait_for(
-                self._kernel.call(function, number, beside=True), _PROGRESS_TIMEOUT_S
+                self._kernel.call(function, number, in_subshell=True), _PROGRESS_TIMEOUT_S
             )
         return None
 
     async def kill(self) -> None:
-        """End both processes and remove their scratch files; the log stays. Killing twice is fine."""
+        """End both processes and delete their scratch files, but not the log. Calling it again has no effect."""
         if self._ending is None:
             self._ending = asyncio.create_task(self._end())
         await asyncio.shield(self._ending)
@@ -136,30 +133,30 @@ class Driver:
         shutil.rmtree(self._scratch, ignore_errors=True)
 
     def log(self) -> list[str]:
-        """The last lines of the driver's output, in Livy's form."""
+        """The last lines of the driver's output, in Livy's format."""
         out, err = (tail(self._folder / name, _LOG_LINES) for name in ("stdout.log", "stderr.log"))
         return ["stdout: ", *out, "\nstderr: ", *err]
 
 
-def tail(path: Path, lines: int, reach: int = 256 * 1024) -> list[str]:
-    """The last `lines` lines of a file, looking back `reach` bytes at most."""
+def tail(path: Path, lines: int, max_bytes: int = 256 * 1024) -> list[str]:
+    """The last `lines` lines of a file, read from its last `max_bytes` bytes."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - reach))
+            file.seek(max(0, size - max_bytes))
             return file.read().decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []
 
 
-def _session_environment(environment: Mapping[str, str], folder: Path, scratch: Path) -> dict[str, str]:
-    """What a session's processes see: a place of their own, and no way to this checkout's modules."""
+def _session_environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """The environment of a session's processes: own scratch directories, and no import path to this checkout."""
     result = {key: value for key, value in environment.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
     return result | {
         "IPYTHONDIR": str(scratch / "ipython"),
         "JUPYTER_CONFIG_DIR": str(scratch / "jupyter"),
         "JUPYTER_DATA_DIR": str(scratch / "jupyter"),
-        "PYTHONHASHSEED": "0",  # as bin/spark-submit's shell wrappers do, so that hashes agree
+        "PYTHONHASHSEED": "0",  # as in the shell scripts of bin/, so that hashes are the same in all processes
         "PYTHONUNBUFFERED": "YES",
         "SPARK_LOCAL_DIRS": str(scratch),
         "TMPDIR": str(scratch),

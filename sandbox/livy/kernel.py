@@ -1,8 +1,8 @@
-"""What runs inside a session's Jupyter kernel: the SparkSession, and statements run as Livy runs them.
+"""The code inside a session's Jupyter kernel: it makes the SparkSession, and runs statements as Livy does.
 
-Loaded by file name, so that the user's code sees neither this package nor the checkout. It imports nothing
-of ours. `start` is called once; then `run` for each statement, in the kernel's main thread, while `progress`
-and `cancel` come in through a subshell, that is from another thread.
+It is loaded by file name, so that the user's code can import neither this package nor the checkout, and it
+imports nothing else of the sandbox. `start` is called once, then `run` for each statement in the kernel's main
+thread; `progress` and `cancel` are called in a subshell, that is in another thread.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log = logging.getLogger("statement")
 
 
 class Reply:
-    """A value that Jupyter carries as JSON, not as Python's repr of it."""
+    """A value that Jupyter transmits as JSON instead of as Python's repr."""
 
     def __init__(self, value: Json) -> None:
         self.value = value
@@ -40,10 +40,13 @@ class Reply:
 
 
 def start(connection: str) -> Reply:
-    """Attach to the driver JVM, which writes `connection` when it listens, and make the SparkSession."""
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # the driver's log, not Jupyter's messages
+    """Attach to the driver JVM, which writes the file `connection` when it listens, and make the SparkSession."""
+    sys.stdout, sys.stderr = (
+        sys.__stdout__,
+        sys.__stderr__,
+    )  # to the driver's log instead of Jupyter's messages
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s")
-    port, secret = _await_gateway(Path(connection))
+    port, secret = _wait_for_gateway(Path(connection))
     os.environ["PYSPARK_GATEWAY_PORT"] = str(port)
     os.environ["PYSPARK_GATEWAY_SECRET"] = secret
 
@@ -55,8 +58,8 @@ def start(connection: str) -> Reply:
     return Reply({"version": spark.version})
 
 
-def _await_gateway(connection: Path) -> tuple[int, str]:
-    """Port and secret of the JVM. The server watches the JVM, and ends us should it die."""
+def _wait_for_gateway(connection: Path) -> tuple[int, str]:
+    """Port and secret of the JVM. Waits without a deadline: the server kills this kernel if the JVM dies."""
     while not connection.exists():
         time.sleep(0.02)
     raw = (
@@ -67,17 +70,17 @@ def _await_gateway(connection: Path) -> tuple[int, str]:
 
 
 def run(number: int, code: str, kind: str) -> Reply:
-    """Run a statement under its own job group; the reply is Livy's `output` without its count."""
+    """Run a statement in its own job group; returns Livy's `output` without `execution_count`."""
     context = _names["sc"]
     context.setJobGroup(str(number), f"Job group for statement {number}")
     return Reply(_run_sql(code) if kind == "sql" else _run_python(code))
 
 
 def _run_python(code: str) -> Json:
-    """Livy's order of output: what was printed and the last expression's echo, then stderr."""
+    """Run Python; the output has Livy's order: printed text and the last expression's value, then stderr."""
     try:
         tree = compile(code, _SOURCE, "exec", ast.PyCF_ONLY_AST)
-    except SyntaxError as error:  # nothing has run, so there are no frames to show
+    except SyntaxError as error:  # nothing has run, so there is no traceback
         return _failure(type(error), error, None)
     out, err = io.StringIO(), io.StringIO()
     try:
@@ -86,23 +89,23 @@ def _run_python(code: str) -> Json:
                 exec(compile(ast.Module([node], []), _SOURCE, "exec"), _names)
             for node in tree.body[-1:]:
                 exec(compile(ast.Interactive([node]), _SOURCE, "single"), _names)
-    except BaseException:  # noqa: BLE001 - a statement that exits is a failed statement, no more
+    except BaseException:  # noqa: BLE001 - a statement that calls exit has failed, the session goes on
         return _failure(*sys.exc_info())
     return {"status": "ok", "data": {"text/plain": (out.getvalue() + err.getvalue()).rstrip()}}
 
 
 @contextlib.contextmanager
 def _plain_echo():
-    """The interpreter's own echo of an expression, instead of IPython's."""
-    ours, sys.displayhook = sys.displayhook, sys.__displayhook__
+    """Print an expression's value as the Python interpreter does, instead of as IPython does."""
+    previous, sys.displayhook = sys.displayhook, sys.__displayhook__
     try:
         yield
     finally:
-        sys.displayhook = ours
+        sys.displayhook = previous
 
 
 def _failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> Json:
-    """Livy's error form. Frames down to the statement's own top level are ours, and left out."""
+    """An error in Livy's format. The frames above the statement's top level belong to this module: left out."""
     _log.error("statement failed", exc_info=(kind, error, trace))
     lines = traceback.format_exception(kind, error, trace, chain=False)
     for position, line in enumerate(lines):
@@ -116,7 +119,7 @@ def _run_sql(code: str) -> Json:
     try:
         frame = _names["spark"].sql(code)
         rows = [[_plain(value) for value in row] for row in frame.take(_SQL_ROWS)]
-    except Exception as error:  # noqa: BLE001 - any failure is the statement's
+    except Exception as error:  # noqa: BLE001 - whatever it raises, the statement has failed
         _log.error("statement failed", exc_info=True)
         return {"status": "error", "ename": "Error", "evalue": str(error), "traceback": []}
     return {
@@ -132,7 +135,7 @@ def _plain(value: Any) -> Any:
 
 
 def progress(number: int) -> Reply:
-    """Finished tasks over all tasks of the statement's jobs so far; 0.0 before the first task is known."""
+    """Finished tasks divided by all tasks of the statement's jobs so far; 0.0 before the first task is known."""
     tracker = _names["sc"]._jsc.statusTracker()
     jobs = filter(None, (tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(str(number))))
     stages = filter(None, (tracker.getStageInfo(stage) for job in jobs for stage in job.stageIds()))
@@ -142,6 +145,6 @@ def progress(number: int) -> Reply:
 
 
 def cancel(number: int) -> Reply:
-    """Cancel the statement's Spark jobs; Python of its own goes on until it asks Spark again."""
+    """Cancel the statement's Spark jobs; its Python code continues until it calls Spark again."""
     _names["sc"].cancelJobGroup(str(number))
     return Reply({})

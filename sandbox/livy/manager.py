@@ -1,4 +1,4 @@
-"""All sessions of one server: ids and names, and which ones time has run out for (SessionManager.scala)."""
+"""The sessions of one server: their ids and names, and the deletion of expired ones (SessionManager.scala)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sandbox.livy.creation import Creation, Rejected, seconds
+from sandbox.errors import Rejected
+from sandbox.livy.create_request import CreateRequest, seconds
 from sandbox.livy.session import Driver, Session, SessionState
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,7 @@ _COLLECT_EVERY_S = 60.0  # SessionManager.GarbageCollector
 
 @dataclass(frozen=True)
 class Limits:
-    """The server's limits, by the names that `livy.conf` has for them."""
+    """The server's limits; `from_conf` says which setting of `livy.conf` each one is."""
 
     session_timeout_s: float = 3600.0
     retain_s: float = 600.0
@@ -31,28 +32,28 @@ class Limits:
 
     @classmethod
     def from_conf(cls, conf: Mapping[str, str]) -> Limits:
-        """Limits from `livy.*` settings; a setting of something else is no concern of this server."""
+        """The limits in `livy.*` settings; other settings are ignored."""
         default = cls()
 
-        def time_of(key: str, otherwise: float) -> float:
-            return seconds(conf[key]) if key in conf else otherwise
+        def duration(key: str, default_value: float) -> float:
+            return seconds(conf[key]) if key in conf else default_value
 
-        def flag(key: str, otherwise: bool) -> bool:
-            return conf.get(key, str(otherwise)).lower() == "true"
+        def flag(key: str, default_value: bool) -> bool:
+            return conf.get(key, str(default_value)).lower() == "true"
 
         return cls(
-            session_timeout_s=time_of("livy.server.session.timeout", default.session_timeout_s),
-            retain_s=time_of("livy.server.session.state-retain.sec", default.retain_s),
+            session_timeout_s=duration("livy.server.session.timeout", default.session_timeout_s),
+            retain_s=duration("livy.server.session.state-retain.sec", default.retain_s),
             max_creation=int(conf.get("livy.server.session.max-creation", default.max_creation)),
             timeout_check=flag("livy.server.session.timeout-check", default.timeout_check),
             skip_busy=flag("livy.server.session.timeout-check.skip-busy", default.skip_busy),
             ttl_check=flag("livy.server.session.ttl-check", default.ttl_check),
-            ttl_s=time_of("livy.server.session.ttl", default.ttl_s),
-            watchdog_every_s=time_of("livy.server.heartbeat-watchdog.interval", default.watchdog_every_s),
+            ttl_s=duration("livy.server.session.ttl", default.ttl_s),
+            watchdog_every_s=duration("livy.server.heartbeat-watchdog.interval", default.watchdog_every_s),
         )
 
 
-DriverFactory = Callable[[int, Creation], Driver]
+DriverFactory = Callable[[int, CreateRequest], Driver]
 
 
 class SessionManager:
@@ -67,10 +68,10 @@ class SessionManager:
         self._watchers: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to look for sessions whose time has run out."""
+        """Start to delete expired sessions in the background."""
         self._watchers = [
-            asyncio.create_task(self._every(_COLLECT_EVERY_S, self.collect)),
-            asyncio.create_task(self._every(self._limits.watchdog_every_s, self.end_silent)),
+            asyncio.create_task(self._every(_COLLECT_EVERY_S, self.delete_expired)),
+            asyncio.create_task(self._every(self._limits.watchdog_every_s, self.delete_without_heartbeat)),
         ]
 
     async def stop(self) -> None:
@@ -84,22 +85,22 @@ class SessionManager:
             await asyncio.sleep(interval_s)
             await work()  # type: ignore[misc]
 
-    def check_room(self) -> None:
-        """Raise Rejected where as many drivers run as may."""
+    def check_capacity(self) -> None:
+        """Raise Rejected if the maximum number of drivers is running."""
         if sum(session.state is not SessionState.DEAD for session in self.all()) >= self._limits.max_creation:
             raise Rejected("Rejected, too many sessions are being created!")
 
-    def create(self, creation: Creation) -> Session:
-        """A session that starts. Raises Rejected, told as Livy tells it. An id is used up even so."""
+    def create(self, request: CreateRequest) -> Session:
+        """Start a session. Raises Rejected with Livy's message; an id is used up even then, as in Livy."""
         number = self._next_id
         self._next_id += 1
         try:
-            creation.check()
-            if creation.name is not None and self.named(creation.name) is not None:
-                raise Rejected(f"Duplicate session name: Some({creation.name}) for session {number}")
+            request.check()
+            if request.name is not None and self.find_by_name(request.name) is not None:
+                raise Rejected(f"Duplicate session name: Some({request.name}) for session {number}")
         except Rejected as error:
             raise Rejected(f"Rejected, Reason: {error}") from None
-        session = Session(number, creation, self._make_driver(number, creation), self._clock)
+        session = Session(number, request, self._make_driver(number, request), self._clock)
         self._sessions[number] = session
         session.open()
         return session
@@ -110,37 +111,37 @@ class SessionManager:
     def get(self, number: int) -> Session | None:
         return self._sessions.get(number)
 
-    def named(self, name: str) -> Session | None:
+    def find_by_name(self, name: str) -> Session | None:
         return next((session for session in self.all() if session.name == name), None)
 
     async def delete(self, session: Session) -> None:
-        """End the session, and forget it and its name."""
+        """End the session and forget it; its name is free again."""
         await session.close()
         self._sessions.pop(session.id, None)
 
-    async def end_silent(self) -> None:
-        """Delete the sessions whose client sent no sign of life for its heartbeatTimeoutInSecond."""
+    async def delete_without_heartbeat(self) -> None:
+        """Delete the sessions whose client sent no request for heartbeatTimeoutInSecond."""
         for session in self.all():
-            allowed = session.creation.heartbeatTimeoutInSecond
+            allowed = session.request.heartbeatTimeoutInSecond
             if allowed > 0 and self._clock() - session.last_heartbeat_s > allowed:
                 log.info("session %s: no heartbeat for %s s, deleting it", session.id, allowed)
                 await self.delete(session)
 
-    async def collect(self) -> None:
-        """Delete the sessions that are over, idle too long or too old."""
+    async def delete_expired(self) -> None:
+        """Delete the sessions that ended long enough ago, were idle too long, or are too old."""
         for session in self.all():
             if self._expired(session):
-                log.info("session %s: its time is over (%s), deleting it", session.id, session.state)
+                log.info("session %s (%s): it has expired, deleting it", session.id, session.state)
                 await self.delete(session)
 
     def _expired(self, session: Session) -> bool:
-        now, limits, wish = self._clock(), self._limits, session.creation
+        now, limits, request = self._clock(), self._limits, session.request
         if session.finished_s is not None:
             return now - session.finished_s > limits.retain_s
         if not limits.timeout_check or (session.state is SessionState.BUSY and limits.skip_busy):
             return False
-        idle_s = seconds(wish.idleTimeout) if wish.idleTimeout else limits.session_timeout_s
+        idle_s = seconds(request.idleTimeout) if request.idleTimeout else limits.session_timeout_s
         if now - session.last_activity_s > idle_s:
             return True
-        life_s = seconds(wish.ttl) if wish.ttl else limits.ttl_s
+        life_s = seconds(request.ttl) if request.ttl else limits.ttl_s
         return limits.ttl_check and now - session.started_s > life_s

@@ -1,4 +1,4 @@
-"""One session: its states, its statements one after the other, and what Livy answers about it."""
+"""One session: its states, its queue of statements, and its JSON representation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any, Protocol
 
-from sandbox.livy.channel import KernelError, KernelGone
-from sandbox.livy.creation import KINDS, Creation, Rejected
-from sandbox.livy.driver import DriverFailed
+from sandbox.errors import DriverFailed, IllegalState, KernelDied, KernelError, Rejected
+from sandbox.livy.create_request import KINDS, CreateRequest
 from sandbox.livy.statements import Statement, StatementState
 
 log = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ _VIEW_LOG_LINES = 10  # InteractiveSessionServlet.clientSessionView
 
 
 class SessionState(StrEnum):
-    """Livy's session states, as far as a session here can be in them."""
+    """Livy's session states, without those that no session here can have."""
 
     STARTING = "starting"
     IDLE = "idle"
@@ -36,10 +35,6 @@ class SessionState(StrEnum):
 _FINISHED = (SessionState.ERROR, SessionState.DEAD)
 _RUNNING = (SessionState.IDLE, SessionState.BUSY, SessionState.ERROR)
 _ACTIVE = (SessionState.STARTING, *_RUNNING)
-
-
-class IllegalState(Exception):
-    """What Livy answers with 500 and a Java exception's name."""
 
 
 class Driver(Protocol):
@@ -55,12 +50,12 @@ class Driver(Protocol):
 
 
 class Session:
-    """A session from its creation on; `open` starts it."""
+    """A session; `open` starts it."""
 
     def __init__(
-        self, number: int, creation: Creation, driver: Driver, clock: Callable[[], float] = time.monotonic
+        self, number: int, request: CreateRequest, driver: Driver, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.id, self.creation = number, creation
+        self.id, self.request = number, request
         self.state = SessionState.STARTING
         self.started_s = self.last_activity_s = self.last_heartbeat_s = clock()
         self.finished_s: float | None = None
@@ -72,28 +67,28 @@ class Session:
 
     @property
     def name(self) -> str | None:
-        return self.creation.name
+        return self.request.name
 
     def open(self) -> None:
-        """Start the driver; the session is `starting` until it is there."""
-        self._spawn(self._live())
+        """Start the driver; the session is `starting` until the driver is ready."""
+        self._spawn(self._run())
 
     def _spawn(self, work: Any) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _live(self) -> None:
+    async def _run(self) -> None:
         try:
             await self._driver.start()
         except DriverFailed as error:
             log.warning("session %s could not start: %s", self.id, error)
-            self.state = SessionState.SHUTTING_DOWN  # Livy shows this state on the way
+            self.state = SessionState.SHUTTING_DOWN  # Livy has this state in between
             await self._driver.kill()
             self._die()
             return
-        self._move(SessionState.IDLE)
-        self._spawn(self._work())
+        self._change_state(SessionState.IDLE)
+        self._spawn(self._run_statements())
         await self._driver.wait_jvm()
         self._die()
         await self._driver.kill()
@@ -102,8 +97,8 @@ class Session:
         log.info("session %s: %s -> dead", self.id, self.state)
         self.state, self.finished_s = SessionState.DEAD, self._clock()
 
-    def _move(self, state: SessionState) -> None:
-        """Go on to `state`, unless the session is over."""
+    def _change_state(self, state: SessionState) -> None:
+        """Change to `state`, unless the session has ended."""
         if self.state is state or self.state not in _ACTIVE:
             return
         log.info("session %s: %s -> %s", self.id, self.state, state)
@@ -111,7 +106,7 @@ class Session:
         self.finished_s = self.last_activity_s if state in _FINISHED else None
 
     async def close(self) -> None:
-        """End the driver and everything that waits for it."""
+        """End the driver and every task that waits for it."""
         self.state = SessionState.SHUTTING_DOWN
         for task in list(self._tasks):
             task.cancel()
@@ -119,18 +114,18 @@ class Session:
         await self._driver.kill()
 
     def heartbeat(self) -> None:
-        """The client gave a sign of life."""
+        """Note that the client sent a request."""
         self.last_heartbeat_s = self._clock()
 
     # -- statements -------------------------------------------------------------------------
 
     def submit(self, code: str, kind: str | None) -> Statement:
-        """Queue a statement. Raises IllegalState where the session cannot take one."""
+        """Queue a statement. Raises IllegalState if the session cannot take one."""
         if self.state not in _RUNNING:
             raise IllegalState(f"java.lang.IllegalStateException: Session is in state {self.state}")
         if kind is not None and kind not in KINDS:
             raise IllegalState(_remote(f"Invalid kind: {kind}"))
-        chosen = KINDS[kind] if kind is not None else self.creation.kind
+        chosen = KINDS[kind] if kind is not None else self.request.kind
         if chosen == "shared":
             raise IllegalState(_remote("Code type should be specified if session kind is shared"))
         statement = Statement(self._next_statement, code, chosen)
@@ -142,43 +137,43 @@ class Session:
         self.last_activity_s = self._clock()
         return statement
 
-    async def _work(self) -> None:
+    async def _run_statements(self) -> None:
         while True:
             statement = await self._queue.get()
             if statement.state is StatementState.WAITING:
                 await self._execute(statement)
             if self._queue.empty() and self.state is SessionState.BUSY:
-                self._move(SessionState.IDLE)
+                self._change_state(SessionState.IDLE)
 
     async def _execute(self, statement: Statement) -> None:
         if self.state is SessionState.IDLE:
-            self._move(SessionState.BUSY)
+            self._change_state(SessionState.BUSY)
         statement.begin()
         try:
             output = await self._driver.run(statement.id, statement.code, statement.kind)
-        except KernelGone:
+        except KernelDied:
             output = _error("Error", "Interpreter died:\n" + "\n".join(self._driver.log()[-20:]))
-            self._move(SessionState.ERROR)
+            self._change_state(SessionState.ERROR)
         except KernelError as error:
             output = _error("Internal Error", str(error))
         statement.finish({"execution_count": statement.id, **output})
 
     async def find(self, number: int) -> Statement | None:
-        """A statement with its progress as of now. Raises Rejected where the session is not active."""
+        """A statement with its current progress, or None. Raises Rejected if the session is not active."""
         self.check_active()
         statement = self._statements.get(number)
         if statement is not None:
             await self._refresh(statement)
-            self.check_active()  # it may have died while it was asked
+            self.check_active()  # it may have died meanwhile
         return statement
 
     async def statements(self) -> list[Statement]:
-        """All that are kept, oldest first. Raises Rejected where the session is not active."""
+        """All retained statements, oldest first. Raises Rejected if the session is not active."""
         self.check_active()
-        for statement in (everything := list(self._statements.values())):
+        for statement in (retained := list(self._statements.values())):
             await self._refresh(statement)
         self.check_active()
-        return everything
+        return retained
 
     async def _refresh(self, statement: Statement) -> None:
         if statement.state in (StatementState.RUNNING, StatementState.CANCELLING):
@@ -187,7 +182,10 @@ class Session:
                 statement.progress = progress
 
     def cancel(self, number: int) -> None:
-        """Begin to cancel a statement; an ended or unknown one is left alone. Raises IllegalState."""
+        """Start to cancel a statement; does nothing if it has ended or is unknown.
+
+        Raises IllegalState if the session is not running.
+        """
         if self.state not in _RUNNING:
             raise IllegalState(f"java.lang.IllegalStateException: Session is in state {self.state}")
         self.last_activity_s = self._clock()
@@ -195,17 +193,17 @@ class Session:
         if statement is None:
             return
         if statement.state is StatementState.WAITING:
-            statement.give_up()
+            statement.mark_cancelled()
         elif statement.state is StatementState.RUNNING:
             statement.state = StatementState.CANCELLING
             self._spawn(self._cancel(statement))
 
     async def _cancel(self, statement: Statement) -> None:
-        """Cancel its Spark jobs again and again: it may start another. Python of its own is not stopped."""
+        """Cancel its Spark jobs repeatedly, since it may start another one. Plain Python code is not stopped."""
         deadline = self._clock() + _CANCEL_TIMEOUT_S
         while statement.state is StatementState.CANCELLING:
             if self._clock() >= deadline:
-                statement.give_up()
+                statement.mark_cancelled()
                 return
             await self._driver.cancel(statement.id)
             await asyncio.sleep(_CANCEL_EVERY_S)
@@ -220,31 +218,31 @@ class Session:
         return self._driver.log()
 
     def view(self) -> dict[str, Any]:
-        wish = self.creation
+        request = self.request
         return {
             "id": self.id,
             "name": self.name,
             "appId": None,
             "owner": None,
-            "proxyUser": wish.proxyUser,
+            "proxyUser": request.proxyUser,
             "state": self.state.value,
-            "kind": wish.kind,
+            "kind": request.kind,
             "appInfo": {"driverLogUrl": None, "sparkUiUrl": None, "executorLogUrls": None},
             "log": self.log()[-_VIEW_LOG_LINES:],
-            "ttl": wish.ttl,
-            "idleTimeout": wish.idleTimeout,
-            "driverMemory": wish.driverMemory,
-            "driverCores": wish.driverCores or 0,
-            "executorMemory": wish.executorMemory,
-            "executorCores": wish.executorCores or 0,
-            "conf": wish.conf,
-            "archives": list(wish.archives),
-            "files": list(wish.files),
-            "heartbeatTimeoutInSecond": wish.heartbeatTimeoutInSecond,
-            "jars": list(wish.jars),
-            "numExecutors": wish.numExecutors or 0,
-            "pyFiles": list(wish.pyFiles),
-            "queue": wish.queue,
+            "ttl": request.ttl,
+            "idleTimeout": request.idleTimeout,
+            "driverMemory": request.driverMemory,
+            "driverCores": request.driverCores or 0,
+            "executorMemory": request.executorMemory,
+            "executorCores": request.executorCores or 0,
+            "conf": request.conf,
+            "archives": list(request.archives),
+            "files": list(request.files),
+            "heartbeatTimeoutInSecond": request.heartbeatTimeoutInSecond,
+            "jars": list(request.jars),
+            "numExecutors": request.numExecutors or 0,
+            "pyFiles": list(request.pyFiles),
+            "queue": request.queue,
         }
 
 

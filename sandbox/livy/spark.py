@@ -1,4 +1,4 @@
-"""How Spark is set up for a Livy of the sandbox: its defaults file, and the driver's command line."""
+"""Spark's configuration for the sandbox's Livy: its defaults file, and the driver's command line."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sandbox import machine
 
-# Start fast rather than run fast for hours: C1 alone, and no collector threads to fight over two cores.
+# Tuned for a fast start, not for long runs: only the C1 compiler, and no garbage collector threads.
 _QUICK_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
-# What Spark's own launcher passes to Java 17 (org.apache.spark.launcher.JavaModuleOptions, Spark 3.5).
+# The packages that Spark's own launcher opens for Java 17 (JavaModuleOptions.java, Spark 3.5).
 _OPENED_PACKAGES = (
     "java.lang",
     "java.lang.invoke",
@@ -31,9 +31,9 @@ _DEFAULT_DRIVER_MEMORY = "1g"
 
 
 def defaults(host: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Spark's settings for every session: one process, loopback only, `s3://` through S3A, no extras.
+    """Spark's settings for every session: loopback only, `s3://` through S3A, no UI and no event log.
 
-    The S3 endpoint and region are those of the AWS variables in `environment`.
+    The S3 endpoint and region come from the AWS variables in `environment`.
     """
     settings = {
         "spark.driver.host": host,
@@ -46,7 +46,7 @@ def defaults(host: str, environment: Mapping[str, str]) -> dict[str, str]:
         "spark.hadoop.fs.s3a.aws.credentials.provider": (
             "com.amazonaws.auth.EnvironmentVariableCredentialsProvider"
         ),
-        # Renames are how the classic committer publishes; version 2 renames once, at task commit.
+        # The file output committer publishes by renaming; version 2 renames only once, at task commit.
         "spark.hadoop.mapreduce.fileoutputcommitter.algorithm.version": "2",
     }
     endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL")
@@ -62,7 +62,7 @@ def defaults(host: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def write_configuration(folder: Path, settings: Mapping[str, str]) -> None:
-    """spark-defaults.conf and log4j2.properties, as SPARK_CONF_DIR wants them."""
+    """Write spark-defaults.conf and log4j2.properties into `folder`, which SPARK_CONF_DIR names."""
     folder.mkdir(parents=True, exist_ok=True)
     lines = (f"{key} {value}\n" for key, value in settings.items())
     (folder / "spark-defaults.conf").write_text("".join(lines), encoding="utf-8")
@@ -81,26 +81,26 @@ appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
 
 
 def s3_class_path() -> str:
-    """The jars that give a driver `s3://`."""
+    """The class path of the jars that let a driver read `s3://`."""
     return ":".join(str(jar) for jar in machine.spark_jars())
 
 
 def driver_options() -> str:
-    """JVM options for a driver that Spark's launcher starts (Apache Livy)."""
+    """JVM options for a driver that Spark's launcher starts, as with Apache Livy."""
     return " ".join(_QUICK_JVM)
 
 
 def driver_command(
     conf: Mapping[str, str], arguments: Sequence[str], *, conf_dir: Path, scratch: Path
 ) -> list[str]:
-    """A driver JVM that waits for Python to attach, started without Spark's launcher.
+    """The command line of a driver JVM that waits for Python to attach.
 
-    `conf` are the session's own settings, `arguments` go to spark-submit. The launcher would start a JVM
-    only to compute this very line.
+    `conf` holds the session's own settings, `arguments` are spark-submit's. Spark's launcher is not used, since it
+    would start another JVM only to compute this command line.
     """
     home = machine.spark_home()
     class_path = [
-        *_listed(conf.get("spark.driver.extraClassPath")),
+        *_list_of(conf.get("spark.driver.extraClassPath")),
         s3_class_path(),
         str(conf_dir),
         f"{home}/jars/*",
@@ -124,5 +124,5 @@ def driver_command(
     ]
 
 
-def _listed(value: str | None) -> list[str]:
+def _list_of(value: str | None) -> list[str]:
     return [value] if value else []

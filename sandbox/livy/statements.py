@@ -1,4 +1,4 @@
-"""One statement of a session, as Livy shows it (Statement.java)."""
+"""One statement of a session, with Livy's JSON representation (Statement.java)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class StatementState(StrEnum):
 
 @dataclass
 class Statement:
-    """Code, what became of it, and when (epoch ms, 0 until known)."""
+    """Code, its result, and when it started and completed (epoch ms, 0 until known)."""
 
     id: int
     code: str
@@ -39,7 +39,7 @@ class Statement:
         self.state, self.started = StatementState.RUNNING, now_ms()
 
     def finish(self, output: dict[str, Any]) -> None:
-        """Keep the output. A statement that was being cancelled ends cancelled."""
+        """Store the output; a statement that was being cancelled becomes cancelled."""
         self.output = output
         if self.state is StatementState.RUNNING:
             self.state = StatementState.AVAILABLE
@@ -47,8 +47,8 @@ class Statement:
             self.state = StatementState.CANCELLED
         self.progress, self.completed = 1.0, now_ms()
 
-    def give_up(self) -> None:
-        """Cancelled, whether or not its code still runs."""
+    def mark_cancelled(self) -> None:
+        """Mark it cancelled, whether or not its code still runs."""
         self.state, self.completed = StatementState.CANCELLED, now_ms()
 
     def view(self) -> dict[str, Any]:

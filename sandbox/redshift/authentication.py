@@ -1,7 +1,7 @@
-"""Who may connect: the holder of a temporary password from GetClusterCredentials.
+"""Authentication by the temporary passwords of GetClusterCredentials.
 
-The front asks for an MD5 digest, as Redshift does. The admin's password of `CreateCluster` is not known here:
-it is random and forgotten.
+The proxy asks for an MD5 digest, as Redshift does. The admin's password of `CreateCluster` does not work here:
+Mayfly generates it at random and never uses it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _PREFIXES = ("IAM:", "IAMA:")
 
 
 def database_user(user: str) -> str | None:
-    """The database user behind a temporary user (`IAM:name`); None for any other."""
+    """The database user of a temporary user (`IAM:name`), or None for any other user."""
     for prefix in _PREFIXES:
         if user.startswith(prefix):
             return user.removeprefix(prefix)
@@ -22,11 +22,11 @@ def database_user(user: str) -> str | None:
 
 
 def matches(digest: bytes, passwords: Iterable[str], user: str, salt: bytes) -> bool:
-    """Whether the client's digest was made of one of the passwords."""
+    """Whether the client's digest is that of one of the passwords."""
     return any(hmac.compare_digest(digest, _digest(password, user, salt)) for password in passwords)
 
 
 def _digest(password: str, user: str, salt: bytes) -> bytes:
-    """`md5` of PostgreSQL's protocol: documentation, "Message Flow", AuthenticationMD5Password."""
+    """The MD5 digest of PostgreSQL's protocol (PostgreSQL documentation, "Message Flow", AuthenticationMD5Password)."""
     inner = hashlib.md5((password + user).encode(), usedforsecurity=False).hexdigest()
     return b"md5" + hashlib.md5(inner.encode() + salt, usedforsecurity=False).hexdigest().encode()

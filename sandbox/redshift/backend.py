@@ -1,4 +1,4 @@
-"""The front's connection to PostgreSQL, one for each client: the client's transaction lives here."""
+"""The proxy's connection to PostgreSQL, one for each client; it holds the client's transaction."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 
+from sandbox.errors import ErrorResponse
 from sandbox.redshift import protocol
 
 _CHUNK = 1 << 18
@@ -14,16 +15,8 @@ _CHUNK = 1 << 18
 Message = tuple[bytes, bytes]
 
 
-class ServerError(Exception):
-    """PostgreSQL answered with an error; `fields` by their letter."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        super().__init__(fields.get("M", ""))
-        self.fields = dict(fields)
-
-
 class Backend:
-    """One connection; `status` is the transaction's state after the last statement."""
+    """One connection; `status` is the state of its transaction after the last statement."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
@@ -35,26 +28,26 @@ class Backend:
     async def connect(
         cls, host: str, port: int, parameters: Mapping[str, str]
     ) -> tuple[Backend, list[Message]]:
-        """The connection, and the messages of its start for the client; raises ServerError."""
+        """Connect; returns the connection, and PostgreSQL's start-up messages for the client. Raises ErrorResponse."""
         backend = cls(*await asyncio.open_connection(host, port))
         backend._writer.write(protocol.startup_message(parameters))
         greeting = [message async for message in backend._until_ready()]
         for kind, body in greeting:
             if kind == b"E":
                 backend.close()
-                raise ServerError(protocol.parse_fields(body))
+                raise ErrorResponse(protocol.parse_fields(body))
         return backend, greeting
 
     def close(self) -> None:
         self._writer.close()
 
     async def query(self, sql: str) -> tuple[list[list[str | None]], str]:
-        """Run one statement of the front's own: its rows as text, and its tag."""
+        """Run a statement of the proxy itself; returns its rows as text, and its command tag. Raises ErrorResponse."""
         self._writer.write(protocol.query_message(sql))
         return await self._collect()
 
     async def relay(self, sql: str, forward: Callable[[Sequence[Message]], Awaitable[None]]) -> bool:
-        """Run SQL, handing every message but ReadyForQuery to `forward`; whether it succeeded."""
+        """Run SQL and pass every message but ReadyForQuery to `forward`; returns whether it succeeded."""
         self._writer.write(protocol.query_message(sql))
         succeeded, gathered = True, []
         async for kind, body in self._until_ready():
@@ -70,7 +63,10 @@ class Backend:
         return succeeded
 
     async def copy_in(self, sql: str, chunks: AsyncGenerator[bytes]) -> str:
-        """Run a COPY FROM STDIN fed by `chunks`; returns its tag. What `chunks` raises ends the COPY."""
+        """Run a COPY FROM STDIN with the data of `chunks`; returns its command tag.
+
+        Raises ErrorResponse, or what `chunks` raises, which cancels the COPY.
+        """
         self._writer.write(protocol.query_message(sql))
         error: Exception | None = None
         tag = ""
@@ -78,7 +74,7 @@ class Backend:
             if kind == b"G":
                 error = await self._feed(chunks)
             elif kind == b"E":
-                error = error or ServerError(protocol.parse_fields(body))
+                error = error or ErrorResponse(protocol.parse_fields(body))
             elif kind == b"C":
                 tag = body[:-1].decode()
         if error is not None:
@@ -86,11 +82,11 @@ class Backend:
         return tag
 
     async def fail(self) -> None:
-        """Put an open transaction into the state that an error leaves."""
+        """Put an open transaction into the failed state, as an error does."""
         if self.status == protocol.IN_TRANSACTION:
             try:
                 await self.query("SELECT 1/0")
-            except ServerError:
+            except ErrorResponse:
                 return
 
     async def _feed(self, chunks: AsyncGenerator[bytes]) -> Exception | None:
@@ -101,10 +97,10 @@ class Backend:
                 async for chunk in source:
                     self._writer.write(protocol.message(b"d", chunk))
                     await self._writer.drain()
-                    if answer.done():  # an error, or a cancel: PostgreSQL listens no longer
+                    if answer.done():  # after an error or a cancel, PostgreSQL takes no more data
                         break
             self._writer.write(protocol.message(b"c"))
-        except Exception as raised:  # noqa: BLE001 - returned: PostgreSQL must be told first, whatever it is
+        except Exception as raised:  # noqa: BLE001 - returned: PostgreSQL needs CopyFail first, whatever was raised
             self._writer.write(protocol.message(b"f", b"the source failed\0"))
             error = raised
         await answer
@@ -118,13 +114,13 @@ class Backend:
             elif kind == b"C":
                 tag = body[:-1].decode()
             elif kind == b"E":
-                error = error or ServerError(protocol.parse_fields(body))
+                error = error or ErrorResponse(protocol.parse_fields(body))
         if error is not None:
             raise error
         return rows, tag
 
     async def _until_ready(self) -> AsyncIterator[Message]:
-        """Messages to ReadyForQuery, that included; a FATAL error ends them too."""
+        """The messages up to and including ReadyForQuery, or a FATAL error."""
         while True:
             while not self._pending:
                 await self._fill()
@@ -136,7 +132,7 @@ class Backend:
                 return
 
     async def _fill(self) -> None:
-        """Wait for at least some bytes, and take the whole messages out of them."""
+        """Read some bytes, and move the complete messages in the buffer to the pending ones."""
         data = await self._reader.read(_CHUNK)
         if not data:
             raise ConnectionError("PostgreSQL closed the connection")

@@ -1,5 +1,6 @@
--- What Redshift has and PostgreSQL has not. Run once for a new database, as superuser, with
--- allow_system_table_mods on: in pg_catalog, no search_path can hide it. Names with rs_ are the front's own.
+-- The functions and system tables that Redshift has and PostgreSQL lacks. Run once for a new database, as superuser,
+-- with allow_system_table_mods on: in pg_catalog, they are found with any search_path. The proxy's own names start
+-- with rs_.
 
 -- Dates. Source: Redshift Database Developer Guide, "Date and time functions".
 CREATE FUNCTION pg_catalog.rs_part(part text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -25,14 +26,14 @@ CREATE FUNCTION pg_catalog.rs_extract(part text, moment timestamp) RETURNS integ
   SELECT floor(date_part(rs_part(part), moment))::integer $$;
 CREATE FUNCTION pg_catalog.rs_date_part(part text, moment timestamp) RETURNS double precision
   LANGUAGE sql IMMUTABLE AS $$ SELECT date_part(rs_part(part), moment) $$;
--- PostgreSQL would answer with a time zone.
+-- PostgreSQL's date_trunc of a date returns a timestamp with time zone.
 CREATE FUNCTION pg_catalog.date_trunc(part text, day date) RETURNS timestamp LANGUAGE sql IMMUTABLE AS $$
   SELECT date_trunc(part, day::timestamp) $$;
 CREATE FUNCTION pg_catalog.dateadd(part text, n bigint, moment timestamp) RETURNS timestamp
   LANGUAGE sql IMMUTABLE AS $$
   SELECT moment + CASE rs_part(part) WHEN 'quarter' THEN 3 * n * interval '1 month'
                                      ELSE n * ('1 ' || rs_part(part))::interval END $$;
--- Redshift counts the boundaries that are crossed, not whole units.
+-- DATEDIFF counts the boundaries between two dates, not full units.
 CREATE FUNCTION pg_catalog.rs_ordinal(part text, moment timestamp) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE rs_part(part)
     WHEN 'year' THEN extract(year FROM moment)
@@ -57,7 +58,7 @@ CREATE FUNCTION pg_catalog.add_months(moment timestamp, n bigint) RETURNS timest
 CREATE FUNCTION pg_catalog.convert_timezone(source text, target text, moment timestamp) RETURNS timestamp
   LANGUAGE sql IMMUTABLE AS $$ SELECT moment AT TIME ZONE source AT TIME ZONE target $$;
 
--- Numbers: PostgreSQL rounds to digits only what is numeric.
+-- Numbers: in PostgreSQL, round and trunc to digits exist only for numeric.
 CREATE FUNCTION pg_catalog.round(value double precision, digits integer) RETURNS double precision
   LANGUAGE sql IMMUTABLE AS $$ SELECT round(value::numeric, digits)::double precision $$;
 CREATE FUNCTION pg_catalog.trunc(value double precision, digits integer) RETURNS double precision
@@ -68,7 +69,7 @@ CREATE FUNCTION pg_catalog.len(value text) RETURNS integer LANGUAGE sql IMMUTABL
 CREATE FUNCTION pg_catalog.charindex(part text, value text) RETURNS integer LANGUAGE sql IMMUTABLE AS $$
   SELECT strpos(value, part) $$;
 
--- AVG of whole numbers is a whole number: Redshift Database Developer Guide, "AVG function".
+-- AVG of integers is an integer: Redshift Database Developer Guide, "AVG function".
 CREATE FUNCTION pg_catalog.rs_avg_add(state numeric[], value bigint) RETURNS numeric[]
   LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE WHEN value IS NULL THEN state ELSE ARRAY[state[1] + 1, state[2] + value] END $$;
@@ -94,7 +95,7 @@ CREATE AGGREGATE pg_catalog.rs_avg(interval)
 -- The session.
 CREATE OR REPLACE FUNCTION pg_catalog.version() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT 'PostgreSQL 8.0.2 on i686-pc-linux-gnu, compiled by GCC gcc (GCC) 3.4.2 20041017 '
-      || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.99999 (stand-in)' $$;
+      || '(Red Hat 3.4.2-6.fc3), Redshift 1.0.99999 (simulator)' $$;
 CREATE FUNCTION pg_catalog.pg_last_copy_count() RETURNS bigint LANGUAGE sql STABLE AS $$
   SELECT coalesce(nullif(current_setting('rs.last_copy_count', true), ''), '0')::bigint $$;
 CREATE FUNCTION pg_catalog.pg_last_copy_id() RETURNS bigint LANGUAGE sql STABLE AS $$
@@ -138,8 +139,8 @@ CREATE VIEW pg_catalog.pg_table_def AS
    WHERE c.relkind = 'r' AND pg_table_is_visible(c.oid) AND n.nspname <> 'pg_catalog';
 GRANT SELECT ON pg_catalog.stl_load_errors, pg_catalog.svv_table_info, pg_catalog.pg_table_def TO PUBLIC;
 
--- Keys are information alone, and VARCHAR(n) counts bytes: after every statement that makes or alters a table,
--- its keys are dropped (NOT NULL of a primary key stays) and a check of each column's bytes is added.
+-- Redshift does not enforce keys, and its VARCHAR(n) counts bytes. So after every statement that creates or alters a
+-- table, its keys are dropped (NOT NULL of a primary key stays), and a check of each string column's bytes is added.
 CREATE FUNCTION pg_catalog.rs_drop_keys(rel oid) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE item record;
 BEGIN

@@ -1,4 +1,4 @@
-"""What the parts of one cluster share."""
+"""What the parts of one simulated cluster share."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.redshift.control import ControlPlane
 
 @dataclass(frozen=True)
 class Cluster:
-    """One running cluster: `s3` is a boto3 client, `postgres` the private server behind the front."""
+    """One running cluster: `s3` is a boto3 client, `postgres` the private server behind the proxy."""
 
     cluster_id: str
     database: str

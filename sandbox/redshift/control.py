@@ -1,4 +1,4 @@
-"""What the cluster asks of the AWS process that made it: credentials, attached roles, permissions."""
+"""A client for the AWS process's control API: temporary credentials, attached roles, permissions."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import urllib.request
 from typing import Any
 from urllib.parse import quote
 
-from sandbox.redshift.errors import RedshiftError
+from sandbox.errors import RedshiftError
 
 _TIMEOUT_S = 10.0
 
 
 class ControlPlane:
-    """Blocking calls; raises RedshiftError where the AWS process does not answer."""
+    """Blocking calls; each raises RedshiftError if the AWS process does not respond."""
 
     def __init__(self, url: str, cluster_id: str) -> None:
         self._url = url.rstrip("/")
@@ -22,25 +22,25 @@ class ControlPlane:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def passwords(self, user: str) -> list[str]:
-        """The temporary passwords of a database user that are still valid."""
-        answer = self._ask("GET", f"{self._cluster}/credentials/{quote(user, safe='')}")
+        """The valid temporary passwords of a database user."""
+        answer = self._request("GET", f"{self._cluster}/credentials/{quote(user, safe='')}")
         return list(answer["passwords"]) if answer else []
 
     def roles(self) -> list[str]:
         """The ARNs of the roles attached to the cluster."""
-        answer = self._ask("GET", f"{self._cluster}/roles")
+        answer = self._request("GET", f"{self._cluster}/roles")
         return list(answer["roles"]) if answer else []
 
     def denial(self, role: str, action: str, resource: str) -> str | None:
-        """Why the role may not; None where it may."""
+        """Why the role may not do this, or None if it may."""
         question = {"role": role, "action": action, "resource": resource}
-        answer = self._ask("POST", "/_sandbox/authorize", question)
+        answer = self._request("POST", "/_sandbox/authorize", question)
         if answer is None:
-            return "the AWS process does not know the role"
+            return "the role does not exist"
         return None if answer["allowed"] else str(answer.get("reason") or "denied")
 
-    def _ask(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any] | None:
-        """The JSON answer; None for 404."""
+    def _request(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any] | None:
+        """The JSON answer, or None for status 404."""
         request = urllib.request.Request(
             self._url + path,
             method=method,
@@ -55,6 +55,6 @@ class ControlPlane:
             with error:
                 if error.code == 404:
                     return None
-                raise RedshiftError(f"The AWS stand-in answered {error.code} to {method} {path}") from None
+                raise RedshiftError(f"The AWS process answered {error.code} to {method} {path}") from None
         except (OSError, ValueError) as error:
-            raise RedshiftError(f"The AWS stand-in at {self._url} does not answer: {error}") from None
+            raise RedshiftError(f"The AWS process at {self._url} does not respond: {error}") from None

@@ -1,6 +1,6 @@
-"""The COPY command's text -> what to load. Source: Redshift Database Developer Guide, "COPY".
+"""Parses the COPY command. Source: Redshift Database Developer Guide, "COPY".
 
-Only Parquet from S3 by IAM role is spoken: by manifest, or by prefix.
+Supported is only Parquet from S3 with an IAM role, by manifest or by prefix.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from sandbox.redshift.errors import RedshiftError, not_simulated, syntax_error
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import not_simulated, syntax_error
 from sandbox.redshift.lexer import Statement
 
 _URL = re.compile(r"s3://([^/]+)/(.+)\Z")
@@ -18,7 +19,7 @@ _SWITCHES = {"ON", "OFF", "TRUE", "FALSE", "PRESET"}
 
 @dataclass(frozen=True)
 class S3Object:
-    """Where an object is; `arn` for a policy, `url` for a message."""
+    """An object's location; `arn` is for policies, `url` for messages."""
 
     bucket: str
     key: str
@@ -34,7 +35,7 @@ class S3Object:
 
 @dataclass(frozen=True)
 class CopyCommand:
-    """Load `source` into `table` (quoted SQL) and `columns` (lower case; empty: all), as `role`."""
+    """Load `source` into `table` (quoted SQL) and `columns` (lower case; empty for all), with the rights of `role`."""
 
     table: str
     table_name: str
@@ -52,7 +53,7 @@ def parse_url(url: str) -> S3Object:
 
 
 def parse_copy(statement: Statement) -> CopyCommand:
-    """Raises a syntax error, or 0A000 for a format or option that is not spoken."""
+    """Parse the statement. Raises RedshiftError: a syntax error, or 0A000 for an unsupported format or option."""
     parts, index = statement.dotted_name(1)
     columns: tuple[str, ...] = ()
     if statement.word(index) == "(":
@@ -101,7 +102,7 @@ class _Options:
         if word == "IAM_ROLE":
             value = index + (2 if statement.word(index + 1) == "AS" else 1)
             if value >= len(statement.tokens) or statement.tokens[value].kind != "string":
-                raise not_simulated("COPY with an IAM_ROLE that is no ARN in quotes")
+                raise not_simulated("COPY with an IAM_ROLE that is not an ARN in quotes")
             self.role = statement.tokens[value].value
             return value + 1
         if word in {"FORMAT", "AS", "WITH"}:

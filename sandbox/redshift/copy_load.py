@@ -1,4 +1,4 @@
-"""One COPY, carried out on the client's own connection to PostgreSQL, so within its transaction."""
+"""Runs a COPY on the client's own connection to PostgreSQL, so that it is part of the client's transaction."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import IO
 import psycopg2
 import pyarrow as pa
 
-from sandbox.redshift.backend import Backend, ServerError
+from sandbox.errors import ErrorResponse, RedshiftError
+from sandbox.redshift.backend import Backend
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_command import CopyCommand, S3Object
 from sandbox.redshift.copy_parquet import Column, csv_batches, open_checked
 from sandbox.redshift.copy_source import Entry, Source
-from sandbox.redshift.errors import RedshiftError, load_error, not_supported
+from sandbox.redshift.errors import load_error, not_supported
 from sandbox.redshift.translate import bytes_check
 
 _COLUMNS = """
@@ -26,7 +27,7 @@ SELECT attname, atttypid::regtype::text, format_type(atttypid, atttypmod), attid
   FROM pg_catalog.pg_attribute
  WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
-_KEEP = """
+_INSERT_LOAD_ERROR = """
 INSERT INTO pg_catalog.stl_load_errors
        (userid, slice, session, tbl, query, filename, line_number, colname, type, col_length,
         raw_field_value, err_code, err_reason)
@@ -45,13 +46,13 @@ _SCAN_ERROR = 15001
 
 @dataclass
 class _Progress:
-    """Which file the rows came from: the number of each file's first row."""
+    """Which rows came from which file: `starts` holds each file's first row number."""
 
     rows: int = 0
     starts: list[tuple[int, S3Object]] = field(default_factory=list)
 
     def file_of(self, line: int) -> tuple[str, int]:
-        """The file of a row of the whole COPY (from 1), and the row's number in it."""
+        """The URL of the file that has the COPY's n-th row (from 1), and the row's number in that file."""
         for start, target in reversed(self.starts):
             if line > start:
                 return target.url, line - start
@@ -71,7 +72,7 @@ class _LoadError:
 
 
 class Load:
-    """Carries out one COPY; raises RedshiftError or ServerError."""
+    """Runs one COPY; raises RedshiftError or ErrorResponse."""
 
     def __init__(self, cluster: Cluster, backend: Backend, command: CopyCommand, user: str) -> None:
         self._cluster, self._backend, self._command, self._user = cluster, backend, command, user
@@ -83,7 +84,7 @@ class Load:
         self._session = 0
 
     async def run(self) -> str:
-        """Load everything or nothing; returns the sentence that Redshift tells the client."""
+        """Load everything or nothing; returns the notice that Redshift sends to the client."""
         rows, _ = await self._backend.query("SELECT nextval('pg_catalog.rs_query_id'), pg_backend_pid()")
         self._query, self._session = (int(value or 0) for value in rows[0])
         source = Source(self._cluster, self._command, user=self._user, query=self._query)
@@ -94,8 +95,8 @@ class Load:
         statement = f"COPY {self._command.table} ({names}) FROM STDIN (FORMAT csv)"
         try:
             tag = await self._backend.copy_in(statement, self._csv(source, entries))
-        except ServerError as error:
-            raise await self._explain(error) from None
+        except ErrorResponse as error:
+            raise await self._translate_error(error) from None
         count = int(tag.split()[-1])
         await self._backend.query(
             f"SELECT set_config('rs.last_copy_count', '{count}', false),"
@@ -128,7 +129,7 @@ class Load:
             self._columns = [by_name[name] for name in self._command.columns]
 
     async def _csv(self, source: Source, entries: list[Entry]) -> AsyncGenerator[bytes]:
-        """All files' rows; the next batch is made while PostgreSQL takes this one."""
+        """The rows of all files as CSV; each batch is prepared while PostgreSQL reads the one before."""
         for entry in entries:
             with tempfile.TemporaryFile() as data:
                 if not await asyncio.to_thread(source.fetch, entry, data):
@@ -140,10 +141,10 @@ class Load:
         file = await asyncio.to_thread(open_checked, data, target, self._columns, self._query)
         self._progress.starts.append((self._progress.rows, target))
         batches = csv_batches(file)
-        coming = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+        next_chunk = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
         try:
-            while (chunk := await coming) is not None:
-                coming = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
+            while (chunk := await next_chunk) is not None:
+                next_chunk = asyncio.ensure_future(asyncio.to_thread(next, batches, None))
                 yield chunk
         except (pa.ArrowException, OSError) as error:
             context = f"File '{target.url}' cannot be read: {error}"
@@ -151,23 +152,25 @@ class Load:
                 "Spectrum Scan Error", code=_SCAN_ERROR, context=context, query=self._query
             ) from None
         finally:
-            await asyncio.gather(coming, return_exceptions=True)
+            await asyncio.gather(next_chunk, return_exceptions=True)
         self._progress.rows += file.metadata.num_rows
 
-    async def _explain(self, error: ServerError) -> RedshiftError | ServerError:
-        """The error as Redshift would tell it, kept in stl_load_errors where a value was at fault."""
+    async def _translate_error(self, error: ErrorResponse) -> RedshiftError | ErrorResponse:
+        """PostgreSQL's error as Redshift reports it; if a value caused it, it is also recorded in stl_load_errors."""
         fields = error.fields
         code = "22001" if bytes_check(fields) else fields.get("C", "")
         if code[:2] not in {"22", "23"}:
             return error
         match = _LINE.search(fields.get("W", ""))
         line = int(match.group(1)) if match else 0
-        value = match.group(3) if match and match.group(2) else None  # without a column: the whole row
-        column = self._column_at_fault(fields, match)
+        value = (
+            match.group(3) if match and match.group(2) else None
+        )  # without a column, it would be the whole row
+        column = self._failing_column(fields, match)
         file, file_line = self._progress.file_of(line)
         number, reason = _REASONS.get(code, (1200, fields.get("M", "")))
         failure = _LoadError(file, file_line, column, value, number, reason)
-        await asyncio.to_thread(self._keep, failure)
+        await asyncio.to_thread(self._record_load_error, failure)
         name = column.name if column else "?"
         if code == "22001" and column is not None:
             size = f", Data: {len(value.encode())}" if value else ""
@@ -179,22 +182,22 @@ class Load:
             context = f"{reason}: column {name}, row {file_line}, File name: {file}"
         return load_error("Spectrum Scan Error", code=_SCAN_ERROR, context=context, query=self._query)
 
-    def _column_at_fault(self, fields: dict[str, str], match: re.Match[str] | None) -> Column | None:
+    def _failing_column(self, fields: dict[str, str], match: re.Match[str] | None) -> Column | None:
         too_long = bytes_check(fields)
         if too_long is not None:
             return self._by_number.get(too_long[0])
         name = fields.get("c") or (match.group(2) if match else None)
         return next((column for column in self._columns if column.name == name), None)
 
-    def _keep(self, error: _LoadError) -> None:
-        """Write into stl_load_errors on a connection apart, so that the client's rollback leaves it."""
+    def _record_load_error(self, error: _LoadError) -> None:
+        """Insert into stl_load_errors on a separate connection, so that the client's rollback does not remove it."""
         connection = psycopg2.connect(**self._cluster.postgres.dsn(self._cluster.database))
         try:
             connection.autocommit = True
             column = error.column
             with connection.cursor() as cursor:
                 cursor.execute(
-                    _KEEP,
+                    _INSERT_LOAD_ERROR,
                     (
                         *(self._session, self._table_id, self._query, error.file[:256], error.line),
                         *((column.name, column.kind[:10], _length(column)) if column else (None, None, None)),

@@ -1,4 +1,4 @@
-"""A Parquet file held against a table's columns, and its rows as CSV for PostgreSQL. Blocking."""
+"""Checks a Parquet file against a table's columns, and converts its rows to CSV. Blocking."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _EXACT = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: `kind` is PostgreSQL's base type, `declared` the type with its length."""
+    """A column of the table: `kind` is PostgreSQL's base type, `declared` includes its length."""
 
     name: str
     kind: str
@@ -45,12 +45,12 @@ class Column:
 def open_checked(
     data: IO[bytes], target: S3Object, columns: Sequence[Column], query: int
 ) -> pyarrow.parquet.ParquetFile:
-    """The file, once its columns match the table's by position in number and type."""
+    """Open the file. Raises RedshiftError unless its columns match the table's in number, order and type."""
     try:
         file = pyarrow.parquet.ParquetFile(data)
         fields = list(file.schema_arrow)
     except (pa.ArrowException, OSError):
-        context = f"File '{target.url}' has an invalid version number or is no Parquet file."
+        context = f"File '{target.url}' has an invalid version number or is not a Parquet file."
         raise load_error("Spectrum Scan Error", code=_SCAN_ERROR, context=context, query=query) from None
     if len(fields) != len(columns):
         context = (
@@ -69,7 +69,7 @@ def open_checked(
 
 
 def csv_batches(file: pyarrow.parquet.ParquetFile) -> Iterator[bytes]:
-    """The rows, some ten thousand at a time: a null is nothing at all, an empty string is quoted."""
+    """The rows as CSV in batches; a null is an empty field, an empty string is quoted."""
     options = pyarrow.csv.WriteOptions(include_header=False)
     for batch in file.iter_batches(batch_size=_BATCH_ROWS):
         sink = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What a COPY reads: the objects that a manifest or a prefix names, each permitted to the role. Blocking.
+"""Finds and reads the S3 objects of a COPY, by manifest or prefix, with the permissions of its role. Blocking.
 
 Source: Redshift Database Developer Guide, "Using a manifest to specify data files" and "COPY from columnar
 data formats" (`meta.content_length` is required for Parquet).
@@ -14,9 +14,10 @@ from typing import IO, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox.errors import RedshiftError
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_command import CopyCommand, S3Object, parse_url
-from sandbox.redshift.errors import RedshiftError, load_error
+from sandbox.redshift.errors import load_error
 
 _S3_ERROR = 8001
 _CHUNK = 1 << 20
@@ -25,7 +26,7 @@ _MISSING = {"404", "NoSuchKey", "NotFound"}
 
 @dataclass(frozen=True)
 class Entry:
-    """One file of a manifest; `content_length` in bytes, None for a file found by prefix."""
+    """One file to load; `content_length` is in bytes, None for a file that was found by prefix."""
 
     target: S3Object
     mandatory: bool
@@ -33,13 +34,13 @@ class Entry:
 
 
 class Source:
-    """Finds and fetches the files of one COPY, by the rights of its role."""
+    """Finds and reads the files of one COPY. Every method raises RedshiftError with Redshift's wording."""
 
     def __init__(self, cluster: Cluster, command: CopyCommand, *, user: str, query: int) -> None:
         self._cluster, self._command, self._user, self._query = cluster, command, user, query
 
     def check_role(self) -> None:
-        """Raise where the role is not attached to the cluster."""
+        """Raise RedshiftError if the role is not attached to the cluster."""
         role = self._command.role
         if role not in self._cluster.control.roles():
             account = role.split(":")[4] if role.count(":") >= 5 else "000000000000"
@@ -47,11 +48,11 @@ class Source:
             raise self._error(f"User {who} is not authorized to assume IAM Role {role}", f"IAM Role={role}")
 
     def entries(self) -> list[Entry]:
-        """The files to load, in order; raises for a manifest that Redshift would not take."""
+        """The files to load, in order. Raises RedshiftError for a manifest that Redshift would refuse."""
         return self._read_manifest() if self._command.manifest else self._list_prefix()
 
     def fetch(self, entry: Entry, sink: IO[bytes]) -> bool:
-        """Write the object into `sink`; False where it is missing and not mandatory."""
+        """Write the object into `sink`; returns False if it is missing and not mandatory."""
         target = entry.target
         self._require("s3:GetObject", target.arn, target)
         try:
@@ -149,5 +150,5 @@ def _code(error: ClientError) -> str:
 
 
 def _is_marker(key: str) -> bool:
-    """Names that Redshift passes over when it looks below a prefix."""
+    """Whether Redshift ignores this object in a prefix."""
     return key.endswith("/") or key.rsplit("/", 1)[-1].startswith(("_", "."))

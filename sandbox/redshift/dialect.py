@@ -1,4 +1,4 @@
-"""One statement in Redshift's dialect -> what the front does for it."""
+"""Translates one statement in Redshift's dialect into what the proxy does for it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox.redshift.rewrite_ddl import Layout, is_create_table, rewrite_alter_
 from sandbox.redshift.rewrite_query import needs_structure, rewrite_expressions
 
 _ISOLATION = re.compile(
-    r"\s*,?\s*ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)", re.I
+    r"\s*,?\s*ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)", re.IGNORECASE
 )
 _POSTGRES_SETTINGS = {
     *("SEARCH_PATH", "TIMEZONE", "TIME", "STATEMENT_TIMEOUT", "DATESTYLE", "CLIENT_ENCODING", "TRANSACTION"),
@@ -27,15 +27,15 @@ _REDSHIFT_SETTINGS = {
 
 
 class Kind(Enum):
-    """How a statement is carried out."""
+    """How a statement is executed."""
 
-    PLAIN = auto()  # as SQL
-    BEGIN = auto()  # as SQL; opens a transaction
-    COPY = auto()  # by the front
-    TRUNCATE = auto()  # as SQL, then committed
-    VACUUM = auto()  # only outside a transaction; nothing to do
-    SETTING = auto()  # a setting of Redshift's alone: accepted, without effect
-    CREATE_TABLE = auto()  # as SQL, its layout told first
+    PLAIN = auto()  # PostgreSQL runs it
+    BEGIN = auto()  # PostgreSQL runs it; it opens a transaction
+    COPY = auto()  # the proxy runs it
+    TRUNCATE = auto()  # PostgreSQL runs it, then the transaction is committed
+    VACUUM = auto()  # allowed only outside a transaction; nothing is done
+    SETTING = auto()  # a setting that only Redshift has: accepted, without effect
+    CREATE_TABLE = auto()  # PostgreSQL runs it, after its layout was stored in a setting
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Plan:
 
 
 def plan(statement: Statement) -> Plan:
-    """Raises RedshiftError for what is refused."""
+    """The plan for a statement. Raises RedshiftError if it is not supported."""
     refuse_statement(statement)
     first = statement.word(0)
     if first == "COPY":
@@ -81,14 +81,14 @@ def _plan_query(statement: Statement) -> Plan:
     rewrite_expressions(statement)
     sql = statement.rewritten()
     if needs_structure(statement):
-        from sandbox.redshift.rewrite_structure import rewrite_structure  # sqlglot: slow to import
+        from sandbox.redshift.rewrite_structure import rewrite_structure  # imports sqlglot, which is slow
 
         sql = rewrite_structure(sql)
     return Plan(Kind.CREATE_TABLE if layout else Kind.PLAIN, sql=sql, layout=layout)
 
 
 def _plan_setting(statement: Statement) -> Plan:
-    name = statement.word(2 if statement.word(1) in {"LOCAL"} else 1)
+    name = statement.word(2 if statement.word(1) == "LOCAL" else 1)
     if name in _REDSHIFT_SETTINGS:
         return Plan(Kind.SETTING)
     if name in _POSTGRES_SETTINGS or statement.word(0) == "RESET":

@@ -1,6 +1,8 @@
-"""The error a client of the stand-in gets."""
+"""Makes the errors that a client of the Redshift simulator gets."""
 
 from __future__ import annotations
+
+from sandbox.errors import RedshiftError
 
 FEATURE_NOT_SUPPORTED = "0A000"
 SYNTAX_ERROR = "42601"
@@ -8,38 +10,30 @@ INTERNAL_ERROR = "XX000"
 STRING_TOO_LONG = "22001"
 
 
-class RedshiftError(Exception):
-    """Becomes an ErrorResponse: message, SQLSTATE, and detail as Redshift would word it."""
-
-    def __init__(self, message: str, code: str = INTERNAL_ERROR, detail: str | None = None) -> None:
-        super().__init__(message)
-        self.message, self.code, self.detail = message, code, detail
-
-
 def not_supported(message: str) -> RedshiftError:
-    """What Redshift itself refuses."""
+    """An error for what Redshift itself refuses."""
     return RedshiftError(message, FEATURE_NOT_SUPPORTED)
 
 
 def not_simulated(what: str) -> RedshiftError:
-    """What Redshift can do and the stand-in cannot."""
+    """An error for what Redshift supports and the simulator does not."""
     return RedshiftError(
-        f"{what} is not part of this Redshift stand-in",
+        f"{what} is not supported by the sandbox's Redshift simulator",
         FEATURE_NOT_SUPPORTED,
-        "Only what Mayfly's templates and tests use is spoken here; Amazon Redshift itself may accept it.",
+        "It supports only what Mayfly's templates and tests use; Amazon Redshift itself may accept this.",
     )
 
 
 def syntax_error(near: str) -> RedshiftError:
-    """Redshift's own wording."""
+    """A syntax error in Redshift's words."""
     return RedshiftError(f'syntax error at or near "{near}"', SYNTAX_ERROR)
 
 
 def load_error(message: str, *, code: int, context: str, query: int) -> RedshiftError:
-    """An error of the COPY machinery, with the block of detail that Redshift adds."""
+    """An error of COPY, with the block of details that Redshift adds."""
     line = "-" * 47
     detail = (
         f"\n  {line}\n  error:  {message}\n  code:      {code}\n  context:   {context}\n"
-        f"  query:     {query}\n  location:  stand-in\n  process:   padbmaster [pid=1]\n  {line}\n"
+        f"  query:     {query}\n  location:  simulator\n  process:   padbmaster [pid=1]\n  {line}\n"
     )
     return RedshiftError(message, INTERNAL_ERROR, detail)

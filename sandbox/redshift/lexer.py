@@ -1,6 +1,6 @@
-"""Redshift SQL text -> tokens and statements, and edits of the text by token.
+"""Splits Redshift SQL into statements and tokens, and edits the text by token.
 
-A rewriting replaces spans of the client's own text, so that everything else reaches PostgreSQL verbatim.
+An edit replaces a span of the client's text; everything else reaches PostgreSQL unchanged.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sandbox.redshift.errors import SYNTAX_ERROR, RedshiftError
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import SYNTAX_ERROR
 
 _TOKEN = re.compile(
     r"""
@@ -29,7 +30,7 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 @dataclass(frozen=True)
 class Token:
-    """One token; `word` is upper case for keywords and bare names, the character for operators, else empty."""
+    """One token; `word` is a keyword or bare name in upper case, or an operator, otherwise empty."""
 
     kind: str
     text: str
@@ -46,7 +47,7 @@ class Token:
 
     @property
     def name(self) -> str:
-        """The identifier it stands for: Redshift folds every name to lower case, quoted ones too."""
+        """The identifier: Redshift folds every name to lower case, quoted ones too."""
         return (self.text[1:-1].replace('""', '"') if self.kind == "quoted" else self.text).lower()
 
     @property
@@ -60,26 +61,26 @@ class Token:
 
 @dataclass
 class Statement:
-    """One statement: its text, its tokens, and the edits to make."""
+    """One statement: its text, its tokens, and its edits."""
 
     text: str
     tokens: Sequence[Token]
     _edits: list[tuple[int, int, str]] = field(default_factory=list)
 
     def word(self, index: int) -> str:
-        """The keyword at an index; empty beyond the end."""
+        """The keyword at an index, or "" beyond the end."""
         return self.tokens[index].word if 0 <= index < len(self.tokens) else ""
 
     def words(self, *expected: str, at: int = 0) -> bool:
-        """Whether these keywords stand there."""
+        """Whether the tokens from `at` on are these keywords."""
         return all(self.word(at + offset) == word for offset, word in enumerate(expected))
 
     def replace(self, first: int, last: int, replacement: str = "") -> None:
-        """Put `replacement` for the tokens first to last, both included."""
+        """Replace the tokens from `first` to `last`, both included."""
         self._edits.append((self.tokens[first].start, self.tokens[last].end, replacement))
 
     def rewritten(self) -> str:
-        """The text with all edits made; of an edit within another, the outer one counts."""
+        """The text with all edits applied; an outer edit replaces the edits inside it."""
         parts, position = [], 0
         for start, end, replacement in sorted(self._edits, key=lambda edit: (edit[0], -edit[1])):
             if start >= position:
@@ -88,7 +89,7 @@ class Statement:
         return "".join([*parts, self.text[position:]])
 
     def dotted_name(self, index: int) -> tuple[list[str], int]:
-        """The parts of `[schema.]name` that begins at `index`, and the index after it."""
+        """The parts of the `[schema.]name` at `index`, and the index after it."""
         if index >= len(self.tokens):
             raise RedshiftError("syntax error at end of input", SYNTAX_ERROR)
         parts = [self.tokens[index].name]
@@ -108,7 +109,7 @@ class Statement:
 
 
 def tokens(sql: str) -> list[Token]:
-    """All tokens but white space and comments; raises a syntax error for what is never closed."""
+    """All tokens without white space and comments. Raises RedshiftError for an unterminated token."""
     found, position = [], 0
     while position < len(sql):
         match = _TOKEN.match(sql, position)
@@ -133,7 +134,7 @@ def tokens(sql: str) -> list[Token]:
 
 
 def statements(sql: str) -> list[Statement]:
-    """The statements of a query string, each with positions of its own."""
+    """The statements of a query string; the positions in each are relative to its own text."""
     groups: list[list[Token]] = [[]]
     for token in tokens(sql):
         if token.word == ";":

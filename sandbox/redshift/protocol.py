@@ -1,7 +1,7 @@
-"""PostgreSQL's wire protocol, version 3.0: framing, and the few messages the front makes itself.
+"""PostgreSQL's wire protocol, version 3.0: framing, and the messages that the proxy itself sends and reads.
 
-Source: PostgreSQL documentation, "Message Formats". A message is a type byte, a length that counts itself,
-and a body; the first message of a client has no type byte.
+Source: PostgreSQL documentation, "Message Formats". A message is a type byte, a length that includes itself, and
+a body; a client's first message has no type byte.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _fields(fields: Mapping[str, str]) -> bytes:
 
 
 def parse_fields(body: bytes) -> dict[str, str]:
-    """The fields of an ErrorResponse or NoticeResponse by their letter."""
+    """The fields of an ErrorResponse or NoticeResponse, by their letter."""
     return {part[:1].decode(): part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
 
 
@@ -91,10 +91,10 @@ def startup_message(parameters: Mapping[str, str]) -> bytes:
 
 
 async def read_startup(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """A client's first message: its code (a protocol version or a request) and the rest."""
+    """A client's first message: its code (a protocol version or a request code) and its body."""
     (length,) = LENGTH.unpack(await reader.readexactly(4))
     if not 8 <= length <= _MAX_STARTUP:
-        raise ConnectionError(f"a first message of {length} bytes is none of PostgreSQL's protocol")
+        raise ConnectionError(f"the first message has {length} bytes, so it is not in PostgreSQL's protocol")
     body = await reader.readexactly(length - 4)
     return LENGTH.unpack(body[:4])[0], body[4:]
 

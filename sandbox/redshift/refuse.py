@@ -1,6 +1,6 @@
-"""What is refused: what Redshift does not have, and what the stand-in does not speak.
+"""Refuses what Redshift does not support, and what the simulator does not support.
 
-PostgreSQL below would accept much of it; a template that works here must work on Redshift.
+PostgreSQL would accept much of it, but a template that works here must also work on Redshift.
 Source: Redshift Database Developer Guide, "Amazon Redshift and PostgreSQL" (unsupported features, data types
 and functions).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from sandbox.redshift.errors import not_simulated, not_supported, syntax_error
 from sandbox.redshift.lexer import Statement
 
-_SPOKEN = {
+_SUPPORTED = {
     *("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "TRUNCATE", "LOCK"),
     *("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "COPY", "ANALYZE", "VACUUM"),
     *("SET", "RESET", "SHOW", "EXPLAIN", "GRANT", "REVOKE", "COMMENT", "DECLARE", "FETCH", "CLOSE"),
@@ -66,16 +66,16 @@ _FUNCTIONS_REDSHIFT_LACKS = {
     *("REGEXP_MATCHES", "REGEXP_SPLIT_TO_TABLE", "STRING_TO_ARRAY", "ARRAY_TO_STRING", "GENERATE_SERIES"),
     *("CURRVAL", "NEXTVAL", "SETVAL", "LASTVAL", "OVERLAY", "CONCAT_WS", "TO_JSON", "ROW_TO_JSON", "XMLAGG"),
 }
-# Redshift has these; the stand-in does not.
+# Redshift has these, the simulator does not.
 _NOT_SIMULATED = {"PIVOT", "UNPIVOT", "APPROXIMATE", "TABLESAMPLE"}
 
 
 def refuse_statement(statement: Statement) -> None:
-    """Raise for a statement of a kind that is not spoken."""
+    """Raise RedshiftError for a kind of statement that is not supported."""
     first, second = statement.word(0), statement.word(1)
     if first in _NOT_IN_REDSHIFT:
         raise not_supported(f'SQL command "{first}" not supported.')
-    if first not in _SPOKEN:
+    if first not in _SUPPORTED:
         raise not_simulated(f"The statement {first or statement.tokens[0].text}")
     if first in {"CREATE", "DROP", "ALTER"} and second in _NEVER_CREATED:
         what = "INDEX" if second == "UNIQUE" else second
@@ -87,7 +87,7 @@ def refuse_statement(statement: Statement) -> None:
 
 
 def refuse_expressions(statement: Statement) -> None:
-    """Raise for words within a statement that Redshift, or the stand-in, does not know."""
+    """Raise RedshiftError for words in a statement that Redshift or the simulator does not support."""
     if statement.word(0) == "WITH":
         _refuse_writing_after_with(statement)
     for index, token in enumerate(statement.tokens):
@@ -105,7 +105,7 @@ def _refuse_writing_after_with(statement: Statement) -> None:
         index = statement.closing(index) + 1 if statement.word(index) == "(" else index + 1
 
 
-def _refuse_word(statement: Statement, index: int) -> None:
+def _refuse_word(statement: Statement, index: int) -> None:  # noqa: C901, PLR0912  a list of cases
     word, after = statement.word(index), statement.word(index + 1)
     before = statement.word(index - 1)
     if word == "ON" and after == "CONFLICT":
@@ -127,7 +127,7 @@ def _refuse_word(statement: Statement, index: int) -> None:
     if word == "[" or (word == "ARRAY" and after in {"[", "("}):
         raise not_simulated("An array")
     if word == "#":
-        raise not_simulated("A temporary table's name with #; say CREATE TEMP TABLE: it")
+        raise not_simulated("A temporary table name with # (use CREATE TEMP TABLE instead)")
     if word in _FUNCTIONS_REDSHIFT_LACKS and after == "(" and before != ".":
         raise not_supported(f"function {word.lower()} is not supported on Redshift tables")
     if word in _NOT_SIMULATED:

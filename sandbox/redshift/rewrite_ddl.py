@@ -1,7 +1,7 @@
-"""CREATE TABLE and ALTER TABLE: Redshift's attributes taken out, types and identity in PostgreSQL's words.
+"""Rewrites CREATE TABLE and ALTER TABLE: removes Redshift's attributes, translates types and identity columns.
 
-Keys stay in the text: an event trigger (catalog.sql) drops them when the table is made, since Redshift keeps
-them as information alone. References are taken out here, since PostgreSQL would look for the other's key.
+Keys stay in the text: since Redshift does not enforce them, an event trigger (catalog.sql) drops them after the
+table is created. References are removed here, since PostgreSQL would require a key in the other table.
 Source: Redshift Database Developer Guide, "CREATE TABLE".
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sandbox.errors import RedshiftError
 from sandbox.redshift.errors import (
     FEATURE_NOT_SUPPORTED,
-    RedshiftError,
     not_simulated,
     not_supported,
     syntax_error,
@@ -20,12 +20,12 @@ from sandbox.redshift.lexer import Statement
 from sandbox.redshift.refuse import TYPES_REDSHIFT_LACKS
 
 _MAX_VARCHAR = 65535
-_SIMULATED_LATER = {"SUPER", "VARBYTE", "VARBINARY", "GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"}
+_UNSUPPORTED_TYPES = {"SUPER", "VARBYTE", "VARBINARY", "GEOMETRY", "GEOGRAPHY", "HLLSKETCH", "INTERVAL"}
 _PLAIN_TYPES = {
     *("SMALLINT", "INT2", "INTEGER", "INT", "INT4", "BIGINT", "INT8", "REAL", "FLOAT4", "FLOAT8", "FLOAT"),
     *("DOUBLE", "BOOLEAN", "BOOL", "DATE", "TIMESTAMP", "TIMESTAMPTZ", "TIME", "TIMETZ"),
 }
-# Reserved in Redshift and not in PostgreSQL: Developer Guide, "Reserved words".
+# Reserved words of Redshift that PostgreSQL does not reserve: Developer Guide, "Reserved words".
 _RESERVED = {
     *(
         "AES128",
@@ -91,12 +91,12 @@ _RESERVED = {
     *("TEXT32K", "TIMESTAMP", "TOP", "TRUNCATECOLUMNS", "UNNEST", "UNPIVOT", "WALLET", "WITHOUT"),
 }
 _STYLES = {"AUTO", "EVEN", "KEY", "ALL"}
-_ALTERS = {"ADD", "DROP", "RENAME", "OWNER"}
+_ALTER_ACTIONS = {"ADD", "DROP", "RENAME", "OWNER"}
 
 
 @dataclass
 class Layout:
-    """How Redshift would lay the table out: kept for SVV_TABLE_INFO and PG_TABLE_DEF, without effect here."""
+    """The table's physical layout on Redshift: shown in SVV_TABLE_INFO and PG_TABLE_DEF, without effect here."""
 
     diststyle: str = ""
     distkey: str = ""
@@ -105,7 +105,7 @@ class Layout:
     columns: list[str] = field(default_factory=list)
 
     def check(self) -> None:
-        """Raise where a key names no column, or the style and the key contradict each other."""
+        """Raise RedshiftError if a key is not a column, or if the style and the key contradict each other."""
         for what, names in (("DISTKEY", [self.distkey] if self.distkey else []), ("SORTKEY", self.sortkeys)):
             for name in names:
                 if self.columns and name not in self.columns:
@@ -121,7 +121,7 @@ def is_create_table(statement: Statement) -> bool:
 
 
 def rewrite_create_table(statement: Statement) -> Layout:
-    """Make the edits; returns the layout that was declared."""
+    """Edit the statement; returns the declared layout."""
     layout = Layout()
     index = _after_name(statement, _index_of(statement, "TABLE") + 1)
     if statement.word(index) == "(":
@@ -130,16 +130,21 @@ def rewrite_create_table(statement: Statement) -> Layout:
             _rewrite_definitions(statement, index, close, layout)
         index = close + 1
     while index < len(statement.tokens) and statement.word(index) != "AS":
-        index = _take_table_attribute(statement, index, layout)
+        index = _remove_table_attribute(statement, index, layout)
     layout.check()
     return layout
 
 
 def rewrite_alter_table(statement: Statement) -> None:
-    """Make the edits of ALTER TABLE ADD, DROP, RENAME and OWNER; raises for the rest."""
+    """Edit ALTER TABLE ADD, DROP, RENAME and OWNER. Raises RedshiftError for other actions."""
     index = _after_name(statement, 2)
     action = statement.word(index)
-    if action not in _ALTERS or statement.word(index + 1) in {"CONSTRAINT", "PRIMARY", "UNIQUE", "FOREIGN"}:
+    if action not in _ALTER_ACTIONS or statement.word(index + 1) in {
+        "CONSTRAINT",
+        "PRIMARY",
+        "UNIQUE",
+        "FOREIGN",
+    }:
         raise not_simulated(f"ALTER TABLE … {action} {statement.word(index + 1)}")
     if action == "ADD":
         first = index + (2 if statement.word(index + 1) == "COLUMN" else 1)
@@ -158,9 +163,9 @@ def _after_name(statement: Statement, index: int) -> int:
 
 
 def _is_list_of_names(statement: Statement, opening: int, close: int) -> bool:
-    """Whether the parentheses hold `a, b, c` alone, as they may before AS."""
+    """Whether the parentheses hold only names (`a, b, c`), as is allowed before AS."""
     inside = statement.tokens[opening + 1 : close]
-    return all(token.is_name if place % 2 == 0 else token.word == "," for place, token in enumerate(inside))
+    return all(token.is_name if i % 2 == 0 else token.word == "," for i, token in enumerate(inside))
 
 
 def _rewrite_definitions(statement: Statement, opening: int, close: int, layout: Layout) -> None:
@@ -209,7 +214,7 @@ def _rewrite_type(statement: Statement, index: int, column: str) -> int:
     word = statement.word(index)
     if word in TYPES_REDSHIFT_LACKS:
         raise not_supported(f'Column "{column}" has unsupported type "{word.lower()}".')
-    if word in _SIMULATED_LATER:
+    if word in _UNSUPPORTED_TYPES:
         raise not_simulated(f"Column {column}'s type {word}")
     last = (
         index + 1 if word in {"CHARACTER", "NATIONAL"} and statement.word(index + 1) == "VARYING" else index
@@ -271,7 +276,7 @@ def _rewrite_attribute(statement: Statement, index: int, column: str, layout: La
         return end
     elif word in {"CHECK", "COLLATE", "CONSTRAINT"}:
         raise RedshiftError(f"{word} on column {column} is not supported", FEATURE_NOT_SUPPORTED)
-    else:  # NOT NULL, NULL, PRIMARY KEY, UNIQUE, DEFAULT expression: PostgreSQL's own words
+    else:  # NOT NULL, NULL, PRIMARY KEY, UNIQUE, DEFAULT expression: the same in PostgreSQL
         return statement.closing(index) + 1 if word == "(" else index + 1
     statement.replace(index, index)
     return index + 1
@@ -291,8 +296,8 @@ def _rewrite_identity(statement: Statement, first: int, identity: int, prefix: s
     return close + 1
 
 
-def _take_table_attribute(statement: Statement, index: int, layout: Layout) -> int:
-    """Take out one attribute that follows the columns; returns the index after it."""
+def _remove_table_attribute(statement: Statement, index: int, layout: Layout) -> int:
+    """Remove one attribute after the columns; returns the index after it."""
     word, after = statement.word(index), statement.word(index + 1)
     end = index + 1
     if word == "DISTSTYLE" and after in _STYLES:

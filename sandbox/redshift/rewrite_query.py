@@ -1,7 +1,7 @@
-"""Expressions: Redshift's functions in PostgreSQL's words, where a token and its neighbours decide.
+"""Rewrites expressions for PostgreSQL that can be recognised by a token and its neighbours.
 
-Most of Redshift's functions exist in PostgreSQL below under the same name (catalog.sql). Here are those whose
-syntax differs; what needs the whole query's structure is in `rewrite_structure`.
+catalog.sql gives PostgreSQL most of Redshift's functions under the same name. Here are those with a different
+syntax; `rewrite_structure` handles those that need the parsed query.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ _QUERIES = {"SELECT", "WITH", "INSERT", "CREATE", "UPDATE", "DELETE", "(", "EXPL
 
 
 def rewrite_expressions(statement: Statement) -> None:
-    """Make the edits that a token and its neighbours decide."""
+    """Edit the expressions that a token and its neighbours identify."""
     for index, token in enumerate(statement.tokens):
         word, called = token.word, statement.word(index + 1) == "("
         if token.kind == "quoted" and token.text != token.text.lower():
-            statement.replace(index, index, token.text.lower())  # Redshift folds quoted names too
+            statement.replace(
+                index, index, token.text.lower()
+            )  # Redshift folds quoted names to lower case, too
         qualified = statement.word(index - 1) == "."
         if not word or qualified:
             continue
@@ -52,5 +54,5 @@ def _quote(statement: Statement, index: int) -> None:
 
 
 def needs_structure(statement: Statement) -> bool:
-    """Whether a word stands in it whose rewriting needs the whole query's structure."""
+    """Whether the statement contains a word whose rewriting needs the parsed query."""
     return statement.word(0) in _QUERIES and any(token.word in _STRUCTURAL for token in statement.tokens)

@@ -1,6 +1,6 @@
-"""QUALIFY, TOP, LISTAGG, DECODE, NVL2 and MEDIAN in PostgreSQL's words: they need the query's structure.
+"""Rewrites QUALIFY, TOP, LISTAGG, DECODE, NVL2 and MEDIAN for PostgreSQL, which needs the parsed query.
 
-By sqlglot, which takes a while to import: so this is imported by the first query that needs it.
+It uses sqlglot, which is slow to import, so this module is imported by the first query that needs it.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from sqlglot import exp
 from sqlglot.dialects.redshift import Redshift
 from sqlglot.errors import SqlglotError
 
-from sandbox.redshift.errors import SYNTAX_ERROR, RedshiftError
+from sandbox.errors import RedshiftError
+from sandbox.redshift.errors import SYNTAX_ERROR
 
 
 class _Dialect(Redshift):
     class Parser(Redshift.Parser):
-        # Everything else is called by its own name below, instead of by sqlglot's approximation.
+        # All other functions keep their names: catalog.sql defines them, and sqlglot would only approximate them.
         FUNCTIONS = {  # noqa: RUF012 - the base class's own form
             name: build
             for name, build in Redshift.Parser.FUNCTIONS.items()
@@ -24,7 +25,7 @@ class _Dialect(Redshift):
 
 
 def rewrite_structure(sql: str) -> str:
-    """The query with QUALIFY, TOP, LISTAGG, DECODE, NVL2 and MEDIAN in PostgreSQL's words."""
+    """The query with QUALIFY, TOP, LISTAGG, DECODE, NVL2 and MEDIAN replaced. Raises RedshiftError."""
     try:
         tree = sqlglot.parse_one(sql, read=_Dialect)
         for call in list(tree.find_all(exp.GroupConcat)):

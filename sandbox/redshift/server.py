@@ -1,4 +1,4 @@
-"""One cluster's processes: the private PostgreSQL, and the front that listens before it."""
+"""Runs one cluster: the private PostgreSQL, and the proxy in front of it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from botocore.config import Config
 from psycopg2 import sql
 
 from sandbox.addresses import check_free
-from sandbox.errors import SandboxError
-from sandbox.postgres import Postgres, PostgresError
+from sandbox.errors import PostgresError, SandboxError
+from sandbox.postgres import Postgres
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.control import ControlPlane
 from sandbox.redshift.session import Session
@@ -32,8 +32,8 @@ _SUPERUSER = "rdsdb"
 _WATCH_S = 0.5
 _LINE_LIMIT = 1 << 20
 _SETTINGS = {
-    # Redshift's own behaviour: snapshot isolation by default (clusters made since May 2024), and backslashes
-    # that escape, as in the PostgreSQL 8.0 it came from.
+    # As on Redshift: snapshot isolation by default (clusters created since May 2024), and backslash escapes, as in
+    # PostgreSQL 8.0, on which Redshift is based.
     "default_transaction_isolation": "repeatable read",
     "standard_conforming_strings": "off",
     "escape_string_warning": "off",
@@ -43,7 +43,7 @@ _SETTINGS = {
 
 @dataclass(frozen=True)
 class Options:
-    """What the AWS process tells a new cluster."""
+    """The options of one cluster, set by the AWS process."""
 
     host: str
     port: int
@@ -55,14 +55,14 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Serve until SIGTERM; the exit code is 0 then, and 1 where the cluster cannot start or PostgreSQL dies."""
+    """Serve until SIGTERM; returns exit code 0 then, 1 if the cluster cannot start or PostgreSQL dies."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         check_free(options.host, options.port, f"Redshift cluster {options.cluster_id}")
     except SandboxError as error:
         print(error, file=sys.stderr)
         return 1
-    # Beside the front's own address, which no other cluster has.
+    # On the proxy's own address, which no other cluster uses, and the next port.
     postgres = Postgres(
         options.data_dir,
         host=options.host,
@@ -92,7 +92,7 @@ def _cluster(postgres: Postgres, options: Options) -> Cluster:
 
 
 def _s3(aws_url: str) -> Any:
-    """A client that reaches the sandbox's S3 alone, whatever proxies the environment names."""
+    """An S3 client for the sandbox; it ignores the environment's proxies."""
     return boto3.client(
         "s3",
         endpoint_url=os.environ.get("AWS_ENDPOINT_URL") or aws_url,
@@ -102,7 +102,7 @@ def _s3(aws_url: str) -> Any:
 
 
 def _ensure_database(postgres: Postgres, options: Options) -> None:
-    """Make the admin and the database, with Redshift's functions and system tables, where they are not yet."""
+    """Create the admin, the database, and Redshift's functions and system tables, unless they exist."""
     with _connected(postgres, "postgres") as cursor:
         cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (options.admin_user,))
         if cursor.fetchone() is None:
@@ -116,7 +116,7 @@ def _ensure_database(postgres: Postgres, options: Options) -> None:
         cursor.execute("SELECT to_regclass('pg_catalog.rs_layout')")
         if cursor.fetchone() == (None,):
             cursor.execute("SET allow_system_table_mods = on")
-            # One query string is one transaction: the catalogue is whole or absent.
+            # One query string is one transaction: the catalog is complete or absent.
             cursor.execute(Path(__file__).with_name("catalog.sql").read_text())
 
 
@@ -136,17 +136,17 @@ async def _serve(cluster: Cluster, options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
 
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def serve_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             await Session(cluster, reader, writer).run()
         except asyncio.CancelledError:
             writer.close()
         except Exception:
-            log.exception("a session broke")
+            log.exception("a session failed")
             writer.close()
 
-    server = await asyncio.start_server(converse, options.host, options.port, limit=_LINE_LIMIT)
+    server = await asyncio.start_server(serve_client, options.host, options.port, limit=_LINE_LIMIT)
     print("ready", flush=True)
     while not stopping.is_set() and cluster.postgres.alive:
         with contextlib.suppress(TimeoutError):
@@ -154,5 +154,8 @@ async def _serve(cluster: Cluster, options: Options) -> int:
     server.close()
     if stopping.is_set():
         return 0
-    print(f"PostgreSQL of {options.cluster_id} died: see {cluster.postgres.log}", file=sys.stderr)
+    print(
+        f"PostgreSQL of Redshift cluster {options.cluster_id} died: see {cluster.postgres.log}",
+        file=sys.stderr,
+    )
     return 1

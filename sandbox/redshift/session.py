@@ -1,4 +1,4 @@
-"""One client's connection, from the first byte to the last."""
+"""One client's connection: start-up, authentication, and its queries."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ import logging
 import secrets
 from collections.abc import Sequence
 
+from sandbox.errors import ErrorResponse, RedshiftError, SandboxError
 from sandbox.redshift import protocol
 from sandbox.redshift.authentication import database_user, matches
-from sandbox.redshift.backend import Backend, Message, ServerError
+from sandbox.redshift.backend import Backend, Message
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.copy_load import Load
 from sandbox.redshift.dialect import Kind, Plan, plan
-from sandbox.redshift.errors import RedshiftError, not_simulated
+from sandbox.redshift.errors import not_simulated
 from sandbox.redshift.lexer import statements
 from sandbox.redshift.translate import translate
 
 log = logging.getLogger(__name__)
 
 _SERVER_VERSION = "8.0.2"
-# Redshift's drivers send more at the start, which PostgreSQL would refuse.
+# Redshift's drivers send other start-up parameters, too, which PostgreSQL would refuse.
 _KEPT_PARAMETERS = {"application_name", "client_encoding", "options", "DateStyle", "TimeZone"}
 _EXTENDED = {b"P", b"B", b"D", b"E", b"C", b"H", b"F"}
 
 
-class _Goodbye(Exception):
-    """The conversation is over; everything is said."""
+class _ConnectionClosed(SandboxError):
+    """Control flow within this module: the client has its last message, and the connection is to be closed."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection is closed")
 
 
 class Session:
-    """Speaks with one client until it leaves."""
+    """Serves one client until it disconnects."""
 
     def __init__(self, cluster: Cluster, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._cluster, self._reader, self._writer = cluster, reader, writer
@@ -41,34 +45,34 @@ class Session:
     @property
     def backend(self) -> Backend:
         if self._backend is None:
-            raise RuntimeError("the session has not begun")
+            raise RuntimeError("the session has not started")
         return self._backend
 
     async def run(self) -> None:
-        """Returns when the client has left; its open transaction is rolled back."""
+        """Return when the client has disconnected; its open transaction is rolled back."""
         try:
             parameters = await self._startup()
             await self._authenticate(parameters)
             await self._begin(parameters)
             while await self._serve_one():
                 await self._writer.drain()
-        except (_Goodbye, asyncio.IncompleteReadError, ConnectionError):
-            log.debug("a client left")
+        except (_ConnectionClosed, asyncio.IncompleteReadError, ConnectionError):
+            log.debug("a client disconnected")
         finally:
             if self._backend is not None:
                 self._backend.close()
             self._writer.close()
 
-    # -- the start ---------------------------------------------------------------------------
+    # -- start-up ----------------------------------------------------------------------------
 
     async def _startup(self) -> dict[str, str]:
-        """The client's parameters, once it speaks TLS; a cancel request is passed on instead."""
+        """Start TLS and return the client's parameters. A cancel request is forwarded, and closes the connection."""
         encrypted = False
         while True:
             code, body = await protocol.read_startup(self._reader)
             if code == protocol.CANCEL_REQUEST:
-                await self._pass_on_cancel(body)
-                raise _Goodbye
+                await self._forward_cancel(body)
+                raise _ConnectionClosed
             if code == protocol.SSL_REQUEST and not encrypted:
                 self._writer.write(b"S")
                 await self._writer.drain()
@@ -80,17 +84,17 @@ class Session:
                 break
         parameters = protocol.parse_parameters(body)
         if code >> 16 != 3:
-            await self._dismiss(f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}", "08P01")
+            await self._reject(f"unsupported frontend protocol {code >> 16}.{code & 0xFFFF}", "08P01")
         if not encrypted:
             host = (self._writer.get_extra_info("peername") or ("?",))[0]
             user, database = parameters.get("user", ""), parameters.get("database", "")
-            await self._dismiss(
+            await self._reject(
                 f'no pg_hba.conf entry for host "{host}", user "{user}", database "{database}", SSL off',
                 "28000",
             )
         return parameters
 
-    async def _pass_on_cancel(self, body: bytes) -> None:
+    async def _forward_cancel(self, body: bytes) -> None:
         postgres = self._cluster.postgres
         reader, writer = await asyncio.open_connection(postgres.host, postgres.port)
         code = protocol.LENGTH.pack(protocol.CANCEL_REQUEST)
@@ -110,9 +114,9 @@ class Session:
             try:
                 passwords = await asyncio.to_thread(self._cluster.control.passwords, login)
             except RedshiftError as error:
-                await self._dismiss(error.message, "08006")
+                await self._reject(error.message, "08006")
         if kind != b"p" or user is None or not matches(body.rstrip(b"\0"), passwords, login, salt):
-            await self._dismiss(f'password authentication failed for user "{login}"', "28000")
+            await self._reject(f'password authentication failed for user "{login}"', "28000")
         self._user = user or ""
 
     async def _begin(self, parameters: dict[str, str]) -> None:
@@ -123,24 +127,24 @@ class Session:
             self._backend, greeting = await Backend.connect(
                 postgres.host, postgres.port, {"user": self._user, "database": database, **chosen}
             )
-        except ServerError as error:
+        except ErrorResponse as error:
             self._writer.write(protocol.error_from(error.fields))
             await self._writer.drain()
-            raise _Goodbye from None
+            raise _ConnectionClosed from None
         for kind, body in greeting:
-            if kind == b"S" and body.startswith(b"server_version\0"):
-                body = f"server_version\0{_SERVER_VERSION}\0".encode()
-            self._writer.write(protocol.message(kind, body))
+            is_version = kind == b"S" and body.startswith(b"server_version\0")
+            shown = f"server_version\0{_SERVER_VERSION}\0".encode() if is_version else body
+            self._writer.write(protocol.message(kind, shown))
 
-    async def _dismiss(self, text: str, code: str) -> None:
+    async def _reject(self, text: str, code: str) -> None:
         self._writer.write(protocol.error_response(text, code, severity="FATAL"))
         await self._writer.drain()
-        raise _Goodbye
+        raise _ConnectionClosed
 
     # -- queries -----------------------------------------------------------------------------
 
     async def _serve_one(self) -> bool:
-        """Answer the client's next message; False when it says goodbye."""
+        """Answer the client's next message; returns False if it is Terminate."""
         kind, body = await protocol.read_message(self._reader)
         if kind == b"X":
             return False
@@ -153,12 +157,12 @@ class Session:
 
     async def _refuse_extended(self, kind: bytes) -> None:
         await self._fail(not_simulated("The extended query protocol (prepared statements)"))
-        while kind != b"S":  # the protocol: after an error, everything to the next Sync is skipped
+        while kind != b"S":  # the protocol: after an error, every message up to the next Sync is skipped
             kind, _ = await protocol.read_message(self._reader)
         self._writer.write(protocol.ready(self.backend.status))
 
     async def _answer(self, sql: str) -> None:
-        """Run a query string; of several statements outside a transaction, all or none take effect."""
+        """Run a query string; outside a transaction, all of its statements take effect or none."""
         opened = False
         try:
             plans = [plan(statement) for statement in statements(sql)]
@@ -170,24 +174,24 @@ class Session:
                 return
             together = len(plans) > 1 and not any(item.kind is Kind.BEGIN for item in plans)
             opened = together and self.backend.status == protocol.IDLE
-            await self._carry_out_all(plans, opened=opened)
+            await self._execute_all(plans, opened=opened)
         except RedshiftError as error:
             await self._fail(error)
-        except ServerError as error:
+        except ErrorResponse as error:
             self._writer.write(protocol.error_from(translate(error.fields)))
         if opened and self.backend.status != protocol.IDLE:
             await self.backend.query("ROLLBACK")
 
-    async def _carry_out_all(self, plans: Sequence[Plan], *, opened: bool) -> None:
+    async def _execute_all(self, plans: Sequence[Plan], *, opened: bool) -> None:
         for item in plans:
             if opened and self.backend.status == protocol.IDLE:
                 await self.backend.query("BEGIN")
-            if not await self._carry_out(item):
+            if not await self._execute(item):
                 return
         if opened and self.backend.status == protocol.IN_TRANSACTION:
             await self.backend.query("COMMIT")
 
-    async def _carry_out(self, item: Plan) -> bool:
+    async def _execute(self, item: Plan) -> bool:
         if item.kind is Kind.COPY and item.copy is not None:
             loaded = await Load(self._cluster, self.backend, item.copy, self._user).run()
             self._writer.write(protocol.notice(loaded))
@@ -215,7 +219,7 @@ class Session:
         return await self.backend.relay(sql, self._forward)
 
     async def _forward(self, messages: Sequence[Message]) -> None:
-        """Pass on what PostgreSQL said, at once: a TLS record for each row would be slow."""
+        """Send PostgreSQL's messages to the client in one write: one TLS record per row would be slow."""
         framed = [
             protocol.error_from(translate(protocol.parse_fields(body)))
             if kind == b"E"
@@ -226,6 +230,6 @@ class Session:
         await self._writer.drain()
 
     async def _fail(self, error: RedshiftError) -> None:
-        """Tell the client, and leave an open transaction as failed as Redshift would."""
+        """Send the error to the client, and put an open transaction into the failed state, as Redshift does."""
         await self.backend.fail()
         self._writer.write(protocol.error_response(error.message, error.code, error.detail))

@@ -1,4 +1,4 @@
-"""A certificate of the cluster's own, made at each start, as clients with sslmode=require expect."""
+"""A self-signed certificate, generated at each start: clients connect with sslmode=require."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALID = timedelta(days=30)
 
 
 def server_context(host: str) -> ssl.SSLContext:
-    """A server's TLS context (1.2 or newer) with a self-signed certificate for an IP address."""
+    """A TLS context (1.2 or newer) for a server, with a self-signed certificate for the IP address `host`."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""PostgreSQL's errors in Redshift's words, where they differ and a client may look."""
+"""Translates PostgreSQL's errors into Redshift's, where they differ in a way that a client may check."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ _BYTES_CHECK = re.compile(r"rs_bytes_(\d+)_(\d+)\Z")
 
 
 def bytes_check(fields: Mapping[str, str]) -> tuple[int, int] | None:
-    """The column's number and its length in bytes, where an error is of the check of bytes."""
+    """(number of the column, its length in bytes) if the error is from a check of a string's bytes, or None."""
     match = _BYTES_CHECK.match(fields.get("n", ""))
     return (int(match.group(1)), int(match.group(2))) if match else None
 
 
 def translate(fields: Mapping[str, str]) -> dict[str, str]:
-    """The error's fields as Redshift would send them."""
-    told = dict(fields)
+    """The error's fields as Redshift sends them."""
+    translated = dict(fields)
     code = fields.get("C")
     too_long = bytes_check(fields)
     if too_long is not None:
-        told |= {"C": STRING_TOO_LONG, "M": f"value too long for type character varying({too_long[1]})"}
-        told.pop("D", None)
-        told.pop("n", None)
+        translated |= {"C": STRING_TOO_LONG, "M": f"value too long for type character varying({too_long[1]})"}
+        translated.pop("D", None)
+        translated.pop("n", None)
     elif code == "40001":
-        told |= {"M": "1023", "D": f"Serializable isolation violation on table: {fields.get('M', '')}"}
+        translated |= {"M": "1023", "D": f"Serializable isolation violation on table: {fields.get('M', '')}"}
     elif code == "428C9":
-        told |= {"C": FEATURE_NOT_SUPPORTED, "M": "cannot set an identity column to a value"}
-        told.pop("H", None)
-    return told
+        translated |= {"C": FEATURE_NOT_SUPPORTED, "M": "cannot set an identity column to a value"}
+        translated.pop("H", None)
+    return translated

@@ -63,7 +63,7 @@ MUTANTS = (
     # Write-ahead: every name follows from the generation, so opening it comes first, and its number never comes again.
     Mutant("a generation is opened again", f"{_LIFECYCLE}/rules.py", "generation=state.generation + 1,", "generation=max(1, state.generation),"),
     Mutant("a cluster's names do not bear the generation", "plugins/airflow_lib/naming.py", 'return f"{self.environment.prefix}{middle}g{self.generation}"', 'return f"{self.environment.prefix}{middle}g1"'),
-    Mutant("a late creator still asks for an EMR cluster", f"{_LIFECYCLE}/rules.py", '    check_creating(state, caller, generation=state.generation)\n    requested', '    requested', "asleep past its lease"),
+    Mutant("a late creator still asks for an EMR cluster", f"{_LIFECYCLE}/rules.py", "    check_creating(state, caller, generation=state.generation)\n    requested", "    requested", "asleep past its lease"),
     Mutant("a late creator still asks for a warehouse", f"{_STEPS}/provision.py", "        run.register.apply(self.slot, rules.check_creating, generation=slot_state.generation)\n        view", "        view", "asleep past its lease"),
     # RunJobFlow.
     Mutant("RunJobFlow is sent again by botocore", f"{_RESOURCES}/emr_cluster.py", "aws.emr_no_retry.run_job_flow", "aws.emr.run_job_flow", "effect, then response lost"),

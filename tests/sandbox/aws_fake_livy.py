@@ -1,4 +1,4 @@
-"""HOST PORT: answers GET /sessions as Livy does. Of the EC2 role `broken` it cannot start."""
+"""A fake Livy server, `HOST PORT`: answers GET /sessions. It fails to start with the EC2 role `broken`."""
 
 import http.server
 import os
@@ -14,7 +14,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 if __name__ == "__main__":

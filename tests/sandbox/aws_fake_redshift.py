@@ -1,6 +1,6 @@
-"""HOST PORT DATA_DIR DATABASE: keeps lines. `put X` adds one, `all` tells them. Only a clean stop saves them.
+"""A fake Redshift cluster, `HOST PORT DATA_DIR DATABASE`: stores words. `put X` adds one, `all` returns them.
 
-Of the database `broken` it cannot start.
+It saves them only at a clean stop, and fails to start with the database `broken`.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The sandbox's AWS as a process of its own, with quick stand-ins for Livy and for the Redshift front."""
+"""The sandbox's AWS process, with fast fakes of Livy and of the Redshift simulator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 import psutil
@@ -31,7 +31,7 @@ DEADLINE_S = 30.0
 
 
 class AwsProcess:
-    """`python -m sandbox.aws` on a loopback net of its own."""
+    """`python -m sandbox.aws` on its own loopback net."""
 
     def __init__(self, state_dir: Path, *options: str, net: int | None = None) -> None:
         self.state_dir = state_dir
@@ -62,7 +62,7 @@ class AwsProcess:
         return psutil.Process(self._child.process.pid).children()[0]
 
     def stop(self) -> None:
-        """SIGTERM to the AWS process alone, as `kill` would; twice is fine."""
+        """Send SIGTERM to the AWS process alone, as `kill` does. Calling it again has no effect."""
         with contextlib.suppress(psutil.NoSuchProcess, IndexError):
             self.server.terminate()
         self._child.process.wait(DEADLINE_S)
@@ -79,7 +79,7 @@ class AwsProcess:
         self._options = options
         self._child = self._start()
 
-    def __enter__(self) -> AwsProcess:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -100,7 +100,7 @@ class AwsProcess:
         )
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-        """Status and JSON of a call to the control plane."""
+        """(status, JSON) of a request to the control API."""
         request = urllib.request.Request(
             f"{self.url}/_sandbox/{path}",
             method=method,
@@ -117,7 +117,7 @@ class AwsProcess:
 
 @functools.cache
 def shared_aws() -> AwsProcess:
-    """One AWS for all test modules, started when first wanted: starting takes seconds."""
+    """One AWS process for all test modules, started on first use, since a start takes seconds."""
     directory = tempfile.TemporaryDirectory(prefix="mayfly-aws-")
     process = AwsProcess(Path(directory.name) / "state")
     atexit.register(directory.cleanup)
@@ -126,7 +126,7 @@ def shared_aws() -> AwsProcess:
 
 
 def until(probe: Callable[[], Any], wanted: Callable[[Any], bool]) -> list[Any]:
-    """Everything different that `probe` showed, up to the first that is wanted."""
+    """The distinct consecutive values of `probe`, up to the first that is wanted. Fails after a deadline."""
     seen: list[Any] = []
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
@@ -136,7 +136,7 @@ def until(probe: Callable[[], Any], wanted: Callable[[Any], bool]) -> list[Any]:
         if wanted(value):
             return seen
         time.sleep(0.02)
-    raise AssertionError(f"waited in vain; saw {seen}")
+    raise AssertionError(f"Timed out after {DEADLINE_S:.0f} s; saw {seen}")
 
 
 def trust(service: str) -> str:

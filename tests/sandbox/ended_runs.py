@@ -1,4 +1,4 @@
-"""What the tests that disturb runs look at once a run is over."""
+"""What the tests that interfere with runs check once a run is over."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sandbox_process import ROOT, SandboxProcess
 
 @dataclass(frozen=True)
 class Ended:
-    """A run that is over: what it did, and what the account held then. `seen` is what the disturber noted."""
+    """A finished run: what it did, and what the account held at its end; `seen` holds the test's own observations."""
 
     run_id: str
     state: str
@@ -25,21 +25,21 @@ class Ended:
     seen: dict[str, Any]
 
     def called(self, name: str) -> int:
-        """How often the principal called `service.action` from the run's beginning to its end."""
+        """How often Mayfly's principal called `service.action` between the run's start and its end."""
         return self.calls.get(name, 0)
 
     @property
     def tried_again(self) -> set[str]:
         """Tasks with more than one try.
 
-        On a machine that has too much to do Airflow adds some of its own: it takes a resumed task for a killed one
-        where a trigger fires before its scheduler has heard of the deferral (`operators.step`).
+        On an overloaded machine Airflow may add some: if a trigger fires before the scheduler has seen the deferral,
+        Airflow takes the resumed task for a killed one (`operators.step`).
         """
         return {task for task, tries in self.tries.items() if tries > 1}
 
 
 def end(runs: LiveRuns, run_id: str, since: int, **seen: Any) -> Ended:
-    """Wait for the run's end, and tell of it; the tables where it is green."""
+    """Wait for the run's end and describe it; its tables are read if it succeeded."""
     state = runs.wait_for_run(run_id)
     calls = runs.calls(since)
     return Ended(
@@ -54,13 +54,13 @@ def end(runs: LiveRuns, run_id: str, since: int, **seen: Any) -> Ended:
 
 
 def run_to_its_end(runs: LiveRuns, run_id: str) -> Ended:
-    """A run that nobody disturbs."""
+    """Trigger a run and wait for its end without interfering."""
     since = runs.account.calls_so_far()
     return end(runs, runs.trigger(run_id=run_id), since)
 
 
 def sandbox_with_source(home: Path, dags: Path = ROOT / "dags") -> Iterator[LiveRuns]:
-    """The body of a module's fixture: a sandbox that is up, with generated sources."""
+    """The body of a module's fixture: a running sandbox with generated source files."""
     sandbox = SandboxProcess(home, net=random.randint(20, 250), dags=dags)
     with sandbox.up():
         live = LiveRuns(sandbox)

@@ -1,4 +1,4 @@
-"""Made-up staging rows of the immigration pipeline, and how to put them where COPY would."""
+"""Example rows for the staging tables of the immigration pipeline, and functions that insert and load them."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ _ARRIVAL: dict[str, Any] = {
 
 
 def arrival(cicid: int, arrivedate: date = date(2016, 4, 1), portcode: str = "CHI", **changes: Any) -> Row:
-    """A row of staging_immigration; its city and state follow the port."""
+    """A row of staging_immigration; its city and state are those of the port."""
     city, state = _PORTS[portcode]
-    place = {"portcode": portcode, "portofentrycity": city, "portstate": state}
-    return tuple({**_ARRIVAL, "cicid": cicid, "arrivedate": arrivedate, **place, **changes}.values())
+    port = {"portcode": portcode, "portofentrycity": city, "portstate": state}
+    return tuple({**_ARRIVAL, "cicid": cicid, "arrivedate": arrivedate, **port, **changes}.values())
 
 
 def airport(
@@ -100,7 +100,7 @@ REFERENCE: Rows = {
 
 
 def ten_days_of_arrivals(count: int = 200) -> list[Row]:
-    """Arrivals spread over the first ten days of April 2016, some of them with the source's quirks."""
+    """Arrivals on the first ten days of April 2016, some of them with the quirks of the real data."""
     ports = sorted(_PORTS)
     return [
         arrival(
@@ -119,7 +119,7 @@ def ten_days_of_arrivals(count: int = 200) -> list[Row]:
 def stage(
     conn: Connection, run_id: str, window: Window, arrivals: Iterable[Row], reference: Rows = REFERENCE
 ) -> str:
-    """Fill the run's staging as COPY would, the arrivals of the window alone; returns its schema."""
+    """Fill the run's staging tables, with the arrivals of the window only; returns their schema."""
     schema = staging_schema(run_id)
     inside = [row for row in arrivals if window.start <= row[1] < window.end]
     for table, rows in {**reference, "staging_immigration": inside}.items():
@@ -137,7 +137,7 @@ def load(
 
 
 def load_staged(conn: Connection, run_id: str, window: Window, schema: str, **options: Any) -> dict[str, int]:
-    """Load what is staged; `options` are load_window's."""
+    """Load the staged rows; `options` are passed to load_window."""
     return warehouse.load_window(
         conn,
         IMMIGRATION,
@@ -150,14 +150,14 @@ def load_staged(conn: Connection, run_id: str, window: Window, schema: str, **op
 
 
 def tables(conn: Connection) -> dict[str, list[tuple[str, ...]]]:
-    """Every row of every table, sorted; identity columns are left out."""
+    """The rows of every table, sorted, without identity columns."""
     return {
         table.name: sorted(map(_text, rows_of(conn, table.name))) for table in IMMIGRATION.warehouse_tables
     }
 
 
 def rows_of(conn: Connection, table: str) -> list[dict[str, Any]]:
-    """A table's rows without its identity column."""
+    """A table's rows, without its identity column."""
     with conn.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {table}")
         names = [column.name for column in cursor.description or ()]
@@ -170,7 +170,7 @@ def rows_of(conn: Connection, table: str) -> list[dict[str, Any]]:
 
 
 def empty(conn: Connection) -> None:
-    """The tables exist, and hold nothing; no staging is left."""
+    """Create the tables if they are missing, delete all rows, and drop every staging schema."""
     warehouse.create_tables(conn, IMMIGRATION)
     with conn.cursor() as cursor:
         for table in IMMIGRATION.warehouse_tables:

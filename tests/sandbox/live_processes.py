@@ -1,4 +1,4 @@
-"""The processes of a sandbox that is up, by the part they play: to kill one, and only one of ours."""
+"""Finds the processes of a running sandbox by their role, and kills or suspends them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ _GUARD = "sandbox.processes"
 
 
 class LiveProcesses:
-    """What runs below the sandbox's own process; each finder answers None where there is nothing."""
+    """The descendants of the sandbox's main process; each method returns None if there is no such process."""
 
     def __init__(self, pid: int) -> None:
         self._root = psutil.Process(pid)
 
     @property
     def supervisor(self) -> psutil.Process:
-        """The sandbox's own process, which starts again what of Airflow dies."""
+        """The sandbox's main process, which restarts Airflow components that die."""
         return self._root
 
     def airflow(self, component: str) -> psutil.Process | None:
-        """The scheduler, triggerer, dag-processor or api-server itself, below its guard."""
+        """The scheduler, triggerer, dag-processor or api-server itself, with_descendants its guard."""
         return self._guarded(lambda line: _runs(line, component))
 
     def aws(self) -> psutil.Process | None:
-        """The sandbox's AWS."""
+        """The AWS process."""
         return self._guarded(lambda line: "sandbox.aws" in line)
 
     def task(self, pid: int | None) -> psutil.Process | None:
-        """The process that works on a task, whose id Airflow tells; None where it is gone."""
-        return next((one for one in self._below() if one.pid == pid), None)
+        """The process that runs a task (`pid` is what Airflow reports), or None if it has ended."""
+        return next((one for one in self._descendants() if one.pid == pid), None)
 
     def worker(self, task: psutil.Process) -> psutil.Process | None:
-        """The executor's worker that watches over a task's process."""
+        """The executor's worker process that supervises a task's process."""
         return task.parent()
 
     def livy_server(self, host: str) -> psutil.Process | None:
@@ -43,13 +43,13 @@ class LiveProcesses:
         return self._guarded(lambda line: "sandbox.livy" in line and host in line)
 
     def livy_driver(self, session: str) -> psutil.Process | None:
-        """The driver JVM of the Livy session of that name."""
+        """The driver JVM of the Livy session with this name."""
         return self._find(
             lambda line: line[0].endswith("java") and any(word.endswith(f"={session}") for word in line)
         )
 
     def _guarded(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:
-        """The child of the guard whose command is wanted: it may have renamed itself."""
+        """The child of the guard with a matching command line: the child itself may have changed its own."""
         guard = self._find(lambda line: _GUARD in line and is_wanted(line))
         if guard is None:
             return None
@@ -58,36 +58,38 @@ class LiveProcesses:
         return None
 
     def _find(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:
-        for process in self._below():
+        for process in self._descendants():
             with contextlib.suppress(psutil.Error):
                 line = process.cmdline()
                 if line and is_wanted(line):
                     return process
         return None
 
-    def _below(self) -> list[psutil.Process]:
+    def _descendants(self) -> list[psutil.Process]:
         return self._root.children(recursive=True)
 
 
 def kill(process: psutil.Process) -> None:
-    """SIGKILL, and return once it is gone."""
+    """Send SIGKILL, and return once the process has ended."""
     process.kill()
-    wait_until(lambda: not _lives(process), f"the end of process {process.pid}", 30)
+    wait_until(lambda: not _is_alive(process), f"the end of process {process.pid}", 30)
 
 
 def kill_tree(process: psutil.Process) -> None:
-    """SIGKILL it and all below it at once, as the end of its host would."""
+    """Send SIGKILL to a process and its descendants at the same time, as when their host fails."""
     tree = [process, *process.children(recursive=True)]
     for one in tree:
         with contextlib.suppress(psutil.NoSuchProcess):
             one.kill()
-    wait_until(lambda: not any(map(_lives, tree)), f"the end of process {process.pid} and all below", 30)
+    wait_until(
+        lambda: not any(map(_is_alive, tree)), f"the end of process {process.pid} and its descendants", 30
+    )
 
 
 @contextlib.contextmanager
-def frozen(process: psutil.Process, *, below: bool = True) -> Iterator[None]:
-    """The process and all below it, or it alone, stand still (SIGSTOP) until the body ends."""
-    tree = [process, *(process.children(recursive=True) if below else ())]
+def suspended(process: psutil.Process, *, with_descendants: bool = True) -> Iterator[None]:
+    """Suspend the process (SIGSTOP), with its descendants if `with_descendants`, until the body ends."""
+    tree = [process, *(process.children(recursive=True) if with_descendants else ())]
     for one in tree:
         one.suspend()
     try:
@@ -98,7 +100,7 @@ def frozen(process: psutil.Process, *, below: bool = True) -> Iterator[None]:
                 one.resume()
 
 
-def _lives(process: psutil.Process) -> bool:
+def _is_alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""Runs of the immigration pipeline in a sandbox that is up, driven and watched as a person would from outside.
+"""Triggers and observes runs of the immigration pipeline in a running sandbox, from outside, as a person does.
 
     with sandbox.up():
         runs = LiveRuns(sandbox)
@@ -8,7 +8,7 @@
         kill(runs.driver(run, "arrivals"))
         assert runs.wait_for_run(run) == "success"
 
-Every wait has a deadline, and tells what was seen when it passes.
+Every wait has a deadline; when it passes, the message has the last state seen.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import psutil
 import psycopg2.extensions
 import requests
-from live_processes import LiveProcesses, frozen, kill, kill_tree
+from live_processes import LiveProcesses, kill, kill_tree, suspended
 from sandbox_process import ROOT, SandboxProcess
 from warehouse_content import read_content
 
@@ -39,10 +39,10 @@ from airflow_lib.spark.livy import LivyClient, LivyError
 from sandbox.account import DEPLOYMENT, Account, variables
 from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import AirflowClient, TaskRun
-from sandbox.ask import dsn_of
 from sandbox.data.immigration import generate
 from sandbox.errors import SandboxError
-from sandbox.inventory import left, list_account
+from sandbox.inventory import leftovers, list_account
+from sandbox.sql import connection_arguments
 from sandbox.state import Running
 
 Json = dict[str, Any]
@@ -64,7 +64,7 @@ _JANITOR_S = 300.0
 
 
 class LiveRuns:
-    """The runs of one sandbox that is up: `sandbox.up()` has been entered, with `dags=ROOT / "dags"`."""
+    """The runs of one running sandbox: inside `with sandbox.up()`, with the pipeline in its DAGs folder."""
 
     def __init__(self, sandbox: SandboxProcess) -> None:
         running = Running(**json.loads((sandbox.home / "running.json").read_text()))
@@ -78,26 +78,26 @@ class LiveRuns:
         self._http = requests.Session()
         self._http.trust_env = False
 
-    # What a run reads
+    # Input and settings
 
     def put_source(self, rows: int = _ROWS, seed: int = 1) -> None:
-        """Make the source generated files; another seed makes every job's output another one."""
+        """Replace the source files by generated ones; another seed changes every job's output."""
         with tempfile.TemporaryDirectory(prefix="mayfly-source-") as directory:
             generate(Path(directory), rows=rows, seed=seed)
             self.account.replace_source(DAG, Path(directory))
 
     def set_settings(self, **overrides: Any) -> None:
-        """Make the Variable `mayfly` the sandbox's own with these keys over it; nested objects are merged."""
+        """Set the Variable `mayfly` to the sandbox's own value with these keys replaced; nested objects are merged."""
         self.airflow.set_variable("mayfly", json.dumps(self.settings(**overrides)))
 
     def settings(self, **overrides: Any) -> Json:
-        """What `set_settings` would write."""
+        """The value that `set_settings` would set."""
         return _merge(json.loads(variables()["mayfly"]), overrides)
 
     # Runs and their tasks
 
     def trigger(self, window: Window = APRIL, run_id: str | None = None, dag_id: str = DAG) -> str:
-        """Ask for a run once Airflow knows the DAG; answers its id."""
+        """Trigger a run once Airflow has read the DAG; returns its id."""
         self._wait(
             lambda: self.airflow.find_dag(dag_id), lambda dag: dag is not None, f"the DAG {dag_id}", _TASK_S
         )
@@ -107,33 +107,33 @@ class LiveRuns:
     def wait_for_task(
         self, run_id: str, task_id: str, *states: str | None, deadline_s: float = _TASK_S
     ) -> TaskRun:
-        """The task once it is in one of `states` (success, failed, running, deferred, up_for_retry, …)."""
+        """Wait until the task is in one of `states` (success, failed, running, deferred, up_for_retry, …)."""
         return self._wait(
             lambda: self.task(run_id, task_id),
             lambda task: task.state in states,
             f"{task_id} to be {' or '.join(map(str, states))}",
             deadline_s,
-            lambda: self.tell(run_id),
+            lambda: self.describe(run_id),
         )
 
     def wait_for_try(self, run_id: str, task_id: str, number: int, deadline_s: float = _TASK_S) -> TaskRun:
-        """The task once its try of that number, or a later one, has begun."""
+        """Wait until the task's try with this number, or a later one, has begun."""
         return self._wait(
             lambda: self.task(run_id, task_id),
             lambda task: task.try_number >= number,
             f"try {number} of {task_id}",
             deadline_s,
-            lambda: self.tell(run_id),
+            lambda: self.describe(run_id),
         )
 
     def wait_for_run(self, run_id: str, deadline_s: float = _RUN_S) -> str:
-        """The state in which the run ends: success or failed."""
+        """Wait for the run's end; returns its state, success or failed."""
         return self._wait(
             lambda: self.run_state(run_id),
             lambda state: state in OVER,
             f"the end of run {run_id}",
             deadline_s,
-            lambda: self.tell(run_id),
+            lambda: self.describe(run_id),
         )
 
     def run_state(self, run_id: str) -> str:
@@ -155,24 +155,24 @@ class LiveRuns:
         return {name: task.try_number for name, task in self.tasks(run_id).items()}
 
     def result(self, run_id: str, task_id: str) -> Any:
-        """What the task returned, None where it returned nothing."""
+        """The task's return value, or None if it returned nothing."""
         return self.airflow.result(DAG, run_id, self.task(run_id, task_id))
 
     def log(self, run_id: str, task_id: str, try_number: int | None = None) -> str:
-        """The log of the task's last try, or of the one named."""
+        """The log of the task's last try, or of the try with this number."""
         task = self.task(run_id, task_id)
         if try_number is not None:
             task = replace(task, try_number=try_number)
         return "\n".join(self.airflow.log(DAG, run_id, task))
 
     def sessions_made(self, run_id: str, task_id: str) -> int:
-        """How many Livy sessions the task made, in all its tries."""
+        """How many Livy sessions the task created in all its tries."""
         tries = range(1, self.task(run_id, task_id).try_number + 1)
         logs = [self.log(run_id, task_id, number) for number in tries]
         return sum(len(re.findall(r"session \S+ \(\d+\) created", log)) for log in logs)
 
-    def tell(self, run_id: str) -> str:
-        """The run as a failing test shows it: what is not simply done or not yet begun, with the ends of logs."""
+    def describe(self, run_id: str) -> str:
+        """The run for a failure message: its unfinished and failed tasks, with the ends of the logs."""
         lines = [f"run {run_id} is {self.run_state(run_id)}"]
         for name, task in self.tasks(run_id).items():
             if task.state not in (None, "success"):
@@ -181,23 +181,23 @@ class LiveRuns:
                 lines += [f"    {line}" for line in self.log(run_id, name).splitlines()[-15:]]
         return "\n".join(lines)
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        """Any other request to Airflow's REST API (`/api/v2` + path)."""
-        return self.airflow._ask(method, path, json=body)
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """Send any other request to Airflow's REST API (`/api/v2` + path)."""
+        return self.airflow.request(method, path, json=body)
 
     # The account
 
     @contextlib.contextmanager
     def locked(self, table: str) -> Iterator[Connection]:
-        """A table of the live warehouse that nobody else can read or write until the body ends."""
+        """Lock a table of the running warehouse, so that nobody else can read or write it until the body ends."""
         redshift = self.account.client("redshift")
         (cluster,) = redshift.describe_clusters()["Clusters"]
-        with contextlib.closing(psycopg2.connect(**dsn_of(redshift, cluster))) as connection:
+        with contextlib.closing(psycopg2.connect(**connection_arguments(redshift, cluster))) as connection:
             connection.cursor().execute(f"LOCK TABLE {table}")
             yield connection
 
     def wait_for_a_blocked_statement(self, connection: Connection, deadline_s: float = _TASK_S) -> None:
-        """Return once somebody waits for a lock in the warehouse that `connection` is to."""
+        """Wait until a statement in the warehouse waits for a lock."""
         cursor = connection.cursor()
 
         def count() -> int:
@@ -207,24 +207,24 @@ class LiveRuns:
         self._wait(count, bool, "a statement that waits for the lock", deadline_s)
 
     def tables(self) -> list[list[Any]]:
-        """What the newest snapshot of the warehouse holds."""
+        """The content of the warehouse's newest snapshot."""
         return read_content(self.sandbox)
 
     def left(self) -> list[str]:
-        """What of ours exists and should not once every run is over."""
-        return [str(item) for item in left(list_account(self.account))]
+        """Mayfly's resources that should not exist once every run is over."""
+        return [str(item) for item in leftovers(list_account(self.account))]
 
     def live_clusters(self, kind: str) -> list[str]:
-        """The names of the clusters that exist: `kind` is EMR or Redshift."""
+        """The names of the existing clusters; `kind` is EMR or Redshift."""
         return [found.name for found in list_account(self.account) if found.kind == f"{kind} cluster"]
 
     def wait_for_cluster(self, kind: str, deadline_s: float = _TASK_S) -> str:
-        """The name of the one cluster of a kind, once AWS lists it."""
+        """Wait until AWS lists a cluster of this kind; returns its name."""
         found = self._wait(lambda: self.live_clusters(kind), bool, f"a cluster of {kind}", deadline_s)
         return found[0]
 
     def wait_for_emr_state(self, state: str) -> None:
-        """Return once the one EMR cluster is in that state."""
+        """Wait until an EMR cluster is in this state."""
         emr = self.account.client("emr")
         self._wait(
             lambda: [cluster["Status"]["State"] for cluster in emr.list_clusters()["Clusters"]],
@@ -234,28 +234,28 @@ class LiveRuns:
         )
 
     def calls(self, since: int = 0) -> dict[str, int]:
-        """How often Airflow's principal called each `service.action` since then (`account.calls_so_far()`)."""
+        """How often Mayfly's principal called each `service.action` since `account.calls_so_far()` returned `since`."""
         return self.account.count_calls(since, principal_only=True)
 
     def register(self) -> Json:
-        """The environment's register as it is written now."""
+        """The current content of the environment's register."""
         text = self.account.read_text(f"state/{DAG}/register.json")
         assert text is not None, "there is no register"
         found: Json = json.loads(text)
         return found
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
-        """A request to the sandbox's AWS itself, such as a fault (docs/sandbox.md)."""
+        """Send a request to the AWS process's control API, for example to inject a fault (docs/sandbox.md)."""
         answer = self._http.request(method, f"{self.account.aws_url}/_sandbox/{path}", json=body, timeout=30)
         answer.raise_for_status()
         return answer.json()
 
     def janitor(self, *arguments: str, **overrides: Any) -> subprocess.CompletedProcess[str]:
-        """One pass of the janitor's command, as cron on another host would make it; `overrides` as in settings."""
-        told = variables()
+        """Run the janitor's command once, as cron on another host does; `overrides` are those of `settings`."""
+        known = variables()
         content = {
-            "aws_region": told["aws_region"],
-            "aws_credentials": json.loads(told["aws_credentials"]),
+            "aws_region": known["aws_region"],
+            "aws_credentials": json.loads(known["aws_credentials"]),
             "mayfly": self.settings(**overrides),
         }
         with tempfile.NamedTemporaryFile("w", suffix=".json", prefix="mayfly-janitor-") as file:
@@ -279,10 +279,10 @@ class LiveRuns:
     # Spark sessions
 
     def wait_for_statement(self, run_id: str, job: str) -> None:
-        """Return once a job's Livy session works on its statement."""
+        """Wait until a job's Livy session runs its statement."""
         name = self._session(run_id, job)
 
-        def look() -> str:
+        def poll() -> str:
             try:
                 livy = LivyClient(f"http://{self._master()}:{LIVY_PORT}", self._http)
                 session = livy.probe_session(name)
@@ -291,34 +291,34 @@ class LiveRuns:
                 return str(error)
             return statements[0].state.value if statements else "no statement yet"
 
-        self._wait(look, lambda seen: seen == "running", f"a statement of {name}", _TASK_S)
+        self._wait(poll, lambda seen: seen == "running", f"a statement of {name}", _TASK_S)
 
-    # Processes, to be killed
+    # Processes to kill
 
     def wait_for_another(self, name: str, than: psutil.Process) -> None:
-        """Return once another process has taken the place of the component that was killed."""
-        self._present(
+        """Wait until another process has replaced that of a killed component."""
+        self._wait_for(
             lambda: one if (one := self.processes.airflow(name)) != than else None, f"another {name}"
         )
 
-    def kill_a_task(self, run_id: str, beginning: str, deadline_s: float = _TASK_S) -> str:
-        """Kill the process of a task whose id begins so, while it works; answers which one it was.
+    def kill_a_task(self, run_id: str, prefix: str, deadline_s: float = _TASK_S) -> str:
+        """Kill the process of a running task whose id starts with `prefix`; returns the task's id.
 
-        A task that ended before the signal came does not count: another one is waited for.
+        If a task ended before the signal arrived, it does not count, and another one is killed.
         """
 
-        def strike() -> str | None:
+        def kill_one() -> str | None:
             for name, task in self.tasks(run_id).items():
-                if name.startswith(beginning) and task.state == "running":
+                if name.startswith(prefix) and task.state == "running":
                     process = self.processes.task(task.pid)
-                    if process is not None and self._struck(run_id, task, process):
+                    if process is not None and self._killed_while_running(run_id, task, process):
                         return name
             return None
 
-        return self._present(strike, f"a task {beginning}* that works", deadline_s)
+        return self._wait_for(kill_one, f"a running task {prefix}*", deadline_s)
 
-    def _struck(self, run_id: str, task: TaskRun, process: psutil.Process) -> bool:
-        """Kill it; whether the task was hit by that, and will be tried again."""
+    def _killed_while_running(self, run_id: str, task: TaskRun, process: psutil.Process) -> bool:
+        """Kill the process; returns whether the task was still running, so that it is tried again."""
         with contextlib.suppress(psutil.NoSuchProcess):
             kill(process)
         after = self._wait(
@@ -331,8 +331,8 @@ class LiveRuns:
 
     @contextlib.contextmanager
     def no_airflow(self) -> Iterator[None]:
-        """Airflow is gone, as with its host: killed whole and not started again until the body ends."""
-        with frozen(self.processes.supervisor, below=False):
+        """Kill all of Airflow, as when its host fails, and let nothing restart it until the body ends."""
+        with suspended(self.processes.supervisor, with_descendants=False):
             for name in COMPONENTS:
                 kill_tree(self.component(name))
             yield
@@ -345,24 +345,24 @@ class LiveRuns:
             return False
 
     def component(self, name: str) -> psutil.Process:
-        """The scheduler, triggerer, dag-processor or api-server."""
-        return self._present(lambda: self.processes.airflow(name), f"the process of the {name}")
+        """The process of the scheduler, triggerer, dag-processor or api-server."""
+        return self._wait_for(lambda: self.processes.airflow(name), f"the process of the {name}")
 
     def task_process(self, run_id: str, task_id: str) -> psutil.Process:
-        """The process that works on a task now."""
+        """The process that runs a task now."""
         task = self.wait_for_task(run_id, task_id, "running")
-        return self._present(
+        return self._wait_for(
             lambda: self.processes.task(self.task(run_id, task_id).pid), f"the process of {task.task_id}"
         )
 
     def driver(self, run_id: str, job: str) -> psutil.Process:
         """The driver JVM of a job's Livy session."""
         name = self._session(run_id, job)
-        return self._present(lambda: self.processes.livy_driver(name), f"the driver of {name}")
+        return self._wait_for(lambda: self.processes.livy_driver(name), f"the driver of {name}")
 
     def livy_server(self) -> psutil.Process:
-        """The Livy server of the one EMR cluster that is up."""
-        return self._present(lambda: self.processes.livy_server(self._master()), "a Livy server")
+        """The Livy server of the running EMR cluster."""
+        return self._wait_for(lambda: self.processes.livy_server(self._master()), "a Livy server")
 
     @staticmethod
     def _session(run_id: str, job: str) -> str:
@@ -377,7 +377,7 @@ class LiveRuns:
             return "none"
         return str(emr.describe_cluster(ClusterId=listed[0]["Id"])["Cluster"].get("MasterPublicDnsName"))
 
-    def _present(self, find: Callable[[], T | None], what: str, deadline_s: float = _TASK_S) -> T:
+    def _wait_for(self, find: Callable[[], T | None], what: str, deadline_s: float = _TASK_S) -> T:
         found = self._wait(find, lambda one: one is not None, what, deadline_s)
         assert found is not None
         return found
@@ -388,9 +388,9 @@ class LiveRuns:
         is_wanted: Callable[[T], bool],
         what: str,
         deadline_s: float,
-        tell: Callable[[], str] | None = None,
+        describe: Callable[[], str] | None = None,
     ) -> T:
-        """What `probe` answers once it is wanted. An API server that does not answer is asked again."""
+        """Poll until `is_wanted` accepts a value of `probe`; an API server that does not respond is polled again."""
         deadline, seen = time.monotonic() + deadline_s, "nothing"
         while True:
             try:
@@ -402,7 +402,8 @@ class LiveRuns:
                 seen = str(error)
             if time.monotonic() > deadline:
                 raise AssertionError(
-                    f"Waited {deadline_s:.0f} s in vain for {what}; last seen: {seen}\n{tell() if tell else ''}"
+                    f"Timed out after {deadline_s:.0f} s waiting for {what}; last seen: {seen}\n"
+                    f"{describe() if describe else ''}"
                 )
             time.sleep(_POLL_S)
 

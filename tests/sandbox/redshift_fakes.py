@@ -1,4 +1,4 @@
-"""A running Redshift stand-in for tests: the AWS side of it is S3 by moto and a control plane in this process."""
+"""A running Redshift simulator for tests, with moto's S3 and a fake of the AWS process's control API."""
 
 import io
 import json
@@ -21,22 +21,22 @@ from moto.server import ThreadedMotoServer
 
 from sandbox.processes import Child
 
-_NET = 20 + os.getpid() % 230  # tests that run side by side do not meet
+_NET = 20 + os.getpid() % 230  # so that concurrent test processes use different addresses
 HOST = f"127.{_NET}.1.1"
 AWS_HOST = f"127.{_NET}.0.1"
 BUCKET = "lake"
 ROLE = "arn:aws:iam::123456789012:role/copy"
-STRANGER = "arn:aws:iam::123456789012:role/stranger"
+UNATTACHED_ROLE = "arn:aws:iam::123456789012:role/unattached"
 
 
 @dataclass
 class ControlPlaneState:
-    """What the fake AWS answers; a test changes it."""
+    """What the fake control API answers; tests change it."""
 
     passwords: dict[str, list[str]] = field(default_factory=lambda: {"IAM:owner": ["temporary"]})
     roles: list[str] = field(default_factory=lambda: [ROLE])
     denied: set[tuple[str, str]] = field(default_factory=set)
-    mute: bool = False
+    unresponsive: bool = False
 
 
 class ControlPlaneServer(ThreadingHTTPServer):
@@ -48,7 +48,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         state = self.server.state
-        if state.mute:
+        if state.unresponsive:
             return
         name = self.path.rsplit("/", 1)[-1].replace("%3A", ":")
         if self.path.startswith("/_sandbox/redshift/wh-1/credentials/"):
@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(text)
 
     def log_message(self, *_: object) -> None:
-        """Keep the tests' output quiet."""
+        """Log nothing."""
 
 
 def start_control_plane() -> ControlPlaneServer:
@@ -83,7 +83,7 @@ def start_control_plane() -> ControlPlaneServer:
 
 
 def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOST) -> Child:
-    """A cluster that is ready; the caller stops it, and it cannot outlive the tests."""
+    """Start a cluster and return once it is ready. The caller stops it; it cannot outlive the tests."""
     command = [sys.executable, "-m", "sandbox.redshift", "--host", host, "--data-dir", str(data_dir)]
     command += [
         "--cluster-id",
@@ -113,14 +113,14 @@ def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOS
 
 
 def stop_cluster(child: Child) -> int:
-    """Ask the cluster alone to end, as AWS would; its exit code."""
+    """Send SIGTERM to the cluster's process, as the AWS process does; returns its exit code."""
     for process in psutil.Process(child.process.pid).children():
         process.terminate()
     return end_of(child)
 
 
 def end_of(child: Child) -> int:
-    """Wait for a cluster that is ending; its exit code."""
+    """Wait for the end of a cluster; returns its exit code."""
     code = child.process.wait(15)
     child.stop()
     assert child.process.stdout is not None
@@ -130,7 +130,7 @@ def end_of(child: Child) -> int:
 
 @dataclass
 class Warehouse:
-    """What a test uses of it."""
+    """The running cluster, as tests use it."""
 
     control: ControlPlaneState
     s3: Any
@@ -148,7 +148,7 @@ class Warehouse:
         return psycopg2.connect(**{**arguments, **changes})
 
     def ask(self, sql: str, parameters: Any = None) -> list[tuple]:
-        """Run in a transaction of its own; the rows."""
+        """Run SQL in its own transaction; returns the rows."""
         connection = self.connect()
         try:
             connection.autocommit = True
@@ -159,7 +159,7 @@ class Warehouse:
             connection.close()
 
     def put_parquet(self, key: str, table: pa.Table, **options: Any) -> dict[str, Any]:
-        """Store a table; its manifest entry."""
+        """Store a table as Parquet; returns its manifest entry."""
         sink = io.BytesIO()
         pyarrow.parquet.write_table(table, sink, **options)
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=sink.getvalue())
@@ -167,13 +167,13 @@ class Warehouse:
         return {"url": f"s3://{BUCKET}/{key}", "mandatory": True, "meta": {"content_length": length}}
 
     def put_manifest(self, key: str, entries: list[dict[str, Any]]) -> str:
-        """Store a manifest; its URL."""
+        """Store a manifest; returns its URL."""
         self.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps({"entries": entries}))
         return f"s3://{BUCKET}/{key}"
 
 
 def running_warehouse(data_dir: Path) -> Iterator[Warehouse]:
-    """A fixture's body."""
+    """The body of a fixture: a running cluster, with its S3 and control API."""
     moto = ThreadedMotoServer(AWS_HOST, 0, verbose=False)
     moto.start()
     s3_url = "http://{}:{}".format(*moto.get_host_and_port())

@@ -1,4 +1,4 @@
-"""`python -m sandbox` as a user starts it, in a place of the test's own."""
+"""`python -m sandbox` as a user starts it, in a workspace for the test."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ _DEADLINE_S = 150
 
 
 class SandboxProcess:
-    """Commands that share one place: a home directory and a loopback net."""
+    """Commands that share one workspace: a home directory and a loopback net."""
 
     def __init__(self, home: Path, net: int, dags: Path = DAGS) -> None:
         self.home = home
-        # A caller's own configuration, none of which may reach the product.
+        # The caller's own AWS, Airflow and proxy settings, none of which may reach Mayfly.
         self.environment = {
             **os.environ,
             "SANDBOX_HOME": str(home),
@@ -36,14 +36,14 @@ class SandboxProcess:
         }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A command in the background, its output in `<home>.out`."""
+        """Start a command in the background; its output goes to `<home>.out`."""
         with self.home.with_suffix(".out").open("ab") as sink:
             return subprocess.Popen(
                 self._command(arguments), env=self.environment, cwd=ROOT, stdout=sink, stderr=sink, text=True
             )
 
     def run(self, *arguments: str, deadline_s: float = _DEADLINE_S) -> subprocess.CompletedProcess[str]:
-        """A command to its end, with what it printed."""
+        """Run a command to its end; returns its exit code and output."""
         return subprocess.run(
             self._command(arguments),
             env=self.environment,
@@ -56,11 +56,11 @@ class SandboxProcess:
 
     @contextlib.contextmanager
     def up(self) -> Iterator[SandboxProcess]:
-        """`up`, until the body ends."""
+        """Run `up` until the body ends."""
         child = self.start("up")
         try:
             wait_until(
-                lambda: child.poll() is not None or "stops it" in self.output, "the sandbox that comes up"
+                lambda: child.poll() is not None or "stops it" in self.output, "the start of the sandbox"
             )
             assert child.poll() is None, self.output
             yield self
@@ -71,15 +71,15 @@ class SandboxProcess:
 
     @property
     def output(self) -> str:
-        """What background commands printed."""
+        """The output of the background commands."""
         return self.home.with_suffix(".out").read_text()
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that belongs to this place, whoever its parent is now."""
+        """Every process that belongs to this workspace, whatever its parent is now."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def commands(self) -> list[str]:
-        """Their command lines, of those that are still there."""
+        """The command lines of those processes."""
         found = []
         for process in self.processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -87,7 +87,7 @@ class SandboxProcess:
         return found
 
     def _is_ours(self, process: psutil.Process) -> bool:
-        """By command, environment or working directory: a process that renames itself hides the first two."""
+        """Checks command line, environment and working directory: a process can overwrite the first two."""
         try:
             if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
                 return False
@@ -105,8 +105,8 @@ class SandboxProcess:
 
 
 def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = _DEADLINE_S) -> None:
-    """Return once `condition` holds; fails the test, saying what was awaited, after the deadline."""
+    """Return once `condition` holds; after the deadline, fail with what was waited for."""
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {deadline_s} s"
+        assert time.monotonic() < deadline, f"Timed out after {deadline_s} s waiting for {what}"
         time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""S3, EC2 and IAM of the sandbox, faults and the control plane, over HTTP."""
+"""The sandbox's S3, EC2 and IAM, its faults and its control API, over HTTP."""
 
 import hashlib
 import threading
@@ -37,7 +37,7 @@ def key():
 
 @pytest.fixture
 def fault(aws):
-    """Post a fault; all are gone afterwards."""
+    """Injects a fault; all are removed afterwards."""
 
     def post(**rule):
         status, answer = aws.ask("POST", "faults", rule)
@@ -51,7 +51,7 @@ def _code(error):
     return error.value.response["Error"]["Code"]
 
 
-def test_an_object_is_written_only_where_there_is_none(s3, bucket, key):
+def test_if_none_match_writes_only_a_new_object(s3, bucket, key):
     answer = s3.put_object(Bucket=bucket, Key=key, Body=b"one", IfNoneMatch="*")
     assert answer["ETag"] == f'"{hashlib.md5(b"one").hexdigest()}"'
     with pytest.raises(ClientError) as refused:
@@ -61,7 +61,7 @@ def test_an_object_is_written_only_where_there_is_none(s3, bucket, key):
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"one"
 
 
-def test_an_object_is_replaced_only_where_it_is_the_one_that_was_read(s3, bucket, key):
+def test_if_match_replaces_only_the_object_that_was_read(s3, bucket, key):
     first = s3.put_object(Bucket=bucket, Key=key, Body=b"one")["ETag"]
     s3.put_object(Bucket=bucket, Key=key, Body=b"two", IfMatch=first)
     with pytest.raises(ClientError) as refused:
@@ -72,10 +72,10 @@ def test_an_object_is_replaced_only_where_it_is_the_one_that_was_read(s3, bucket
     assert _code(refused) == "NoSuchKey"
 
 
-def test_of_many_who_swap_at_once_exactly_one_wins(aws, s3, bucket, key):
+def test_of_many_concurrent_conditional_writes_exactly_one_wins(aws, s3, bucket, key):
     etag = s3.put_object(Bucket=bucket, Key=key, Body=b"0")["ETag"]
     barrier = threading.Barrier(8)
-    padding = b"." * (1 << 20)  # so that a write takes long enough for another to come in between
+    padding = b"." * (1 << 20)  # so that a write takes long enough for another one to happen during it
 
     def swap(number):
         barrier.wait()
@@ -91,7 +91,7 @@ def test_of_many_who_swap_at_once_exactly_one_wins(aws, s3, bucket, key):
     assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"%d" % winners[0] + padding
 
 
-def test_an_answer_tells_the_time(s3, bucket, key):
+def test_an_answer_has_a_date_header(s3, bucket, key):
     headers = s3.put_object(Bucket=bucket, Key=key, Body=b"x")["ResponseMetadata"]["HTTPHeaders"]
     assert headers["date"].endswith("GMT")
 
@@ -100,7 +100,7 @@ def test_an_answer_tells_the_time(s3, bucket, key):
     ("asked", "got"),
     [("bytes=2-4", b"234"), ("bytes=7-", b"789"), ("bytes=-2", b"89"), ("bytes=0-99", b"0123456789")],
 )
-def test_a_range_is_cut_out(s3, bucket, key, asked, got):
+def test_a_range_of_an_object_can_be_read(s3, bucket, key, asked, got):
     s3.put_object(Bucket=bucket, Key=key, Body=b"0123456789")
     answer = s3.get_object(Bucket=bucket, Key=key, Range=asked)
     assert answer["Body"].read() == got
@@ -120,7 +120,7 @@ def test_an_empty_object_can_be_read(s3, bucket, key):
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "a/b/", "a//b", "../up", "ü/€ &+=%@", "n" * 300, "d@0/x"])
-def test_any_key_is_kept_inside_the_state_directory(aws, s3, bucket, name):
+def test_an_object_with_any_key_is_stored_inside_the_state_directory(aws, s3, bucket, name):
     body = name.encode()
     s3.put_object(Bucket=bucket, Key=f"odd/{name}", Body=body)
     assert s3.get_object(Bucket=bucket, Key=f"odd/{name}")["Body"].read() == body
@@ -129,7 +129,7 @@ def test_any_key_is_kept_inside_the_state_directory(aws, s3, bucket, name):
     assert not list((aws.state_dir).glob("up@*"))
 
 
-def test_a_copy_is_a_link_and_outlives_its_source(aws, s3, bucket, key):
+def test_a_copy_is_a_hard_link_and_outlives_its_source(aws, s3, bucket, key):
     s3.put_object(Bucket=bucket, Key=key, Body=b"shared", Metadata={"who": "me"})
     copy = f"{key}-copy"
     s3.copy_object(Bucket=bucket, Key=copy, CopySource={"Bucket": bucket, "Key": key})
@@ -161,7 +161,7 @@ def test_a_multipart_upload_becomes_one_object(s3, bucket, key):
     assert answer["ETag"] == f'"{joined}-2"'
 
 
-def test_a_referenced_security_group_stays_until_its_rules_go(aws):
+def test_a_referenced_security_group_cannot_be_deleted_until_the_rule_is_revoked(aws):
     ec2 = aws.client("ec2")
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     tags = [{"ResourceType": "security-group", "Tags": [{"Key": "team", "Value": "sg-test"}]}]
@@ -195,7 +195,7 @@ def test_the_default_network_is_public_and_tagged(aws):
 
 @pytest.fixture(scope="module")
 def reader(aws):
-    """A role that reads one prefix, but not its secrets."""
+    """A role that may read one prefix, except for one folder in it."""
     iam = aws.client("iam")
     arn = iam.create_role(RoleName="reader", AssumeRolePolicyDocument=trust("redshift.amazonaws.com"))[
         "Role"
@@ -204,7 +204,7 @@ def reader(aws):
         "read": policy("Allow", ["s3:GetObject"], "arn:aws:s3:::b/in/*"),
         "hide": policy("Deny", "s3:*", "arn:aws:s3:::b/in/secret/*"),
         "list": policy("Allow", "s3:ListBucket", "arn:aws:s3:::b", {"StringLike": {"s3:prefix": ["in/*"]}}),
-        "look": policy(
+        "list-if-exists": policy(
             "Allow", "s3:ListBucket", "arn:aws:s3:::c", {"StringLikeIfExists": {"s3:prefix": ["in/*"]}}
         ),
     }
@@ -226,7 +226,7 @@ def reader(aws):
         ("s3:ListBucket", "c", None, True),
     ],
 )
-def test_a_role_may_do_what_its_policies_say(aws, reader, action, resource, context, allowed):
+def test_a_roles_policies_decide_what_it_may_do(aws, reader, action, resource, context, allowed):
     question = {"role": reader, "action": action, "resource": f"arn:aws:s3:::{resource}"}
     status, verdict = aws.ask("POST", "authorize", {**question, **({"context": context} if context else {})})
     assert status == 200
@@ -245,12 +245,12 @@ def test_every_call_is_logged_with_its_caller_and_status(aws, bucket, key):
     with pytest.raises(ClientError):
         aws.client("iam", key="AKIACALLER").get_role(RoleName="ghost")
     answer = aws.ask("GET", f"calls?since={start}")[1]
-    told = [(call["service"], call["action"], call["caller"], call["status"]) for call in answer["calls"]]
-    assert told == [("s3", "PutObject", "AKIACALLER", 200), ("iam", "GetRole", "AKIACALLER", 404)]
+    logged = [(call["service"], call["action"], call["caller"], call["status"]) for call in answer["calls"]]
+    assert logged == [("s3", "PutObject", "AKIACALLER", 200), ("iam", "GetRole", "AKIACALLER", 404)]
     assert answer["next"] == start + 2
 
 
-def test_an_error_before_leaves_nothing_done(aws, fault):
+def test_after_error_before_nothing_was_done(aws, fault):
     fault(service="iam", action="CreateRole", kind="error_before", code="ServiceFailure", status=500)
     iam = aws.client("iam")
     with pytest.raises(ClientError, match="ServiceFailure"):
@@ -259,7 +259,7 @@ def test_an_error_before_leaves_nothing_done(aws, fault):
         iam.get_role(RoleName="before")
 
 
-def test_an_error_after_hides_what_was_done(aws, fault):
+def test_after_error_after_the_call_was_done(aws, fault):
     fault(service="iam", action="CreateRole", kind="error_after")
     iam = aws.client("iam")
     with pytest.raises(ClientError, match="InternalFailure"):
@@ -274,7 +274,7 @@ def test_a_throttle_is_retried_by_the_client(aws, fault):
 
 
 @pytest.mark.parametrize("service", ["emr", "redshift", "ec2", "iam", "s3"])
-def test_a_denial_lasts_until_it_is_lifted(aws, fault, service):
+def test_a_denial_without_times_lasts_until_it_is_removed(aws, fault, service):
     call = {
         "emr": "list_clusters",
         "redshift": "describe_clusters",
@@ -291,7 +291,7 @@ def test_a_denial_lasts_until_it_is_lifted(aws, fault, service):
 
 
 @pytest.mark.parametrize("done", [False, True])
-def test_a_timeout_gives_no_answer(aws, fault, done):
+def test_after_a_timeout_the_call_was_done_or_not_as_the_fault_says(aws, fault, done):
     name = f"timeout-{done}"
     fault(service="iam", action="CreateRole", kind="timeout", after=done)
     iam = aws.client("iam")
@@ -301,20 +301,20 @@ def test_a_timeout_gives_no_answer(aws, fault, done):
     assert (name in roles) is done
 
 
-def test_a_delayed_call_is_done_all_the_same(aws, fault):
+def test_a_delayed_call_is_done(aws, fault):
     fault(service="iam", action="CreateRole", kind="delay", delay_s=0.2)
     before = time.monotonic()
     aws.client("iam").create_role(RoleName="late", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     assert time.monotonic() - before >= 0.2
 
 
-def test_a_fault_that_makes_no_sense_is_told(aws):
+def test_an_invalid_fault_is_refused_with_the_reason(aws):
     status, answer = aws.ask("POST", "faults", {"service": "s3", "action": "*", "kind": "explode"})
     assert status == 400
     assert "explode" in answer["error"]
 
 
-def test_an_unknown_control_path_is_told(aws):
+def test_an_unknown_control_path_is_404(aws):
     assert aws.ask("GET", "nosuch")[0] == 404
 
 
@@ -326,7 +326,7 @@ def test_an_unknown_control_path_is_told(aws):
         ("redshift", "describe_storage"),
     ],
 )
-def test_what_the_sandbox_lacks_is_an_error_a_client_can_read(aws, service, call):
+def test_an_action_that_the_sandbox_lacks_is_an_error_that_clients_can_parse(aws, service, call):
     with pytest.raises(ClientError, match="not available in the sandbox") as refused:
         getattr(aws.client(service), call)()
     assert _code(refused) == "InvalidAction"

@@ -1,4 +1,4 @@
-"""Requests by their IAM names, and faults: no process needed."""
+"""The IAM names of requests, the call log and the faults' rules; no process is started."""
 
 import io
 
@@ -44,12 +44,12 @@ def _environ(service: str, method: str = "POST", path: str = "/", query: str = "
         ("PUT", "/bkt/a/b", "tagging", "PutObjectTagging"),
     ],
 )
-def test_an_s3_request_is_known_by_its_iam_name(method, path, query, action):
+def test_an_s3_request_is_identified_by_its_iam_name(method, path, query, action):
     call = identify(_environ("s3", method, path, query))
     assert (call.service, call.action, call.caller) == ("s3", action, "AKIAX")
 
 
-def test_a_json_request_is_known_by_its_target():
+def test_a_json_request_is_identified_by_its_target():
     body = b'{"ClusterId": "j-1"}'
     environ = _environ("elasticmapreduce", HTTP_X_AMZ_TARGET="ElasticMapReduce.DescribeCluster")
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
@@ -59,7 +59,7 @@ def test_a_json_request_is_known_by_its_target():
 
 
 @pytest.mark.parametrize(("service", "protocol"), [("iam", "query"), ("redshift", "query"), ("ec2", "ec2")])
-def test_a_form_is_known_by_its_action(service, protocol):
+def test_a_form_request_is_identified_by_its_action(service, protocol):
     body = b"Action=DeleteRole&RoleName=r"
     environ = _environ(service, CONTENT_TYPE="application/x-www-form-urlencoded; charset=utf-8")
     environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
@@ -68,7 +68,7 @@ def test_a_form_is_known_by_its_action(service, protocol):
     assert environ["wsgi.input"].read() == body
 
 
-def test_a_presigned_url_tells_its_signer():
+def test_a_presigned_url_is_identified_by_its_signer():
     environ = _environ(
         "", "GET", "/bkt/a", "X-Amz-Credential=AKIAP%2F20261121%2Fus-east-1%2Fs3%2Faws4_request"
     )
@@ -80,7 +80,7 @@ def _call(service: str = "ec2", action: str = "DescribeVpcs", text: str = "") ->
     return Call(service, action, "me", "query", text)
 
 
-def test_a_fault_is_used_up_after_its_times():
+def test_a_fault_ends_after_its_times():
     faults = Faults()
     faults.add(Fault("ec2", "DescribeVpcs", "throttle", times=2))
     assert [faults.take(_call()) is not None for _ in range(3)] == [True, True, False]
@@ -92,7 +92,7 @@ def test_a_fault_without_times_never_ends():
     assert all(faults.take(_call()) for _ in range(50))
 
 
-def test_a_fault_concerns_only_what_matches():
+def test_a_fault_applies_only_to_calls_that_match():
     faults = Faults()
     faults.add(Fault("iam", "DeleteRole", "error_before", match="RoleName=b"))
     assert faults.take(_call("iam", "DeleteRole", "RoleName=a")) is None
@@ -101,15 +101,15 @@ def test_a_fault_concerns_only_what_matches():
 
 
 @pytest.mark.parametrize(
-    ("rule", "complaint"),
+    ("rule", "reason"),
     [
         ({"service": "s3", "action": "*", "kind": "explode"}, "explode"),
         ({"service": "s3", "action": "*"}, "kind"),
         ({"service": "s3", "action": "*", "kind": "delay", "seconds": 1}, "seconds"),
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(rule, complaint):
-    with pytest.raises(ValueError, match=complaint):
+def test_an_invalid_fault_is_refused(rule, reason):
+    with pytest.raises(ValueError, match=reason):
         Fault.from_json(rule)
 
 
@@ -125,12 +125,12 @@ def test_a_fault_that_makes_no_sense_is_refused(rule, complaint):
         ("iam", "error_before", ("InternalFailure", 500)),
     ],
 )
-def test_a_fault_fails_as_the_service_does(service, kind, error):
+def test_a_fault_has_the_services_own_error(service, kind, error):
     code, _, status = Fault(service, "*", kind).error(_call(service))
     assert (code, status) == error
 
 
-def test_the_log_tells_calls_from_a_number_on():
+def test_the_log_returns_the_calls_from_a_number_on():
     log = CallLog()
     for action in ("A", "B", "C"):
         log.add(_call(action=action), 200)
@@ -139,7 +139,7 @@ def test_the_log_tells_calls_from_a_number_on():
 
 
 @pytest.mark.parametrize("protocol", ["json", "ec2", "s3", "query"])
-def test_an_error_escapes_what_it_quotes(protocol):
+def test_an_error_message_is_escaped(protocol):
     status, _, body = error_answer(protocol, "Bad", 'role <"x"> & more', 400)
     assert status.startswith("400")
     assert b"<Message>role <" not in body

@@ -1,4 +1,4 @@
-"""The life of an EMR cluster in the sandbox, and what EMR refuses."""
+"""The lifecycle of an EMR cluster in the sandbox, and the requests that EMR refuses."""
 
 import os
 import urllib.request
@@ -34,7 +34,7 @@ def ec2(aws):
 
 @pytest.fixture(scope="module")
 def roles(aws):
-    """A service role as EMR wants it, one that may pass nothing, and profiles that work and that do not."""
+    """Valid and invalid service roles, and instance profiles with which Livy starts and fails to start."""
     iam = aws.client("iam")
     for name in ("ec2role", "broken"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
@@ -43,10 +43,10 @@ def roles(aws):
     for name in ("service", "passes-nothing"):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust("elasticmapreduce.amazonaws.com"))
         iam.attach_role_policy(RoleName=name, PolicyArn=V2_POLICY)
-    iam.create_role(RoleName="stranger", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    iam.create_role(RoleName="not-trusted", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
     condition = {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
     passing = policy("Allow", "iam:PassRole", "arn:aws:iam::*:role/*", condition)
-    for name in ("service", "stranger"):
+    for name in ("service", "not-trusted"):
         iam.put_role_policy(RoleName=name, PolicyName="pass", PolicyDocument=passing)
 
 
@@ -71,7 +71,7 @@ def groups(ec2, subnet, request):
 
 @pytest.fixture
 def wanted(roles, groups, subnet):
-    """A RunJobFlow that EMR takes."""
+    """A RunJobFlow request that EMR accepts."""
     return {
         "Name": "cluster",
         "ReleaseLabel": "emr-7.13.0",
@@ -94,7 +94,7 @@ def wanted(roles, groups, subnet):
 
 
 def _run(emr, request, *states):
-    """The cluster's id, and what it showed until it reached one of `states`."""
+    """The cluster's id, and its (state, host) values until one of `states`."""
     cluster_id = emr.run_job_flow(**request)["JobFlowId"]
     return cluster_id, _follow(emr, cluster_id, *states)
 
@@ -127,7 +127,7 @@ def _livy_answers(host):
         return False
 
 
-def test_a_cluster_lives_and_ends(aws, emr, ec2, wanted, groups):
+def test_a_cluster_starts_and_terminates(aws, emr, ec2, wanted, groups):
     cluster_id, seen = _run(emr, wanted, "WAITING")
     assert [state for state, _ in seen] == ["STARTING", "BOOTSTRAPPING", "WAITING"]
     assert seen[0][1] is None, "the master has no name while it starts"
@@ -161,7 +161,7 @@ def test_a_second_termination_changes_nothing(emr, wanted):
     assert _follow(emr, cluster_id, *ENDED)[-1][0] == "TERMINATED"
 
 
-def test_a_cluster_can_be_ended_while_it_starts(emr, wanted):
+def test_a_cluster_can_be_terminated_while_it_starts(emr, wanted):
     cluster_id = emr.run_job_flow(**wanted)["JobFlowId"]
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
     states = [state for state, _ in _follow(emr, cluster_id, *ENDED)]
@@ -169,7 +169,7 @@ def test_a_cluster_can_be_ended_while_it_starts(emr, wanted):
     assert "WAITING" not in states
 
 
-def test_a_protected_cluster_is_not_ended(emr, wanted):
+def test_a_protected_cluster_is_not_terminated(emr, wanted):
     wanted["Instances"]["TerminationProtected"] = True
     cluster_id, _ = _run(emr, wanted, "WAITING")
     with pytest.raises(ClientError, match="termination protected"):
@@ -180,13 +180,13 @@ def test_a_protected_cluster_is_not_ended(emr, wanted):
     _follow(emr, cluster_id, "TERMINATED")
 
 
-def test_a_cluster_without_work_and_not_kept_alive_ends_by_itself(emr, wanted):
+def test_a_cluster_without_steps_that_is_not_kept_alive_terminates_itself(emr, wanted):
     wanted["Instances"]["KeepJobFlowAliveWhenNoSteps"] = False
     cluster_id, _ = _run(emr, wanted, *ENDED)
     assert _reason(emr, cluster_id)["Code"] == "ALL_STEPS_COMPLETED"
 
 
-def test_livys_death_leaves_the_cluster_waiting_and_the_server_is_started_anew(emr, wanted):
+def test_if_livy_dies_the_cluster_stays_waiting_and_livy_is_restarted(emr, wanted):
     cluster_id, seen = _run(emr, wanted, "WAITING")
     host = seen[-1][1]
     for _ in range(2):
@@ -201,7 +201,7 @@ def test_livys_death_leaves_the_cluster_waiting_and_the_server_is_started_anew(e
     assert _livy_processes(host) == []
 
 
-def test_a_livy_that_cannot_start_fails_the_bootstrap_and_tells_why(emr, wanted):
+def test_if_livy_cannot_start_the_bootstrap_fails_with_the_reason(emr, wanted):
     cluster_id, seen = _run(emr, {**wanted, "JobFlowRole": "broken"}, *ENDED)
     assert seen[-1][0] == "TERMINATED_WITH_ERRORS"
     reason = _reason(emr, cluster_id)
@@ -209,7 +209,7 @@ def test_a_livy_that_cannot_start_fails_the_bootstrap_and_tells_why(emr, wanted)
     assert "there is no Java" in reason["Message"]
 
 
-def test_the_next_cluster_fails_as_a_test_ordered(aws, emr, wanted):
+def test_the_next_cluster_fails_with_an_injected_reason(aws, emr, wanted):
     order = {"reason": "no capacity left", "code": "INSTANCE_FAILURE"}
     assert aws.ask("POST", "emr/next/fail", order)[0] == 200
     cluster_id, seen = _run(emr, wanted, *ENDED)
@@ -219,7 +219,7 @@ def test_the_next_cluster_fails_as_a_test_ordered(aws, emr, wanted):
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def test_a_live_cluster_fails_by_name(aws, emr, wanted):
+def test_a_running_cluster_fails_with_an_injected_reason(aws, emr, wanted):
     cluster_id, _ = _run(emr, {**wanted, "Name": "victim"}, "WAITING")
     assert aws.ask("POST", "emr/victim/fail", {"reason": "the master died"})[0] == 200
     _follow(emr, cluster_id, "TERMINATED_WITH_ERRORS")
@@ -237,7 +237,7 @@ def test_a_live_cluster_fails_by_name(aws, emr, wanted):
         ({"AutoTerminationPolicy": {"IdleTimeout": 5}}, "IdleTimeout"),
     ],
 )
-def test_run_job_flow_refuses(emr, wanted, change, message):
+def test_run_job_flow_refuses_invalid_requests(emr, wanted, change, message):
     with pytest.raises(ClientError, match=message) as refused:
         emr.run_job_flow(**{**wanted, **change})
     assert refused.value.response["Error"]["Code"] == "ValidationException"
@@ -274,7 +274,7 @@ def _with_a_role_that_passes_nothing(wanted):
 
 
 def _with_a_role_of_another_service(wanted):
-    wanted["ServiceRole"] = "stranger"
+    wanted["ServiceRole"] = "not-trusted"
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def _with_a_role_of_another_service(wanted):
         (_with_a_role_of_another_service, "cannot be assumed"),
     ],
 )
-def test_a_cluster_that_emr_cannot_build_ends_with_a_validation_error(emr, wanted, spoil, message):
+def test_a_cluster_that_emr_cannot_start_ends_with_a_validation_error(emr, wanted, spoil, message):
     spoil(wanted)
     cluster_id, seen = _run(emr, wanted, *ENDED)
     assert [state for state, _ in seen][-1] == "TERMINATED_WITH_ERRORS"
@@ -297,13 +297,13 @@ def test_a_cluster_that_emr_cannot_build_ends_with_a_validation_error(emr, wante
     assert message in reason["Message"]
 
 
-def test_an_untagged_group_is_beyond_the_managed_policy(emr, ec2, wanted, groups):
+def test_an_untagged_group_is_not_covered_by_the_managed_policy(emr, ec2, wanted, groups):
     ec2.delete_tags(Resources=[groups[1]], Tags=[MANAGED_TAG])
     cluster_id, _ = _run(emr, wanted, *ENDED)
     assert groups[1] in _reason(emr, cluster_id)["Message"]
 
 
-def test_policies_that_moto_lacks_are_kept(emr, wanted):
+def test_policies_that_moto_lacks_are_stored(emr, wanted):
     cluster_id, _ = _run(emr, wanted, "WAITING")
     assert emr.get_auto_termination_policy(ClusterId=cluster_id)["AutoTerminationPolicy"] == {
         "IdleTimeout": 600
@@ -318,7 +318,7 @@ def test_policies_that_moto_lacks_are_kept(emr, wanted):
     emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def test_an_unknown_cluster_is_told_as_emr_tells_it(emr):
+def test_an_unknown_cluster_is_emrs_own_error(emr):
     with pytest.raises(ClientError, match="not valid") as refused:
         emr.describe_cluster(ClusterId="j-NOSUCH")
     assert refused.value.response["Error"]["Code"] == "InvalidRequestException"
@@ -335,7 +335,7 @@ def test_two_clusters_have_two_addresses(emr, wanted):
         _follow(emr, cluster_id, "TERMINATED")
 
 
-def test_a_livy_distribution_that_is_not_one_ends_the_cluster(tmp_path, monkeypatch):
+def test_an_invalid_livy_distribution_ends_the_cluster(tmp_path, monkeypatch):
     monkeypatch.setenv("SANDBOX_LIVY_HOME", str(tmp_path / "nosuch"))
     context = Context(Config(host="127.0.0.1", port=1, state_dir=tmp_path, emr_delay_s=0.0))
     cluster = SimpleNamespace(

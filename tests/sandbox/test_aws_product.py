@@ -1,8 +1,9 @@
-"""Mayfly's own resource code against the sandbox's AWS: everything is made, lives, and is gone again."""
+"""Mayfly's own resource modules on the sandbox's AWS: every resource is created, used, and deleted again."""
 
 from datetime import UTC, datetime
 
 import pytest
+from airflow_lib.resources.common import NotReady
 from aws_fakes import shared_aws, until
 
 from airflow_lib.aws.s3_location import S3Location
@@ -13,7 +14,6 @@ from airflow_lib.resources import emr_cluster as emr
 from airflow_lib.resources import iam, snapshots, subnet_group
 from airflow_lib.resources import redshift_cluster as redshift
 from airflow_lib.resources import security_groups as network
-from airflow_lib.resources.common import NotReady
 from airflow_lib.resources.iam_policies import EmrScope
 from airflow_lib.settings import EmrSettings, NetworkSettings
 
@@ -36,8 +36,8 @@ def _location(name):
     return S3Location("bucket", name)
 
 
-def _patiently(work):
-    """Call until AWS is ready for it."""
+def _retry_until_ready(work):
+    """Call `work` until it does not raise NotReady."""
 
     def attempt():
         try:
@@ -49,7 +49,7 @@ def _patiently(work):
     until(attempt, bool)
 
 
-def test_an_emr_cluster_is_made_and_leaves_nothing(aws):
+def test_an_emr_cluster_is_created_and_deleted_without_leftovers(aws):
     clients = {name: aws.client(name) for name in ("emr", "ec2", "iam")}
     names, tags = Names(ENVIRONMENT, Slot.EMR, 1), _tags(1)
     subnet = network.probe_subnet(clients["ec2"], None)
@@ -82,7 +82,9 @@ def test_an_emr_cluster_is_made_and_leaves_nothing(aws):
     with pytest.raises(NotReady):
         network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names))
     until(lambda: emr.probe_cluster(clients["emr"], cluster_id).gone, bool)
-    _patiently(lambda: network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names)))
+    _retry_until_ready(
+        lambda: network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names))
+    )
     iam.delete_emr_roles(clients["iam"], names)
     assert emr.list_owned_clusters(clients["emr"], ENVIRONMENT) == []
     assert network.list_owned_groups(clients["ec2"], ENVIRONMENT) == []
@@ -105,7 +107,7 @@ def _make_warehouse(aws, generation, restore_from=None):
         copy_role_arn=iam.ensure_copy_role(aws.client("iam"), names, tags, _location("processed")),
     )
     redshift.ensure_cluster(client, spec, restore_from)
-    redshift.ensure_cluster(client, spec, restore_from)  # a second time adopts it
+    redshift.ensure_cluster(client, spec, restore_from)  # the second call adopts it
     last = until(
         lambda: redshift.probe_cluster(client, names.cluster), lambda view: view.ready or view.failed
     )[-1]
@@ -122,7 +124,7 @@ def _remove_warehouse(aws, names, final):
     iam.delete_copy_role(aws.client("iam"), names)
 
 
-def test_a_warehouse_lives_on_in_its_snapshot_and_leaves_nothing_else(aws):
+def test_a_warehouse_is_deleted_and_only_its_snapshot_is_left(aws):
     client = aws.client("redshift")
     first, _ = _make_warehouse(aws, 1)
     _remove_warehouse(aws, first, first.final_snapshot)
@@ -130,7 +132,7 @@ def test_a_warehouse_lives_on_in_its_snapshot_and_leaves_nothing_else(aws):
     assert snapshots.probe_snapshot(client, first.final_snapshot).ready
 
     second, view = _make_warehouse(aws, 2, restore_from=first.final_snapshot)
-    assert view.tags == _tags(2), "a restored cluster bears its own generation's tags"
+    assert view.tags == _tags(2), "a restored cluster has its own generation's tags"
     _remove_warehouse(aws, second, second.final_snapshot)
     snapshots.ensure_snapshot_tags(client, second, _tags(2))
 

@@ -1,4 +1,4 @@
-"""The life of a warehouse in the sandbox: its states, its data, and what Redshift refuses."""
+"""The lifecycle of a warehouse in the sandbox, its data, and the requests that Redshift refuses."""
 
 import json
 import socket
@@ -55,8 +55,8 @@ def _snapshot_state(redshift, name):
     return redshift.describe_cluster_snapshots(SnapshotIdentifier=name)["Snapshots"][0]["Status"]
 
 
-def _say(host, line):
-    """What the warehouse's stand-in answers."""
+def _send(host, line):
+    """The answer of the fake warehouse."""
     with socket.create_connection((host, 5439), timeout=10) as connection:
         connection.sendall(f"{line}\n".encode())
         answer = b""
@@ -73,14 +73,14 @@ def _delete(redshift, name, final=None):
 
 @pytest.fixture(scope="module")
 def warehouse(redshift):
-    """One that lives through the module."""
+    """The host of a warehouse that exists for the whole module."""
     redshift.create_cluster(**_request("lasting"))
     host = _follow(redshift, "lasting", "available")[-1][1]
     yield host
     _delete(redshift, "lasting")
 
 
-def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
+def test_a_warehouses_data_is_kept_in_its_final_snapshot(aws, redshift, role):
     answer = redshift.create_cluster(**_request("w1", IamRoles=[role], Tags=[{"Key": "k", "Value": "v"}]))
     assert answer["Cluster"]["ClusterStatus"] == "creating"
     for refused in (
@@ -91,12 +91,12 @@ def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
         with pytest.raises(ClientError, match="InvalidClusterState"):
             refused()
     seen = _follow(redshift, "w1", "available")
-    assert seen[0] == ("creating", None), "there is no endpoint before it is available"
+    assert seen[0] == ("creating", None), "it has no endpoint before it is available"
     host = seen[-1][1]
     assert host.startswith(f"127.{aws.net}.1.")
     assert redshift.describe_clusters(ClusterIdentifier="w1")["Clusters"][0]["Encrypted"] is True
     assert aws.ask("GET", "redshift/w1/roles") == (200, {"roles": [role]})
-    _say(host, "put one")
+    _send(host, "put one")
 
     redshift.delete_cluster(ClusterIdentifier="w1", FinalClusterSnapshotIdentifier="w1-final")
     with pytest.raises(ClientError, match="InvalidClusterState"):
@@ -104,8 +104,8 @@ def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
     states = [state for state, _ in _follow(redshift, "w1", "gone")]
     assert states == ["final-snapshot", "deleting", "gone"]
     assert _snapshot_state(redshift, "w1-final") == "available"
-    with pytest.raises(OSError):
-        _say(host, "all")
+    with pytest.raises(OSError, match="refused"):
+        _send(host, "all")
 
     restore = {"ClusterIdentifier": "w2", "SnapshotIdentifier": "w1-final"}
     with pytest.raises(ClientError, match="AccessDenied"):
@@ -116,15 +116,15 @@ def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
     with pytest.raises(ClientError, match="InvalidClusterSnapshotState"):
         redshift.delete_cluster_snapshot(SnapshotIdentifier="w1-final")
     second = _follow(redshift, "w2", "available")[-1][1]
-    assert second != host, "an address is not used again at once"
-    assert _say(second, "all") == "one"
+    assert second != host, "an address is not reused immediately"
+    assert _send(second, "all") == "one"
     restored = redshift.describe_clusters(ClusterIdentifier="w2")["Clusters"][0]
     assert (restored["DBName"], restored["MasterUsername"], restored["NodeType"]) == (
         "mayfly",
         "admin",
         "ra3.large",
     )
-    _say(second, "put two")
+    _send(second, "put two")
     _delete(redshift, "w2")
     redshift.delete_cluster_snapshot(SnapshotIdentifier="w1-final")
     with pytest.raises(ClientError, match="ClusterSnapshotNotFound"):
@@ -132,32 +132,32 @@ def test_a_warehouse_lives_and_its_data_outlives_it(aws, redshift, role):
     assert not (aws.state_dir / "snapshots" / "w1-final").exists()
 
 
-def test_a_manual_snapshot_holds_what_was_there_when_it_was_taken(redshift, warehouse):
-    _say(warehouse, "put before")
+def test_a_manual_snapshot_holds_the_data_of_its_time(redshift, warehouse):
+    _send(warehouse, "put before")
     redshift.create_cluster_snapshot(ClusterIdentifier="lasting", SnapshotIdentifier="manual")
     assert (
         until(lambda: _snapshot_state(redshift, "manual"), lambda state: state == "available")[0]
         == "creating"
     )
-    _say(warehouse, "put after")
+    _send(warehouse, "put after")
     redshift.restore_from_cluster_snapshot(
         ClusterIdentifier="copy", SnapshotIdentifier="manual", SnapshotClusterIdentifier="lasting"
     )
     copy = _follow(redshift, "copy", "available")[-1][1]
-    assert _say(copy, "all") == "before"
-    assert _say(warehouse, "all") == "before after"
+    assert _send(copy, "all") == "before"
+    assert _send(warehouse, "all") == "before after"
     _delete(redshift, "copy")
     redshift.delete_cluster_snapshot(SnapshotIdentifier="manual")
 
 
-def test_a_paused_warehouse_has_no_endpoint_and_comes_back_with_its_data(redshift):
+def test_a_paused_warehouse_has_no_endpoint_and_resumes_with_its_data(redshift):
     redshift.create_cluster(**_request("napping"))
     host = _follow(redshift, "napping", "available")[-1][1]
-    _say(host, "put dream")
+    _send(host, "put dream")
     redshift.pause_cluster(ClusterIdentifier="napping")
     assert _follow(redshift, "napping", "paused")[-1] == ("paused", None)
     redshift.resume_cluster(ClusterIdentifier="napping")
-    assert _say(_follow(redshift, "napping", "available")[-1][1], "all") == "dream"
+    assert _send(_follow(redshift, "napping", "available")[-1][1], "all") == "dream"
     _delete(redshift, "napping")
 
 
@@ -167,7 +167,7 @@ def test_a_warehouse_that_cannot_start_fails_and_can_be_deleted(redshift):
     _delete(redshift, "broken")
 
 
-def test_temporary_passwords_are_remembered_until_they_expire(aws, redshift, warehouse):
+def test_temporary_passwords_are_available_until_they_expire(aws, redshift, warehouse):
     given = redshift.get_cluster_credentials(ClusterIdentifier="lasting", DbUser="admin", DbName="mayfly")
     assert given["DbUser"] == "IAM:admin"
     more = redshift.get_cluster_credentials(ClusterIdentifier="lasting", DbUser="admin")
@@ -208,13 +208,13 @@ def test_roles_are_attached_and_detached(aws, redshift, role, warehouse):
         ({"ClusterSubnetGroupName": "nosuch"}, "ClusterSubnetGroupNotFoundFault", "nosuch"),
     ],
 )
-def test_create_cluster_refuses(redshift, warehouse, change, code, message):
+def test_create_cluster_refuses_invalid_requests(redshift, warehouse, change, code, message):
     with pytest.raises(ClientError, match=message) as refused:
         redshift.create_cluster(**{**_request("refused"), **change})
     assert refused.value.response["Error"]["Code"] == code
 
 
-def test_the_final_snapshots_name_must_be_new_and_told(redshift, warehouse):
+def test_the_final_snapshots_name_must_be_given_and_new(redshift, warehouse):
     redshift.create_cluster_snapshot(ClusterIdentifier="lasting", SnapshotIdentifier="taken")
     until(lambda: _snapshot_state(redshift, "taken"), lambda state: state == "available")
     with pytest.raises(ClientError, match="ClusterSnapshotAlreadyExists"):
@@ -225,7 +225,7 @@ def test_the_final_snapshots_name_must_be_new_and_told(redshift, warehouse):
     redshift.delete_cluster_snapshot(SnapshotIdentifier="taken")
 
 
-def test_a_subnet_group_in_use_stays(aws, redshift):
+def test_a_subnet_group_in_use_cannot_be_deleted(aws, redshift):
     subnet = aws.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
     group = {"ClusterSubnetGroupName": "group", "Description": "d", "SubnetIds": [subnet]}
     redshift.create_cluster_subnet_group(**group)
@@ -239,7 +239,7 @@ def test_a_subnet_group_in_use_stays(aws, redshift):
     redshift.delete_cluster_subnet_group(ClusterSubnetGroupName="group")
 
 
-def test_snapshots_are_found_by_cluster_type_and_tag(aws, redshift, warehouse):
+def test_snapshots_can_be_filtered_by_cluster_type_and_tag(aws, redshift, warehouse):
     redshift.create_cluster_snapshot(
         ClusterIdentifier="lasting", SnapshotIdentifier="tagged", Tags=[{"Key": "team", "Value": "data"}]
     )
@@ -261,14 +261,14 @@ def test_snapshots_are_found_by_cluster_type_and_tag(aws, redshift, warehouse):
     redshift.delete_cluster_snapshot(SnapshotIdentifier="tagged")
 
 
-def test_a_warehouse_can_be_made_to_take_long(tmp_path):
+def test_the_creation_of_a_warehouse_can_be_delayed(tmp_path):
     with AwsProcess(tmp_path / "state") as aws:
         slow = {"redshift_s": 3600.0}
         assert aws.ask("POST", "delays", slow) == (200, {"emr_s": 0.3, **slow})
         assert aws.ask("GET", "delays") == (200, {"emr_s": 0.3, **slow})
         redshift = aws.client("redshift")
         redshift.create_cluster(**_request("slow"))
-        until(lambda: _listens(f"127.{aws.net}.1.1"), bool)  # its process is up, and still it is not there
+        until(lambda: _listens(f"127.{aws.net}.1.1"), bool)  # its process runs, but it is still creating
         assert redshift.describe_clusters()["Clusters"][0]["ClusterStatus"] == "creating"
         assert aws.ask("POST", "delays", {"s3_s": 1})[0] == 400
 

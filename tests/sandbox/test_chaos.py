@@ -1,11 +1,11 @@
-"""Every process killed in every phase where it has something to do, and AWS at its worst: `make chaos`.
+"""Kills every process in every phase in which it has work, and injects long-lasting AWS faults: `make chaos`.
 
-`test_kills.py` holds the six that are in `make test`; here is the rest. Some pairs make no sense: nothing is
-deferred in load and verify, so the triggerer has nothing to do there, and there is no Livy before EMR is up or
-after it is released, and no driver but in transform.
+`test_kills.py` has the kills that are in `make test`; here are the others. Some combinations do not exist: nothing
+is deferred in load and verify, so the triggerer has no work there; Livy exists only while EMR does, and drivers
+only in transform.
 
-After each: nothing left, the run's colour right, and a second run that is green, needs no EMR and ends in the tables
-of a run that nobody disturbed.
+After each test no resources are left, the run has the expected state, and a second run succeeds without EMR and
+gives the same tables as an undisturbed run.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from typing import Any
 
 import pytest
 from ended_runs import Ended, end, run_to_its_end, sandbox_with_source
-from live_processes import frozen, kill, kill_tree
+from live_processes import kill, kill_tree, suspended
 from live_runs import JOBS, LiveRuns
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1800)]
 
 TRANSFORM = {f"transform.{job}" for job in JOBS}
 RUN_JOB_FLOW = "elasticmapreduce.RunJobFlow"
-SHORT_LEASE_S = 60  # the least that settings allow
+SHORT_LEASE_S = 60  # the minimum that the settings allow
 DEADLINE_S = 300.0
 
 
@@ -37,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
 
 @pytest.fixture(scope="module")
 def clean(runs: LiveRuns) -> Ended:
-    """A run that nobody disturbs."""
+    """An undisturbed run."""
     ended = run_to_its_end(runs, "clean")
     assert (ended.state, ended.left) == ("success", [])
     return ended
@@ -45,15 +45,15 @@ def clean(runs: LiveRuns) -> Ended:
 
 @pytest.fixture(autouse=True)
 def _as_before(runs: LiveRuns, clean: Ended) -> Iterator[None]:
-    """Each test finds settings, faults and delays as they are by default."""
+    """Each test starts with the default settings, faults and delays."""
     runs.set_settings()
     yield
     runs.control("DELETE", "faults")
     runs.control("POST", "delays", {"redshift_s": 1})
 
 
-def compute_anew(runs: LiveRuns, name: str, **settings: Any) -> None:
-    """Let Spark's output go to a place of this name, so that the next run computes all of it."""
+def recompute(runs: LiveRuns, name: str, **settings: Any) -> None:
+    """Change the location of Spark's output, so that the next run has to compute all of it."""
     runs.set_settings(s3={"processed": f"s3://mayfly-sandbox/processed-{name}"}, **settings)
 
 
@@ -65,15 +65,15 @@ def check_second_run(runs: LiveRuns, first: Ended, clean: Ended) -> None:
 
 
 def check_green(runs: LiveRuns, ended: Ended, clean: Ended, *, clusters: int) -> None:
-    """The run is green, made that many EMR clusters, left nothing, and so did the run after it."""
-    assert (ended.state, ended.left) == ("success", []), runs.tell(ended.run_id)
+    """Check that the run succeeded, created `clusters` EMR clusters and left nothing, and then the second run."""
+    assert (ended.state, ended.left) == ("success", []), runs.describe(ended.run_id)
     assert ended.called(RUN_JOB_FLOW) == clusters
     assert ended.tables == clean.tables
     check_second_run(runs, ended, clean)
 
 
 def clean_up(runs: LiveRuns) -> list[str]:
-    """Passes of the janitor, as cron makes them, until one finds nothing; what they said that they found."""
+    """Run the janitor repeatedly, as cron does, until it finds nothing; returns the lines that it printed before."""
     found: list[str] = []
     deadline = time.monotonic() + DEADLINE_S
     while True:
@@ -82,14 +82,14 @@ def clean_up(runs: LiveRuns) -> list[str]:
         if done.returncode == 0 and not runs.left():
             return found
         found += done.stdout.splitlines()
-        assert time.monotonic() < deadline, f"left: {runs.left()}; the janitor found: {found}"
+        assert time.monotonic() < deadline, f"leftovers: {runs.left()}; the janitor found: {found}"
         time.sleep(5)
 
 
 @contextlib.contextmanager
-def held_up(runs: LiveRuns, run_id: str, phase: str) -> Iterator[str]:
-    """A task of the phase that works and does not soon come to its end."""
-    if phase == "load":  # in the midst of its transaction
+def delayed(runs: LiveRuns, run_id: str, phase: str) -> Iterator[str]:
+    """Delay a task of the phase, so that it is still running in the body; yields the task's id."""
+    if phase == "load":  # in the middle of its transaction
         runs.wait_for_task(run_id, "load.create_tables", "success")
         with runs.locked("factArrivetheUsa") as connection:
             runs.wait_for_task(run_id, "load.load_window", "running")
@@ -108,12 +108,12 @@ def held_up(runs: LiveRuns, run_id: str, phase: str) -> Iterator[str]:
 
 
 def test_a_task_killed_in_each_phase(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "tasks")
+    recompute(runs, "tasks")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="tasks")
     killed = {runs.kill_a_task(run, "provision."), runs.kill_a_task(run, "transform.")}
     for phase in ("load", "verify", "release"):
-        with held_up(runs, run, phase) as task:
+        with delayed(runs, run, phase) as task:
             killed.add(runs.kill_a_task(run, task))
     ended = end(runs, run, since)
     assert ended.tried_again >= killed
@@ -121,10 +121,10 @@ def test_a_task_killed_in_each_phase(runs: LiveRuns, clean: Ended) -> None:
 
 
 def test_a_worker_killed_with_its_task_in_the_load(runs: LiveRuns, clean: Ended) -> None:
-    """Nobody tells Airflow: it finds out by the missing heartbeat."""
+    """Nothing reports the death to Airflow: it notices the missing heartbeat."""
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="worker")
-    with held_up(runs, run, "load") as name:
+    with delayed(runs, run, "load") as name:
         worker = runs.processes.worker(runs.task_process(run, name))
         assert worker is not None
         kill_tree(worker)
@@ -134,7 +134,7 @@ def test_a_worker_killed_with_its_task_in_the_load(runs: LiveRuns, clean: Ended)
 
 
 def test_the_triggerer_killed_in_transform_and_release(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "triggerer")
+    recompute(runs, "triggerer")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="triggerer")
     runs.wait_for_statement(run, "arrivals")
@@ -155,34 +155,36 @@ def kill_the_scheduler(runs: LiveRuns) -> None:
 
 
 def test_the_scheduler_killed_in_provision_load_verify_and_release(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "scheduler")
+    recompute(runs, "scheduler")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="scheduler")
-    runs.wait_for_task(run, "provision.network", "running")
+    runs.wait_for_task(run, "provision.emr", "running")
     kill_the_scheduler(runs)
     for phase in ("load", "verify", "release"):
-        with held_up(runs, run, phase):
+        with delayed(runs, run, phase):
             kill_the_scheduler(runs)
     check_green(runs, end(runs, run, since), clean, clusters=1)
 
 
 def test_every_driver_killed_at_once(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "drivers")
+    recompute(runs, "drivers")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="drivers")
-    for driver in [runs.driver(run, job) for job in JOBS]:  # some work by then, some still start
+    for driver in [runs.driver(run, job) for job in JOBS]:  # some are busy by then, some still starting
         kill(driver)
     ended = end(runs, run, since)
     assert {runs.sessions_made(run, task) for task in TRANSFORM} == {2}
     check_green(runs, ended, clean, clusters=1)
 
 
-def test_livy_killed_before_provision_has_seen_it(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "livy-early")
+def test_livy_killed_before_provision_has_polled_it(runs: LiveRuns, clean: Ended) -> None:
+    recompute(runs, "livy-early")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="livy-early")
     runs.wait_for_task(run, "provision.emr", "deferred")
-    with frozen(runs.component("triggerer")):  # nobody looks while the cluster comes up and its Livy goes
+    with suspended(
+        runs.component("triggerer")
+    ):  # nothing polls while the cluster starts and its Livy is killed
         runs.wait_for_emr_state("WAITING")
         kill(runs.livy_server())
         assert runs.states(run)["provision.emr"] == "deferred"
@@ -191,7 +193,7 @@ def test_livy_killed_before_provision_has_seen_it(runs: LiveRuns, clean: Ended) 
 
 
 def test_livy_killed_while_emr_is_released(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "livy-late")
+    recompute(runs, "livy-late")
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="livy-late")
     runs.control("POST", "faults", {**_DELAYED, "service": "elasticmapreduce", "action": "TerminateJobFlows"})
@@ -204,8 +206,8 @@ def test_livy_killed_while_emr_is_released(runs: LiveRuns, clean: Ended) -> None
 _DELAYED = {"kind": "delay", "delay_s": 10, "times": 1}
 
 
-def test_a_redshift_far_slower_than_emr_keeps_no_spark_waiting(runs: LiveRuns, clean: Ended) -> None:
-    compute_anew(runs, "slow")
+def test_a_redshift_far_slower_than_emr_does_not_keep_emr_running(runs: LiveRuns, clean: Ended) -> None:
+    recompute(runs, "slow")
     runs.control("POST", "delays", {"redshift_s": 240})
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="slow")
@@ -215,7 +217,7 @@ def test_a_redshift_far_slower_than_emr_keeps_no_spark_waiting(runs: LiveRuns, c
     runs.wait_for_task(run, "provision.warehouse", "success")
     runs.control("POST", "delays", {"redshift_s": 1})
     ended = end(runs, run, since)
-    assert (seen, clusters) == ("deferred", []), "EMR is gone before Redshift is there"
+    assert (seen, clusters) == ("deferred", []), "EMR is released before Redshift is available"
     assert released.end < runs.task(run, "provision.warehouse").end
     check_green(runs, ended, clean, clusters=1)
 
@@ -224,7 +226,7 @@ def test_a_redshift_far_slower_than_emr_keeps_no_spark_waiting(runs: LiveRuns, c
     ("service", "action", "kind"),
     [("redshift", "DeleteCluster", "Redshift cluster"), ("iam", "DeleteRole", "IAM role")],
 )
-def test_a_delete_that_is_denied_is_red_and_named_and_gone_once_access_returns(
+def test_a_denied_delete_fails_the_run_and_is_named_and_the_janitor_deletes_it_once_allowed(
     runs: LiveRuns, clean: Ended, service: str, action: str, kind: str
 ) -> None:
     runs.set_settings(lease_s=SHORT_LEASE_S)
@@ -249,9 +251,9 @@ def test_a_delete_that_is_denied_is_red_and_named_and_gone_once_access_returns(
     check_second_run(runs, ended, clean)
 
 
-def test_airflow_gone_for_good_leaves_nothing_once_the_janitor_came(runs: LiveRuns, clean: Ended) -> None:
-    """And the run that wakes up when Airflow is back after all touches nothing, and is red."""
-    compute_anew(runs, "gone", lease_s=SHORT_LEASE_S)
+def test_if_airflow_is_down_for_good_the_janitor_deletes_everything(runs: LiveRuns, clean: Ended) -> None:
+    """If Airflow comes back after all, the run fails and changes nothing."""
+    recompute(runs, "gone", lease_s=SHORT_LEASE_S)
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="gone")
     runs.wait_for_statement(run, "arrivals")
@@ -259,10 +261,10 @@ def test_airflow_gone_for_good_leaves_nothing_once_the_janitor_came(runs: LiveRu
         assert runs.live_clusters("EMR")
         assert runs.live_clusters("Redshift")
         early = runs.janitor(lease_s=SHORT_LEASE_S)
-        assert runs.live_clusters("EMR"), f"it is not taken from a live lease: {early.stdout}"
+        assert runs.live_clusters("EMR"), f"the janitor deleted it under a valid lease: {early.stdout}"
         assert clean_up(runs)
     ended = end(runs, run, since)
-    assert (ended.state, ended.left) == ("failed", []), runs.tell(run)
+    assert (ended.state, ended.left) == ("failed", []), runs.describe(run)
     assert ended.called(RUN_JOB_FLOW) == 1
-    recomputed = run_to_its_end(runs, "gone-second")  # Spark was cut off, so it needs EMR
+    recomputed = run_to_its_end(runs, "gone-second")  # Spark was interrupted, so it needs EMR
     assert (recomputed.state, recomputed.left, recomputed.tables) == ("success", [], clean.tables)

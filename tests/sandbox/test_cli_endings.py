@@ -1,4 +1,4 @@
-"""However `python -m sandbox` ends, no process stays behind."""
+"""However `python -m sandbox` ends, it leaves no process behind."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
         left.kill()
 
 
-def has_booted_half(sandbox: SandboxProcess) -> bool:
-    """PostgreSQL, AWS and Airflow's four processes are there, though not ready."""
+def has_started_processes(sandbox: SandboxProcess) -> bool:
+    """Whether PostgreSQL, AWS and Airflow's processes exist, though they may not be ready."""
     commands = sandbox.commands()
     wanted = ("-m sandbox.aws", "airflow scheduler", "airflow triggerer", "airflow api-server", "postgres -D")
     return all(any(part in command for command in commands) for part in wanted)
@@ -37,14 +37,14 @@ def test_an_ended_command_leaves_no_process(
 ) -> None:
     (tmp_path / "a.csv").write_text("a\n")
     child = sandbox.start("run", "trivial", "--source", str(tmp_path), *WINDOW)
-    wait_until(lambda: has_booted_half(sandbox) or child.poll() is not None, "all processes")
+    wait_until(lambda: has_started_processes(sandbox) or child.poll() is not None, "all processes")
     assert child.poll() is None, sandbox.output
     child.send_signal(end)
     assert child.wait(40) == (-signal.SIGKILL if end is signal.SIGKILL else 130)
     wait_until(lambda: sandbox.processes() == [], "the end of every process", 40)
 
 
-def test_a_port_in_use_is_told_with_the_way_out_and_nothing_stays(
+def test_a_port_in_use_is_reported_with_a_hint_and_no_process_is_left(
     sandbox: SandboxProcess, tmp_path: Path
 ) -> None:
     (tmp_path / "a.csv").write_text("a\n")

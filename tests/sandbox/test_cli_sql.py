@@ -1,4 +1,4 @@
-"""`sql` asks the warehouse that a run left as a snapshot, after everything was stopped."""
+"""`sql` queries a warehouse restored from the last run's snapshot, after everything was stopped."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox_process import SandboxProcess
 from sandbox.account import Account
 from sandbox.addresses import Addresses
 from sandbox.stack import Aws
-from sandbox.state import Place
+from sandbox.state import Workspace
 
 pytestmark = pytest.mark.sandbox
 
@@ -24,7 +24,7 @@ CLUSTER = "mayfly-sandbox-trivial-warehouse-g1"
 
 
 def wait_for(redshift: Any, status: str | None) -> dict[str, Any]:
-    """The cluster in this status, or {} once it is gone where None is awaited."""
+    """Wait until the cluster has this status, or is deleted if `status` is None; returns the cluster or {}."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         clusters = redshift.describe_clusters()["Clusters"]
@@ -38,7 +38,7 @@ def wait_for(redshift: Any, status: str | None) -> dict[str, Any]:
 
 
 def leave_a_snapshot(account: Account, name: str, value: int) -> None:
-    """A warehouse is made (or restored), gets a row, and goes with a final snapshot."""
+    """Create (or restore) a warehouse, insert a row, and delete it with a final snapshot."""
     redshift = account.client("redshift")
     snapshots = redshift.describe_cluster_snapshots()["Snapshots"]
     if snapshots:
@@ -76,10 +76,10 @@ def leave_a_snapshot(account: Account, name: str, value: int) -> None:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    """A place in which two runs were, and nothing runs any more."""
+    """A stopped sandbox with the snapshots of two runs."""
     net = random.randint(20, 250)
     process = SandboxProcess(tmp_path_factory.mktemp("sql") / "home", net=net)
-    aws = Aws(Place(home=Path(process.home), addresses=Addresses(net)))
+    aws = Aws(Workspace(home=Path(process.home), addresses=Addresses(net)))
     try:
         aws.start(fresh=True)
         leave_a_snapshot(aws.account, "mayfly-sandbox-trivial-warehouse-final-g1", 1)
@@ -90,25 +90,25 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess
     assert process.processes() == []
 
 
-def test_the_latest_snapshot_answers_as_a_table(sandbox: SandboxProcess) -> None:
+def test_the_result_from_the_latest_snapshot_is_printed_as_a_table(sandbox: SandboxProcess) -> None:
     answer = sandbox.run("sql", "trivial", "-c", "SELECT n, word FROM kept ORDER BY n")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.splitlines() == ["n  word", "-  ----", "1", "2"]
 
 
-def test_as_json_it_answers_columns_and_rows(sandbox: SandboxProcess) -> None:
+def test_with_json_the_result_is_columns_and_rows(sandbox: SandboxProcess) -> None:
     answer = sandbox.run("sql", "trivial", "--json", "-c", "SELECT n, word FROM kept WHERE n = 2")
     assert answer.returncode == 0, answer.stderr
     assert json.loads(answer.stdout) == {"columns": ["n", "word"], "rows": [[2, None]]}
 
 
-def test_a_statement_that_the_warehouse_refuses_is_told_in_its_words(sandbox: SandboxProcess) -> None:
+def test_a_failed_statement_is_reported_with_the_warehouses_message(sandbox: SandboxProcess) -> None:
     answer = sandbox.run("sql", "trivial", "-c", "SELECT nosuch FROM kept")
     assert answer.returncode == 2
     assert 'column "nosuch" does not exist' in answer.stderr
 
 
-def test_asking_leaves_the_snapshots_and_nothing_else(sandbox: SandboxProcess) -> None:
+def test_only_the_snapshots_are_left_afterwards(sandbox: SandboxProcess) -> None:
     found = sandbox.run("inventory").stdout
     assert "warehouse-final-g1" in found
     assert "warehouse-final-g2" in found

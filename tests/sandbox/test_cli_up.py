@@ -1,4 +1,4 @@
-"""The commands against one sandbox that is up: what a person sees, and that nothing strays.
+"""The commands with a running sandbox: what a person sees, and that nothing is left behind.
 
 The tests run in their order; the last ones end the sandbox.
 """
@@ -51,7 +51,7 @@ def running(sandbox: SandboxProcess) -> Running:
 
 @pytest.fixture(scope="module")
 def report(sandbox: SandboxProcess, source: Path) -> dict[str, Any]:
-    """What one green run reports."""
+    """The report of a successful run."""
     path = sandbox.home / "report.json"
     done = sandbox.run("run", "trivial", "--source", str(source), *WINDOW, "--report", str(path))
     assert done.returncode == 0, done.stdout + done.stderr
@@ -61,7 +61,7 @@ def report(sandbox: SandboxProcess, source: Path) -> dict[str, Any]:
     return found
 
 
-def test_everything_listens_on_loopback_alone(sandbox: SandboxProcess, running: Running) -> None:
+def test_everything_listens_on_loopback_only(sandbox: SandboxProcess, running: Running) -> None:
     listening = {
         connection.laddr
         for process in sandbox.processes()
@@ -72,9 +72,7 @@ def test_everything_listens_on_loopback_alone(sandbox: SandboxProcess, running: 
     assert [address for address in listening if not ipaddress.ip_address(address.ip).is_loopback] == []
 
 
-def test_up_tells_address_user_and_password_and_status_repeats_them(
-    sandbox: SandboxProcess, running: Running
-) -> None:
+def test_up_and_status_print_the_address_user_and_password(sandbox: SandboxProcess, running: Running) -> None:
     status = sandbox.run("status")
     assert status.returncode == 0
     for text in (sandbox.output, status.stdout):
@@ -86,7 +84,7 @@ def test_only_the_user_may_read_the_password(sandbox: SandboxProcess) -> None:
     assert [path.stat().st_mode & 0o077 for path in files] == [0, 0]
 
 
-def test_a_run_uses_the_sandbox_that_is_up_and_reports_what_its_tasks_returned(
+def test_run_uses_the_running_sandbox_and_reports_the_tasks_results(
     report: dict[str, Any],
 ) -> None:
     assert report["state"] == "success"
@@ -96,15 +94,15 @@ def test_a_run_uses_the_sandbox_that_is_up_and_reports_what_its_tasks_returned(
     assert report["inventory"] == []
 
 
-def test_the_reports_calls_leave_out_the_sandboxs_own(report: dict[str, Any]) -> None:
+def test_the_reported_calls_do_not_include_the_sandboxs_own(report: dict[str, Any]) -> None:
     assert report["calls"] == {"s3.ListBucket": 1}
 
 
-def test_tasks_see_the_window_and_the_sandboxs_aws_and_nothing_of_the_callers_own(
+def test_tasks_get_the_window_and_the_sandboxs_aws_settings_and_not_the_callers(
     report: dict[str, Any], running: Running
 ) -> None:
     client = AirflowClient(str(running.airflow_url), str(running.user), str(running.password))
-    runs = client._ask("GET", "/dags/trivial/dagRuns")["dag_runs"]
+    runs = client.request("GET", "/dags/trivial/dagRuns")["dag_runs"]
     plan = next(task for task in client.tasks("trivial", runs[0]["dag_run_id"]) if task.task_id == "plan")
     seen = client.result("trivial", runs[0]["dag_run_id"], plan)
     assert seen["params"]["window_start"] == "2016-04-01"
@@ -117,14 +115,16 @@ def test_tasks_see_the_window_and_the_sandboxs_aws_and_nothing_of_the_callers_ow
     }
 
 
-def test_airflow_schedules_nothing_by_itself(report: dict[str, Any], running: Running) -> None:
+def test_airflow_schedules_no_runs(report: dict[str, Any], running: Running) -> None:
     """The DAG is scheduled for every minute."""
     client = AirflowClient(str(running.airflow_url), str(running.user), str(running.password))
-    runs = client._ask("GET", "/dags/trivial/dagRuns")["dag_runs"]
+    runs = client.request("GET", "/dags/trivial/dagRuns")["dag_runs"]
     assert {run["run_type"] for run in runs} == {"manual"}
 
 
-def test_a_red_run_shows_the_failing_tasks_log_and_exits_1(sandbox: SandboxProcess, source: Path) -> None:
+def test_a_failed_run_prints_the_failed_tasks_log_and_exits_with_1(
+    sandbox: SandboxProcess, source: Path
+) -> None:
     window = ("--window-start", "2016-01-01", "--window-end", "2016-01-02")
     done = sandbox.run("run", "trivial", "--source", str(source), *window)
     assert done.returncode == 1
@@ -133,7 +133,7 @@ def test_a_red_run_shows_the_failing_tasks_log_and_exits_1(sandbox: SandboxProce
     assert "The run is red" in done.stdout
 
 
-def test_a_green_run_that_leaves_something_exits_1_and_names_it(
+def test_a_successful_run_with_leftovers_prints_them_and_exits_with_1(
     sandbox: SandboxProcess, source: Path, running: Running
 ) -> None:
     done = sandbox.run("run", "leaky", "--source", str(source), *WINDOW)
@@ -143,7 +143,7 @@ def test_a_green_run_that_leaves_something_exits_1_and_names_it(
     assert "IAM role mayfly-leaky exists" in done.stdout
 
 
-def test_inventory_tells_what_exists(sandbox: SandboxProcess, running: Running) -> None:
+def test_inventory_lists_what_exists(sandbox: SandboxProcess, running: Running) -> None:
     iam = Account(running.aws_url).client("iam")
     assert sandbox.run("inventory").returncode == 0
     iam.create_role(RoleName="mayfly-forgotten", AssumeRolePolicyDocument="{}")
@@ -153,7 +153,7 @@ def test_inventory_tells_what_exists(sandbox: SandboxProcess, running: Running) 
     assert "mayfly-forgotten" in found.stdout
 
 
-def test_a_second_sandbox_in_the_same_place_is_refused_with_the_way_out(
+def test_a_second_sandbox_in_the_same_workspace_is_refused_with_a_hint(
     sandbox: SandboxProcess, running: Running
 ) -> None:
     refused = sandbox.run("up")
@@ -162,13 +162,13 @@ def test_a_second_sandbox_in_the_same_place_is_refused_with_the_way_out(
     assert "python -m sandbox down" in refused.stderr
 
 
-def test_sql_without_a_snapshot_says_what_makes_one(sandbox: SandboxProcess) -> None:
+def test_sql_without_a_snapshot_says_how_to_create_one(sandbox: SandboxProcess) -> None:
     answer = sandbox.run("sql", "trivial", "-c", "SELECT 1")
     assert answer.returncode == 2
     assert "python -m sandbox run trivial" in answer.stderr
 
 
-def test_components_that_die_are_told_and_started_again(sandbox: SandboxProcess, running: Running) -> None:
+def test_components_that_die_are_reported_and_restarted(sandbox: SandboxProcess, running: Running) -> None:
     processes = LiveProcesses(running.pid)
     components = ("triggerer", "scheduler", "dag-processor", "api-server")
     first = {name: processes.airflow(name) for name in components}
@@ -176,14 +176,14 @@ def test_components_that_die_are_told_and_started_again(sandbox: SandboxProcess,
         assert process is not None
         kill(process)
     for name in components:
-        wait_until(lambda name=name: f"The airflow {name} was started again" in sandbox.output, name, 60)
-        assert f"The airflow {name} ended with code 137 and is started again" in sandbox.output
+        wait_until(lambda name=name: f"The airflow {name} was restarted" in sandbox.output, name, 60)
+        assert f"The airflow {name} ended with code 137 and will be restarted" in sandbox.output
         wait_until(lambda name=name: processes.airflow(name) not in (None, first[name]), name, 10)
 
 
-def test_a_run_after_that_is_green(sandbox: SandboxProcess, source: Path, running: Running) -> None:
+def test_a_run_after_the_restarts_succeeds(sandbox: SandboxProcess, source: Path, running: Running) -> None:
     client = AirflowClient(str(running.airflow_url), str(running.user), str(running.password))
-    wait_until(lambda: is_healthy(client), "Airflow that answers", 60)
+    wait_until(lambda: is_healthy(client), "a healthy Airflow", 60)
     done = sandbox.run("run", "trivial", "--source", str(source), *WINDOW)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -195,19 +195,19 @@ def is_healthy(client: AirflowClient) -> bool:
         return False
 
 
-def test_a_part_that_nothing_starts_again_ends_the_sandbox_with_its_name_and_log(
+def test_the_death_of_aws_ends_the_sandbox_with_the_end_of_its_log(
     sandbox: SandboxProcess, running: Running
 ) -> None:
     aws = LiveProcesses(running.pid).aws()
     assert aws is not None
     aws.kill()
-    wait_until(lambda: "Stopping" in sandbox.output, "the sandbox that stops", 30)
+    wait_until(lambda: "Stopping" in sandbox.output, "the stop of the sandbox", 30)
     wait_until(lambda: sandbox.processes() == [], "the end of every process", 30)
     assert "The sandbox's AWS ended with code" in sandbox.output
     assert "aws.log" in sandbox.output
 
 
-def test_down_where_nothing_runs_is_fine(sandbox: SandboxProcess) -> None:
+def test_down_without_a_running_sandbox_succeeds(sandbox: SandboxProcess) -> None:
     down = sandbox.run("down")
     assert (down.returncode, down.stdout.strip()) == (0, "No sandbox is running")
     assert sandbox.run("status").returncode == 3

@@ -1,6 +1,6 @@
-"""The immigration pipeline, whole: real Airflow, Spark, PostgreSQL; one sandbox, several runs, in order.
+"""The whole immigration pipeline with real Airflow, Spark and PostgreSQL: several runs in order in one sandbox.
 
-The runs share one account as a user's would: the warehouse lives on between them as a snapshot.
+The runs share one account, as a user's runs do: between them, the warehouse is kept as a snapshot.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ Execute = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def execute(sandbox: SandboxProcess) -> Execute:
-    """One run of the pipeline: its report, with the exit code and what was printed."""
+    """A function that runs the pipeline once; returns its report, with the exit code and the output."""
 
     def execute_run(source: Path, start: str, end: str) -> dict[str, Any]:
         report = sandbox.home.with_name("report.json")
@@ -90,7 +90,7 @@ def states_of(report: dict[str, Any]) -> dict[str, str]:
     return {task["task_id"]: task["state"] for task in report["tasks"]}
 
 
-def test_a_run_is_green_and_leaves_nothing(first: dict[str, Any]) -> None:
+def test_a_run_succeeds_and_leaves_nothing(first: dict[str, Any]) -> None:
     assert (first["exit"], first["state"], first["inventory"]) == (0, "success", []), first["printed"]
     assert len(first["kept"]) == 1
     assert "final" in str(first["kept"][0])
@@ -100,20 +100,20 @@ def test_every_row_read_is_written_or_rejected_with_a_reason(first: dict[str, An
     assert set(first["jobs"]) == set(JOBS)
     for name, job in first["jobs"].items():
         assert job["written"] > 0, name
-        if name != "cities":  # it writes a row a state
+        if name != "cities":  # it writes one row per state
             outside = (job.get("notes") or {}).get("outside_window", 0)
             assert job["read"] == job["written"] + sum(job["rejected"].values()) + outside, name
     assert {"not_by_air", "age_negative", "duplicate_cicid"} <= set(first["jobs"]["arrivals"]["rejected"])
 
 
-def test_what_spark_wrote_is_in_the_tables(first: dict[str, Any]) -> None:
+def test_the_rows_written_by_spark_are_in_the_tables(first: dict[str, Any]) -> None:
     assert set(first["tables"]) == set(TABLES)
     arrivals = first["jobs"]["arrivals"]["written"]
     assert first["tables"]["factArrivetheUsa"] == first["tables"]["dimTourist"] == arrivals
     assert first["tables"]["dimArriveDate"] == 30
 
 
-def test_all_checks_ran_and_only_the_known_quirk_is_told(first: dict[str, Any]) -> None:
+def test_all_checks_ran_and_only_the_known_quirk_is_a_warning(first: dict[str, Any]) -> None:
     assert len(first["checks"]) == 17
     assert [(check["name"], check["severity"]) for check in first["checks"] if not check["passed"]] == [
         ("departs_after_arrival", "warn")
@@ -127,7 +127,7 @@ def test_every_question_is_answered(first: dict[str, Any]) -> None:
     assert columns[:3] == ["tourist_id", "arrivedate_id", "departdate"]
 
 
-def test_one_cluster_of_each_kind_is_made(first_calls: dict[str, int]) -> None:
+def test_one_cluster_of_each_kind_is_created(first_calls: dict[str, int]) -> None:
     assert first_calls["elasticmapreduce.RunJobFlow"] == first_calls["redshift.CreateCluster"] == 1
 
 
@@ -136,7 +136,7 @@ def test_the_spark_sessions_run_at_the_same_time(first: dict[str, Any]) -> None:
     assert max(task["start"] for task in sessions) < min(task["end"] for task in sessions)
 
 
-def test_the_proofs_walk_goes_as_airflow_went(first: dict[str, Any]) -> None:
+def test_the_proofs_walk_matches_airflows_order_and_states(first: dict[str, Any]) -> None:
     began = {task["task_id"]: task["start"] for task in first["tasks"]}
     ended = {task["task_id"]: task["end"] for task in first["tasks"]}
     assert states_of(first) == walked_states(IMMIGRATION, failing=set())
@@ -148,7 +148,7 @@ def test_the_proofs_walk_goes_as_airflow_went(first: dict[str, Any]) -> None:
     ] == []
 
 
-def test_the_principal_called_nothing_that_its_policy_does_not_allow(first_calls: dict[str, int]) -> None:
+def test_the_principals_policy_allows_every_call_it_made(first_calls: dict[str, int]) -> None:
     policy = json.loads((ROOT / "docs" / "iam-principal-policy.json").read_text())
     allowed = {
         action
@@ -159,7 +159,7 @@ def test_the_principal_called_nothing_that_its_policy_does_not_allow(first_calls
     assert {call.replace(".", ":") for call in first_calls} - allowed == set()
 
 
-def test_the_month_loaded_in_parts_and_out_of_order_gives_the_same_tables(
+def test_a_month_loaded_in_two_halves_in_reverse_order_gives_the_same_tables(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any], account: Account
 ) -> None:
     for start, end in (("2016-04-16", "2016-05-01"), ("2016-04-01", "2016-04-16")):
@@ -179,7 +179,7 @@ def test_the_same_window_again_needs_no_emr_and_changes_nothing(
     assert content() == april
 
 
-def test_a_source_that_lacks_a_column_is_told_and_loses_nothing(
+def test_a_source_file_that_lacks_a_column_is_reported_and_no_data_is_lost(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any]
 ) -> None:
     cities = source / "us-cities-demographics.csv"
@@ -193,7 +193,7 @@ def test_a_source_that_lacks_a_column_is_told_and_loses_nothing(
     assert content() == april
 
 
-def test_a_source_that_is_missing_makes_nothing_at_all(execute: Execute, source: Path) -> None:
+def test_if_a_source_file_is_missing_no_resource_is_created(execute: Execute, source: Path) -> None:
     (source / "GlobalLandTemperaturesByState.csv").unlink()
     run = execute(source, *APRIL)
     assert (run["exit"], run["state"], run["inventory"]) == (1, "failed", []), run["printed"]

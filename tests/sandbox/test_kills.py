@@ -1,8 +1,8 @@
-"""Processes killed with SIGKILL in the middle of real runs, and an EMR cluster that does not come up.
+"""Processes killed with SIGKILL during real runs, and an EMR cluster that fails to start.
 
-One sandbox, five runs in order, all of April. Kills in different phases share a run. The runs that are killed
-write their Spark output to places of their own, so each computes everything again; a second run of each finds it
-complete. So the tables of four loads, from two computations, are compared.
+One sandbox, five runs in order, all of April. Kills in different phases share a run. Each run with kills has its own
+location for Spark's output, so it computes everything; a second run after each reuses that output. So the tables of
+four loads, from two computations, are compared.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
 
 @pytest.fixture(scope="module")
 def broken(runs: LiveRuns) -> Ended:
-    """Its EMR cluster ends TERMINATED_WITH_ERRORS while it bootstraps."""
+    """A run whose EMR cluster ends in TERMINATED_WITH_ERRORS while it bootstraps."""
     runs.control("POST", "emr/next/fail", {"reason": BOOTSTRAP_REASON})
     return run_to_its_end(runs, "broken")
 
 
 @pytest.fixture(scope="module")
 def killed(runs: LiveRuns, broken: Ended) -> Ended:
-    """Loses the triggerer in provision, a Livy driver in transform, the task of the load in its transaction."""
+    """A run with three kills: triggerer in provision, Livy driver in transform, load task in its transaction."""
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="killed")
 
@@ -45,7 +45,7 @@ def killed(runs: LiveRuns, broken: Ended) -> Ended:
     runs.wait_for_cluster("EMR")
     triggerer = runs.component("triggerer")
     kill(triggerer)
-    provision = runs.states(run)["provision.emr"]  # nobody polls, so it is where the kill met it
+    provision = runs.states(run)["provision.emr"]  # nothing polls now, so this is its state at the kill
     runs.wait_for_another("triggerer", than=triggerer)
 
     runs.wait_for_statement(run, "temperature")
@@ -66,7 +66,7 @@ def killed_second(runs: LiveRuns, killed: Ended) -> Ended:
 
 @pytest.fixture(scope="module")
 def servers(runs: LiveRuns, killed_second: Ended) -> Ended:
-    """Loses the Livy server in transform, and once it is back the scheduler."""
+    """A run with two kills in transform: the Livy server, and after its restart the scheduler."""
     runs.set_settings(s3={"processed": "s3://mayfly-sandbox/processed-elsewhere"})
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="servers")
@@ -76,7 +76,7 @@ def servers(runs: LiveRuns, killed_second: Ended) -> Ended:
     kill(livy)
     at_livys_death = runs.states(run)
 
-    runs.wait_for_statement(run, "arrivals")  # of a session of the server that was started anew
+    runs.wait_for_statement(run, "arrivals")  # in a session of the restarted server
     scheduler = runs.component("scheduler")
     kill(scheduler)
     at_schedulers_death = runs.states(run)
@@ -89,12 +89,12 @@ def servers_second(runs: LiveRuns, servers: Ended) -> Ended:
     return run_to_its_end(runs, "servers-second")
 
 
-def test_an_emr_that_fails_to_bootstrap_makes_the_run_red_and_leaves_nothing(broken: Ended) -> None:
+def test_a_run_whose_emr_fails_to_bootstrap_fails_and_leaves_nothing(broken: Ended) -> None:
     assert (broken.state, broken.left) == ("failed", [])
     assert broken.called("elasticmapreduce.RunJobFlow") == 1
 
 
-def test_the_task_tells_why_emr_ended_it(runs: LiveRuns, broken: Ended) -> None:
+def test_the_tasks_log_has_emrs_reason(runs: LiveRuns, broken: Ended) -> None:
     log = runs.log(broken.run_id, "provision.emr")
     assert "TERMINATED_WITH_ERRORS" in log
     assert BOOTSTRAP_REASON in log
@@ -104,17 +104,17 @@ def test_the_task_tells_why_emr_ended_it(runs: LiveRuns, broken: Ended) -> None:
     }
 
 
-def test_a_run_whose_processes_are_killed_is_green_and_leaves_nothing(killed: Ended) -> None:
+def test_a_run_whose_processes_are_killed_succeeds_and_leaves_nothing(killed: Ended) -> None:
     assert (killed.state, killed.left) == ("success", [])
 
 
-def test_after_a_killed_triggerer_the_cluster_is_awaited_on_and_not_made_again(killed: Ended) -> None:
+def test_after_a_killed_triggerer_the_run_uses_the_same_cluster(killed: Ended) -> None:
     assert killed.seen["provision"] == "deferred"
     assert killed.called("elasticmapreduce.RunJobFlow") == 1
     assert killed.called("redshift.RestoreFromClusterSnapshot") == 1
 
 
-def test_after_a_killed_driver_only_its_job_is_computed_again(runs: LiveRuns, killed: Ended) -> None:
+def test_after_a_killed_driver_only_its_job_is_recomputed(runs: LiveRuns, killed: Ended) -> None:
     made = {task: runs.sessions_made(killed.run_id, task) for task in TRANSFORM}
     assert made == {task: 2 if task == "transform.temperature" else 1 for task in TRANSFORM}
     log = runs.log(killed.run_id, "transform.temperature", try_number=1)
@@ -122,7 +122,7 @@ def test_after_a_killed_driver_only_its_job_is_computed_again(runs: LiveRuns, ki
     assert not any(runs.result(killed.run_id, task)["reused"] for task in TRANSFORM)
 
 
-def test_after_a_task_is_killed_in_its_transaction_the_load_is_made_once(
+def test_after_a_task_is_killed_in_its_transaction_the_data_is_loaded_exactly_once(
     runs: LiveRuns, killed: Ended
 ) -> None:
     assert "load.load_window" in killed.tried_again
@@ -130,29 +130,29 @@ def test_after_a_task_is_killed_in_its_transaction_the_load_is_made_once(
     assert rows["factArrivetheUsa"] == runs.result(killed.run_id, "transform.arrivals")["written"] > 0
 
 
-def test_a_run_that_lost_livy_and_the_scheduler_is_green_and_leaves_nothing(servers: Ended) -> None:
+def test_a_run_whose_livy_and_scheduler_are_killed_succeeds_and_leaves_nothing(servers: Ended) -> None:
     assert (servers.state, servers.left) == ("success", [])
     assert servers.called("elasticmapreduce.RunJobFlow") == 1
 
 
-def test_a_session_that_a_livy_server_lost_is_made_again_by_the_task_that_waits_for_it(
+def test_a_session_lost_with_its_livy_server_is_replaced_by_the_same_try_of_the_task(
     runs: LiveRuns, servers: Ended
 ) -> None:
     assert servers.seen["livy"]["transform.arrivals"] == "deferred"
     assert "asking again" in runs.log(servers.run_id, "transform.arrivals", try_number=1)
     made = {task: runs.sessions_made(servers.run_id, task) for task in TRANSFORM}
     assert made["transform.arrivals"] == 2
-    assert set(made.values()) <= {1, 2}, "a job that was done already is not computed again"
+    assert set(made.values()) <= {1, 2}, "a job that was complete is not recomputed"
     assert not any(runs.result(servers.run_id, task)["reused"] for task in TRANSFORM)
 
 
-def test_the_scheduler_was_killed_while_spark_worked(servers: Ended) -> None:
+def test_the_scheduler_was_killed_while_spark_was_running(servers: Ended) -> None:
     assert servers.seen["scheduler"]["transform.arrivals"] == "deferred"
     assert servers.seen["scheduler"]["load.load_window"] is None
 
 
 @pytest.mark.parametrize("second", ["killed_second", "servers_second"])
-def test_the_second_run_is_green_needs_no_emr_and_leaves_nothing(
+def test_the_second_run_succeeds_without_emr_and_leaves_nothing(
     second: str, request: pytest.FixtureRequest
 ) -> None:
     run: Ended = request.getfixturevalue(second)
@@ -160,7 +160,7 @@ def test_the_second_run_is_green_needs_no_emr_and_leaves_nothing(
     assert run.called("elasticmapreduce.RunJobFlow") == 0
 
 
-def test_all_runs_end_in_the_same_tables(
+def test_all_runs_give_the_same_tables(
     killed: Ended, killed_second: Ended, servers: Ended, servers_second: Ended
 ) -> None:
     assert killed.tables == killed_second.tables == servers.tables == servers_second.tables

@@ -1,4 +1,4 @@
-"""The embedded Livy as the sandbox uses it: S3, code from a zip, and nothing left behind."""
+"""The embedded Livy as the sandbox uses it: S3, code from a zip, and no process left behind."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NET = random.randrange(20, 250)
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[dict[str, str]]:
-    """The variables of an AWS that has the bucket `bucket`."""
+    """The environment variables of a simulated AWS that has the bucket `bucket`."""
     server = ThreadedMotoServer(ip_address=f"127.{_NET}.0.1", port=5566)
     server.start()
     environment = {
@@ -63,8 +63,8 @@ def test_a_session_runs_code_from_a_zip_on_s3_that_reads_and_writes_s3(
     s3.put_object(Bucket="bucket", Key="in/numbers.csv", Body=b"n,day\n1,a\n2,b\n3,b\n")
 
     with embedded(f"127.{_NET}.2.1", tmp_path, environment=aws) as (server, _):
-        wish = {"kind": "pyspark", "driverMemory": "600m", "pyFiles": ["s3://bucket/code/one.zip"]}
-        session = server.create(**wish)
+        body = {"kind": "pyspark", "driverMemory": "600m", "pyFiles": ["s3://bucket/code/one.zip"]}
+        session = server.create(**body)
         assert session.wait_started() == "idle"
         session.text(
             "numbers = spark.read.csv('s3://bucket/in/', header=True)\n"
@@ -80,7 +80,7 @@ def test_a_session_runs_code_from_a_zip_on_s3_that_reads_and_writes_s3(
     assert all(key.endswith(".parquet") for key in keys)
 
 
-def test_a_missing_zip_makes_the_session_dead_and_the_log_names_it(
+def test_a_session_with_a_missing_zip_is_dead_and_its_log_names_the_zip(
     aws: dict[str, str], tmp_path: Path
 ) -> None:
     with embedded(f"127.{_NET}.2.2", tmp_path, environment=aws) as (server, _):
@@ -90,7 +90,7 @@ def test_a_missing_zip_makes_the_session_dead_and_the_log_names_it(
         assert "s3://bucket/no/such.zip" in log
 
 
-def test_deleting_a_session_ends_its_processes_and_removes_its_scratch(tmp_path: Path) -> None:
+def test_deleting_a_session_ends_its_processes_and_deletes_its_scratch_files(tmp_path: Path) -> None:
     with embedded(f"127.{_NET}.2.3", tmp_path) as (server, child):
         session = server.create(kind="pyspark", driverMemory="600m")
         assert session.wait_started() == "idle"
@@ -118,7 +118,7 @@ time.sleep(600)
 """
 
 
-def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
+def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     host = f"127.{_NET}.2.4"
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, host, str(livy_port()), str(tmp_path)])
     try:
@@ -141,7 +141,7 @@ def _answers(server: Server) -> bool:
     return False
 
 
-def test_apache_livy_is_run_where_a_distribution_is_named(tmp_path: Path) -> None:
+def test_apache_livy_is_started_if_sandbox_livy_home_is_set(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             sys.executable,
@@ -156,16 +156,19 @@ def test_apache_livy_is_run_where_a_distribution_is_named(tmp_path: Path) -> Non
     assert f"'--livy-home', '{tmp_path}'" in done.stdout
 
 
-def test_a_folder_that_is_no_distribution_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_distribution_is_reported(tmp_path: Path) -> None:
     base = [sys.executable, "-m", "sandbox.livy", "--host", f"127.{_NET}.2.5"]
     done = subprocess.run(
-        [*base, "--work-dir", str(tmp_path), "--livy-home", str(tmp_path)], capture_output=True, text=True
+        [*base, "--work-dir", str(tmp_path), "--livy-home", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 1
     assert "which lacks jars, rsc-jars, repl_2.12-jars" in done.stderr
 
 
-def test_a_session_deleted_at_birth_leaves_no_process(tmp_path: Path) -> None:
+def test_a_session_deleted_right_after_its_creation_leaves_no_process(tmp_path: Path) -> None:
     with embedded(f"127.{_NET}.2.6", tmp_path) as (server, child):
         (livy_server,) = psutil.Process(child.process.pid).children()
         for _ in range(4):

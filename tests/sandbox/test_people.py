@@ -1,8 +1,9 @@
-"""What people do to runs in Airflow, each once, in real Airflow; and three runs that overlap.
+"""Each action of people on runs, once in real Airflow; and three runs that overlap.
 
-One sandbox, runs in order, all of the same three days: so the tables are the same after each. The first run bears
-what a run survives, the second is a backfill of its days, the next ones are ended; what each action comes to in
-each phase is told in docs/lifecycle.md and tested in tests/unit/airflow_lib/steps/test_human_actions.py.
+One sandbox, runs in order, all of the same three days, so the tables are the same after each. The first run has the
+actions that a run survives, the second is a backfill of its days, the others are ended by an action.
+docs/lifecycle.md describes the effect of each action in each phase, and
+tests/unit/airflow_lib/steps/test_human_actions.py tests it.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from sandbox_process import wait_until
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
 DAYS = ("2016-04-01", "2016-04-04")
-LEASE_S = 60  # the least that settings allow: the janitor's turn comes soon
+LEASE_S = 60  # the minimum that the settings allow, so that the janitor may act soon
 _KILLED_S = 60  # Airflow kills a task's process at its next heartbeat
 Json = dict[str, Any]
 
@@ -40,15 +41,17 @@ def people(runs: LiveRuns) -> People:
 
 @pytest.fixture(scope="module")
 def disturbed(runs: LiveRuns, people: People) -> Ended:
-    """Its DAG is paused in provision for a while, a task is cleared in transform, and all of it in load."""
+    """A run whose DAG is paused in provision; a task is cleared in transform, and the whole run in load."""
     since = runs.account.calls_so_far()
-    runs.control("POST", "delays", {"emr_s": 5})  # whoever pauses is sure to come in time
+    runs.control("POST", "delays", {"emr_s": 5})  # so that the DAG is paused before the cluster is ready
     run = runs.trigger(DAYS, run_id="disturbed")
 
     runs.wait_for_task(run, "provision.emr", "deferred")
     people.pause()
     runs.control("POST", "delays", {"emr_s": 1.5})
-    runs.wait_for_task(run, "provision.emr", "scheduled")  # its trigger fired; nobody resumes it
+    runs.wait_for_task(
+        run, "provision.emr", "scheduled"
+    )  # its trigger fired, but a paused DAG's task is not resumed
     time.sleep(3)
     paused = runs.states(run)
     people.pause(False)
@@ -68,20 +71,20 @@ def disturbed(runs: LiveRuns, people: People) -> Ended:
 
 @pytest.fixture(scope="module")
 def backfill(runs: LiveRuns, people: People, disturbed: Ended) -> Json:
-    """Four days, three at once, cancelled while those three hold their leases."""
+    """A backfill of four days, three at a time, cancelled while those three hold their leases."""
     since = runs.account.calls_so_far()
-    backfill_id = people.backfill("2016-04-01", "2016-04-04", at_once=3)
+    backfill_id = people.backfill("2016-04-01", "2016-04-04", max_active_runs=3)
     wait_until(lambda: len(people.run_ids("backfill")) == 4, "four runs")
-    *begun, waiting = people.run_ids("backfill")
-    for run in begun:
+    *running, waiting = people.run_ids("backfill")
+    for run in running:
         runs.wait_for_task(run, "provision.lease", "success")
     queued = runs.run_state(waiting)
     people.cancel_backfill(backfill_id)
     return {
         "before": queued,
-        "states": [runs.wait_for_run(run) for run in begun],
+        "states": [runs.wait_for_run(run) for run in running],
         "cancelled": runs.run_state(waiting),
-        "begun by it": {state for state in runs.states(waiting).values() if state is not None},
+        "tasks of the cancelled run": {state for state in runs.states(waiting).values() if state is not None},
         "calls": runs.calls(since),
         "left": runs.left(),
         "tables": runs.tables(),
@@ -90,7 +93,7 @@ def backfill(runs: LiveRuns, people: People, disturbed: Ended) -> Json:
 
 @pytest.fixture(scope="module")
 def run_failed(runs: LiveRuns, people: People, backfill: Json) -> Ended:
-    """Marked failed while its warehouse is being made."""
+    """A run that is marked failed while its warehouse is being created."""
     since = runs.account.calls_so_far()
     run = runs.trigger(DAYS, run_id="run-failed")
     runs.wait_for_task(run, "provision.warehouse", "deferred")
@@ -100,7 +103,7 @@ def run_failed(runs: LiveRuns, people: People, backfill: Json) -> Ended:
 
 @pytest.fixture(scope="module")
 def task_failed(runs: LiveRuns, people: People, run_failed: Ended) -> Ended:
-    """The same run again, cleared; its load is marked failed in the middle of the transaction."""
+    """The same run, cleared; then its load task is marked failed in the middle of the transaction."""
     since = runs.account.calls_so_far()
     run = run_failed.run_id
     people.clear_run(run)
@@ -115,7 +118,7 @@ def task_failed(runs: LiveRuns, people: People, run_failed: Ended) -> Ended:
 
 @pytest.fixture(scope="module")
 def deleted(runs: LiveRuns, people: People, task_failed: Ended) -> Json:
-    """Deleted while its warehouse is being made: Airflow lets that be done to a run that is queued."""
+    """A run that is deleted while its warehouse is being created, which Airflow allows once it is marked queued."""
     runs.set_settings(lease_s=LEASE_S)
     run = runs.trigger(DAYS, run_id="deleted")
     runs.wait_for_task(run, "provision.warehouse", "deferred")
@@ -127,7 +130,7 @@ def deleted(runs: LiveRuns, people: People, task_failed: Ended) -> Json:
     wait_until(lambda: _leases_are_over(runs.register()), "the end of the lease")
     return {
         "refused": refused,
-        "known": people.knows(run),
+        "known": people.has_run(run),
         "held": held,
         "after the lease": runs.left(),
         "first": _janitor_run(runs),
@@ -138,8 +141,8 @@ def deleted(runs: LiveRuns, people: People, task_failed: Ended) -> Json:
 
 @pytest.fixture(scope="module")
 def never_began(runs: LiveRuns, people: People, deleted: Json) -> Json:
-    """Marked failed while its DAG was paused, before any of its tasks."""
-    run = people.ask_for_run("never-began", DAYS)
+    """A run that is marked failed while its DAG is paused, before any of its tasks ran."""
+    run = people.trigger("never-began", DAYS)
     people.mark_run(run, "failed")
     people.pause(False)
     return {"state": runs.wait_for_run(run), "tasks": set(runs.states(run).values())}
@@ -162,7 +165,7 @@ def _leases_are_over(register: Json) -> bool:
 
 
 def _janitor_run(runs: LiveRuns) -> Json:
-    """A run of the janitor's DAG: its state, and what it found."""
+    """Run the janitor's DAG; returns its state, and what it found."""
     run = runs.airflow.trigger("janitor", {})
     state: list[str] = []
 
@@ -175,13 +178,13 @@ def _janitor_run(runs: LiveRuns) -> Json:
     return {"state": state[0], "result": runs.airflow.result("janitor", run, task)}
 
 
-def test_a_paused_dag_begins_nothing_and_goes_on_when_it_is_unpaused(disturbed: Ended) -> None:
+def test_a_paused_dag_starts_no_tasks_and_continues_when_it_is_unpaused(disturbed: Ended) -> None:
     paused = disturbed.seen["paused"]
     assert paused["provision.emr"] == "scheduled"
     assert {paused["transform.arrivals"], paused["load.create_tables"]} == {None}
 
 
-def test_a_cleared_task_gets_its_setups_and_teardowns_again_and_its_session_is_made_anew(
+def test_clearing_a_task_also_clears_its_setups_and_teardowns_and_its_session_is_replaced(
     runs: LiveRuns, disturbed: Ended
 ) -> None:
     assert {"provision.lease", "provision.emr", "transform.release_emr"} <= disturbed.seen["cleared"]
@@ -189,7 +192,7 @@ def test_a_cleared_task_gets_its_setups_and_teardowns_again_and_its_session_is_m
     assert "created:" in runs.log(disturbed.run_id, "transform.cities", try_number=2)
 
 
-def test_a_cleared_run_begins_anew_and_is_green(runs: LiveRuns, disturbed: Ended) -> None:
+def test_a_cleared_run_starts_again_and_succeeds(runs: LiveRuns, disturbed: Ended) -> None:
     before = disturbed.seen["tries"]
     began = {task for task, tries in before.items() if tries}
     assert all(disturbed.tries[task] > before[task] for task in began), (before, disturbed.tries)
@@ -197,12 +200,12 @@ def test_a_cleared_run_begins_anew_and_is_green(runs: LiveRuns, disturbed: Ended
     assert runs.result(disturbed.run_id, "transform.arrivals")["reused"]
 
 
-def test_all_of_it_made_one_cluster_of_each_kind(disturbed: Ended) -> None:
+def test_the_disturbed_run_created_one_cluster_of_each_kind(disturbed: Ended) -> None:
     assert disturbed.called("elasticmapreduce.RunJobFlow") == disturbed.called("redshift.CreateCluster") == 1
     assert disturbed.called("redshift.RestoreFromClusterSnapshot") == 0
 
 
-def test_runs_that_overlap_share_one_cluster_of_each_kind_and_leave_nothing(backfill: Json) -> None:
+def test_overlapping_runs_share_one_cluster_of_each_kind_and_leave_nothing(backfill: Json) -> None:
     assert backfill["states"] == ["success"] * 3
     assert backfill["calls"]["elasticmapreduce.RunJobFlow"] == 1
     made = ("redshift.CreateCluster", "redshift.RestoreFromClusterSnapshot")
@@ -210,37 +213,35 @@ def test_runs_that_overlap_share_one_cluster_of_each_kind_and_leave_nothing(back
     assert backfill["left"] == []
 
 
-def test_days_that_are_loaded_side_by_side_give_the_tables_of_the_whole_window(
+def test_days_loaded_by_concurrent_runs_give_the_tables_of_the_whole_window(
     disturbed: Ended, backfill: Json
 ) -> None:
     assert backfill["tables"] == disturbed.tables
     assert {row[0]: row[1] for row in backfill["tables"]}["fact"] > 100
 
 
-def test_a_cancelled_backfill_fails_what_is_queued_and_ends_nothing_that_runs(backfill: Json) -> None:
+def test_cancelling_a_backfill_fails_queued_runs_and_does_not_end_running_ones(backfill: Json) -> None:
     assert (backfill["before"], backfill["cancelled"]) == ("queued", "failed")
-    assert backfill["begun by it"] == set()
+    assert backfill["tasks of the cancelled run"] == set()
 
 
-def test_a_run_marked_failed_is_red_and_its_teardowns_leave_nothing(
-    runs: LiveRuns, run_failed: Ended
-) -> None:
+def test_a_run_marked_failed_fails_and_its_teardowns_leave_nothing(runs: LiveRuns, run_failed: Ended) -> None:
     assert (run_failed.state, run_failed.left) == ("failed", [])
     assert run_failed.called("redshift.DeleteCluster") >= 1
 
 
-def test_a_task_marked_failed_is_killed_and_the_run_is_red_and_leaves_nothing(
+def test_a_task_marked_failed_is_killed_and_the_run_fails_and_leaves_nothing(
     runs: LiveRuns, task_failed: Ended
 ) -> None:
     assert (task_failed.state, task_failed.left) == ("failed", [])
     assert "committed" not in runs.log(task_failed.run_id, "load.load_window")
 
 
-def test_a_run_that_runs_cannot_be_deleted(deleted: Json) -> None:
+def test_a_running_run_cannot_be_deleted(deleted: Json) -> None:
     assert "cannot be deleted in running state" in deleted["refused"]
 
 
-def test_what_a_deleted_run_held_is_kept_under_its_lease_and_then_the_janitors_dag_removes_it(
+def test_the_janitors_dag_deletes_a_deleted_runs_resources_after_its_lease_expired(
     deleted: Json,
 ) -> None:
     assert not deleted["known"]
@@ -254,14 +255,16 @@ def test_what_a_deleted_run_held_is_kept_under_its_lease_and_then_the_janitors_d
     assert deleted["left"] == []
 
 
-def test_the_janitors_dag_finds_nothing_where_all_is_clean(deleted: Json) -> None:
+def test_the_janitors_dag_finds_nothing_if_nothing_is_left(deleted: Json) -> None:
     assert deleted["second"] == {"state": "success", "result": {"environments": 1, "found": {}}}
 
 
-def test_a_run_marked_failed_before_it_began_is_green_to_airflow_with_nothing_done(never_began: Json) -> None:
+def test_airflow_calls_a_run_a_success_that_was_marked_failed_before_its_first_task(
+    never_began: Json,
+) -> None:
     assert never_began == {"state": "success", "tasks": {"skipped"}}
 
 
-def test_after_all_of_them_a_run_is_green_with_the_same_tables(disturbed: Ended, last: Ended) -> None:
+def test_after_all_actions_a_run_succeeds_with_the_same_tables(disturbed: Ended, last: Ended) -> None:
     assert (last.state, last.left) == ("success", [])
     assert last.tables == disturbed.tables

@@ -1,4 +1,4 @@
-"""The Redshift stand-in as a server: who may connect, how, and how it starts and stops."""
+"""The Redshift simulator as a server: authentication, protocol, start and stop."""
 
 import asyncio
 import os
@@ -75,10 +75,10 @@ def test_a_password_that_has_expired_is_refused(warehouse: Warehouse) -> None:
         warehouse.connect(password="short-lived")
 
 
-def test_bytes_that_are_no_protocol_end_that_connection_alone(warehouse: Warehouse) -> None:
-    with socket.create_connection((HOST, 5439), timeout=5) as stranger:
-        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
-        assert stranger.recv(100) == b""
+def test_bytes_of_another_protocol_close_only_that_connection(warehouse: Warehouse) -> None:
+    with socket.create_connection((HOST, 5439), timeout=5) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert client.recv(100) == b""
     assert warehouse.ask("SELECT 1") == [(1,)]
 
 
@@ -92,7 +92,7 @@ def test_a_query_can_be_cancelled(warehouse: Warehouse) -> None:
     connection.close()
 
 
-def test_a_client_that_vanishes_leaves_no_open_transaction(warehouse: Warehouse) -> None:
+def test_a_lost_client_leaves_no_open_transaction(warehouse: Warehouse) -> None:
     warehouse.ask("CREATE TABLE vanishing (a int)")
     connection = warehouse.connect()
     with connection.cursor() as cursor:
@@ -105,12 +105,12 @@ def test_a_client_that_vanishes_leaves_no_open_transaction(warehouse: Warehouse)
     connection.close()
 
 
-def test_prepared_statements_are_refused_clearly(warehouse: Warehouse) -> None:
+def test_prepared_statements_are_refused_by_name(warehouse: Warehouse) -> None:
     with pytest.raises(psycopg2.errors.FeatureNotSupported, match="PREPARE"):
         warehouse.ask("PREPARE p AS SELECT 1")
 
 
-def test_the_extended_protocol_is_refused_clearly(warehouse: Warehouse) -> None:
+def test_the_extended_query_protocol_is_refused_by_name(warehouse: Warehouse) -> None:
     async def ask() -> tuple[str, Any]:
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -123,12 +123,12 @@ def test_the_extended_protocol_is_refused_clearly(warehouse: Warehouse) -> None:
         finally:
             await connection.close()
 
-    told, afterwards = asyncio.run(ask())
-    assert "extended query protocol" in told
+    message, afterwards = asyncio.run(ask())
+    assert "extended query protocol" in message
     assert afterwards == "SELECT 1"
 
 
-def test_data_lives_on_in_a_copy_and_a_dead_database_ends_the_cluster(tmp_path: Path) -> None:
+def test_copied_data_can_be_started_again_and_a_dead_database_ends_the_cluster(tmp_path: Path) -> None:
     control = start_control_plane()
     url = f"http://{AWS_HOST}:{control.server_port}"
     here = Warehouse(control.state, None, OTHER_HOST)
@@ -136,27 +136,27 @@ def test_data_lives_on_in_a_copy_and_a_dead_database_ends_the_cluster(tmp_path: 
     here.ask("CREATE TABLE kept (a int SORTKEY); INSERT INTO kept VALUES (7)")
     open_session = here.connect()
     assert stop_cluster(process) == 0
-    assert open_session.closed == 0  # it learns of the end when it asks
+    assert open_session.closed == 0  # the client notices the end at its next query
     shutil.copytree(tmp_path / "a", tmp_path / "b")  # a snapshot, and its restore
     process = start_cluster(tmp_path / "b", url, NOWHERE, OTHER_HOST)
     assert here.ask("SELECT a, getdate() > '2020-01-01' FROM kept") == [(7, True)]
     postgres = int((tmp_path / "b" / "postmaster.pid").read_text().split()[0])
     os.kill(postgres, signal.SIGKILL)
-    assert end_of(process) == 1  # a database that dies ends the cluster with an error
+    assert end_of(process) == 1  # the cluster ends with an error
     control.shutdown()
     control.server_close()
 
 
-def test_an_aws_process_that_does_not_answer_is_told(warehouse: Warehouse) -> None:
-    warehouse.control.mute = True
+def test_an_aws_process_that_does_not_respond_is_reported(warehouse: Warehouse) -> None:
+    warehouse.control.unresponsive = True
     with pytest.raises(
-        psycopg2.OperationalError, match=f"The AWS stand-in at http://{AWS_HOST}:.*does not answer"
+        psycopg2.OperationalError, match=f"The AWS process at http://{AWS_HOST}:.*does not respond"
     ):
         warehouse.connect()
-    warehouse.control.mute = False
+    warehouse.control.unresponsive = False
 
 
-def test_a_taken_port_is_told(warehouse: Warehouse, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(warehouse: Warehouse, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sandbox.redshift", "--host", HOST, "--data-dir", str(tmp_path / "a")]
     command += ["--cluster-id", "wh-2", "--database", "d", "--admin-user", "u", "--aws-url", NOWHERE]
     result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)

@@ -1,4 +1,4 @@
-"""COPY from S3 on the Redshift stand-in: what is loaded, what is refused, and what is left behind."""
+"""COPY from S3 on the Redshift simulator: what is loaded, what is refused, and which errors are recorded."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
@@ -9,7 +9,7 @@ import psycopg2.errors
 import pyarrow as pa
 import pytest
 
-from tests.sandbox.redshift_fakes import BUCKET, ROLE, STRANGER, Warehouse, running_warehouse
+from tests.sandbox.redshift_fakes import BUCKET, ROLE, UNATTACHED_ROLE, Warehouse, running_warehouse
 
 pytestmark = pytest.mark.sandbox
 
@@ -48,11 +48,11 @@ def refused(warehouse: Warehouse, sql: str) -> psycopg2.Error:
     return caught.value
 
 
-def told(error: psycopg2.Error) -> str:
+def text_of(error: psycopg2.Error) -> str:
     return f"{error.diag.message_primary} {error.diag.message_detail}"
 
 
-def test_every_row_of_a_manifests_files_is_loaded_as_it_was(warehouse: Warehouse, table: str) -> None:
+def test_every_row_of_a_manifests_files_is_loaded_unchanged(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest(
         "ok/manifest.json",
         [
@@ -79,7 +79,7 @@ def test_every_row_of_a_manifests_files_is_loaded_as_it_was(warehouse: Warehouse
     ]
 
 
-def test_every_type_of_column_arrives_exactly(warehouse: Warehouse, table: str) -> None:
+def test_every_column_type_is_loaded_exactly(warehouse: Warehouse, table: str) -> None:
     moment = datetime(2016, 4, 1, 12, 30, 15, 123456)
     rows = pa.table(
         {
@@ -104,14 +104,14 @@ def test_every_type_of_column_arrives_exactly(warehouse: Warehouse, table: str) 
     ]
 
 
-def test_an_identity_column_fills_itself(warehouse: Warehouse, table: str) -> None:
+def test_an_identity_column_is_generated(warehouse: Warehouse, table: str) -> None:
     warehouse.ask("CREATE TABLE stage.i (n BIGINT IDENTITY(1, 1), id BIGINT, name VARCHAR(20), born DATE)")
     warehouse.ask(
         copy(warehouse.put_manifest("i.json", [warehouse.put_parquet("i.parquet", ROWS)]), "stage.i")
     )
     assert warehouse.ask("SELECT n FROM stage.i ORDER BY n") == [(1,), (2,), (3,)]
     error = refused(warehouse, copy(f"s3://{BUCKET}/i.json", "stage.i (n, id)"))
-    assert "cannot set an identity column" in told(error)
+    assert "cannot set an identity column" in text_of(error)
 
 
 def test_columns_can_be_named(warehouse: Warehouse, table: str) -> None:
@@ -119,21 +119,21 @@ def test_columns_can_be_named(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest("named.json", [warehouse.put_parquet("named.parquet", rows)])
     warehouse.ask(copy(manifest, "stage.nullable (born, id)"))
     assert warehouse.ask("SELECT count(born), count(name) FROM stage.nullable") == [(2, 0)]
-    assert 'column "nix" of relation' in told(
+    assert 'column "nix" of relation' in text_of(
         refused(warehouse, copy(manifest, "stage.nullable (born, nix)"))
     )
 
 
-def test_a_prefix_loads_what_lies_below_it(warehouse: Warehouse, table: str) -> None:
+def test_a_prefix_loads_the_objects_below_it(warehouse: Warehouse, table: str) -> None:
     warehouse.put_parquet("folder/part-1.parquet", ROWS)
     warehouse.s3.put_object(Bucket=BUCKET, Key="folder/_SUCCESS", Body=b"")
     warehouse.ask(copy(f"s3://{BUCKET}/folder/", options=""))
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(3,)]
     error = refused(warehouse, copy(f"s3://{BUCKET}/nowhere/", options=""))
-    assert "The specified S3 prefix 'nowhere/' does not exist" in told(error)
+    assert "The specified S3 prefix 'nowhere/' does not exist" in text_of(error)
 
 
-def test_copy_joins_the_clients_transaction(warehouse: Warehouse, table: str) -> None:
+def test_copy_is_part_of_the_clients_transaction(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest("tx.json", [warehouse.put_parquet("tx.parquet", ROWS)])
     connection = warehouse.connect()
     with connection.cursor() as cursor:
@@ -145,7 +145,7 @@ def test_copy_joins_the_clients_transaction(warehouse: Warehouse, table: str) ->
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(0,)]
 
 
-def test_a_file_of_many_row_groups_is_loaded_whole(warehouse: Warehouse, table: str) -> None:
+def test_a_file_with_many_row_groups_is_loaded_completely(warehouse: Warehouse, table: str) -> None:
     rows = pa.table(
         {
             "id": range(200_000),
@@ -160,32 +160,32 @@ def test_a_file_of_many_row_groups_is_loaded_whole(warehouse: Warehouse, table: 
 
 def test_a_role_that_is_not_attached_is_refused(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest("role.json", [warehouse.put_parquet("role.parquet", ROWS)])
-    error = refused(warehouse, copy(manifest, role=STRANGER))
-    assert f"is not authorized to assume IAM Role {STRANGER}" in told(error)
-    assert "dbuser:wh-1/owner" in told(error)
+    error = refused(warehouse, copy(manifest, role=UNATTACHED_ROLE))
+    assert f"is not authorized to assume IAM Role {UNATTACHED_ROLE}" in text_of(error)
+    assert "dbuser:wh-1/owner" in text_of(error)
 
 
 @pytest.mark.parametrize("key", ["acl.json", "acl.parquet"])
-def test_a_role_without_the_right_to_read_is_refused(warehouse: Warehouse, table: str, key: str) -> None:
+def test_a_role_without_permission_to_read_is_refused(warehouse: Warehouse, table: str, key: str) -> None:
     manifest = warehouse.put_manifest("acl.json", [warehouse.put_parquet("acl.parquet", ROWS)])
     warehouse.control.denied.add(("s3:GetObject", f"arn:aws:s3:::{BUCKET}/{key}"))
     error = refused(warehouse, copy(manifest))
-    assert "Access Denied,Status 403" in told(error)
-    assert f"s3:GetObject on arn:aws:s3:::{BUCKET}/{key}" in told(error)
+    assert "Access Denied,Status 403" in text_of(error)
+    assert f"s3:GetObject on arn:aws:s3:::{BUCKET}/{key}" in text_of(error)
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(0,)]
 
 
-def test_a_prefix_needs_the_right_to_list(warehouse: Warehouse, table: str) -> None:
+def test_a_prefix_needs_permission_to_list(warehouse: Warehouse, table: str) -> None:
     warehouse.control.denied.add(("s3:ListBucket", f"arn:aws:s3:::{BUCKET}"))
-    assert "s3:ListBucket" in told(refused(warehouse, copy(f"s3://{BUCKET}/folder/", options="")))
+    assert "s3:ListBucket" in text_of(refused(warehouse, copy(f"s3://{BUCKET}/folder/", options="")))
 
 
 def test_a_mandatory_file_that_is_missing_fails_the_load(warehouse: Warehouse, table: str) -> None:
     there = warehouse.put_parquet("there.parquet", ROWS)
     gone = {"url": f"s3://{BUCKET}/gone.parquet", "mandatory": True, "meta": {"content_length": 9}}
     error = refused(warehouse, copy(warehouse.put_manifest("gone.json", [there, gone])))
-    assert "Status 404" in told(error)
-    assert "gone.parquet" in told(error)
+    assert "Status 404" in text_of(error)
+    assert "gone.parquet" in text_of(error)
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(0,)]
     optional = {**gone, "mandatory": False}
     warehouse.ask(copy(warehouse.put_manifest("optional.json", [optional, there])))
@@ -203,28 +203,28 @@ def test_a_mandatory_file_that_is_missing_fails_the_load(warehouse: Warehouse, t
         ('{"entries": [{"url": "file:///x", "meta": {"content_length": 1}}]}', "Invalid S3 path: file:///x"),
     ],
 )
-def test_a_manifest_that_is_wrong_is_told(
+def test_an_invalid_manifest_is_an_error(
     warehouse: Warehouse, table: str, body: str | None, reason: str
 ) -> None:
     warehouse.s3.delete_object(Bucket=BUCKET, Key="wrong.json")
     if body is not None:
         warehouse.s3.put_object(Bucket=BUCKET, Key="wrong.json", Body=body)
-    assert reason in told(refused(warehouse, copy(f"s3://{BUCKET}/wrong.json")))
+    assert reason in text_of(refused(warehouse, copy(f"s3://{BUCKET}/wrong.json")))
 
 
-def test_a_content_length_that_is_wrong_is_told(warehouse: Warehouse, table: str) -> None:
+def test_a_wrong_content_length_is_an_error(warehouse: Warehouse, table: str) -> None:
     entry = warehouse.put_parquet("length.parquet", ROWS)
     entry["meta"]["content_length"] += 1
     error = refused(warehouse, copy(warehouse.put_manifest("length.json", [entry])))
-    assert "Spectrum Scan Error" in told(error)
-    assert "meta.content_length" in told(error)
+    assert "Spectrum Scan Error" in text_of(error)
+    assert "meta.content_length" in text_of(error)
 
 
-def test_a_file_that_is_no_parquet_is_told(warehouse: Warehouse, table: str) -> None:
+def test_a_file_that_is_not_parquet_is_an_error(warehouse: Warehouse, table: str) -> None:
     warehouse.s3.put_object(Bucket=BUCKET, Key="text.parquet", Body=b"hello")
     entry = {"url": f"s3://{BUCKET}/text.parquet", "mandatory": True, "meta": {"content_length": 5}}
     error = refused(warehouse, copy(warehouse.put_manifest("text.json", [entry])))
-    assert "has an invalid version number or is no Parquet file" in told(error)
+    assert "has an invalid version number or is not a Parquet file" in text_of(error)
 
 
 @pytest.mark.parametrize(
@@ -233,47 +233,51 @@ def test_a_file_that_is_no_parquet_is_told(warehouse: Warehouse, table: str) -> 
         (ROWS.select(["id", "name"]), "Table columns: 3, Data columns: 2"),
         (
             ROWS.set_column(0, "id", pa.array([1, 2, 3], pa.int32())),
-            "incompatible Parquet schema for column 's3://lake/schema.parquet.id'. "
-            "Column type: BIGINT, Parquet schema: optional int32 id",
+            (
+                "incompatible Parquet schema for column 's3://lake/schema.parquet.id'. "
+                "Column type: BIGINT, Parquet schema: optional int32 id"
+            ),
         ),
         (ROWS.set_column(1, "name", pa.array([1, 2, 3])), "Column type: CHARACTER VARYING(20)"),
         (ROWS.select(["id", "born", "name"]), "incompatible Parquet schema"),
     ],
 )
-def test_columns_must_match_by_position_in_number_and_type(
+def test_columns_must_match_in_number_order_and_type(
     warehouse: Warehouse, table: str, rows: pa.Table, reason: str
 ) -> None:
     manifest = warehouse.put_manifest("schema.json", [warehouse.put_parquet("schema.parquet", rows)])
     error = refused(warehouse, copy(manifest))
     assert error.diag.message_primary == "Spectrum Scan Error"
-    assert reason in told(error)
+    assert reason in text_of(error)
 
 
-def test_a_string_too_long_in_bytes_is_told_and_noted_whatever_is_rolled_back(
+def test_a_string_with_too_many_bytes_is_recorded_in_stl_load_errors_despite_the_rollback(
     warehouse: Warehouse, table: str
 ) -> None:
     good = warehouse.put_parquet("long/1.parquet", ROWS)
     bad = warehouse.put_parquet("long/2.parquet", ROWS.set_column(1, "name", pa.array(["x", "é" * 11, "y"])))
     error = refused(warehouse, copy(warehouse.put_manifest("long.json", [good, bad])))
-    assert "The length of the data column name is longer than the length defined in the table" in told(error)
-    assert "Table: 20" in told(error)
-    noted = warehouse.ask(
+    assert "The length of the data column name is longer than the length defined in the table" in text_of(
+        error
+    )
+    assert "Table: 20" in text_of(error)
+    recorded = warehouse.ask(
         "SELECT filename, line_number, colname, err_code, err_reason FROM stl_load_errors"
         " WHERE filename LIKE '%long/2.parquet'"
     )
-    assert noted == [(f"s3://{BUCKET}/long/2.parquet", 2, "name", 1204, "String length exceeds DDL length")]
+    assert recorded == [
+        (f"s3://{BUCKET}/long/2.parquet", 2, "name", 1204, "String length exceeds DDL length")
+    ]
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(0,)]
 
 
-def test_a_null_in_a_column_that_takes_none_is_told(warehouse: Warehouse, table: str) -> None:
+def test_a_null_in_a_not_null_column_is_an_error(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest("null.json", [warehouse.put_parquet("null.parquet", ROWS)])
     error = refused(warehouse, copy(manifest, "stage.t"))
-    assert "Missing data for not-null field: column born, row 2" in told(error)
+    assert "Missing data for not-null field: column born, row 2" in text_of(error)
 
 
-def test_a_failed_copy_fails_the_transaction_and_the_session_goes_on(
-    warehouse: Warehouse, table: str
-) -> None:
+def test_a_failed_copy_fails_the_transaction_but_not_the_session(warehouse: Warehouse, table: str) -> None:
     connection = warehouse.connect()
     with connection.cursor() as cursor:
         cursor.execute("INSERT INTO stage.nullable (id) VALUES (1)")
@@ -287,12 +291,12 @@ def test_a_failed_copy_fails_the_transaction_and_the_session_goes_on(
     connection.close()
 
 
-def test_a_table_that_is_not_there_is_told(warehouse: Warehouse) -> None:
+def test_a_missing_table_is_an_error(warehouse: Warehouse) -> None:
     error = refused(warehouse, copy(f"s3://{BUCKET}/any.json", "stage_x.t"))
     assert error.pgcode in {"42P01", "3F000"}
 
 
-def test_several_copies_in_one_string_all_load_or_none(warehouse: Warehouse, table: str) -> None:
+def test_several_copies_in_one_string_load_all_or_nothing(warehouse: Warehouse, table: str) -> None:
     manifest = warehouse.put_manifest("both.json", [warehouse.put_parquet("both.parquet", ROWS)])
     refused(warehouse, f"{copy(manifest)}; {copy(f's3://{BUCKET}/missing.json')}")
     assert warehouse.ask("SELECT count(*) FROM stage.nullable") == [(0,)]

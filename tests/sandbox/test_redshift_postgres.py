@@ -1,4 +1,4 @@
-"""A private PostgreSQL: starts from nothing and from what is there, and leaves nothing running."""
+"""A private PostgreSQL: it starts with a new and with existing data, and leaves no process running."""
 
 import os
 import shutil
@@ -13,7 +13,8 @@ import psutil
 import psycopg2
 import pytest
 
-from sandbox.postgres import Postgres, PostgresError
+from sandbox.errors import PostgresError
+from sandbox.postgres import Postgres
 
 pytestmark = pytest.mark.sandbox
 
@@ -31,7 +32,7 @@ def ask(server: Postgres, sql: str, database: str = "postgres") -> list[tuple]:
         connection.close()
 
 
-def test_two_may_stop_it_at_the_same_time(tmp_path: Path) -> None:
+def test_it_can_be_stopped_concurrently(tmp_path: Path) -> None:
     server = Postgres(tmp_path / "a", host=HOST, port=5505, superuser="owner").start()
     with ThreadPoolExecutor(4) as pool:
         for stopped in [pool.submit(server.stop) for _ in range(4)]:
@@ -39,7 +40,7 @@ def test_two_may_stop_it_at_the_same_time(tmp_path: Path) -> None:
     assert not server.alive
 
 
-def test_what_was_written_is_there_after_a_restart_and_in_a_copy(tmp_path: Path) -> None:
+def test_data_is_kept_after_a_restart_and_in_a_copy(tmp_path: Path) -> None:
     with Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner") as server:
         server.create_database("shop")
         server.create_database("shop")
@@ -51,7 +52,7 @@ def test_what_was_written_is_there_after_a_restart_and_in_a_copy(tmp_path: Path)
             assert ask(server, "SELECT n FROM t", "shop") == [(7,)]
 
 
-def test_a_taken_port_is_told_with_the_log(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported_with_the_log(tmp_path: Path) -> None:
     with (
         Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner"),
         pytest.raises(PostgresError, match=r"did not start on \S+:5501(.|\n)*bind"),
@@ -67,15 +68,15 @@ def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
         Postgres(tmp_path / "a", host=HOST, port=5502, superuser="owner").start()
 
 
-def test_a_directory_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+def test_a_directory_with_other_files_is_refused_and_left_unchanged(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "notes.txt").write_text("mine")
-    with pytest.raises(PostgresError, match="holds files but no PostgreSQL database"):
+    with pytest.raises(PostgresError, match="holds files but is not a PostgreSQL data directory"):
         Postgres(tmp_path / "a", host=HOST, port=5501, superuser="owner").start()
     assert (tmp_path / "a" / "notes.txt").read_text() == "mine"
 
 
-def test_it_dies_with_a_killed_parent_and_starts_again(tmp_path: Path) -> None:
+def test_it_ends_with_a_killed_parent_and_can_be_started_again(tmp_path: Path) -> None:
     script = (
         "import sys, time; from sandbox.postgres import Postgres\n"
         f"s = Postgres(sys.argv[1], host={HOST!r}, port=5501, superuser='owner').start()\n"
@@ -92,7 +93,7 @@ def test_it_dies_with_a_killed_parent_and_starts_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
-def test_root_may_keep_the_data_where_nobody_may_not_enter() -> None:
+def test_root_can_use_a_directory_that_nobody_cannot_enter() -> None:
     with tempfile.TemporaryDirectory() as closed:
         assert Path(closed).stat().st_mode & 0o077 == 0
         with Postgres(Path(closed) / "a", host=HOST, port=5501, superuser="owner") as server:

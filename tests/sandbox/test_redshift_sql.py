@@ -1,4 +1,4 @@
-"""Redshift's SQL on the stand-in, as a client sees it."""
+"""Redshift's SQL on the simulator, as a client sees it."""
 
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -67,13 +67,15 @@ def schema(warehouse: Warehouse) -> Iterator[str]:
         (r"'a\'b'", "a'b"),
     ],
 )
-def test_expressions_have_redshifts_values(warehouse: Warehouse, expression: str, value: Any) -> None:
+def test_expressions_have_the_values_and_types_of_redshift(
+    warehouse: Warehouse, expression: str, value: Any
+) -> None:
     ((found,),) = warehouse.ask(f"SELECT {expression}")
     assert found == value
     assert type(found) is type(value)
 
 
-def test_aggregates_and_clauses_of_redshift(warehouse: Warehouse, schema: str) -> None:
+def test_redshifts_aggregates_and_clauses_work(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (g VARCHAR(2), n INT, b BIGINT, d DECIMAL(6,2), f FLOAT)")
     warehouse.ask(
         "INSERT INTO work.t VALUES ('a', 1, 1, 1, 1), ('a', 2, 2, 2, 2), ('b', 4, null, null, null)"
@@ -104,7 +106,7 @@ def test_names_fold_to_lower_case(warehouse: Warehouse, schema: str) -> None:
     assert warehouse.ask(columns) == [("addressto",), ("tourist_id",)]
 
 
-def test_keys_are_information_alone_and_a_primary_key_is_not_null(warehouse: Warehouse, schema: str) -> None:
+def test_keys_are_not_enforced_and_a_primary_key_is_not_null(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.u (a INT PRIMARY KEY)")
     warehouse.ask("CREATE TABLE work.t (a INT REFERENCES work.u (a), b INT UNIQUE, PRIMARY KEY (a, b))")
     warehouse.ask("INSERT INTO work.t VALUES (1, 1), (1, 1)")
@@ -113,7 +115,7 @@ def test_keys_are_information_alone_and_a_primary_key_is_not_null(warehouse: War
         warehouse.ask("INSERT INTO work.t VALUES (1, null)")
 
 
-def test_an_identity_column_counts_by_itself_and_takes_no_value(warehouse: Warehouse, schema: str) -> None:
+def test_an_identity_column_is_generated_and_cannot_be_set(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (id BIGINT IDENTITY(0, 2), a INT)")
     warehouse.ask("INSERT INTO work.t (a) SELECT 5 UNION ALL SELECT 6")
     assert warehouse.ask("SELECT id FROM work.t ORDER BY id") == [(0,), (2,)]
@@ -130,7 +132,7 @@ def test_an_identity_column_counts_by_itself_and_takes_no_value(warehouse: Wareh
         "CREATE TABLE work.t (b INT); ALTER TABLE work.t ADD COLUMN a VARCHAR(3)",
     ],
 )
-def test_a_string_is_measured_in_bytes(warehouse: Warehouse, schema: str, make: str) -> None:
+def test_a_strings_length_is_limited_in_bytes(warehouse: Warehouse, schema: str, make: str) -> None:
     warehouse.ask(make)
     warehouse.ask("INSERT INTO work.t (a) VALUES ('abc'), ('é')")
     for text in ("abcd", "éé"):
@@ -140,7 +142,7 @@ def test_a_string_is_measured_in_bytes(warehouse: Warehouse, schema: str, make: 
             warehouse.ask("INSERT INTO work.t (a) VALUES (%s)", (text,))
 
 
-def test_a_tables_layout_is_in_the_catalogue(warehouse: Warehouse, schema: str) -> None:
+def test_a_tables_layout_is_in_the_catalog(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a INT ENCODE az64, b DATE) DISTKEY (a) SORTKEY (b, a)")
     warehouse.ask("CREATE TABLE work.all_of_it (a INT) DISTSTYLE ALL")
     info = "SELECT \"table\", diststyle, sortkey1 FROM svv_table_info WHERE schema = 'work' ORDER BY 1"
@@ -152,7 +154,7 @@ def test_a_tables_layout_is_in_the_catalogue(warehouse: Warehouse, schema: str) 
     assert warehouse.ask(definition) == [("a", "az64", True, 2), ("b", "none", False, 1)]
 
 
-def test_rows_are_replaced_in_one_transaction(warehouse: Warehouse, schema: str) -> None:
+def test_rows_can_be_replaced_in_one_transaction(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a INT, b INT); INSERT INTO work.t VALUES (1, 1), (2, 2)")
     warehouse.ask("CREATE TABLE work.ledger (a INT)")
     connection = warehouse.connect()
@@ -178,7 +180,7 @@ def test_truncate_commits(warehouse: Warehouse, schema: str) -> None:
     assert warehouse.ask("SELECT count(*) FROM work.t") == [(0,)]
 
 
-def test_vacuum_runs_outside_a_transaction_alone(warehouse: Warehouse, schema: str) -> None:
+def test_vacuum_is_allowed_only_outside_a_transaction(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a INT)")
     warehouse.ask("VACUUM FULL work.t")
     connection = warehouse.connect()
@@ -187,7 +189,7 @@ def test_vacuum_runs_outside_a_transaction_alone(warehouse: Warehouse, schema: s
     connection.close()
 
 
-def test_two_writers_of_one_row_get_redshifts_1023(warehouse: Warehouse, schema: str) -> None:
+def test_a_write_conflict_is_redshifts_error_1023(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a INT); INSERT INTO work.t VALUES (1)")
     late = warehouse.connect()
     with late.cursor() as cursor:
@@ -198,7 +200,9 @@ def test_two_writers_of_one_row_get_redshifts_1023(warehouse: Warehouse, schema:
     late.close()
 
 
-def test_who_locks_first_sees_what_the_other_committed(warehouse: Warehouse, schema: str) -> None:
+def test_a_locked_table_can_be_read_by_its_locker_and_not_locked_by_another(
+    warehouse: Warehouse, schema: str
+) -> None:
     warehouse.ask("CREATE TABLE work.ledger (a INT)")
     connection = warehouse.connect()
     with connection.cursor() as cursor:
@@ -210,9 +214,7 @@ def test_who_locks_first_sees_what_the_other_committed(warehouse: Warehouse, sch
 
 
 @pytest.mark.parametrize("refused", ["CREATE INDEX i ON work.t (a)", "SELECT 'a", "COPY work.t FROM STDIN"])
-def test_a_refusal_fails_the_transaction_as_any_error_does(
-    warehouse: Warehouse, schema: str, refused: str
-) -> None:
+def test_a_refused_statement_fails_the_transaction(warehouse: Warehouse, schema: str, refused: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a INT)")
     connection = warehouse.connect()
     with connection.cursor() as cursor:
@@ -226,7 +228,7 @@ def test_a_refusal_fails_the_transaction_as_any_error_does(
     assert warehouse.ask("SELECT count(*) FROM work.t") == [(0,)]
 
 
-def test_of_several_statements_in_one_string_all_take_effect_or_none(
+def test_several_statements_in_one_string_take_effect_together_or_not_at_all(
     warehouse: Warehouse, schema: str
 ) -> None:
     with pytest.raises(psycopg2.errors.UndefinedTable):
@@ -236,7 +238,7 @@ def test_of_several_statements_in_one_string_all_take_effect_or_none(
     assert rows == [(5,)]
 
 
-def test_an_empty_string_is_no_error(warehouse: Warehouse) -> None:
+def test_an_empty_query_does_not_fail_the_session(warehouse: Warehouse) -> None:
     connection = warehouse.connect()
     connection.autocommit = True
     with connection.cursor() as cursor, pytest.raises(psycopg2.ProgrammingError, match="empty query"):
@@ -246,7 +248,7 @@ def test_an_empty_string_is_no_error(warehouse: Warehouse) -> None:
     connection.close()
 
 
-def test_many_rows_come_through_whole(warehouse: Warehouse, schema: str) -> None:
+def test_many_rows_are_returned_completely(warehouse: Warehouse, schema: str) -> None:
     warehouse.ask("CREATE TABLE work.t (a BIGINT, b VARCHAR(20))")
     warehouse.ask("INSERT INTO work.t SELECT 1, 'x'")
     for _ in range(14):

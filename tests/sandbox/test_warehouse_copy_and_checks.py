@@ -1,4 +1,4 @@
-"""COPY, checks and answers against a real warehouse."""
+"""COPY, checks and answers on a running warehouse."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.sandbox.immigration_rows import (
     load,
     ten_days_of_arrivals,
 )
-from tests.sandbox.redshift_fakes import ROLE, STRANGER, Warehouse, running_warehouse
+from tests.sandbox.redshift_fakes import ROLE, UNATTACHED_ROLE, Warehouse, running_warehouse
 
 pytestmark = pytest.mark.sandbox
 
@@ -76,7 +76,7 @@ def copy(conn: Connection, url: str, role: str = ROLE) -> int:
     )
 
 
-def test_a_copy_takes_every_file_of_the_manifest(cluster: Warehouse, conn: Connection) -> None:
+def test_copy_loads_every_file_of_the_manifest(cluster: Warehouse, conn: Connection) -> None:
     assert copy(conn, manifest(cluster, TEMPERATURES, TEMPERATURES.slice(0, 1))) == 3
     assert cluster.ask(f"SELECT DISTINCT * FROM {SCHEMA}.staging_landtemp ORDER BY 1") == [
         (date(2013, 4, 1), "Texas", 20.5, 0.25),
@@ -84,13 +84,13 @@ def test_a_copy_takes_every_file_of_the_manifest(cluster: Warehouse, conn: Conne
     ]
 
 
-def test_a_copy_repeated_starts_from_nothing(cluster: Warehouse, conn: Connection) -> None:
+def test_a_repeated_copy_starts_with_an_empty_table(cluster: Warehouse, conn: Connection) -> None:
     url = manifest(cluster, TEMPERATURES)
 
     assert [copy(conn, url), copy(conn, url)] == [2, 2]
 
 
-def test_a_runs_tables_are_copied_at_the_same_time(cluster: Warehouse, conn: Connection) -> None:
+def test_a_runs_tables_can_be_copied_concurrently(cluster: Warehouse, conn: Connection) -> None:
     def copy_empty(table: str) -> int:
         with closing(cluster.connect()) as own:
             return warehouse.copy_staging(
@@ -103,7 +103,7 @@ def test_a_runs_tables_are_copied_at_the_same_time(cluster: Warehouse, conn: Con
     assert warehouse.list_staging(conn, SCHEMA) == set(names)
 
 
-def test_a_copy_that_fails_leaves_the_rows_of_the_one_before(cluster: Warehouse, conn: Connection) -> None:
+def test_a_failed_copy_keeps_the_rows_of_the_previous_one(cluster: Warehouse, conn: Connection) -> None:
     copy(conn, manifest(cluster, TEMPERATURES))
     with pytest.raises(WarehouseError):
         copy(conn, manifest(cluster, TEMPERATURES.drop_columns(["state"])))
@@ -111,20 +111,20 @@ def test_a_copy_that_fails_leaves_the_rows_of_the_one_before(cluster: Warehouse,
     assert cluster.ask(f"SELECT COUNT(*) FROM {SCHEMA}.staging_landtemp") == [(2,)]
 
 
-def test_a_value_that_is_too_long_is_told_with_its_column_and_file(
+def test_a_value_that_is_too_long_is_reported_with_its_column_and_file(
     cluster: Warehouse, conn: Connection
 ) -> None:
     long = TEMPERATURES.set_column(1, "state", pa.array(["ok", "ä" * 40], pa.string()))
 
     with pytest.raises(WarehouseError) as raised:
         copy(conn, manifest(cluster, long))
-    told = str(raised.value)
-    assert "staging_landtemp" in told
-    assert "state" in told
-    assert "landtemp/part-0.parquet" in told
+    text = str(raised.value)
+    assert "staging_landtemp" in text
+    assert "state" in text
+    assert "landtemp/part-0.parquet" in text
 
 
-def test_the_warehouses_own_note_of_the_bad_row_is_told(cluster: Warehouse, conn: Connection) -> None:
+def test_the_error_includes_the_row_of_stl_load_errors(cluster: Warehouse, conn: Connection) -> None:
     long = TEMPERATURES.set_column(1, "state", pa.array(["ok", "ä" * 40], pa.string()))
 
     with pytest.raises(WarehouseError, match=r"line 2, column state .*1204 String length exceeds DDL length"):
@@ -132,24 +132,24 @@ def test_the_warehouses_own_note_of_the_bad_row_is_told(cluster: Warehouse, conn
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "text"),
     [
         (TEMPERATURES.drop_columns(["state"]), "column"),
         (TEMPERATURES.set_column(0, "month", pa.array(["a", "b"], pa.string())), "incompatible"),
     ],
-    ids=["a column less", "another type"],
+    ids=["missing column", "other type"],
 )
-def test_columns_that_do_not_match_are_told_with_the_mend(
-    cluster: Warehouse, conn: Connection, table: pa.Table, told: str
+def test_columns_that_do_not_match_are_reported_with_a_hint(
+    cluster: Warehouse, conn: Connection, table: pa.Table, text: str
 ) -> None:
     with pytest.raises(WarehouseError, match="COPY matches them by position") as raised:
         copy(conn, manifest(cluster, table))
-    assert told in str(raised.value)
+    assert text in str(raised.value)
 
 
-def test_a_role_that_is_not_the_clusters_is_refused(cluster: Warehouse, conn: Connection) -> None:
+def test_a_role_that_is_not_attached_to_the_cluster_is_refused(cluster: Warehouse, conn: Connection) -> None:
     with pytest.raises(WarehouseError, match=r"(?i)role"):
-        copy(conn, manifest(cluster, TEMPERATURES), STRANGER)
+        copy(conn, manifest(cluster, TEMPERATURES), UNATTACHED_ROLE)
 
 
 def test_a_missing_file_is_an_error(cluster: Warehouse, conn: Connection) -> None:
@@ -175,7 +175,7 @@ def check(conn: Connection, which: Check, written: int = 1) -> Verdict:
 
 
 @pytest.mark.parametrize("which", IMMIGRATION.checks, ids=lambda which: which.name)
-def test_the_declared_checks_pass_on_a_sound_load(conn: Connection, which: Check) -> None:
+def test_the_declared_checks_pass_on_a_correct_load(conn: Connection, which: Check) -> None:
     load(conn, "run", APRIL, [arrival(1)])
 
     verdict = check(conn, which)
@@ -200,7 +200,7 @@ def test_the_declared_checks_pass_on_a_sound_load(conn: Connection, which: Check
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_check_finds_what_is_wrong_and_shows_it(
+def test_a_check_finds_failing_rows_and_returns_samples(
     cluster: Warehouse, conn: Connection, spoil: str, which: Check, failing: int
 ) -> None:
     load(conn, "run", APRIL, [arrival(1), arrival(2)])
@@ -214,7 +214,7 @@ def test_a_check_finds_what_is_wrong_and_shows_it(
     assert len(cluster.ask(verdict.sql)) == failing
 
 
-def test_completeness_shows_the_three_counts(conn: Connection) -> None:
+def test_the_completeness_check_returns_the_three_counts(conn: Connection) -> None:
     load(conn, "run", APRIL, [arrival(1), arrival(2)])
 
     verdict = check(conn, Complete("arrivals", "staging_immigration", "factArrivetheUsa"), written=3)
@@ -222,7 +222,7 @@ def test_completeness_shows_the_three_counts(conn: Connection) -> None:
     assert verdict.samples == ({"written": 3, "staged": 2, "loaded": 2},)
 
 
-def test_no_more_than_five_samples_are_kept(conn: Connection) -> None:
+def test_at_most_five_samples_are_returned(conn: Connection) -> None:
     load(conn, "run", APRIL, [arrival(n, gender="?") for n in range(1, 9)])
 
     verdict = check(conn, AcceptedValues("dimTourist", "gender", ("F",)))
@@ -240,13 +240,13 @@ def test_no_more_than_five_samples_are_kept(conn: Connection) -> None:
     ],
     ids=lambda which: type(which).__name__,
 )
-def test_a_null_is_for_the_not_null_check_alone(conn: Connection, which: Check) -> None:
+def test_only_the_not_null_check_fails_for_a_null(conn: Connection, which: Check) -> None:
     load(conn, "run", APRIL, [arrival(1, departdate=None, departureflag=None)])
 
     assert check(conn, which).passed
 
 
-def test_a_predicate_that_cannot_be_asked_is_an_error(conn: Connection) -> None:
+def test_an_invalid_predicate_is_an_error(conn: Connection) -> None:
     with pytest.raises(WarehouseError, match=r"Check odd failed\. SQLSTATE 42703"):
         check(conn, Holds("odd", "dimTourist", "no_such_column > 1", severity=Severity.WARN))
 
@@ -263,7 +263,7 @@ def answer(conn: Connection, name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", IMMIGRATION.answers)
-def test_every_answer_can_be_asked_of_an_empty_warehouse(conn: Connection, name: str) -> None:
+def test_every_answer_works_on_an_empty_warehouse(conn: Connection, name: str) -> None:
     assert answer(conn, name) == []
 
 
@@ -301,7 +301,7 @@ def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> N
     assert (second["portcode"], second["name"]) == ("MTR", None)
 
 
-def test_stays_are_compared_by_visa_without_departures_before_the_arrival(conn: Connection) -> None:
+def test_stays_are_compared_by_visa_and_departures_before_the_arrival_are_ignored(conn: Connection) -> None:
     rows = [
         arrival(1, departdate=date(2016, 4, 5)),
         arrival(2, departdate=date(2016, 4, 6)),

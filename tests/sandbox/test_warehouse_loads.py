@@ -1,4 +1,4 @@
-"""Loads in a real warehouse: exactly once, in any order, and nothing half done."""
+"""Loads on a running warehouse: exactly once, in any order, all or nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def conn(cluster: Warehouse) -> Iterator[Connection]:
 
 @pytest.fixture(scope="module")
 def at_once(cluster: Warehouse) -> dict[str, list[tuple[str, ...]]]:
-    """The tables after one run over the whole of April."""
+    """The tables after one run over all of April."""
     with closing(cluster.connect()) as opened:
         empty(opened)
         load(opened, "whole", APRIL, ARRIVALS)
@@ -68,7 +68,7 @@ def one(conn: Connection, table: str, key: str, value: Any) -> dict[str, Any]:
 
 
 def ledger_of(conn: Connection, run_id: str) -> list[tuple[Any, ...]]:
-    """What the ledger holds of the run's committed loads: window, manifests and rows, these as JSON."""
+    """The ledger's entries of the run's committed loads: window, and as JSON manifests and row counts."""
     with conn.cursor() as cursor:
         cursor.execute(
             "SELECT window_start, window_end, manifests, table_rows FROM mayfly_load_ledger WHERE run_id = %s",
@@ -82,7 +82,7 @@ def ledger_of(conn: Connection, run_id: str) -> list[tuple[Any, ...]]:
 # -- exactly once ------------------------------------------------------------------------------
 
 
-def test_a_load_tells_the_rows_that_are_there(conn: Connection) -> None:
+def test_a_load_returns_the_row_counts_of_the_tables(conn: Connection) -> None:
     rows = load(conn, "whole", APRIL, ARRIVALS)
 
     assert rows == {table.name: len(rows_of(conn, table.name)) for table in IMMIGRATION.warehouse_tables}
@@ -91,7 +91,7 @@ def test_a_load_tells_the_rows_that_are_there(conn: Connection) -> None:
     assert rows["dimAirport"] == 5
 
 
-def test_a_load_repeated_changes_nothing(conn: Connection, at_once: Any) -> None:
+def test_a_repeated_load_changes_nothing(conn: Connection, at_once: Any) -> None:
     load(conn, "whole", APRIL, ARRIVALS)
     load(conn, "whole", APRIL, ARRIVALS)
     load(conn, "another run", APRIL, ARRIVALS)
@@ -118,7 +118,7 @@ def test_overlapping_windows_give_the_same_tables(conn: Connection, at_once: Any
     assert tables(conn) == at_once
 
 
-def test_days_loaded_at_the_same_time_give_the_same_tables(
+def test_days_loaded_concurrently_give_the_same_tables(
     cluster: Warehouse, conn: Connection, at_once: Any
 ) -> None:
     errors: list[BaseException] = []
@@ -128,7 +128,7 @@ def test_days_loaded_at_the_same_time_give_the_same_tables(
             with closing(cluster.connect()) as own:
                 for day in days:
                     load(own, f"day {day.start}", day, ARRIVALS)
-        except BaseException as error:  # noqa: BLE001 - told below
+        except BaseException as error:  # noqa: BLE001 - checked below
             errors.append(error)
 
     threads = [threading.Thread(target=run, args=(DAYS[n::3],)) for n in range(3)]
@@ -141,8 +141,8 @@ def test_days_loaded_at_the_same_time_give_the_same_tables(
     assert tables(conn) == at_once
 
 
-class CommitOnceOthersWait:
-    """A connection that, before it commits, lets `other` begin, and waits until the warehouse holds it back."""
+class CommitWhenOtherWaits:
+    """A connection that, before it commits, starts `other` and waits until that waits for a lock."""
 
     def __init__(self, conn: Connection, cluster: Warehouse, other: threading.Thread) -> None:
         self._conn, self._cluster, self._other = conn, cluster, other
@@ -157,7 +157,7 @@ class CommitOnceOthersWait:
         self._conn.commit()
 
 
-def test_a_load_waits_for_the_one_before_and_sees_what_it_did(cluster: Warehouse, conn: Connection) -> None:
+def test_a_load_waits_for_the_one_before_and_sees_its_rows(cluster: Warehouse, conn: Connection) -> None:
     first = stage(conn, "first", DAYS[0], ARRIVALS)
     second = stage(conn, "second", DAYS[1], ARRIVALS)
     conflicts: list[float] = []
@@ -167,7 +167,7 @@ def test_a_load_waits_for_the_one_before_and_sees_what_it_did(cluster: Warehouse
             load_staged(own, "second", DAYS[1], second, sleep=conflicts.append)
 
     other = threading.Thread(target=load_second)
-    load_staged(CommitOnceOthersWait(conn, cluster, other), "first", DAYS[0], first)  # type: ignore[arg-type]
+    load_staged(CommitWhenOtherWaits(conn, cluster, other), "first", DAYS[0], first)  # type: ignore[arg-type]
     other.join()
 
     assert conflicts == []
@@ -175,7 +175,7 @@ def test_a_load_waits_for_the_one_before_and_sees_what_it_did(cluster: Warehouse
     assert len(rows_of(conn, "factArrivetheUsa")) == len(rows_of(conn, "dimTourist")) == 40
 
 
-def test_what_a_window_no_longer_holds_goes_and_takes_its_dimension_rows_along(conn: Connection) -> None:
+def test_rows_no_longer_in_the_window_are_deleted_with_their_dimension_rows(conn: Connection) -> None:
     stays = arrival(1, date(2016, 4, 2), "WIL", addressto="GU")
     goes = arrival(2, date(2016, 4, 1), "MTR", addressto="..")
     load(conn, "first", APRIL, [stays, goes])
@@ -188,7 +188,7 @@ def test_what_a_window_no_longer_holds_goes_and_takes_its_dimension_rows_along(c
     assert {row["addressto"] for row in rows_of(conn, "dimStateDestination")} == {"CA", "GU", "NY", "TX"}
 
 
-def test_a_record_whose_date_was_corrected_is_there_once(conn: Connection) -> None:
+def test_a_record_with_a_corrected_date_exists_once(conn: Connection) -> None:
     load(conn, "wrong", DAYS[0], [arrival(1, DAYS[0].start, age=40)])
     load(conn, "right", DAYS[5], [arrival(1, DAYS[5].start, age=41)])
 
@@ -213,11 +213,11 @@ def test_a_window_without_data_is_loaded_with_zero_rows(conn: Connection) -> Non
     assert rows["dimStateDestination"] == len(REFERENCE["staging_demography"])
 
 
-# -- nothing half done -------------------------------------------------------------------------
+# -- all or nothing ----------------------------------------------------------------------------
 
 
 class LostCommit:
-    """A connection that is cut as it commits: right after the server has done so, or right before."""
+    """A connection that is lost during the commit: after the server has committed if `arrives`, otherwise before."""
 
     def __init__(self, conn: Connection, *, arrives: bool) -> None:
         self._conn, self._arrives = conn, arrives
@@ -233,7 +233,7 @@ class LostCommit:
 
 
 @pytest.mark.parametrize("arrives", [True, False])
-def test_a_lost_commit_is_recognised_and_repeating_it_is_safe(
+def test_a_lost_commit_is_reported_and_can_be_repeated(
     cluster: Warehouse, conn: Connection, at_once: Any, *, arrives: bool
 ) -> None:
     schema = stage(conn, "whole", APRIL, ARRIVALS)
@@ -250,7 +250,7 @@ def test_a_lost_commit_is_recognised_and_repeating_it_is_safe(
     assert tables(conn) == at_once
 
 
-def test_a_load_that_fails_leaves_the_tables_as_they_were(conn: Connection) -> None:
+def test_a_failed_load_leaves_the_tables_unchanged(conn: Connection) -> None:
     load(conn, "first", APRIL, ARRIVALS)
     before = tables(conn)
     schema = stage(conn, "second", APRIL, [])
@@ -264,7 +264,7 @@ def test_a_load_that_fails_leaves_the_tables_as_they_were(conn: Connection) -> N
     assert ledger_of(conn, "second") == []
 
 
-def test_tables_can_be_created_by_several_at_the_same_time(cluster: Warehouse, conn: Connection) -> None:
+def test_tables_can_be_created_concurrently(cluster: Warehouse, conn: Connection) -> None:
     with conn.cursor() as cursor:
         for name in (*(table.name for table in IMMIGRATION.warehouse_tables), "mayfly_load_ledger"):
             cursor.execute(f"DROP TABLE {name}")
@@ -275,7 +275,7 @@ def test_tables_can_be_created_by_several_at_the_same_time(cluster: Warehouse, c
         try:
             with closing(cluster.connect()) as own:
                 warehouse.create_tables(own, IMMIGRATION)
-        except BaseException as error:  # noqa: BLE001 - told below
+        except BaseException as error:  # noqa: BLE001 - checked below
             errors.append(error)
 
     threads = [threading.Thread(target=create) for _ in range(4)]
@@ -288,7 +288,7 @@ def test_tables_can_be_created_by_several_at_the_same_time(cluster: Warehouse, c
     assert not any(tables(conn).values())
 
 
-def test_creating_leaves_what_is_there(conn: Connection) -> None:
+def test_creating_the_tables_keeps_existing_rows(conn: Connection) -> None:
     load(conn, "whole", APRIL, ARRIVALS)
     before = tables(conn)
     warehouse.create_tables(conn, IMMIGRATION)
@@ -296,18 +296,18 @@ def test_creating_leaves_what_is_there(conn: Connection) -> None:
     assert tables(conn) == before
 
 
-def test_staging_goes_with_its_run_and_strays_with_the_next(conn: Connection) -> None:
-    mine, theirs, stray = (stage(conn, run_id, APRIL, []) for run_id in ("mine", "theirs", "stray"))
+def test_a_run_drops_its_own_staging_and_the_orphaned_staging_of_others(conn: Connection) -> None:
+    mine, theirs, orphan = (stage(conn, run_id, APRIL, []) for run_id in ("mine", "theirs", "orphan"))
     assert warehouse.list_staging(conn, mine) == {table.name for table in IMMIGRATION.staging}
 
     warehouse.drop_staging(conn, mine)
     warehouse.drop_staging(conn, mine)
-    assert warehouse.drop_orphan_staging(conn, {theirs}) == [stray]
-    assert [warehouse.list_staging(conn, name) for name in (mine, stray)] == [set(), set()]
+    assert warehouse.drop_orphan_staging(conn, {theirs}) == [orphan]
+    assert [warehouse.list_staging(conn, name) for name in (mine, orphan)] == [set(), set()]
     assert warehouse.list_staging(conn, theirs)
 
 
-def test_the_warehouse_is_entered_with_temporary_credentials_alone(cluster: Warehouse) -> None:
+def test_the_connection_uses_temporary_credentials(cluster: Warehouse) -> None:
     class Redshift:
         password = "temporary"
 
@@ -326,7 +326,7 @@ def test_the_warehouse_is_entered_with_temporary_credentials_alone(cluster: Ware
 # -- dimensions --------------------------------------------------------------------------------
 
 
-def test_a_destination_has_its_survey_its_name_or_nothing(conn: Connection) -> None:
+def test_a_destination_has_its_demography_or_only_its_name_or_neither(conn: Connection) -> None:
     load(conn, "r", APRIL, [arrival(n, addressto=code) for n, code in enumerate(("NY", "GU", "Nil", ".."))])
     new_york = one(conn, "dimStateDestination", "addressto", "NY")
 
@@ -364,7 +364,7 @@ def test_a_destination_has_its_survey_its_name_or_nothing(conn: Connection) -> N
         ([], None),
     ],
 )
-def test_the_best_airport_of_a_port_is_chosen_by_a_stated_order(
+def test_the_best_airport_of_a_port_is_chosen_in_the_documented_order(
     conn: Connection, airports: list[str], best: str | None
 ) -> None:
     rows = [
@@ -380,7 +380,7 @@ def test_the_best_airport_of_a_port_is_chosen_by_a_stated_order(
         assert chosen["name"] is chosen["type"] is chosen["iata_code"] is chosen["elevationft"] is None
 
 
-def test_cities_of_one_name_have_the_airports_of_their_own_states(conn: Connection) -> None:
+def test_cities_with_the_same_name_have_the_airports_of_their_own_states(conn: Connection) -> None:
     foreign = airport("SAAL", "large_airport", "wilmington", "DE", "XXX", country="BR")
     reference = {**REFERENCE, "staging_airport": [*REFERENCE["staging_airport"], foreign]}
     load(conn, "r", APRIL, [arrival(1, portcode="WIL"), arrival(2, portcode="WDE")], reference)
@@ -406,7 +406,7 @@ def test_a_port_of_an_earlier_window_gets_the_newest_airports(conn: Connection) 
         (date(2016, 1, 3), 7, 53),
     ],
 )
-def test_weekdays_and_weeks_are_iso_8601s(conn: Connection, day: date, weekday: int, week: int) -> None:
+def test_weekdays_and_weeks_follow_iso_8601(conn: Connection, day: date, weekday: int, week: int) -> None:
     load(conn, "r", Window(day, day + timedelta(days=1)), [arrival(1, day)])
     row = one(conn, "dimArriveDate", "arrivedate_id", day.isoformat())
 
@@ -425,7 +425,7 @@ def temperature_of(conn: Connection, rows: list[tuple[Any, ...]]) -> tuple[float
     )
 
 
-def test_a_month_in_the_source_has_its_mean_over_the_states(conn: Connection) -> None:
+def test_a_month_in_the_source_has_the_mean_of_its_states(conn: Connection) -> None:
     rows = [
         temperature(date(2016, 4, 1), "Texas", 20.0),
         temperature(date(2016, 4, 1), "Alaska", 1.0),
@@ -437,7 +437,9 @@ def test_a_month_in_the_source_has_its_mean_over_the_states(conn: Connection) ->
     assert (mean, float(uncertainty), basis) == (10.5, 0.25, "month")
 
 
-def test_a_month_after_the_source_has_the_mean_of_its_last_ten_years_there(conn: Connection) -> None:
+def test_a_month_after_the_source_has_the_mean_of_the_last_ten_years_with_that_month(
+    conn: Connection,
+) -> None:
     kept = [
         (year, float(year - 2000)) for year in (2013, 2012, 2011, 2010, 2009, 2008, 2007, 2005, 2004, 2003)
     ]
@@ -449,7 +451,7 @@ def test_a_month_after_the_source_has_the_mean_of_its_last_ten_years_there(conn:
     assert (mean, basis) == (sum(mean for _, mean in kept) / 10, "ten_year_mean")
 
 
-def test_ten_years_weigh_the_same_however_many_states_each_has(conn: Connection) -> None:
+def test_each_of_the_ten_years_has_the_same_weight_however_many_states_it_has(conn: Connection) -> None:
     rows = [
         temperature(date(2013, 4, 1), "Texas", 10.0),
         temperature(date(2013, 4, 1), "Ohio", 10.0),
@@ -458,5 +460,5 @@ def test_ten_years_weigh_the_same_however_many_states_each_has(conn: Connection)
     assert temperature_of(conn, rows)[0] == 15.0
 
 
-def test_a_month_that_the_source_never_had_has_no_temperature(conn: Connection) -> None:
+def test_a_month_that_is_never_in_the_source_has_no_temperature(conn: Connection) -> None:
     assert temperature_of(conn, [temperature(date(2013, 5, 1), "Texas", 10.0)]) == (None, None, None)

@@ -1,4 +1,4 @@
-"""How the world's walk goes through a pipeline's graph when given tasks fail, without any work done."""
+"""The task states that the proof's walk through a pipeline's graph predicts when given tasks fail."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tests.world.walk import tasks_of, walk
 
 
 def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
-    """Every task's end, as the proof takes Airflow to go on: the walk itself, with steps that only end."""
-    doomed = [task.step for task in tasks_of(pipeline) if task.id in failing]
+    """Every task's final state: the proof's own walk, with steps that do nothing and only succeed or fail."""
+    failing_steps = [task.step for task in tasks_of(pipeline) if task.id in failing]
 
     class Attempt:
-        """In place of the walk's: done at once, or failed for good."""
+        """Replaces the walk's own class: succeeds at once, or fails for good."""
 
         def __init__(self, step: Step, _run: Run, _world: Any) -> None:
             self._step = step
 
         def begin(self) -> Outcome:
-            if self._step in doomed:
-                raise TerminalState("by order")
+            if self._step in failing_steps:
+                raise TerminalState("injected")
             return Done({})
 
     with World() as world, patch("tests.world.walk.Attempt", Attempt):
@@ -32,5 +32,5 @@ def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
 
 
 def upstream_of(pipeline: Pipeline) -> dict[str, frozenset[str]]:
-    """What each task waits for in the walk."""
+    """The upstream tasks of each task in the walk."""
     return {task.id: task.upstream for task in tasks_of(pipeline)}

@@ -1,4 +1,4 @@
-"""What is in the immigration warehouse, in a few rows that two states of it can be compared by."""
+"""A summary of the immigration warehouse's content in a few rows, to compare two states of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox_process import SandboxProcess
 
-# Everything that a run decides; identity columns aside, which only count.
+# Covers what a run determines; identity columns are left out, since their values depend on the loads' order.
 CONTENT = """
 SELECT 'fact', COUNT(*), SUM(CAST(Tourist_id AS BIGINT)), MIN(arrivedate_id), MAX(AddressTo),
        COUNT(DISTINCT portcode), COUNT(departdate) FROM factArrivetheUsa
@@ -24,7 +24,7 @@ ORDER BY 1
 
 
 def read_content(sandbox: SandboxProcess) -> list[list[Any]]:
-    """The content that the newest snapshot holds."""
+    """The summary of the newest snapshot."""
     answer = sandbox.run("sql", "immigration", "-c", CONTENT, "--json")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     rows: list[list[Any]] = json.loads(answer.stdout.splitlines()[-1])["rows"]

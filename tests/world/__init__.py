@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import partial
 from threading import Event
 from types import SimpleNamespace, TracebackType
-from typing import Any
+from typing import Any, Self
 from unittest.mock import patch
 
 from tenacity import Retrying, wait_exponential
@@ -57,7 +57,7 @@ class World:
         self.others = plain_aws()
         self._patches = ExitStack()
 
-    def __enter__(self) -> World:
+    def __enter__(self) -> Self:
         open_account(self._patches)
         self.emr.install(self._patches)
         self.warehouses.install(self._patches)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from itertools import count
 from types import SimpleNamespace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import psycopg2
 from psycopg2.extensions import (
@@ -178,7 +178,7 @@ class Cursor:
         self._rows: Rows = []
         self.description: list[Column] | None = None
 
-    def __enter__(self) -> Cursor:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...

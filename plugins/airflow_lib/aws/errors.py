@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from airflow_lib.errors import NotReady, ResourceError
@@ -59,7 +60,7 @@ def is_throttling(error: ClientError) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Whether asking AWS again may well succeed: no answer, throttling, or a fault of AWS's own."""
-    if isinstance(error, (ConnectionError, HTTPClientError)):
+    if isinstance(error, (AwsConnectionError, HTTPClientError)):
         return True
     if not isinstance(error, ClientError):
         return False

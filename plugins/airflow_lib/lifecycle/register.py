@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
 
 from airflow_lib.aws.errors import is_transient, refusal, status_of
 from airflow_lib.aws.s3 import get_object, put_object_if
@@ -141,7 +142,7 @@ class Register:
                 last = refusal(f"access {self.uri}", error).message
                 if status_of(error) not in _OVERTAKEN and not is_transient(error):
                     raise RegisterError(last) from error
-            except (HTTPClientError, ConnectionError) as error:
+            except (HTTPClientError, AwsConnectionError) as error:
                 last = str(error)
             log.debug("Register %s: %s", self.uri, last)
             self._sleep(pause_s * self._jitter())

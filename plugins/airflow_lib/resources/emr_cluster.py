@@ -233,7 +233,7 @@ def delete_cluster(emr: EMRClient, environment: Environment, cluster_id: str) ->
         emr.terminate_job_flows(JobFlowIds=[cluster_id])
 
 
-def delete_clusters(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+def delete_clusters(aws: Aws, names: Names) -> None:
     """End every cluster of this name: a lost answer to RunJobFlow may have left more than one. See `kind.Delete`."""
     if names.slot is not Slot.EMR:
         return
@@ -318,6 +318,6 @@ KIND = Kind(
     title=CLUSTER,
     names=lambda names: (names.cluster,) if names.slot is Slot.EMR else (),
     list_owned=lambda aws, environment: list_owned_clusters(aws.emr, environment),
-    delete=delete_clusters,
+    delete=lambda aws, names, *, keep_data: delete_clusters(aws, names),
     uses_the_rest=True,
 )

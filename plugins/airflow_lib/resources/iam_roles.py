@@ -81,7 +81,7 @@ def probe_role(iam: IAMClient, environment: Environment, name: str) -> Owned | N
     return Owned(ROLE, str(role["Arn"]), name, as_tags(role.get("Tags")))
 
 
-def delete_roles(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+def delete_roles(aws: Aws, names: Names) -> None:
     """See `kind.Delete`."""
     attempt_all(partial(delete_role, aws.iam, names.environment, name) for name in role_names(names))
 
@@ -146,5 +146,5 @@ KIND = Kind(
     names=role_names,
     list_owned=lambda aws, environment: list_owned_roles(aws.iam, environment),
     ensure=ensure_roles,
-    delete=delete_roles,
+    delete=lambda aws, names, *, keep_data: delete_roles(aws, names),
 )

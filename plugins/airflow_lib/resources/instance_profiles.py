@@ -70,7 +70,7 @@ def probe_instance_profile(iam: IAMClient, environment: Environment, name: str) 
     return Owned(PROFILE, str(profile["Arn"]), name, as_tags(profile.get("Tags")))
 
 
-def delete_profiles(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+def delete_profiles(aws: Aws, names: Names) -> None:
     """See `kind.Delete`."""
     for name in profile_names(names):
         delete_instance_profile(aws.iam, names.environment, name)
@@ -113,5 +113,5 @@ KIND = Kind(
     names=profile_names,
     list_owned=lambda aws, environment: list_owned_instance_profiles(aws.iam, environment),
     ensure=ensure_profiles,
-    delete=delete_profiles,
+    delete=lambda aws, names, *, keep_data: delete_profiles(aws, names),
 )

@@ -58,7 +58,7 @@ def probe_subnet_group(redshift: RedshiftClient, environment: Environment, name:
     return _owned(group)
 
 
-def delete_subnet_groups(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+def delete_subnet_groups(aws: Aws, names: Names) -> None:
     """See `kind.Delete`."""
     for name in subnet_group_names(names):
         delete_subnet_group(aws.redshift, names.environment, name)
@@ -103,5 +103,5 @@ KIND = Kind(
     names=subnet_group_names,
     list_owned=lambda aws, environment: list_owned_subnet_groups(aws.redshift, environment),
     ensure=ensure_subnet_groups,
-    delete=delete_subnet_groups,
+    delete=lambda aws, names, *, keep_data: delete_subnet_groups(aws, names),
 )

@@ -174,14 +174,13 @@ def ask(conn: Connection, pipeline: Pipeline, answer: str, *, root: Path = ROOT)
 
 
 def _render_load(pipeline: Pipeline, root: Path, values: Mapping[str, Any]) -> list[str]:
-    scripts = [render("shared/lock_ledger", root=root)]
-    for fact in pipeline.facts:
-        scripts.append(_render_for_window("shared/replace_window", fact, root, values))
-    for table in pipeline.warehouse_tables:
-        scripts.append(render(f"{pipeline.name}/load/{table.name}", root=root, **values))
-    for dimension in pipeline.dimensions:
-        scripts.append(render(f"{pipeline.name}/prune/{dimension.name}", root=root, **values))
-    return scripts
+    own = pipeline.name
+    return [
+        render("shared/lock_ledger", root=root),
+        *(_render_for_window("shared/replace_window", fact, root, values) for fact in pipeline.facts),
+        *(render(f"{own}/load/{table.name}", root=root, **values) for table in pipeline.warehouse_tables),
+        *(render(f"{own}/prune/{table.name}", root=root, **values) for table in pipeline.dimensions),
+    ]
 
 
 def _render_count(table: Dimension | Fact, root: Path, values: Mapping[str, Any]) -> str:

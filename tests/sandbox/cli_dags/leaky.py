@@ -1,4 +1,4 @@
-"""A green DAG that leaves an IAM role behind."""
+"""A DAG that succeeds and leaves an IAM role behind."""
 
 import boto3
 from airflow.sdk import DAG, task

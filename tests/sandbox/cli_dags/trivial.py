@@ -1,4 +1,4 @@
-"""A DAG with the task ids of a Mayfly pipeline and none of its work, for the sandbox's own tests."""
+"""A DAG with the task ids of a Mayfly pipeline that does nothing, for the sandbox's own tests."""
 
 import os
 

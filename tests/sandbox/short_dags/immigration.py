@@ -1,6 +1,6 @@
-"""The immigration pipeline with few checks and one question, and the janitor.
+"""The immigration pipeline with two checks and one answer, and the janitor.
 
-A task costs Airflow a second of processor time; the tests that use these DAGs are about all the other tasks.
+Each task costs Airflow a second of CPU time, and the tests that use these DAGs do not need the other checks.
 """
 
 from dataclasses import replace

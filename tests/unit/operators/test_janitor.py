@@ -23,7 +23,9 @@ def run_pass(monkeypatch: pytest.MonkeyPatch) -> RunPass:
         holder = SimpleNamespace(environment=SimpleNamespace(name="dev-flats"))
         swept = SimpleNamespace(holder=holder, findings=findings, errors=errors)
         monkeypatch.setattr(module, "read_settings", lambda: "settings")
-        monkeypatch.setattr(module, "open_services", lambda settings: SimpleNamespace(aws="aws", clock="clock"))
+        monkeypatch.setattr(
+            module, "open_services", lambda settings: SimpleNamespace(aws="aws", clock="clock")
+        )
         monkeypatch.setattr(module, "make_pass", lambda settings, aws, clock, sleep: [swept])
         return JanitorOperator(task_id="pass").execute({})
 

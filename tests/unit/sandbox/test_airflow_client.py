@@ -1,4 +1,4 @@
-"""Airflow's REST API, as the sandbox asks it."""
+"""The sandbox's client for Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def client() -> AirflowClient:
     return AirflowClient(URL, "admin", "word")
 
 
-def test_it_logs_in_once_and_shows_the_token(server: responses.RequestsMock, client: AirflowClient) -> None:
+def test_it_logs_in_once_and_sends_the_token(server: responses.RequestsMock, client: AirflowClient) -> None:
     server.get(f"{API}/dags/a", json={"dag_id": "a"})
     client.find_dag("a")
     client.find_dag("a")
@@ -42,36 +42,38 @@ def test_an_expired_token_is_renewed(server: responses.RequestsMock, client: Air
     assert client.find_dag("a") == {"dag_id": "a"}
 
 
-def test_a_wrong_password_is_told(client: AirflowClient) -> None:
+def test_a_refused_login_is_an_error(client: AirflowClient) -> None:
     with responses.RequestsMock() as server:
         server.post(f"{URL}/auth/token", status=401)
-        with pytest.raises(SandboxError, match="does not let admin in"):
+        with pytest.raises(SandboxError, match="refuses the login of admin"):
             client.find_dag("a")
 
 
-def test_a_refusal_is_told_in_airflows_own_words(
-    server: responses.RequestsMock, client: AirflowClient
-) -> None:
+def test_an_error_carries_airflows_own_message(server: responses.RequestsMock, client: AirflowClient) -> None:
     server.patch(f"{API}/dags/a", json={})
     server.post(f"{API}/dags/a/dagRuns", status=400, json={"detail": "window_start: not a date"})
     with pytest.raises(SandboxError, match="window_start: not a date"):
         client.trigger("a", {"window_start": "x"})
 
 
-def test_an_airflow_that_is_gone_is_told(server: responses.RequestsMock, client: AirflowClient) -> None:
-    with pytest.raises(SandboxError, match="does not answer at http://airflow.test"):
+def test_an_airflow_that_does_not_respond_is_an_error(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    with pytest.raises(SandboxError, match="does not respond at http://airflow.test"):
         client.find_dag("a")
 
 
-def test_an_airflow_that_is_gone_before_the_login_is_told(client: AirflowClient) -> None:
+def test_an_airflow_that_does_not_respond_to_the_login_is_an_error(client: AirflowClient) -> None:
     with (
         responses.RequestsMock(),
-        pytest.raises(SandboxError, match="does not answer at http://airflow.test"),
+        pytest.raises(SandboxError, match="does not respond at http://airflow.test"),
     ):
         client.find_dag("a")
 
 
-def test_what_airflow_does_not_know_is_none(server: responses.RequestsMock, client: AirflowClient) -> None:
+def test_a_404_is_returned_as_none_or_as_no_lines(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
     server.get(f"{API}/dags/a", status=404)
     server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/xcomEntries/return_value", status=404, json={})
     server.get(f"{API}/dags/a/dagRuns/r/taskInstances/load.one/logs/2", status=404, json={})
@@ -80,7 +82,7 @@ def test_what_airflow_does_not_know_is_none(server: responses.RequestsMock, clie
     assert client.log("a", "r", TASK) == []
 
 
-def test_a_variable_is_replaced_where_there_is_one_and_made_where_not(
+def test_a_variable_is_replaced_if_it_exists_and_created_if_not(
     server: responses.RequestsMock, client: AirflowClient
 ) -> None:
     server.patch(f"{API}/variables/old", json={})
@@ -91,7 +93,7 @@ def test_a_variable_is_replaced_where_there_is_one_and_made_where_not(
     assert json.loads(server.calls[-1].request.body) == {"key": "new", "value": "2"}
 
 
-def test_a_run_is_unpaused_and_triggered_with_its_params(
+def test_a_dag_is_unpaused_and_its_run_triggered_with_its_params(
     server: responses.RequestsMock, client: AirflowClient
 ) -> None:
     server.patch(f"{API}/dags/a", json={})
@@ -112,7 +114,7 @@ def instance(task_id: str, start: str | None, map_index: int = -1) -> dict[str, 
     }
 
 
-def test_tasks_come_in_the_order_they_began(server: responses.RequestsMock, client: AirflowClient) -> None:
+def test_tasks_are_sorted_by_their_start(server: responses.RequestsMock, client: AirflowClient) -> None:
     found = [
         instance("never", None),
         instance("second", "2026-11-21T12:00:02Z", map_index=3),
@@ -125,7 +127,7 @@ def test_tasks_come_in_the_order_they_began(server: responses.RequestsMock, clie
 @pytest.mark.parametrize(
     ("value", "result"), [({"read": 1}, {"read": 1}), ('{"read": 1}', {"read": 1}), ("text", "text"), (3, 3)]
 )
-def test_a_result_is_what_the_task_returned_even_as_json_text(
+def test_a_result_is_what_the_task_returned_also_if_airflow_sends_it_as_json_text(
     server: responses.RequestsMock, client: AirflowClient, value: object, result: object
 ) -> None:
     path = "dags/a/dagRuns/r/taskInstances/load.one/xcomEntries/return_value"
@@ -133,7 +135,7 @@ def test_a_result_is_what_the_task_returned_even_as_json_text(
     assert client.result("a", "r", TASK) == result
 
 
-def test_a_log_is_text_with_its_errors_and_their_frames(
+def test_a_log_is_text_and_includes_errors_with_their_frames(
     server: responses.RequestsMock, client: AirflowClient
 ) -> None:
     frames = [{"filename": "f.py", "lineno": 7, "name": "go"}]
@@ -157,9 +159,7 @@ def test_a_log_is_text_with_its_errors_and_their_frames(
     ]
 
 
-def test_a_run_is_called_as_asked_and_else_as_airflow_likes(
-    server: responses.RequestsMock, client: AirflowClient
-) -> None:
+def test_a_run_id_is_sent_only_if_one_is_given(server: responses.RequestsMock, client: AirflowClient) -> None:
     server.patch(f"{API}/dags/a", json={})
     server.post(f"{API}/dags/a/dagRuns", json={"dag_run_id": "answered"})
     assert client.trigger("a", {}, run_id="mine") == "answered"

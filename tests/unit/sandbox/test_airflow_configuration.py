@@ -1,4 +1,4 @@
-"""What Airflow's processes are told."""
+"""The environment of Airflow's processes."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ PLAN = AirflowPlan(
         "SPARK_HOME",
     ],
 )
-def test_nothing_of_the_callers_own_configuration_gets_in(name: str) -> None:
-    told = airflow_environment(PLAN, {name: "the-callers-own", "LANG": "C.UTF-8"})
-    assert "the-callers-own" not in told.values()
-    assert told["LANG"] == "C.UTF-8"
+def test_the_callers_own_configuration_is_left_out(name: str) -> None:
+    environment = airflow_environment(PLAN, {name: "the-callers-own", "LANG": "C.UTF-8"})
+    assert "the-callers-own" not in environment.values()
+    assert environment["LANG"] == "C.UTF-8"
 
 
-def test_boto3_finds_the_sandbox_and_no_profile_file_or_instance_role() -> None:
-    told = airflow_environment(PLAN, {})
-    assert {name: value for name, value in told.items() if name.startswith("AWS_")} == {
+def test_boto3_uses_the_sandbox_and_no_profile_file_or_instance_role() -> None:
+    environment = airflow_environment(PLAN, {})
+    assert {name: value for name, value in environment.items() if name.startswith("AWS_")} == {
         "AWS_ENDPOINT_URL": "http://127.7.0.1:5566",
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
@@ -65,5 +65,5 @@ def test_product_code_is_imported_from_plugins_and_from_the_root() -> None:
         ("DATABASE__SQL_ALCHEMY_CONN", "postgresql+psycopg2://airflow@127.7.0.1:5432/airflow"),
     ],
 )
-def test_airflow_is_told(option: str, value: str) -> None:
+def test_airflow_options_are_set(option: str, value: str) -> None:
     assert airflow_environment(PLAN, {})[f"AIRFLOW__{option}"] == value

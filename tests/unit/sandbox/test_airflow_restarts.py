@@ -1,8 +1,8 @@
-"""When a dead component of Airflow is started again."""
+"""When an Airflow component that died is restarted."""
 
 from __future__ import annotations
 
-from sandbox.airflow.restarts import RESTART_S, Judgement, Restarts
+from sandbox.airflow.restarts import RESTART_S, Decision, RestartPolicy
 
 
 class Clock:
@@ -13,37 +13,37 @@ class Clock:
         return self.now_s
 
 
-def test_a_death_is_news_once_and_the_component_is_started_a_while_later() -> None:
+def test_a_death_is_reported_once_and_the_component_is_restarted_after_a_pause() -> None:
     clock = Clock()
-    restarts = Restarts(clock)
-    assert restarts.judge("scheduler") is Judgement.NEWS
+    restarts = RestartPolicy(clock)
+    assert restarts.decide("scheduler") is Decision.REPORT
     clock.now_s = RESTART_S - 0.1
-    assert restarts.judge("scheduler") is Judgement.WAIT
+    assert restarts.decide("scheduler") is Decision.WAIT
     clock.now_s = RESTART_S
-    assert restarts.judge("scheduler") is Judgement.START
-    assert restarts.judge("scheduler") is Judgement.NEWS
+    assert restarts.decide("scheduler") is Decision.RESTART
+    assert restarts.decide("scheduler") is Decision.REPORT
 
 
-def die(restarts: Restarts, clock: Clock, name: str, pause_s: float) -> Judgement:
-    """It dies, is started again after its time, and lives for `pause_s`."""
-    judgement = restarts.judge(name)
-    if judgement is Judgement.NEWS:
+def die(restarts: RestartPolicy, clock: Clock, name: str, pause_s: float) -> Decision:
+    """It dies, is restarted after the pause, and then lives for `pause_s`; returns the first decision."""
+    decision = restarts.decide(name)
+    if decision is Decision.REPORT:
         clock.now_s += RESTART_S
-        assert restarts.judge(name) is Judgement.START
+        assert restarts.decide(name) is Decision.RESTART
         clock.now_s += pause_s
-    return judgement
+    return decision
 
 
-def test_one_that_dies_over_and_over_is_given_up() -> None:
+def test_a_component_that_dies_repeatedly_is_given_up() -> None:
     clock = Clock()
-    restarts = Restarts(clock)
-    assert [die(restarts, clock, "triggerer", 1) for _ in range(6)] == [Judgement.NEWS] * 5 + [
-        Judgement.GIVE_UP
+    restarts = RestartPolicy(clock)
+    assert [die(restarts, clock, "triggerer", 1) for _ in range(6)] == [Decision.REPORT] * 5 + [
+        Decision.GIVE_UP
     ]
 
 
-def test_deaths_that_are_long_ago_or_another_ones_do_not_count() -> None:
+def test_old_deaths_and_deaths_of_other_components_do_not_count() -> None:
     clock = Clock()
-    restarts = Restarts(clock)
-    assert {die(restarts, clock, "triggerer", 60) for _ in range(20)} == {Judgement.NEWS}
-    assert {die(restarts, clock, name, 0) for name in ("a", "b", "c") for _ in range(2)} == {Judgement.NEWS}
+    restarts = RestartPolicy(clock)
+    assert {die(restarts, clock, "triggerer", 60) for _ in range(20)} == {Decision.REPORT}
+    assert {die(restarts, clock, name, 0) for name in ("a", "b", "c") for _ in range(2)} == {Decision.REPORT}

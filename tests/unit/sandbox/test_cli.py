@@ -1,4 +1,4 @@
-"""Mistakes in the arguments are told before anything starts."""
+"""Wrong arguments are reported before anything is started."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def exit_code(arguments: list[str]) -> int | str | None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (("run", "nosuch"), "no pipeline 'nosuch'; {dags} has: trivial"),
         (("run", "janitor"), "no pipeline 'janitor'"),
@@ -43,25 +43,25 @@ def exit_code(arguments: list[str]) -> int | str | None:
             ("run", "trivial", "--window-start", "2016-05-01", "--window-end", "2016-04-01"),
             "ends (2016-04-01) before it starts (2016-05-01): swap",
         ),
-        (("run", "trivial", "--window-start", "1.4.2016"), "'1.4.2016' is no date; write YYYY-MM-DD"),
-        (("run", "trivial", "--rows", "0"), "'0' is no number of rows"),
-        (("run", "trivial", *WINDOW, "--source", "{empty}/nosuch"), "nosuch is no directory"),
+        (("run", "trivial", "--window-start", "1.4.2016"), "'1.4.2016' is not a date; write YYYY-MM-DD"),
+        (("run", "trivial", "--rows", "0"), "'0' is not a number of rows"),
+        (("run", "trivial", *WINDOW, "--source", "{empty}/nosuch"), "nosuch is not a directory"),
         (("run", "trivial", *WINDOW, "--source", "{empty}"), "holds no files"),
         (("run", "trivial", *WINDOW), "There is no generator for trivial: give --source DIR"),
         (("sql", "trivial"), "-c"),
         ((), "COMMAND"),
     ],
 )
-def test_a_mistake_is_told_with_its_mend(
-    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], told: str
+def test_a_wrong_argument_is_reported_with_a_hint(
+    home: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
 ) -> None:
-    places = {"dags": home.with_name("dags"), "empty": home.with_name("empty")}
-    assert exit_code([part.format(**places) for part in arguments]) == 2
-    assert told.format(**places) in capsys.readouterr().err
+    paths = {"dags": home.with_name("dags"), "empty": home.with_name("empty")}
+    assert exit_code([part.format(**paths) for part in arguments]) == 2
+    assert message.format(**paths) in capsys.readouterr().err
     assert not home.exists()
 
 
-def test_nothing_running_is_no_error_for_down_and_told_by_status(
+def test_if_no_sandbox_runs_down_succeeds_and_status_exits_with_3(
     home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["down"]) == 0
@@ -70,7 +70,7 @@ def test_nothing_running_is_no_error_for_down_and_told_by_status(
 
 
 @pytest.mark.parametrize("net", ["x", "-1", "255", "1.5"])
-def test_a_net_that_does_not_exist_is_told(
+def test_an_invalid_net_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], net: str
 ) -> None:
     monkeypatch.setenv("SANDBOX_NET", net)
@@ -78,7 +78,7 @@ def test_a_net_that_does_not_exist_is_told(
     assert f"SANDBOX_NET is '{net}': write a whole number from 0 to 254" in capsys.readouterr().err
 
 
-def test_a_port_in_use_is_told_with_what_wanted_it() -> None:
+def test_a_port_in_use_is_reported_with_the_part_that_needs_it() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

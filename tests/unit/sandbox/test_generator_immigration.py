@@ -32,7 +32,7 @@ def arrivals(made):
     return pl.read_parquet(made / "sas_data" / "*.parquet")
 
 
-def test_every_source_of_the_pipeline_is_there_under_its_published_name(made):
+def test_every_source_file_of_the_pipeline_is_generated_under_its_published_name(made):
     assert sorted(path.name for path in made.iterdir()) == [
         "GlobalLandTemperaturesByState.csv",
         "I94_SAS_Labels_Descriptions.SAS",
@@ -42,7 +42,7 @@ def test_every_source_of_the_pipeline_is_there_under_its_published_name(made):
     ]
 
 
-def test_the_same_seed_makes_the_same_files_and_another_seed_others(made, tmp_path):
+def test_the_same_seed_gives_the_same_files_and_another_seed_gives_others(made, tmp_path):
     generate(tmp_path / "again", rows=ROWS)
     generate(tmp_path / "other", rows=ROWS, seed=2)
     assert digests(tmp_path / "again") == digests(made)
@@ -52,14 +52,14 @@ def test_the_same_seed_makes_the_same_files_and_another_seed_others(made, tmp_pa
     assert different == set(digests(made)) - {"I94_SAS_Labels_Descriptions.SAS"}
 
 
-def test_the_rows_do_not_hang_on_the_parts_they_are_made_in(tmp_path, monkeypatch, arrivals):
-    monkeypatch.setattr(immigration, "PART_ROWS", 7_000)
+def test_the_rows_do_not_depend_on_the_chunk_size(tmp_path, monkeypatch, arrivals):
+    monkeypatch.setattr(immigration, "CHUNK_ROWS", 7_000)
     generate(tmp_path, rows=ROWS)
     assert len(list((tmp_path / "sas_data").iterdir())) == 3
-    in_parts = pl.read_parquet(tmp_path / "sas_data" / "*.parquet")
-    # Only a copy of the row before cannot reach across a part's edge.
-    assert in_parts.height == ROWS
-    assert (in_parts["admnum"] != arrivals["admnum"]).sum() <= 3
+    in_chunks = pl.read_parquet(tmp_path / "sas_data" / "*.parquet")
+    # Except that the first row of a chunk cannot be a copy of the row before it.
+    assert in_chunks.height == ROWS
+    assert (in_chunks["admnum"] != arrivals["admnum"]).sum() <= 3
 
 
 def test_arrivals_have_the_published_columns_and_types(arrivals):
@@ -70,7 +70,7 @@ def test_arrivals_have_the_published_columns_and_types(arrivals):
     assert arrivals.schema["admnum"] == pl.Float64
 
 
-def test_arrivals_have_the_quirks_of_the_real_ones(arrivals):
+def test_arrivals_have_the_quirks_of_the_real_data(arrivals):
     assert 0 < arrivals["cicid"].is_duplicated().sum() < ROWS * 0.01
     assert (arrivals["i94bir"] < 0).sum() > 0
     assert (arrivals["depdate"] < arrivals["arrdate"]).sum() > 0
@@ -83,7 +83,7 @@ def test_arrivals_have_the_quirks_of_the_real_ones(arrivals):
     assert arrivals.filter(pl.col("arrdate").is_not_null())["arrdate"].is_between(20545, 20574).all()
 
 
-def test_the_csv_form_leads_with_an_unnamed_index_and_writes_doubles_as_published(tmp_path):
+def test_the_csv_format_has_an_unnamed_index_column_and_doubles_as_published(tmp_path):
     generate(tmp_path, rows=50, form="csv")
     with (tmp_path / "immigrationData.csv").open(newline="") as source:
         header, first, *rest = csv.reader(source)
@@ -93,12 +93,12 @@ def test_the_csv_form_leads_with_an_unnamed_index_and_writes_doubles_as_publishe
     assert rest[-1][0] == "49"
 
 
-def test_no_rows_are_an_empty_table_with_its_columns(tmp_path):
+def test_zero_rows_give_an_empty_table_with_all_columns(tmp_path):
     generate(tmp_path, rows=0)
     assert pl.read_parquet(tmp_path / "sas_data" / "*.parquet").shape == (0, 28)
 
 
-def test_an_unknown_form_is_refused_with_those_there_are(tmp_path):
+def test_an_unknown_format_is_an_error_that_names_the_known_ones(tmp_path):
     with pytest.raises(ValueError, match="'parquet' or 'csv'"):
         generate(tmp_path, form="orc")
 
@@ -111,7 +111,7 @@ def test_the_label_file_has_the_quirks_of_the_published_one(made):
     assert "WASHINGTON DC " in text
 
 
-def test_a_city_stands_once_per_race_with_the_same_figures(made):
+def test_a_city_is_listed_once_per_race_with_the_same_figures(made):
     cities = pl.read_csv(made / "us-cities-demographics.csv", separator=";", infer_schema=False)
     per_city = cities.group_by("City", "State").agg(
         pl.len(), pl.col("Total Population").n_unique().alias("figures")
@@ -121,7 +121,7 @@ def test_a_city_stands_once_per_race_with_the_same_figures(made):
     assert cities["Average Household Size"].null_count() > 0
 
 
-def test_temperatures_come_in_two_date_forms_and_not_only_from_the_us(made):
+def test_temperatures_have_two_date_formats_and_are_not_only_from_the_us(made):
     months = pl.read_csv(made / "GlobalLandTemperaturesByState.csv", infer_schema=False)
     forms = set(months["dt"].str.replace_all(r"\d", "9"))
     assert forms == {"9999-99-99", "9/9/9999", "99/9/9999"}
@@ -131,7 +131,7 @@ def test_temperatures_come_in_two_date_forms_and_not_only_from_the_us(made):
     assert "10/1/2013" not in set(months["dt"])
 
 
-def test_airports_have_closed_ones_and_one_that_is_listed_twice(made):
+def test_airports_include_closed_ones_and_one_that_is_listed_twice(made):
     airports = pl.read_csv(made / "airport-codes_csv.csv", infer_schema=False)
     assert "closed" in set(airports["type"])
     assert airports["ident"].is_duplicated().sum() == 2

@@ -1,4 +1,4 @@
-"""The sandbox's own look for leftovers."""
+"""The sandbox's own search for leftover resources."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.inventory import Found, left, list_account
+from sandbox.inventory import Resource, leftovers, list_account
 
 EMPTY: dict[str, list[dict[str, Any]]] = {
     "list_clusters": [{"Clusters": []}],
@@ -23,7 +23,7 @@ EMPTY: dict[str, list[dict[str, Any]]] = {
 
 
 class FakeAccount:
-    """Answers each listing with the pages it was given, whatever the service."""
+    """Returns the given pages for each listing, whatever the service."""
 
     def __init__(self, registers: dict[str, str] | None = None, **pages: list[dict[str, Any]]) -> None:
         self._pages = {**EMPTY, **pages}
@@ -41,11 +41,11 @@ class FakeAccount:
         return self._registers.get(key)
 
 
-def found_in(**pages: Any) -> list[Found]:
+def found_in(**pages: Any) -> list[Resource]:
     return list_account(FakeAccount(**pages))
 
 
-def test_an_account_with_only_what_aws_itself_puts_there_is_empty() -> None:
+def test_an_account_with_only_aws_default_resources_has_no_leftovers() -> None:
     assert found_in() == []
 
 
@@ -121,11 +121,11 @@ TAG = [{"Key": "mayfly:environment", "Value": "sandbox-immigration"}]
     ],
 )
 def test_each_kind_of_leftover_is_found(pages: dict[str, Any], kind: str) -> None:
-    assert [item.kind for item in left(found_in(**pages))] == [kind]
+    assert [item.kind for item in leftovers(found_in(**pages))] == [kind]
 
 
 @pytest.mark.parametrize("state", ["TERMINATED", "TERMINATED_WITH_ERRORS"])
-def test_an_emr_cluster_that_ended_is_no_leftover(state: str) -> None:
+def test_an_emr_cluster_that_has_ended_is_not_a_leftover(state: str) -> None:
     page = {"Clusters": [{"Name": "mayfly-x", "Id": "j-1", "Status": {"State": state}}]}
     assert found_in(list_clusters=[page]) == []
 
@@ -135,7 +135,7 @@ def test_every_page_of_a_listing_is_read() -> None:
     assert [item.name for item in found_in(list_roles=pages)] == ["mayfly-a", "mayfly-b"]
 
 
-def test_a_snapshot_that_a_register_names_is_kept_and_no_other_is() -> None:
+def test_only_a_snapshot_that_a_register_names_counts_as_kept() -> None:
     snapshots = [{"SnapshotIdentifier": name, "Status": "available"} for name in ("snap-1", "snap-11")]
     found = found_in(
         describe_cluster_snapshots=[{"Snapshots": snapshots}],
@@ -145,4 +145,4 @@ def test_a_snapshot_that_a_register_names_is_kept_and_no_other_is() -> None:
         },
     )
     assert [item.name for item in found if item.kept] == ["snap-11"]
-    assert [item.name for item in left(found)] == ["snap-1"]
+    assert [item.name for item in leftovers(found)] == ["snap-1"]

@@ -1,4 +1,4 @@
-"""A run shown as it goes."""
+"""How a run's progress is shown."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import pytest
 from rich.console import Console
 
 from sandbox.airflow.client import TaskRun
-from sandbox.live import MovingView, PlainView, make_view
+from sandbox.live import LiveView, PlainView, make_view
 from sandbox.progress import Session, Snapshot
 
 
 class Clock:
-    """A clock that the test moves."""
+    """A clock that the test advances."""
 
     now = 100.0
 
@@ -44,12 +44,12 @@ def plain(output: io.StringIO, clock: Clock) -> PlainView:
     return PlainView(Console(file=output, width=80), clock)
 
 
-def test_a_pipe_gets_plain_lines_and_a_terminal_the_moving_picture() -> None:
+def test_a_pipe_gets_plain_lines_and_a_terminal_the_live_display() -> None:
     assert isinstance(make_view(Console(file=io.StringIO())), PlainView)
-    assert isinstance(make_view(Console(file=io.StringIO(), force_terminal=True)), MovingView)
+    assert isinstance(make_view(Console(file=io.StringIO(), force_terminal=True)), LiveView)
 
 
-def test_each_change_of_a_task_is_one_line_with_the_time(
+def test_each_state_change_of_a_task_is_one_line_with_the_time(
     plain: PlainView, output: io.StringIO, clock: Clock
 ) -> None:
     plain.show(snapshot(task("provision.emr", "running")))
@@ -62,15 +62,17 @@ def test_each_change_of_a_task_is_one_line_with_the_time(
     ]
 
 
-def test_a_task_that_only_waits_for_its_turn_makes_no_line(plain: PlainView, output: io.StringIO) -> None:
+def test_a_task_that_is_only_scheduled_or_queued_prints_no_line(
+    plain: PlainView, output: io.StringIO
+) -> None:
     plain.show(snapshot(task("a", None), task("b", "scheduled"), task("c", "queued")))
     assert output.getvalue() == ""
 
 
-def test_a_session_makes_a_line_for_each_state_and_each_quarter_reached(
+def test_a_session_prints_a_line_for_each_state_and_each_quarter_of_progress(
     plain: PlainView, output: io.StringIO
 ) -> None:
-    """Livy's progress falls when the next Spark job of a statement begins."""
+    """Livy's progress drops when the next Spark job of a statement begins."""
     steps = [("starting", 0), ("busy", 0.05), ("busy", 0.1), ("busy", 0.6), ("busy", 0.3), ("busy", 0.55)]
     for state, progress in [*steps, ("busy", 0.9), ("idle", 1.0)]:
         plain.show(snapshot(sessions=(Session("airports", state, progress),)))
@@ -83,20 +85,22 @@ def test_a_session_makes_a_line_for_each_state_and_each_quarter_reached(
     ]
 
 
-def test_brackets_in_a_line_are_text_and_no_markup(plain: PlainView, output: io.StringIO) -> None:
-    plain.tell("mapped[3] [bold]")
+def test_brackets_in_a_line_are_printed_and_not_taken_as_markup(
+    plain: PlainView, output: io.StringIO
+) -> None:
+    plain.log("mapped[3] [bold]")
     assert "mapped[3] [bold]" in output.getvalue()
 
 
-def shown(view: MovingView, output: io.StringIO, state: Snapshot) -> str:
+def shown(view: LiveView, output: io.StringIO, state: Snapshot) -> str:
     output.truncate(0)
     with view:
         view.show(state)
     return output.getvalue()
 
 
-def test_the_picture_counts_each_groups_tasks_and_names_what_runs_or_failed(output: io.StringIO) -> None:
-    view = MovingView(Console(file=output, width=80, force_terminal=True, color_system=None), Clock())
+def test_the_display_counts_each_groups_tasks_and_names_running_and_failed_ones(output: io.StringIO) -> None:
+    view = LiveView(Console(file=output, width=80, force_terminal=True, color_system=None), Clock())
     text = shown(
         view,
         output,
@@ -112,8 +116,8 @@ def test_the_picture_counts_each_groups_tasks_and_names_what_runs_or_failed(outp
     assert "verify  1/4  b, c failed" in text
 
 
-def test_the_picture_keeps_a_closed_sessions_bar(output: io.StringIO) -> None:
-    view = MovingView(Console(file=output, width=100, force_terminal=True, color_system=None), Clock())
+def test_the_display_keeps_the_bar_of_a_closed_session(output: io.StringIO) -> None:
+    view = LiveView(Console(file=output, width=100, force_terminal=True, color_system=None), Clock())
     view.show(snapshot(sessions=(Session("airports", "busy", 0.4),)))
     text = shown(view, output, snapshot())
     assert "Spark airports" in text
@@ -121,5 +125,5 @@ def test_the_picture_keeps_a_closed_sessions_bar(output: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(("state", "over"), [("queued", False), ("running", False), ("failed", True)])
-def test_a_run_is_over_once_airflow_has_decided(state: str, over: bool) -> None:
+def test_a_run_is_over_once_airflow_reports_a_final_state(state: str, over: bool) -> None:
     assert snapshot(state=state).is_over is over

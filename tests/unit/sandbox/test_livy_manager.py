@@ -1,4 +1,4 @@
-"""The embedded Livy's sessions and their ends, with a driver and a clock of the test's own."""
+"""The embedded Livy's sessions, with a fake driver and a fake clock."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from sandbox.livy.channel import KernelGone
-from sandbox.livy.creation import BadBody, Creation, Rejected, seconds
-from sandbox.livy.driver import DriverFailed
+from sandbox.errors import BadBody, DriverFailed, IllegalState, KernelDied, Rejected
+from sandbox.livy.create_request import CreateRequest, seconds
 from sandbox.livy.manager import Limits, SessionManager
-from sandbox.livy.session import IllegalState, SessionState
+from sandbox.livy.session import SessionState
 
 
 class _Driver:
-    """Starts, answers and dies when the test says so."""
+    """A fake: starts, answers and dies when the test sets its events."""
 
     def __init__(self) -> None:
         self.started, self.jvm_gone, self.answered = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -54,21 +53,21 @@ class _Driver:
 
 
 class _World:
-    """A manager whose drivers and clock are at hand."""
+    """A manager with fake drivers and a clock that the test advances."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.now_s = 0.0
         self.drivers: list[_Driver] = []
         self.manager = SessionManager(limits or Limits(), self._make_driver, lambda: self.now_s)
 
-    def _make_driver(self, number: int, creation: Creation) -> _Driver:
+    def _make_driver(self, number: int, request: CreateRequest) -> _Driver:
         self.drivers.append(_Driver())
         return self.drivers[-1]
 
-    async def idle(self, **wish: Any) -> Any:
-        session = self.manager.create(Creation.parse({"kind": "pyspark", **wish}))
+    async def idle(self, **request: Any) -> Any:
+        session = self.manager.create(CreateRequest.parse({"kind": "pyspark", **request}))
         self.drivers[-1].started.set()
-        await _settle()
+        await _run_pending()
         assert session.state is SessionState.IDLE
         return session
 
@@ -76,8 +75,8 @@ class _World:
         return [session.id for session in self.manager.all()]
 
 
-async def _settle() -> None:
-    """Let everything that can go on go on."""
+async def _run_pending() -> None:
+    """Let every asyncio task run until it waits."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -86,16 +85,16 @@ def _run(test: Callable[[], Awaitable[None]]) -> None:
     asyncio.run(test())  # type: ignore[arg-type]
 
 
-# -- lives and deaths ------------------------------------------------------------------------------
+# -- start and end -------------------------------------------------------------------------------
 
 
 def test_a_session_whose_driver_cannot_start_is_dead_and_its_driver_killed() -> None:
     async def test() -> None:
         world = _World()
-        session = world.manager.create(Creation())
+        session = world.manager.create(CreateRequest())
         world.drivers[0].failure = DriverFailed("no memory")
         world.drivers[0].started.set()
-        await _settle()
+        await _run_pending()
         assert (session.state, world.drivers[0].killed) == (SessionState.DEAD, 1)
         with pytest.raises(IllegalState, match="Session is in state dead"):
             session.submit("1", None)
@@ -103,33 +102,33 @@ def test_a_session_whose_driver_cannot_start_is_dead_and_its_driver_killed() -> 
     _run(test)
 
 
-def test_a_session_whose_jvm_ends_is_dead_even_in_the_midst_of_a_statement() -> None:
+def test_a_session_whose_jvm_ends_during_a_statement_is_dead() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
         session.submit("1", None)
-        await _settle()
+        await _run_pending()
         assert session.state is SessionState.BUSY
         world.drivers[0].jvm_gone.set()
-        await _settle()
+        await _run_pending()
         assert session.state is SessionState.DEAD
         world.drivers[0].answered.set()
-        await _settle()
+        await _run_pending()
         assert session.state is SessionState.DEAD
 
     _run(test)
 
 
-def test_a_driver_that_dies_while_its_progress_is_asked_makes_the_session_inactive() -> None:
+def test_a_session_whose_driver_dies_during_a_progress_request_is_not_active() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
         session.submit("1", None)
-        await _settle()
+        await _run_pending()
 
         async def die(number: int) -> float | None:
             world.drivers[0].jvm_gone.set()
-            await _settle()
+            await _run_pending()
             return None
 
         world.drivers[0].progress = die  # type: ignore[method-assign]
@@ -141,14 +140,14 @@ def test_a_driver_that_dies_while_its_progress_is_asked_makes_the_session_inacti
     _run(test)
 
 
-def test_a_session_whose_python_ends_is_in_error_and_says_so() -> None:
+def test_a_session_whose_python_ends_is_in_state_error_and_its_statements_say_so() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
-        world.drivers[0].failure = KernelGone()
+        world.drivers[0].failure = KernelDied()
         world.drivers[0].answered.set()
         first, second = session.submit("1", None), session.submit("2", None)
-        await _settle()
+        await _run_pending()
         assert session.state is SessionState.ERROR
         for statement in (first, second):
             assert statement.output["evalue"].startswith("Interpreter died")
@@ -161,7 +160,7 @@ def test_stopping_the_manager_kills_every_driver() -> None:
     async def test() -> None:
         world = _World()
         await world.idle()
-        world.manager.create(Creation())
+        world.manager.create(CreateRequest())
         await world.manager.stop()
         assert [driver.killed for driver in world.drivers] == [1, 1]
         assert world.ids() == []
@@ -172,23 +171,23 @@ def test_stopping_the_manager_kills_every_driver() -> None:
 # -- statements ----------------------------------------------------------------------------------
 
 
-def test_a_running_statement_is_cancelled_by_its_spark_jobs() -> None:
+def test_a_running_statement_is_cancelled_by_cancelling_its_spark_jobs() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
         statement = session.submit("1", None)
-        await _settle()
+        await _run_pending()
         assert (await session.find(0)).progress == 0.5
         session.cancel(0)
         assert statement.state == "cancelling"
-        await _settle()
+        await _run_pending()
         assert (statement.state, world.drivers[0].cancelled) == ("cancelled", [0])
         assert session.state is SessionState.IDLE
 
     _run(test)
 
 
-def test_only_the_last_hundred_statements_are_kept() -> None:
+def test_only_the_last_hundred_statements_are_retained() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle()
@@ -205,7 +204,7 @@ def test_only_the_last_hundred_statements_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "wish", "age_s", "left"),
+    ("limits", "options", "age_s", "left"),
     [
         (Limits(), {}, 3599, True),
         (Limits(), {}, 3601, False),
@@ -217,80 +216,80 @@ def test_only_the_last_hundred_statements_are_kept() -> None:
         (Limits(ttl_check=True, session_timeout_s=10**6), {}, 8 * 3600 + 1, False),
     ],
 )
-def test_an_idle_session_ends_by_its_timeout_and_its_ttl(
-    limits: Limits, wish: dict[str, str], age_s: float, left: bool
+def test_an_idle_session_is_deleted_after_its_timeout_or_ttl(
+    limits: Limits, options: dict[str, str], age_s: float, left: bool
 ) -> None:
     async def test() -> None:
         world = _World(limits)
-        await world.idle(**wish)
+        await world.idle(**options)
         world.now_s += age_s
-        await world.manager.collect()
+        await world.manager.delete_expired()
         assert (world.ids() == [0]) is left
 
     _run(test)
 
 
 @pytest.mark.parametrize(("skip_busy", "left"), [(False, False), (True, True)])
-def test_the_timeout_counts_busy_sessions_unless_told_to_skip_them(skip_busy: bool, left: bool) -> None:
+def test_the_timeout_applies_to_busy_sessions_unless_skip_busy_is_set(skip_busy: bool, left: bool) -> None:
     async def test() -> None:
         world = _World(Limits(skip_busy=skip_busy))
         session = await world.idle()
         session.submit("for ever", None)
-        await _settle()
+        await _run_pending()
         world.now_s += 3601
-        await world.manager.collect()
+        await world.manager.delete_expired()
         assert (world.ids() == [0]) is left
 
     _run(test)
 
 
-def test_a_dead_session_is_forgotten_after_its_retention() -> None:
+def test_a_dead_session_is_deleted_after_the_retention_time() -> None:
     async def test() -> None:
         world = _World(Limits(retain_s=600))
         await world.idle()
         world.drivers[0].jvm_gone.set()
-        await _settle()
+        await _run_pending()
         world.now_s = 599
-        await world.manager.collect()
+        await world.manager.delete_expired()
         assert world.ids() == [0]
         world.now_s = 601
-        await world.manager.collect()
+        await world.manager.delete_expired()
         assert world.ids() == []
 
     _run(test)
 
 
-def test_a_sign_of_life_puts_the_heartbeats_deadline_off() -> None:
+def test_a_heartbeat_extends_the_sessions_deadline() -> None:
     async def test() -> None:
         world = _World()
         session = await world.idle(heartbeatTimeoutInSecond=10)
         world.now_s = 9
         session.heartbeat()
         world.now_s = 18
-        await world.manager.end_silent()
+        await world.manager.delete_without_heartbeat()
         assert world.ids() == [0]
         world.now_s = 20
-        await world.manager.end_silent()
+        await world.manager.delete_without_heartbeat()
         assert world.ids() == []
         assert world.drivers[0].killed == 1
 
     _run(test)
 
 
-def test_dead_sessions_leave_room_for_new_ones() -> None:
+def test_dead_sessions_do_not_count_towards_max_creation() -> None:
     async def test() -> None:
         world = _World(Limits(max_creation=1))
         await world.idle()
         with pytest.raises(Rejected, match="too many sessions"):
-            world.manager.check_room()
+            world.manager.check_capacity()
         world.drivers[0].jvm_gone.set()
-        await _settle()
-        world.manager.check_room()
+        await _run_pending()
+        world.manager.check_capacity()
 
     _run(test)
 
 
-def test_limits_are_read_from_livys_own_settings() -> None:
+def test_limits_are_read_from_livy_settings() -> None:
     limits = Limits.from_conf(
         {
             "livy.server.session.timeout": "2h",
@@ -303,18 +302,18 @@ def test_limits_are_read_from_livys_own_settings() -> None:
     assert limits == Limits(session_timeout_s=7200, ttl_check=True, max_creation=7, retain_s=30)
 
 
-# -- the wish ------------------------------------------------------------------------------------
+# -- requests ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("text", "expected_s"), [("90s", 90), ("1h", 3600), ("2min", 120), ("1500", 1.5), (" 3D ", 259200)]
 )
-def test_livys_times_are_read(text: str, expected_s: float) -> None:
+def test_livys_durations_are_parsed(text: str, expected_s: float) -> None:
     assert seconds(text) == expected_s
 
 
-def test_a_wish_becomes_sparks_settings() -> None:
-    wish = Creation.parse(
+def test_a_request_becomes_spark_settings() -> None:
+    request = CreateRequest.parse(
         {
             "kind": "python",
             "driverMemory": "1g",
@@ -324,23 +323,23 @@ def test_a_wish_becomes_sparks_settings() -> None:
             "ttl": None,
         }
     )
-    assert wish.kind == "pyspark"
-    assert wish.spark_conf("run-job") == {
+    assert request.kind == "pyspark"
+    assert request.spark_conf("run-job") == {
         "spark.x": "1",
         "spark.master": "local[*]",
         "spark.app.name": "run-job",
         "spark.driver.memory": "1g",
         "spark.executor.cores": "2",
     }
-    assert wish.submit_arguments() == ["--py-files", "s3://bucket/a.zip,s3://bucket/b.zip"]
+    assert request.submit_arguments() == ["--py-files", "s3://bucket/a.zip,s3://bucket/b.zip"]
 
 
 @pytest.mark.parametrize("body", [{"numExecutors": "many"}, {"numExecutors": True}, {"name": ["a"]}, 5, None])
-def test_a_wish_of_wrong_types_is_refused(body: Any) -> None:
+def test_a_request_with_wrong_types_is_refused(body: Any) -> None:
     with pytest.raises(BadBody):
-        Creation.parse(body)
+        CreateRequest.parse(body)
 
 
 def test_a_name_that_is_a_number_is_refused() -> None:
     with pytest.raises(Rejected, match="Invalid session name: 12"):
-        Creation.parse({"name": "12"}).check()
+        CreateRequest.parse({"name": "12"}).check()

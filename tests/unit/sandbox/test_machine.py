@@ -1,12 +1,12 @@
-"""Java and Spark's S3 jars on a machine with only Python; no network."""
+"""Java from the wheel, and fetching Spark's S3 jars; without network access."""
 
 from __future__ import annotations
 
 import hashlib
 import subprocess
-import xml.etree.ElementTree as ElementTree
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 from cryptography import x509
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from sandbox import machine
+from sandbox.errors import JarsUnavailable
 
 
 @pytest.fixture
@@ -38,13 +39,13 @@ def _delivering(contents: dict[str, bytes], calls: list[Path]):
     return run_ivy
 
 
-def test_java_is_the_wheels_and_runs() -> None:
+def test_the_wheels_java_runs() -> None:
     java = machine.java_home() / "bin" / "java"
     answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=True)
     assert '"17.' in answer.stderr
 
 
-def test_spark_home_is_pyspark_as_pip_installed_it() -> None:
+def test_spark_home_is_the_installed_pyspark() -> None:
     assert (machine.spark_home() / "jars").is_dir()
 
 
@@ -61,43 +62,43 @@ def test_jars_are_fetched_once(
     assert len(calls) == 1
 
 
-def test_nothing_is_kept_of_a_fetch_whose_file_is_not_the_known_one(
+def test_no_file_is_kept_if_one_has_the_wrong_hash(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jars: tuple[machine.Jar, ...]
 ) -> None:
     contents = {"one-1.0.jar": b"one", "two-1.0.jar": b"forged"}
     monkeypatch.setattr(machine, "_run_ivy", _delivering(contents, []))
-    with pytest.raises(machine.JarsUnavailable, match=r"two-1\.0\.jar is not the file we know"):
+    with pytest.raises(JarsUnavailable, match=r"two-1\.0\.jar is not the expected file"):
         machine.spark_jars(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_a_jar_that_is_not_delivered_is_told(
+def test_a_missing_jar_is_reported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, jars: tuple[machine.Jar, ...]
 ) -> None:
     monkeypatch.setattr(machine, "_run_ivy", _delivering({"one-1.0.jar": b"one"}, []))
-    with pytest.raises(machine.JarsUnavailable, match=r"two-1\.0\.jar was not delivered.*HTTPS_PROXY"):
+    with pytest.raises(JarsUnavailable, match=r"Ivy did not deliver two-1\.0\.jar.*HTTPS_PROXY"):
         machine.spark_jars(tmp_path)
 
 
-def test_a_download_that_fails_tells_ivys_words_and_the_mend(
+def test_a_failed_download_is_reported_with_ivys_output_and_a_hint(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     unreachable = ["-Dhttps.proxyHost=127.0.0.1", "-Dhttps.proxyPort=9"]
     monkeypatch.setattr(machine, "proxy_options", lambda _: unreachable)
-    with pytest.raises(machine.JarsUnavailable, match="Ivy could not fetch") as failure:
+    with pytest.raises(JarsUnavailable, match="Ivy could not fetch") as failure:
         machine.spark_jars(tmp_path)
-    assert "see that this machine reaches it" in str(failure.value)
+    assert "make sure that this machine can reach it" in str(failure.value)
     assert "Connection refused" in str(failure.value)
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
-def test_ivy_is_asked_for_exactly_the_known_jars() -> None:
-    asked = ElementTree.fromstring(machine.render_ivy()).iter("dependency")
+def test_ivy_fetches_exactly_the_known_jars() -> None:
+    asked = ET.fromstring(machine.render_ivy()).iter("dependency")
     found = [(item.get("org"), item.get("name"), item.get("rev"), item.get("transitive")) for item in asked]
     assert found == [(jar.organisation, jar.name, jar.revision, "false") for jar in machine.JARS]
 
 
-def test_java_trusts_what_the_machine_trusts() -> None:
+def test_java_trusts_the_machines_ca_certificates() -> None:
     store = machine.truststore(_authority("One") + _authority("Two"))
     names = [
         certificate.certificate.subject.rfc4514_string()
@@ -141,5 +142,5 @@ def _authority(name: str) -> bytes:
         ),
     ],
 )
-def test_a_proxy_is_told_to_java_in_its_own_words(environment: dict[str, str], options: list[str]) -> None:
+def test_proxy_variables_become_java_options(environment: dict[str, str], options: list[str]) -> None:
     assert machine.proxy_options(environment) == options

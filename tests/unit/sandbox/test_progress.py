@@ -1,4 +1,4 @@
-"""Spark's progress, asked from Livy."""
+"""Spark's progress, read from Livy."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class FakeAccount:
         )
 
 
-def look(hosts: list[str | None]) -> tuple[Session, ...]:
-    return SparkProgress(FakeAccount(hosts)).look()
+def poll(hosts: list[str | None]) -> tuple[Session, ...]:
+    return SparkProgress(FakeAccount(hosts)).poll()
 
 
 @pytest.mark.parametrize(
@@ -46,27 +46,27 @@ def look(hosts: list[str | None]) -> tuple[Session, ...]:
     ],
 )
 @responses.activate
-def test_a_sessions_progress_is_its_last_statements(statements: list[Any], progress: float) -> None:
+def test_a_sessions_progress_is_that_of_its_last_statement(statements: list[Any], progress: float) -> None:
     sessions = [{"id": 3, "name": "mayfly-sandbox-immigration-0123456789ab-airports", "state": "busy"}]
     responses.get(f"{LIVY}/sessions", json={"sessions": sessions})
     responses.get(f"{LIVY}/sessions/3/statements", json={"statements": statements})
-    assert look(["master.test"]) == (Session("airports", "busy", progress),)
+    assert poll(["master.test"]) == (Session("airports", "busy", progress),)
 
 
 @responses.activate
-def test_a_session_that_starts_is_not_asked_for_statements() -> None:
+def test_no_statements_are_requested_of_a_session_that_is_starting() -> None:
     responses.get(f"{LIVY}/sessions", json={"sessions": [{"id": 0, "name": None, "state": "starting"}]})
-    assert look(["master.test"]) == (Session("0", "starting", 0.0),)
+    assert poll(["master.test"]) == (Session("0", "starting", 0.0),)
 
 
 @pytest.mark.parametrize(
     "answer", [{"status": 500}, {"body": "no JSON"}, {"body": requests.ConnectionError()}]
 )
 @responses.activate
-def test_a_livy_that_goes_while_it_is_asked_is_no_error(answer: dict[str, Any]) -> None:
+def test_a_livy_that_ends_during_a_request_is_no_error(answer: dict[str, Any]) -> None:
     responses.get(f"{LIVY}/sessions", **answer)
-    assert look(["master.test"]) == ()
+    assert poll(["master.test"]) == ()
 
 
 def test_a_cluster_without_an_address_yet_has_no_sessions() -> None:
-    assert look([None]) == ()
+    assert poll([None]) == ()

@@ -1,8 +1,8 @@
-"""The stand-in's lexer: what is a token, where a statement ends, and edits of the text."""
+"""The Redshift simulator's lexer: tokens, the ends of statements, and edits of the text."""
 
 import pytest
 
-from sandbox.redshift.errors import RedshiftError
+from sandbox.errors import RedshiftError
 from sandbox.redshift.lexer import statements, tokens
 
 
@@ -29,13 +29,13 @@ def test_a_statement_ends_at_a_semicolon_outside_quotes_and_comments(sql: str, t
         ("select $x$ a", "unterminated dollar-quoted"),
     ],
 )
-def test_what_is_never_closed_is_a_syntax_error(sql: str, reason: str) -> None:
+def test_an_unterminated_token_is_a_syntax_error(sql: str, reason: str) -> None:
     with pytest.raises(RedshiftError, match=reason) as caught:
         statements(sql)
     assert caught.value.code == "42601"
 
 
-def test_a_string_literal_has_its_value() -> None:
+def test_a_string_literal_is_unescaped() -> None:
     assert [token.value for token in tokens(r"'it''s' E'a\'b' '' $t$x'y$t$")] == ["it's", "a'b", "", "x'y"]
 
 
@@ -54,14 +54,14 @@ def test_edits_leave_the_rest_of_the_text_verbatim() -> None:
     assert statement.rewritten() == "select  x , -- why\n  from t"
 
 
-def test_of_an_edit_within_another_the_outer_one_counts() -> None:
+def test_an_outer_edit_replaces_the_edits_inside_it() -> None:
     (statement,) = statements("a b c d")
     statement.replace(2, 2, "inner")
     statement.replace(1, 2, "outer")
     assert statement.rewritten() == "a outer d"
 
 
-def test_a_parenthesis_that_is_never_closed_is_a_syntax_error() -> None:
+def test_an_unclosed_parenthesis_is_a_syntax_error() -> None:
     (statement,) = statements("create table t (a int")
     with pytest.raises(RedshiftError, match="end of input"):
         statement.closing(3)

@@ -1,4 +1,4 @@
-"""A run told as JSON and as text."""
+"""A run's report, as JSON and as text."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def facts(**changes: object) -> RunFacts:
     return RunFacts(**{**known, **changes})
 
 
-def test_a_report_holds_what_the_tasks_returned_under_the_names_people_know() -> None:
+def test_a_report_holds_the_tasks_results_without_the_names_of_their_groups() -> None:
     report = build_report(facts(kept=["a snapshot"]))
     assert report == {
         "state": "success",
@@ -96,7 +96,7 @@ def test_a_report_holds_what_the_tasks_returned_under_the_names_people_know() ->
     }
 
 
-def test_a_red_runs_report_is_complete_in_its_keys_though_nothing_was_returned() -> None:
+def test_a_failed_runs_report_has_every_key_even_if_no_task_returned_anything() -> None:
     report = build_report(facts(state="failed", results={}, tasks=[task("plan", None, None, None)], calls={}))
     assert report["tasks"] == [{"task_id": "plan", "state": None, "start": None, "end": None}]
     assert (report["jobs"], report["tables"], report["checks"], report["answers"]) == ({}, {}, [], {})
@@ -104,24 +104,26 @@ def test_a_red_runs_report_is_complete_in_its_keys_though_nothing_was_returned()
 
 @pytest.mark.parametrize("odd", [None, "text", [1], {}, {"read": 1}, {"passed": True}, {"columns": []}])
 @pytest.mark.parametrize("task_id", ["transform.a", "load.a", "verify.a", "answers.a"])
-def test_a_result_of_another_shape_is_left_out(task_id: str, odd: object) -> None:
+def test_a_result_with_unexpected_content_is_omitted(task_id: str, odd: object) -> None:
     report = build_report(facts(results={task_id: odd}))
     assert (report["jobs"], report["tables"], report["checks"], report["answers"]) == ({}, {}, [], {})
 
 
 @pytest.mark.parametrize(
-    ("state", "left", "green"),
+    ("state", "leftovers", "green"),
     [
         ("success", [], True),
         ("failed", [], False),
         ("success", [{"kind": "EMR cluster", "name": "x", "state": "WAITING"}], False),
     ],
 )
-def test_green_is_a_success_of_which_nothing_is_left(state: str, left: list[object], green: bool) -> None:
-    assert is_green(build_report(facts(state=state, left=left))) is green
+def test_a_run_is_green_if_it_succeeded_and_left_nothing_behind(
+    state: str, leftovers: list[object], green: bool
+) -> None:
+    assert is_green(build_report(facts(state=state, leftovers=leftovers))) is green
 
 
-def test_the_timeline_shows_where_in_the_run_each_task_lay() -> None:
+def test_the_timeline_shows_when_each_task_ran() -> None:
     tasks = [task("load", 5, 10), task("plan", 0, 5), task("late", None, None, None)]
     assert timeline(tasks, width=10) == [
         "plan    0.0 s    5.0 s  █████",
@@ -129,16 +131,16 @@ def test_the_timeline_shows_where_in_the_run_each_task_lay() -> None:
     ]
 
 
-def test_the_timeline_marks_a_task_that_failed_and_shows_even_the_shortest() -> None:
+def test_the_timeline_marks_a_failed_task_and_shows_even_the_shortest() -> None:
     lines = timeline([task("long", 0, 100), task("short", 100, 100, "failed")], width=10)
     assert lines[1].endswith("         ▒")
 
 
-def test_no_task_no_timeline() -> None:
+def test_without_tasks_there_is_no_timeline() -> None:
     assert timeline([task("plan", None, None, None)]) == []
 
 
-def test_a_table_aligns_numbers_to_the_right_and_shows_a_null_as_nothing() -> None:
+def test_a_table_aligns_numbers_to_the_right_and_leaves_nulls_empty() -> None:
     assert table(["state", "n"], [["CA", 12], [None, 3]]) == [
         "state   n",
         "-----  --",
@@ -147,19 +149,19 @@ def test_a_table_aligns_numbers_to_the_right_and_shows_a_null_as_nothing() -> No
     ]
 
 
-def test_a_long_table_is_cut_and_says_by_how_much() -> None:
+def test_a_long_table_is_cut_and_shows_how_many_rows_are_missing() -> None:
     lines = table(["n"], [[n] for n in range(5)], limit=2)
     assert lines[-1] == "... 3 more"
     assert len(lines) == 5
 
 
-def test_the_summary_names_a_failing_check_a_warning_and_what_is_left() -> None:
+def test_the_summary_shows_failing_checks_warnings_and_leftovers() -> None:
     results = {
         **RESULTS,
         "verify.bad": {"name": "bad", "severity": "error", "passed": False, "failing_rows": 9},
     }
-    left = [{"kind": "IAM role", "name": "mayfly-x", "state": "exists", "kept": False}]
-    text = "\n".join(summary(build_report(facts(results=results, left=left)), facts().tasks))
+    leftovers = [{"kind": "IAM role", "name": "mayfly-x", "state": "exists", "kept": False}]
+    text = "\n".join(summary(build_report(facts(results=results, leftovers=leftovers)), facts().tasks))
     assert "FAILS               9  bad" in text
     assert "WARNS               2  holds" in text
     assert "passed              0  unique_x" in text
@@ -167,7 +169,7 @@ def test_the_summary_names_a_failing_check_a_warning_and_what_is_left() -> None:
     assert "arrivals    10        7  not_by_air 3  unknown 1" in text
 
 
-def test_the_summary_of_a_run_that_reached_nothing_has_only_what_is_left() -> None:
+def test_the_summary_of_a_run_that_did_nothing_has_only_the_leftovers() -> None:
     text = "\n".join(summary(build_report(facts(state="failed", results={}, tasks=[])), []))
     assert "Left behind" in text
     assert "nothing" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import psycopg2
 import pytest
@@ -55,7 +55,7 @@ class FakeConnection:
     def cursor(self) -> FakeConnection:
         return self
 
-    def __enter__(self) -> FakeConnection:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None: ...

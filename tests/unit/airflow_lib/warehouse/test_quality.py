@@ -51,14 +51,18 @@ def run(conn: RecordingConnection, check: Check) -> Verdict:
         ),
         (
             Unique("dimItem", ("item", "day")),
-            'SELECT "item", "day", COUNT(*) AS rows_found FROM "dimitem" GROUP BY "item", "day" '
-            "HAVING COUNT(*) > 1",
+            (
+                'SELECT "item", "day", COUNT(*) AS rows_found FROM "dimitem" GROUP BY "item", "day" '
+                "HAVING COUNT(*) > 1"
+            ),
         ),
         (
             References("factSale", "item", "dimItem", "item"),
-            'SELECT referring.* FROM "factsale" AS referring LEFT JOIN "dimitem" AS referred '
-            'ON referring."item" = referred."item" '
-            'WHERE referring."item" IS NOT NULL AND referred."item" IS NULL',
+            (
+                'SELECT referring.* FROM "factsale" AS referring LEFT JOIN "dimitem" AS referred '
+                'ON referring."item" = referred."item" '
+                'WHERE referring."item" IS NOT NULL AND referred."item" IS NULL'
+            ),
         ),
         (
             Holds("cheap", "dimItem", "price < 5 OR sale = 'y'"),

@@ -1,4 +1,4 @@
-"""The body of POST /sessions, checked as Apache Livy 0.9 checks it (CreateInteractiveRequest.scala)."""
+"""The body of POST /sessions, validated as Apache Livy 0.9 does (CreateInteractiveRequest.scala)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-# Names that Livy takes for a kind, and what it calls it (Kind.scala).
+from sandbox.errors import BadBody, Rejected
+
+# The names that Livy accepts for a session kind, and the kind's own name (Kind.scala).
 KINDS = {
     "spark": "spark",
     "scala": "spark",
@@ -18,21 +20,16 @@ KINDS = {
     "shared": "shared",
     "sql": "sql",
 }
-# Session.scala; `spark.master` is not refused, it is overridden.
-_NOT_THE_SESSIONS = ("spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode")
+# Refused as in Session.scala; `spark.master` is not refused, but overridden.
+_FORBIDDEN_SETTINGS = ("spark.submit.deployMode", "spark.submit.proxyUser.allowCustomClasspathInClusterMode")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class BadBody(Exception):
-    """Not the JSON that Livy reads; answered as a bare string."""
-
-
-class Rejected(Exception):
-    """Well-formed, and refused; answered as {"msg": ...}."""
-
-
 def seconds(text: str) -> float:
-    """A Livy time (`90s`, `1h`; a bare number is in ms) in seconds. Raises Rejected (ClientConf.java)."""
+    """A duration in Livy's syntax (`90s`, `1h`; a bare number is in ms), in seconds (ClientConf.java).
+
+    Raises Rejected if it is not valid.
+    """
     match = re.fullmatch(r"(-?[0-9]+)([a-z]+)?", text.strip().lower())
     if match is None:
         raise Rejected(f"Invalid time string: {text}")
@@ -45,8 +42,8 @@ def seconds(text: str) -> float:
 
 
 @dataclass(frozen=True)
-class Creation:
-    """A wish for a session. Field names are Livy's own."""
+class CreateRequest:
+    """A request for a session. The fields have Livy's names."""
 
     kind: str = "shared"
     proxyUser: str | None = None  # noqa: N815
@@ -67,8 +64,8 @@ class Creation:
     idleTimeout: str | None = None  # noqa: N815
 
     @classmethod
-    def parse(cls, body: Any) -> Creation:
-        """Raises BadBody for an unknown field, a bad kind or a wrong type."""
+    def parse(cls, body: Any) -> CreateRequest:
+        """The request in a JSON body. Raises BadBody for an unknown field, an unknown kind or a wrong type."""
         if not isinstance(body, dict):
             raise BadBody("Cannot deserialize CreateInteractiveRequest: a JSON object is expected")
         known = {item.name: str(item.type) for item in fields(cls)}
@@ -82,10 +79,10 @@ class Creation:
         return cls(**{key: value for key, value in values.items() if value is not None})
 
     def check(self) -> None:
-        """Raise Rejected for what Livy refuses after reading it."""
+        """Raise Rejected for a well-formed request that Livy does not allow."""
         for time in filter(None, (self.ttl, self.idleTimeout)):
             seconds(time)
-        if forbidden := [key for key in self.conf if key in _NOT_THE_SESSIONS]:
+        if forbidden := [key for key in self.conf if key in _FORBIDDEN_SETTINGS]:
             raise Rejected(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
         for uri in (*self.jars, *self.pyFiles, *self.files, *self.archives):
             _check_uri(uri)
@@ -93,8 +90,8 @@ class Creation:
             raise Rejected(f"Invalid session name: {self.name}")
 
     def spark_conf(self, name: str) -> dict[str, str]:
-        """The session's settings for Spark, beside the server's defaults."""
-        wished = {
+        """The session's own settings for Spark, to be added to the server's defaults."""
+        requested = {
             "spark.driver.cores": self.driverCores,
             "spark.driver.memory": self.driverMemory,
             "spark.executor.cores": self.executorCores,
@@ -102,11 +99,11 @@ class Creation:
             "spark.executor.instances": self.numExecutors,
             "spark.yarn.queue": self.queue,
         }
-        named = {key: str(value) for key, value in wished.items() if value is not None}
+        named = {key: str(value) for key, value in requested.items() if value is not None}
         return {**self.conf, "spark.master": "local[*]", "spark.app.name": name, **named}
 
     def submit_arguments(self) -> list[str]:
-        """Files for spark-submit, which brings `s3://` ones here and puts `pyFiles` on Python's path."""
+        """File options for spark-submit, which downloads `s3://` files and puts `pyFiles` on Python's path."""
         lists = {
             "--py-files": self.pyFiles,
             "--jars": self.jars,
@@ -117,7 +114,7 @@ class Creation:
 
 
 def _convert(key: str, kind: str, value: Any) -> Any:
-    """One field's value, as Jackson would take it."""
+    """One field's value, converted as Jackson does."""
     if value is None:
         return None
     if key == "kind":
@@ -138,7 +135,7 @@ def _convert(key: str, kind: str, value: Any) -> Any:
 
 
 def _check_uri(uri: str) -> None:
-    """Livy reads local files only from whitelisted folders, and the sandbox has none (Session.scala)."""
+    """Raise Rejected for a local file: Livy allows only whitelisted folders (Session.scala), and there are none."""
     parts = urlsplit(uri)
     if not parts.scheme and not parts.path.startswith("/"):
         raise Rejected(f"requirement failed: Path '{parts.path}' is not absolute.")

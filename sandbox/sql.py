@@ -1,4 +1,4 @@
-"""`sql`: restore a pipeline's latest snapshot into a warehouse, ask it, and delete it again."""
+"""`sql`: restore a pipeline's latest snapshot into a warehouse, run a statement there, and delete the warehouse."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from rich.console import Console
 from sandbox.account import DEPLOYMENT, Account
 from sandbox.errors import SandboxError
 from sandbox.report import table
-from sandbox.serve import account_of
-from sandbox.state import Place
+from sandbox.serve import open_account
+from sandbox.state import Workspace
 
 _TIMEOUT_S = 120.0
 _POLL_S = 0.3
 
 
-def ask(place: Place, console: Console, *, pipeline: str, statement: str, as_json: bool) -> int:
-    """Print what `statement` answers, as a table or as JSON {columns, rows}."""
-    with account_of(place, "sql") as account, _warehouse(account, pipeline) as dsn:
+def run_statement(
+    workspace: Workspace, console: Console, *, pipeline: str, statement: str, as_json: bool
+) -> int:
+    """Print the result of `statement`, as a table or as JSON {columns, rows}."""
+    with open_account(workspace, "sql") as account, _warehouse(account, pipeline) as dsn:
         columns, rows = _query(dsn, statement)
     if as_json:
         console.print(
@@ -35,13 +37,16 @@ def ask(place: Place, console: Console, *, pipeline: str, statement: str, as_jso
             soft_wrap=True,
         )
         return 0
-    for line in table(columns, rows) if columns else ["Done; the statement answers no rows"]:
+    for line in table(columns, rows) if columns else ["Done; the statement returns no rows"]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return 0
 
 
 def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
-    """The newest available snapshot of the pipeline's warehouse. Raises SandboxError where there is none."""
+    """The newest available snapshot of the pipeline's warehouse, as AWS describes it.
+
+    Raises SandboxError if there is none.
+    """
     prefix = f"mayfly-{DEPLOYMENT}-{pipeline}-"
     found = [
         snapshot
@@ -51,7 +56,7 @@ def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
     ]
     if not found:
         raise SandboxError(
-            f"There is no snapshot of {pipeline}'s warehouse: `python -m sandbox run {pipeline}` leaves one"
+            f"There is no snapshot of {pipeline}'s warehouse: `python -m sandbox run {pipeline}` creates one"
         )
     newest: dict[str, Any] = max(found, key=lambda snapshot: snapshot["SnapshotCreateTime"])
     return newest
@@ -59,7 +64,7 @@ def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
-    """Connection arguments of a warehouse restored for this; it is deleted at the end."""
+    """Restore a temporary warehouse and yield its connection arguments; it is deleted at the end."""
     redshift = account.client("redshift")
     name = f"mayfly-sql-{secrets.token_hex(4)}"
     snapshot = latest_snapshot(redshift, pipeline)
@@ -69,13 +74,13 @@ def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
         SnapshotClusterIdentifier=snapshot["ClusterIdentifier"],
     )
     try:
-        yield dsn_of(redshift, _wait_available(redshift, name))
+        yield connection_arguments(redshift, _wait_available(redshift, name))
     finally:
         _delete(redshift, name)
 
 
-def dsn_of(redshift: Any, cluster: dict[str, Any]) -> dict[str, Any]:
-    """Connection arguments of an available cluster as its first user; `cluster` is as AWS describes it."""
+def connection_arguments(redshift: Any, cluster: dict[str, Any]) -> dict[str, Any]:
+    """psycopg2's arguments to connect to an available cluster as its admin; `cluster` is as AWS describes it."""
     credentials = redshift.get_cluster_credentials(
         ClusterIdentifier=cluster["ClusterIdentifier"],
         DbUser=cluster["MasterUsername"],
@@ -107,7 +112,7 @@ def _query(dsn: dict[str, Any], statement: str) -> tuple[list[str], list[list[An
         finally:
             connection.close()
     except psycopg2.Error as error:
-        raise SandboxError(f"The warehouse refuses: {str(error).strip()}") from error
+        raise SandboxError(f"The warehouse reports an error: {str(error).strip()}") from error
 
 
 def _wait_available(redshift: Any, name: str) -> dict[str, Any]:
@@ -122,7 +127,7 @@ def _wait_available(redshift: Any, name: str) -> dict[str, Any]:
 
 
 def _delete(redshift: Any, name: str) -> None:
-    """Ask until it is deleted: a cluster that is still restoring refuses."""
+    """Repeat the request until the cluster is deleted: AWS refuses it while the cluster is still being restored."""
     deadline = time.monotonic() + _TIMEOUT_S
     while time.monotonic() < deadline:
         try:
