@@ -115,7 +115,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """One pass, told on stdout; the exit code."""
+    """Make one pass, print what it found to stdout, and return the exit code."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -144,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m airflow_lib.janitor", description="Remove what outlived its lease."
     )
-    parser.add_argument("--dry-run", action="store_true", help="tell what would be removed; touch nothing")
+    parser.add_argument("--dry-run", action="store_true", help="say what would be removed; touch nothing")
     parser.add_argument("--environment", help="look after this one alone: dev-immigration, or immigration")
     return parser
 

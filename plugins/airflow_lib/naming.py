@@ -1,7 +1,7 @@
 """Environment + slot + generation -> every name and tag. No other module makes a name or a tag.
 
 An environment is deployment x pipeline. Each name carries environment, slot and generation, so that a late
-delete cannot hit a newer cluster. Ours is only what bears our name *and* our tag (`is_ours`).
+delete cannot hit a newer cluster. Ours is only what has our name *and* our tag (`is_ours`).
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def tags(environment: Environment, generation: int, born: datetime, max_age_s: i
 
 
 def is_ours(environment: Environment, name: str, tags: Mapping[str, str]) -> bool:
-    """Whether something bears our name and our tag: the only things we touch."""
+    """Whether something has our name and our tag: the only things we touch."""
     return generation_of(environment, name) is not None and tags.get(TAG_ENVIRONMENT) == environment.name
 
 

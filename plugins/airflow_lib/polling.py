@@ -1,4 +1,4 @@
-"""Clocks, deadlines, and for how long transient errors are borne. Nothing else reads a clock, and nothing here sleeps.
+"""Clocks, deadlines, and for how long transient errors are allowed. Only this reads a clock, and nothing here sleeps.
 
 Polling itself is a step's: it answers `Waiting`, and whoever drives it (Airflow's triggerer, a test) polls again.
 """
@@ -40,7 +40,7 @@ def is_past(clock: Clock, time: str) -> bool:
 
 
 class TransientBudget:
-    """Bears transient errors until `TRANSIENT_BUDGET_S` after the first of them in a row."""
+    """Allows transient errors until `TRANSIENT_BUDGET_S` after the first of them in a row."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

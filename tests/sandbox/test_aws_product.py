@@ -1,45 +1,86 @@
 """Mayfly's own resource modules on the sandbox's AWS: every resource is created, used, and deleted again."""
 
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from airflow_lib.resources.common import NotReady
 from aws_fakes import shared_aws, until
 
+from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.errors import NotReady
+from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.naming import Environment, Names, Slot
 from airflow_lib.naming import tags as tags_of
 from airflow_lib.pipeline import Hardware
-from airflow_lib.resources import emr_cluster as emr
-from airflow_lib.resources import iam, snapshots, subnet_group
-from airflow_lib.resources import redshift_cluster as redshift
-from airflow_lib.resources import security_groups as network
-from airflow_lib.resources.iam_policies import EmrScope
-from airflow_lib.settings import EmrSettings, NetworkSettings
+from airflow_lib.resources import emr_cluster, redshift_cluster, security_groups, snapshots
+from airflow_lib.resources.kind import GenerationSpec
+from airflow_lib.resources.registry import REGISTRY
+from airflow_lib.resources.subnet import probe_subnet
+from airflow_lib.settings import parse_settings
 
 pytestmark = pytest.mark.sandbox
 
 ENVIRONMENT = Environment("test", "flow")
-NETWORK = NetworkSettings(client_cidr="127.0.0.1/32")
+SETTINGS = {
+    "deployment": "test",
+    "s3": {name: f"s3://bucket/{name}" for name in ("source", "processed", "state", "logs")},
+    "network": {"client_cidr": "127.0.0.1/32"},
+}
+
+
+class Session:
+    """The one method of boto3.Session that `Aws` uses."""
+
+    def __init__(self, process: Any) -> None:
+        self._process = process
+
+    def client(self, service: str, **_: Any) -> Any:
+        return self._process.client(service)
 
 
 @pytest.fixture(scope="module")
-def aws():
-    return shared_aws()
+def aws() -> Aws:
+    return Aws(Session(shared_aws()))  # type: ignore[arg-type]
 
 
-def _tags(generation):
-    return tags_of(ENVIRONMENT, generation, datetime(2026, 11, 21, tzinfo=UTC), 3600)
+def _spec(aws: Aws, slot: Slot, generation: int) -> GenerationSpec:
+    settings = parse_settings({"aws_region": "us-east-1", "mayfly": json.dumps(SETTINGS)}).mayfly
+    return GenerationSpec(
+        names=Names(ENVIRONMENT, slot, generation),
+        tags=tags_of(ENVIRONMENT, generation, datetime(2026, 11, 21, tzinfo=UTC), 3600),
+        hardware=Hardware(),
+        settings=settings,
+        subnet=probe_subnet(aws.ec2, None),
+        source=S3Location("bucket", "source"),
+        processed=S3Location("bucket", "processed"),
+        logs=S3Location("bucket", "logs"),
+    )
 
 
-def _location(name):
-    return S3Location("bucket", name)
+def _ensure_prerequisites(aws: Aws, spec: GenerationSpec) -> None:
+    for kind in reversed(REGISTRY):
+        if kind.ensure is not None:
+            kind.ensure(aws, spec)
 
 
-def _retry_until_ready(work):
+def _delete_all(aws: Aws, names: Names, *, keep_data: bool = False) -> None:
+    """In the registry's order, each kind until none is left."""
+    for kind in REGISTRY:
+        if kind.delete is not None:
+            delete = kind.delete
+            _retry_until_ready(lambda delete=delete: delete(aws, names, keep_data=keep_data))
+
+
+def _retry_until_ready(work: Callable[[], None]) -> None:
     """Call `work` until it does not raise NotReady."""
 
-    def attempt():
+    def attempt() -> bool:
         try:
             work()
         except NotReady:
@@ -49,99 +90,53 @@ def _retry_until_ready(work):
     until(attempt, bool)
 
 
-def test_an_emr_cluster_is_created_and_deleted_without_leftovers(aws):
-    clients = {name: aws.client(name) for name in ("emr", "ec2", "iam")}
-    names, tags = Names(ENVIRONMENT, Slot.EMR, 1), _tags(1)
-    subnet = network.probe_subnet(clients["ec2"], None)
-    assert subnet.public
-    assert subnet.has_managed_tag
-    scope = EmrScope(_location("source"), _location("processed"), _location("logs"))
-    spec = emr.ClusterSpec(
-        names=names,
-        tags=tags,
-        hardware=Hardware(),
-        settings=EmrSettings(),
-        roles=iam.ensure_emr_roles(clients["iam"], names, tags, scope),
-        groups=network.ensure_emr_groups(
-            clients["ec2"], names, tags, subnet, network=NETWORK, livy_port=8998
-        ),
-        subnet_id=subnet.subnet_id,
-        log_uri="s3://bucket/logs",
-        configurations=[],
-    )
-    cluster_id = emr.request_cluster(clients["emr"], spec)
-    assert [view.id for view in emr.find_clusters(clients["emr"], names)] == [cluster_id]
-    since = datetime(2026, 1, 1, tzinfo=UTC)
-    assert [view.id for view in emr.find_clusters(clients["emr"], names, created_after=since)] == [cluster_id]
+def test_an_emr_cluster_is_created_and_deleted_without_leftovers(aws: Aws) -> None:
+    spec = _spec(aws, Slot.EMR, 1)
+    names = spec.names
+    assert spec.subnet.public
+    assert spec.subnet.has_managed_tag
+    _ensure_prerequisites(aws, spec)
+    cluster_id = emr_cluster.request_cluster(aws, spec)
+    assert [view.id for view in emr_cluster.find_clusters(aws.emr, names)] == [cluster_id]
     last = until(
-        lambda: emr.probe_cluster(clients["emr"], cluster_id), lambda view: view.ready or view.failed
+        lambda: emr_cluster.probe_cluster(aws.emr, cluster_id), lambda view: view.ready or view.failed
     )[-1]
     assert last.ready, last.reason
 
-    emr.delete_cluster(clients["emr"], ENVIRONMENT, cluster_id)
     with pytest.raises(NotReady):
-        network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names))
-    until(lambda: emr.probe_cluster(clients["emr"], cluster_id).gone, bool)
-    _retry_until_ready(
-        lambda: network.delete_groups(clients["ec2"], ENVIRONMENT, network.emr_group_names(names))
-    )
-    iam.delete_emr_roles(clients["iam"], names)
-    assert emr.list_owned_clusters(clients["emr"], ENVIRONMENT) == []
-    assert network.list_owned_groups(clients["ec2"], ENVIRONMENT) == []
-    assert iam.list_owned_roles(clients["iam"], ENVIRONMENT) == []
-    assert iam.list_owned_instance_profiles(clients["iam"], ENVIRONMENT) == []
+        emr_cluster.delete_clusters(aws, names)
+    with pytest.raises(NotReady):
+        security_groups.delete_groups(aws.ec2, ENVIRONMENT, security_groups.group_names(names))
+    _delete_all(aws, names)
+    assert list_owned(aws, ENVIRONMENT).owned == ()
 
 
-def _make_warehouse(aws, generation, restore_from=None):
-    client, ec2 = aws.client("redshift"), aws.client("ec2")
-    names, tags = Names(ENVIRONMENT, Slot.WAREHOUSE, generation), _tags(generation)
-    subnet = network.probe_subnet(ec2, None)
-    spec = redshift.WarehouseSpec(
-        names=names,
-        tags=tags,
-        node_type="ra3.large",
-        nodes=1,
-        database="mayfly",
-        subnet_group=subnet_group.ensure_subnet_group(client, names, tags, subnet.subnet_id),
-        security_group_id=network.ensure_warehouse_group(ec2, names, tags, subnet, network=NETWORK),
-        copy_role_arn=iam.ensure_copy_role(aws.client("iam"), names, tags, _location("processed")),
-    )
-    redshift.ensure_cluster(client, spec, restore_from)
-    redshift.ensure_cluster(client, spec, restore_from)  # the second call adopts it
+def _create_warehouse(aws: Aws, generation: int, restore_from: str | None = None) -> Any:
+    spec = replace(_spec(aws, Slot.WAREHOUSE, generation), restore_from=restore_from)
+    _ensure_prerequisites(aws, spec)
+    redshift_cluster.ensure_cluster(aws, spec)
+    redshift_cluster.ensure_cluster(aws, spec)  # the second call adopts it
     last = until(
-        lambda: redshift.probe_cluster(client, names.cluster), lambda view: view.ready or view.failed
+        lambda: redshift_cluster.probe_cluster(aws.redshift, spec.names.cluster),
+        lambda view: view.ready or view.failed,
     )[-1]
     assert last.ready, last
-    return names, last
+    assert last.find_role(spec.names.copy_role)
+    return spec, last
 
 
-def _remove_warehouse(aws, names, final):
-    client = aws.client("redshift")
-    redshift.delete_cluster(client, ENVIRONMENT, names.cluster, final_snapshot=final)
-    until(lambda: redshift.probe_cluster(client, names.cluster), lambda view: view is None)
-    subnet_group.delete_subnet_group(client, ENVIRONMENT, names.cluster)
-    network.delete_groups(aws.client("ec2"), ENVIRONMENT, [names.security_group])
-    iam.delete_copy_role(aws.client("iam"), names)
+def test_a_warehouse_is_deleted_and_only_its_snapshot_is_left(aws: Aws) -> None:
+    first, _ = _create_warehouse(aws, 1)
+    _delete_all(aws, first.names, keep_data=True)
+    snapshots.ensure_snapshot_tags(aws.redshift, first.names, first.tags)
+    assert snapshots.probe_snapshot(aws.redshift, first.names.final_snapshot).ready
 
+    second, view = _create_warehouse(aws, 2, restore_from=first.names.final_snapshot)
+    assert view.tags == second.tags, "a restored cluster has its own generation's tags"
+    _delete_all(aws, second.names, keep_data=True)
+    snapshots.ensure_snapshot_tags(aws.redshift, second.names, second.tags)
 
-def test_a_warehouse_is_deleted_and_only_its_snapshot_is_left(aws):
-    client = aws.client("redshift")
-    first, _ = _make_warehouse(aws, 1)
-    _remove_warehouse(aws, first, first.final_snapshot)
-    snapshots.ensure_snapshot_tags(client, first, _tags(1))
-    assert snapshots.probe_snapshot(client, first.final_snapshot).ready
-
-    second, view = _make_warehouse(aws, 2, restore_from=first.final_snapshot)
-    assert view.tags == _tags(2), "a restored cluster has its own generation's tags"
-    _remove_warehouse(aws, second, second.final_snapshot)
-    snapshots.ensure_snapshot_tags(client, second, _tags(2))
-
-    pruned = snapshots.prune_snapshots(client, ENVIRONMENT, keep=1, never=[])
-    assert pruned == [first.final_snapshot]
-    owned = [item.name for item in snapshots.list_owned_snapshots(client, ENVIRONMENT)]
-    assert owned == [second.final_snapshot]
-    assert redshift.list_owned_clusters(client, ENVIRONMENT) == []
-    assert subnet_group.list_owned_subnet_groups(client, ENVIRONMENT) == []
-    assert network.list_owned_groups(aws.client("ec2"), ENVIRONMENT) == []
-    assert iam.list_owned_roles(aws.client("iam"), ENVIRONMENT) == []
-    snapshots.delete_snapshot(client, ENVIRONMENT, second.final_snapshot)
+    pruned = snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=1, protected=[])
+    assert pruned == [first.names.final_snapshot]
+    assert [item.name for item in list_owned(aws, ENVIRONMENT).owned] == [second.names.final_snapshot]
+    snapshots.delete_snapshot(aws.redshift, ENVIRONMENT, second.names.final_snapshot)

@@ -23,13 +23,36 @@ MAY_IMPORT = {
 }
 
 
+# What each room of the library may import of it, besides itself (docs/architecture.md). No two import each other.
+WORDS = {"errors", "naming", "pipeline", "settings"}
+ROOMS = {
+    "errors": set(),
+    "naming": set(),
+    "pipeline": {"errors"},
+    "settings": {"errors", "pipeline"},
+    "aws": WORDS,
+    "polling": WORDS | {"aws"},
+    "resources": WORDS | {"aws"},
+    "lifecycle": WORDS | {"aws", "polling", "resources"},
+    "spark": WORDS | {"aws"},
+    "warehouse": WORDS,
+    "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "spark", "warehouse"},
+    "janitor": WORDS | {"aws", "polling", "lifecycle"},
+}
+
 # Where the tests of each package are: a module x.py has its tests in test_x.py.
-TESTS_OF = {"plugins/operators": "tests/unit/operators", "plugins/subdags": "tests/dags"}
+TESTS_OF = {
+    "plugins/operators": "tests/unit/operators",
+    "plugins/subdags": "tests/dags",
+    "plugins/airflow_lib": "tests/unit/airflow_lib",
+}
+DECLARES_ONLY = {"resources/kind"}  # types without behaviour
 MODULES = [
-    (package, path.stem)
+    (package, module)
     for package in TESTS_OF
-    for path in (ROOT / package).glob("*.py")
+    for path in sorted((ROOT / package).rglob("*.py"))
     if path.stem != "__init__"
+    and (module := path.relative_to(ROOT / package).with_suffix("").as_posix()) not in DECLARES_ONLY
 ]
 
 
@@ -39,13 +62,19 @@ def files(folder):
     return found
 
 
-def imported(path):
-    """Top-level packages that a file imports, wherever in the file."""
+def imported_names(path):
+    """The modules that a file imports, wherever in the file: `from a.b import c` as a.b and a.b.c."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield node.module.split(".")[0]
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imported(path):
+    """Top-level packages that a file imports."""
+    return (name.split(".")[0] for name in imported_names(path))
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
@@ -55,9 +84,36 @@ def test_imports_run_one_way(package):
         assert set(imported(path)) & OWN <= allowed, path.relative_to(ROOT)
 
 
+def test_every_room_of_the_library_is_in_the_picture():
+    library = ROOT / "plugins/airflow_lib"
+    there = {path.stem for path in library.iterdir() if path.stem not in {"__init__", "__pycache__"}}
+    assert there == set(ROOMS)
+    page = (ROOT / "docs/architecture.md").read_text()
+    for room in there:
+        assert re.search(rf"`(airflow_lib/)?{room}(/|\.py)`", page), room
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_the_rooms_of_the_library_import_one_way(room):
+    library = ROOT / "plugins/airflow_lib"
+    paths = [library / f"{room}.py"] if (library / f"{room}.py").is_file() else (library / room).rglob("*.py")
+    for path in paths:
+        rooms = {name.split(".")[1] for name in imported_names(path) if name.startswith("airflow_lib.")}
+        assert rooms <= ROOMS[room] | {room}, path.relative_to(ROOT)
+
+
+def test_no_two_rooms_import_each_other():
+    done: set[str] = set()
+    while len(done) < len(ROOMS):
+        ready = {room for room, needs in ROOMS.items() if needs <= done} - done
+        assert ready, f"a circle among {set(ROOMS) - done}"
+        done |= ready
+
+
 @pytest.mark.parametrize(("package", "module"), MODULES)
 def test_each_module_has_a_test_file_of_its_name(package, module):
-    assert (ROOT / TESTS_OF[package] / f"test_{module}.py").is_file()
+    *rooms, name = module.split("/")
+    assert ROOT.joinpath(TESTS_OF[package], *rooms, f"test_{name}.py").is_file()
 
 
 def test_the_library_never_imports_airflow():

@@ -1,4 +1,4 @@
-"""What bears our name and tag, and what the register says of each: one classification for inventory and janitor."""
+"""What has our name and tag, and what the register says of each: one classification for inventory and janitor."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from airflow_lib.resources.snapshots import SNAPSHOT, kept_snapshots
 
 @dataclass(frozen=True)
 class Listing:
-    """What bears our name and tag; `unlisted` are the kinds that AWS did not list, each with the reason."""
+    """What has our name and tag; `unlisted` are the kinds that AWS did not list, each with the reason."""
 
     owned: tuple[Owned, ...]
     unlisted: Mapping[str, str]
@@ -64,7 +64,7 @@ class Inventory:
 
 
 def list_owned(aws: Aws, environment: Environment) -> Listing:
-    """Everything in the account that bears the environment's name and tag, snapshots included.
+    """Everything in the account that has the environment's name and tag, snapshots included.
 
     What cannot be listed keeps nothing else from being listed.
     """

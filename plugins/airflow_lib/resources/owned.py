@@ -15,7 +15,7 @@ from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, 
 
 @dataclass(frozen=True)
 class Owned:
-    """One thing in the account that bears our name and our tag."""
+    """One thing in the account that has our name and our tag."""
 
     kind: str
     id: str

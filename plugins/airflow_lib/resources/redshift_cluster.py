@@ -327,7 +327,7 @@ def _ensure_tags(
 
 
 def _arn(redshift: RedshiftClient, spec: GenerationSpec, attached: Attachments) -> str:
-    """A cluster does not tell its own ARN; its role tells the account, its client the rest."""
+    """Redshift does not describe a cluster's ARN: the account is in its role's, the rest in its client."""
     account = attached.copy_role_arn.split(":")[4]
     meta = redshift.meta
     return f"arn:{meta.partition}:redshift:{meta.region_name}:{account}:cluster:{spec.names.cluster}"

@@ -1,4 +1,4 @@
-"""Where this environment's clusters are, as the register and AWS tell: Livy's address, the warehouse's endpoint."""
+"""Where this environment's clusters are, by the register and AWS: Livy's address, the warehouse's endpoint."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class EnsureEmr(_EnsureCluster):
         return "had failed when this run took it over" if inherited else "met roles that AWS did not see yet"
 
     def _find_or_request(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> str:
-        """The id of the cluster that bears our name, or of one requested just now."""
+        """The id of the cluster of our name, or of one requested just now."""
         names = Names(run.environment, self.slot, slot_state.generation)
         found = emr_cluster.find_clusters(run.aws.emr, names)
         if found:

@@ -91,7 +91,7 @@ class ReleaseSlot(PollingStep):
 
 @dataclass(frozen=True)
 class Inventory(ImmediateStep):
-    """What bears our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
+    """What has our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:
         listing = list_owned(run.aws, run.environment)

@@ -3,7 +3,7 @@
 Only classes below `airflow_lib` are ever created from JSON. Sequences come back as tuples.
 A task may be deferred by one version of Mayfly and resumed by the next: a field that the JSON lacks has its default,
 and one that this version does not have is ignored.
-Each value bears its class, because the declarations' unions cannot be told apart by their fields (`NotNull` and
+Each value names its class, because the declarations' unions cannot be told apart by their fields (`NotNull` and
 `Unique` have the same), as pydantic's TypeAdapter would have to (docs/adr/0010).
 """
 

@@ -1,4 +1,4 @@
-"""What the register says of each thing that bears our name and tag, and what an inventory makes of it."""
+"""What the register says of each thing that has our name and tag, and what an inventory makes of it."""
 
 from __future__ import annotations
 

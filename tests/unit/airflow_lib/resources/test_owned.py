@@ -1,4 +1,4 @@
-"""What is ours bears our name and our tag, and one failure never keeps the rest from being tried."""
+"""What is ours has our name and our tag, and one failure never keeps the rest from being tried."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def test_a_refused_read_is_not_taken_for_a_missing_source(s3: MemoryS3) -> None:
         raise s3.error("HeadObject", "403", 403)
 
     s3.before["HeadObject"] = refuse
-    with pytest.raises(ResourceError, match=r"cities.csv.*403.*setup_backend.md"):
+    with pytest.raises(ResourceError, match=r"cities.csv.*403.*iam-principal-policy.json"):
         probe_sources(s3, SOURCE, CITIES)
 
 

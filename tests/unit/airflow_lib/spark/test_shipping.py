@@ -132,7 +132,7 @@ def test_a_conflict_with_another_upload_is_tried_again(jobs: Path) -> None:
 
 @pytest.mark.parametrize(
     ("code", "status", "hint"),
-    [("AccessDenied", 403, "setup_backend.md"), ("NoSuchBucket", 404, "Make the bucket")],
+    [("AccessDenied", 403, "iam-principal-policy.json"), ("NoSuchBucket", 404, "Create the bucket")],
 )
 def test_a_refusal_names_the_object_and_what_to_do(jobs: Path, code: str, status: int, hint: str) -> None:
     s3 = MemoryS3()
