@@ -32,13 +32,13 @@ from tests.world.bill import Bill
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
 from tests.world.pipeline import APRIL, sql_environment
-from tests.world.s3 import stored
 from tests.world.spark import Jobs
 from tests.world.sql_warehouse import SqlWarehouses
 from tests.world.sqlite_redshift import Rows, empty, read_tables
 from tests.world.timeline import Timeline
 from tests.world.warehouses import Warehouses
 from tests.world.wire import Wire
+from tests.world.wired_s3 import MotoObjects
 
 
 class World:
@@ -106,7 +106,7 @@ class World:
     def register(self, pipeline: Pipeline) -> Document:
         """The register as it is stored, read by nobody's call."""
         location, name = S3Location.parse(f"s3://{BUCKET}/state/{pipeline.name}"), f"dev-{pipeline.name}"
-        body = stored(BUCKET, location.key("register.json"))
+        body = MotoObjects().get((BUCKET, location.key("register.json")))
         return Document(name) if body is None else decode_document(body, "the register", name)
 
     def tables(self, pipeline: Pipeline) -> dict[str, Rows]:
@@ -126,8 +126,7 @@ class World:
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket."""
-        listed = self.others.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
-        return [item["Key"] for item in listed.get("Contents", ())]
+        return sorted(key for bucket, key in MotoObjects() if bucket == BUCKET and key.startswith(prefix))
 
 
 class _NoThread:

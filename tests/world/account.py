@@ -20,10 +20,10 @@ from moto.iam import models as iam_models
 from airflow_lib.aws.clients import Aws
 from airflow_lib.pipeline import OneOf, Pipeline
 from sandbox.aws.ec2 import dependents
-from tests.world.s3 import WiredS3
 from tests.world.spark import put
 from tests.world.timeline import Timeline
 from tests.world.wire import Wire
+from tests.world.wired_s3 import WiredS3
 
 REGION = "us-east-1"
 BUCKET = "mayfly-world"

@@ -13,7 +13,7 @@ import requests
 from airflow_lib.spark.livy import LivyClient
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
-from tests.world.wire import AFTER, Kind, Wire, settle
+from tests.world.wire import AFTER, Kind, Wire, raise_if_killed
 
 STARTING_S, STATEMENT_S = 20, 60
 _STATUS = {Kind.ERROR: 500, Kind.THROTTLED: 503, Kind.DENIED: 403}
@@ -90,7 +90,7 @@ class LivyServers:
             return _STATUS.get(fault.kind, 400), {"msg": fault.message}
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
-            settle(fault, f"livy {method}")
+            raise_if_killed(fault, f"livy {method}")
             raise requests.ReadTimeout("by order")
         return status, answer
 

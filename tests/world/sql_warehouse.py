@@ -24,7 +24,7 @@ from tests.world.copy_command import Copy, LoadError
 from tests.world.sqlite_redshift import Database, Rows, refused
 from tests.world.timeline import Timeline
 from tests.world.warehouses import Warehouses
-from tests.world.wire import AFTER, Fault, Kind, Wire, settle
+from tests.world.wire import AFTER, Fault, Kind, Wire, raise_if_killed
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class SqlWarehouses:
         answer = act()
         if fault is None:
             return answer
-        settle(fault, f"warehouse.{operation}")
+        raise_if_killed(fault, f"warehouse.{operation}")
         raise lost()
 
     def _open(self, name: str) -> Connection:

@@ -83,8 +83,8 @@ class Fault:
         )
 
 
-def settle(fault: Fault, call: object) -> None:
-    """The end of a request whose effect took place: returns where its answer is merely lost."""
+def raise_if_killed(fault: Fault, call: object) -> None:
+    """End a request that took effect: raises Killed, or returns where only its response is lost."""
     if fault.kind is Kind.KILLED_AFTER:
         raise Killed(str(call))
     if fault.kind is Kind.GONE:
@@ -167,7 +167,7 @@ class Wire:
         if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
         if fault is not None:
-            settle(fault, f"{service}.{operation}")
+            raise_if_killed(fault, f"{service}.{operation}")
             raise ReadTimeoutError(endpoint_url=request.url)
         response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
         return response
