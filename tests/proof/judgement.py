@@ -59,8 +59,8 @@ def _leaks(story: Story, billed_s: float) -> Iterator[Breach]:
         yield Breach(LEAK, f"too many snapshots are kept: {_list(snapshots)}")
     if story.janitor_errors:
         yield Breach(LEAK, f"the janitor could not do its work: {story.janitor_errors}")
-    if story.world.emr.twins:
-        yield Breach(LEAK, f"two clusters at once bore the name {', '.join(story.world.emr.twins)}")
+    if story.world.emr.duplicates:
+        yield Breach(LEAK, f"two clusters at once had the name {', '.join(story.world.emr.duplicates)}")
     longest_s = max(story.world.bill.lives_s, default=0.0)
     if longest_s > billed_s:
         yield Breach(LEAK, f"a cluster was paid for during {longest_s:.0f} s, {billed_s:.0f} s is the most")
