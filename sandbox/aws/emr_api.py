@@ -32,8 +32,7 @@ _DEFAULTS = {
 
 def install(lives: Lives) -> None:
     """Patch moto: clusters live by `lives`, and AWS's refusals apply."""
-    for owner, name, value in emr_life.list_replacements(lives.of):
-        setattr(owner, name, value)
+    emr_life.install(lives.of)
     Cluster.run_bootstrap_actions = _leave_states_alone
     _install_run(lives)
     _install_policies()

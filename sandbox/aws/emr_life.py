@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,6 @@ from sandbox.aws.schedule import Schedule
 logger = logging.getLogger(__name__)
 
 ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
-
-Replacement = tuple[type, str, Any]  # of an attribute of a class of moto's
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,8 @@ class ClusterLife:
                 group.end_date_time = self._schedule.now()
 
 
-def list_replacements(life_of: Callable[[Cluster], ClusterLife]) -> Iterator[Replacement]:
-    """What to replace in moto so that clusters are shown, and ended, by their lives."""
+def install(life_of: Callable[[Cluster], ClusterLife]) -> None:
+    """Patch moto: clusters are shown, and ended, by their lives."""
 
     def terminate(self: Cluster) -> None:
         life_of(self).end("TERMINATED", USER_REQUEST)
@@ -164,10 +162,10 @@ def list_replacements(life_of: Callable[[Cluster], ClusterLife]) -> Iterator[Rep
                 raise ValidationException("Specified job flow ID does not exist.")
         return moto_terminate(self, job_flow_ids)
 
-    yield Cluster, "master_public_dns_name", property(lambda self: getattr(self, "master_dns", None))
-    yield Cluster, "status", property(_status)
-    yield Cluster, "terminate", terminate
-    yield ElasticMapReduceBackend, "terminate_job_flows", terminate_job_flows
+    Cluster.master_public_dns_name = property(lambda self: getattr(self, "master_dns", None))
+    Cluster.status = property(_status)
+    Cluster.terminate = terminate
+    ElasticMapReduceBackend.terminate_job_flows = terminate_job_flows
 
 
 def _status(self: Cluster) -> dict[str, Any]:

@@ -36,15 +36,27 @@ NAME, SNAPSHOT = "first", "first-final"
 HALVES = (Window(date(2016, 4, 1), date(2016, 4, 15)), Window(date(2016, 4, 15), date(2016, 5, 1)))
 DAYS = [Window(day, day + timedelta(days=1)) for day in (APRIL.start + timedelta(days=n) for n in range(30))]
 _numbers = count()
+_TRUST = json.dumps(
+    {
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "redshift.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    }
+)
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
     with World() as world:
-        role = world.others.iam.create_role(RoleName="copy", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        role = world.others.iam.create_role(RoleName="copy", AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
         world.others.redshift.create_cluster(
             ClusterIdentifier=NAME,
             NodeType="ra3.large",
+            ClusterType="single-node",
             MasterUsername="a",
             MasterUserPassword="Aa123456",
             IamRoles=[role],

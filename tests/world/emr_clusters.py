@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from typing import Any
-from unittest.mock import patch
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.emr.models import Cluster, ElasticMapReduceBackend, emr_backends
 
-from sandbox.aws.emr_life import ENDED, USER_REQUEST, ClusterLife, Durations, Reason, list_replacements
+from sandbox.aws import emr_life
+from sandbox.aws.emr_life import ENDED, USER_REQUEST, ClusterLife, Durations, Reason
 from tests.world.bill import Bill
+from tests.world.patching import restore_after
 from tests.world.timeline import Timeline
 
 DURATIONS = Durations(starting_s=60, bootstrapping_s=120, terminating_s=60)
@@ -46,18 +47,16 @@ class EmrClusters:
 
     def install(self, patches: ExitStack) -> None:
         """Patch moto, which would decide on states by itself."""
+        restore_after(patches, Cluster, ElasticMapReduceBackend)
+        emr_life.install(lambda cluster: self._lives[cluster.id])
         moto_list = ElasticMapReduceBackend.list_clusters
 
         def list_clusters(backend: ElasticMapReduceBackend, *args: Any, **kwargs: Any) -> list[Cluster]:
             return [cluster for cluster in moto_list(backend, *args, **kwargs) if self._is_listed(cluster)]
 
-        for owner, name, value in (
-            *list_replacements(lambda cluster: self._lives[cluster.id]),
-            (ElasticMapReduceBackend, "list_clusters", list_clusters),
-            (ElasticMapReduceBackend, "run_instances", lambda *_, **__: None),
-            (Cluster, "run_bootstrap_actions", lambda cluster: self._begin(cluster)),
-        ):
-            patches.enter_context(patch.object(owner, name, value))
+        ElasticMapReduceBackend.list_clusters = list_clusters
+        ElasticMapReduceBackend.run_instances = lambda *_, **__: None
+        Cluster.run_bootstrap_actions = lambda cluster: self._begin(cluster)
 
     def end(self, cluster: Cluster, state: str, reason: Reason = USER_REQUEST) -> None:
         """TERMINATING now, `state` a minute later; ending twice changes nothing."""

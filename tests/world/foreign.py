@@ -32,6 +32,7 @@ class ForeignResources:
         world.advance(600)
         for pattern, owner in _KINDS:
             self._make_snapshot(pattern, [{"Key": TAG_ENVIRONMENT, "Value": owner}])
+        world.advance(600)
         self._before = self._look()
 
     @property
