@@ -70,7 +70,7 @@ class Forks:
             while len(self._children) >= self._at_once:
                 self._reap()
             if self._fork(plan, call):
-                self._world.wire.ambush = _Second(self, call, plan)
+                self._world.wire.choose_fault = _Second(self, call, plan)
                 return self.strike(plan.trouble, call)
         return None
 

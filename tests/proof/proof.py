@@ -83,7 +83,7 @@ def prove(
         gc.freeze()  # what is there by now stays: no child need copy it to look at it
         teller = Teller(world, runs=runs)
         forks = Forks(world, plans, tell, at_once)
-        world.wire.ambush = forks
+        world.wire.choose_fault = forks
         try:
             teller.strike()
             if forks.plan is None:

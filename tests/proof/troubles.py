@@ -89,7 +89,7 @@ def _no_capacity(world: World, _: Call) -> Fault | None:
 
 def _end_emr(world: World, _: Call) -> None:
     """The run's cluster ends with errors now, or else its next one while it starts."""
-    reason = Reason("INSTANCE_FAILURE", "The master failed: by order")
+    reason = Reason("INSTANCE_FAILURE", "The master failed: injected")
     mine = [one for one in world.emr.live if is_ours(ENVIRONMENT, one.name, as_tags(one.tags))]
     for cluster in mine:
         world.emr.end(cluster, "TERMINATED_WITH_ERRORS", reason)

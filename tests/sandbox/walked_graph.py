@@ -24,7 +24,7 @@ def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
 
         def begin(self) -> Outcome:
             if self._step in doomed:
-                raise TerminalState("by order")
+                raise TerminalState("injected")
             return Done({})
 
     with World() as world, patch("tests.world.walk.Attempt", Attempt):

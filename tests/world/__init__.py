@@ -89,7 +89,7 @@ class World:
 
     def heal(self) -> None:
         """Let everything go well from now on."""
-        self.wire.ambush = lambda _: None
+        self.wire.choose_fault = lambda _: None
         self.wire.faults.clear()
         self.wire.late.delay_s = self.emr.listed_after_s = 0
         self.emr.failures.clear()

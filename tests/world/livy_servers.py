@@ -85,13 +85,13 @@ class LivyServers:
         if self.down or not self._serves(host):
             raise requests.ConnectionError(f"connection to {host} refused")
         if fault is not None and fault.kind is Kind.TIMEOUT:
-            raise requests.ConnectTimeout("by order")
+            raise requests.ConnectTimeout("injected")
         if fault is not None and fault.kind not in AFTER:
             return _STATUS.get(fault.kind, 400), {"msg": fault.message}
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
             raise_if_killed(fault, f"livy {method}")
-            raise requests.ReadTimeout("by order")
+            raise requests.ReadTimeout("injected")
         return status, answer
 
     def _route(

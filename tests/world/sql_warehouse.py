@@ -195,8 +195,8 @@ class Cursor:
 
 def _refusal(fault: Fault) -> psycopg2.Error:
     code, message = {
-        Kind.THROTTLED: ("40001", "1023: Serializable isolation violation: by order"),
-        Kind.DENIED: ("42501", "permission denied: by order"),
+        Kind.THROTTLED: ("40001", "1023: Serializable isolation violation: injected"),
+        Kind.DENIED: ("42501", "permission denied: injected"),
         Kind.REFUSED: (fault.code, fault.message),
     }[fault.kind]
     return refused(code, message)

@@ -17,7 +17,7 @@ from moto.s3.models import S3Backend, s3_backends
 
 from tests.world.memory_s3 import URL, Answer, MemoryS3, Objects
 from tests.world.timeline import Timeline
-from tests.world.wire import AFTER, Fault, Kind, Wire, raise_if_killed
+from tests.world.wire import AFTER, Fault, Kind, Wire, error_of, raise_if_killed
 
 _ATTEMPTS = 5
 _BACKOFF_S = 1.0
@@ -56,12 +56,7 @@ class WiredS3(MemoryS3):
     def _fail(self, operation: str, fault: Fault) -> Exception:
         if fault.kind is Kind.TIMEOUT:
             return ConnectTimeoutError(endpoint_url=URL)
-        status, code = {
-            Kind.ERROR: (500, "InternalError"),
-            Kind.THROTTLED: (503, "SlowDown"),
-            Kind.DENIED: (403, "AccessDenied"),
-            Kind.REFUSED: (400, fault.code),
-        }[fault.kind]
+        code, _, status = error_of(fault, "s3", operation)
         return self.error(operation, code, status)
 
     def _time(self) -> datetime:
