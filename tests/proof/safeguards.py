@@ -1,4 +1,4 @@
-"""The safeguards that the proof must miss when they are gone: each a piece of the product, and what it becomes.
+"""The safeguards without which the proof must fail: each a piece of the product, and what it becomes in a mutant.
 
 Two are not here, for others stand behind them, and the proof holds without: that a run looks at its lease before it
 uses a cluster (one without a lease finds the cluster gone), and that a drainer does before each look (names bear the

@@ -136,7 +136,7 @@ def until(probe: Callable[[], Any], wanted: Callable[[Any], bool]) -> list[Any]:
         if wanted(value):
             return seen
         time.sleep(0.02)
-    raise AssertionError(f"waited in vain; saw {seen}")
+    raise AssertionError(f"timed out; saw {seen}")
 
 
 def trust(service: str) -> str:

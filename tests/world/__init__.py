@@ -2,7 +2,7 @@
 
 AWS is moto with life-cycles, Livy a server in memory below the real client, Spark a stand-in that runs the very
 statement that Mayfly renders, and a warehouse's SQL is run by sqlite below the real templates and transactions.
-Every request goes over one wire (`World.wire`), where it is noted and may fail by order.
+Every request goes over one wire (`World.wire`), where it is noted and may meet an injected fault.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def settings(**mayfly: Any) -> Settings:
         "deployment": "dev",
         "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
         "network": {"client_cidr": "10.0.0.0/16"},
-        "poll_s": 120,  # the longest allowed: fewer looks
+        "poll_s": 120,  # the longest allowed: fewer polls
         **mayfly,
     }
     return parse_settings({"aws_region": REGION, "aws_credentials": None, "mayfly": json.dumps(variable)})

@@ -75,7 +75,7 @@ def open_account(patches: ExitStack) -> None:
             raise DependencyViolationError(f"resource {group_id} has a dependent object ({dependent})")
         moto_delete(self, vpc_id, group_id)
 
-    # moto reads each service's class anew at each request.
+    # moto reads each service's class again at each request.
     names = cache(method_names_from_class)
     patches.enter_context(patch("moto.core.responses.method_names_from_class", names))
     # moto matches each request against the patterns of all its services, in turn.

@@ -31,13 +31,13 @@ class Jobs:
         self.ran: list[str] = []
 
     def run_code(self, code: str) -> dict[str, Any]:
-        """A statement's output as Livy tells it."""
+        """A statement's output as Livy shows it."""
         printed = io.StringIO()
         scope = {"spark": None, "__builtins__": {**vars(builtins), "__import__": self._import}}
         try:
             with contextlib.redirect_stdout(printed):
                 exec(code, scope)
-        except Exception as error:  # noqa: BLE001  a driver tells whatever the job raised
+        except Exception as error:  # noqa: BLE001  a driver reports whatever the job raised
             trace = traceback.format_exception(error)
             return {
                 "status": "error",

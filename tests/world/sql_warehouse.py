@@ -207,6 +207,6 @@ def _unreachable() -> psycopg2.Error:
 
 
 def _shut_out(fault: Fault) -> psycopg2.Error:
-    """psycopg2 tells whatever keeps it from connecting as an OperationalError."""
+    """psycopg2 raises whatever keeps it from connecting as an OperationalError."""
     code = {Kind.DENIED: "28000", Kind.THROTTLED: "53300"}.get(fault.kind, fault.code)
     return refused(code, f"FATAL: {fault.message}", psycopg2.OperationalError)

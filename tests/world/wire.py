@@ -21,7 +21,7 @@ from moto.core.models import botocore_stubber
 from sandbox.aws.faults import aws_error
 from sandbox.aws.gateway import error_answer
 from tests.world.late import Late
-from tests.world.memory import Memory
+from tests.world.read_cache import ReadCache
 from tests.world.timeline import Timeline
 
 Ask = Callable[[str, Mapping[str, Any]], Any]
@@ -108,7 +108,7 @@ class Wire:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.late = Late(timeline)
-        self.memory = Memory(timeline)
+        self.read_cache = ReadCache(timeline)
         self.choose_fault: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
         self._entered: list[Fault | None] = []
@@ -156,9 +156,9 @@ class Wire:
     def _call(self, service: str, ask: Ask, operation: str, params: Mapping[str, Any]) -> Any:
         """One call of a client: the fault of its first request is chosen here, those of its retries in `_send`."""
         self._entered = [self.enter(service, operation, params)]
-        if self._entered == [None] and self.memory.on and not self.late.was_on:
-            return self.memory.ask(service, operation, params, lambda: ask(operation, params))
-        self.memory.forget(service)
+        if self._entered == [None] and self.read_cache.on and not self.late.was_on:
+            return self.read_cache.ask(service, operation, params, lambda: ask(operation, params))
+        self.read_cache.forget(service)
         return ask(operation, params)
 
     def _note_params(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
