@@ -6,8 +6,9 @@
     faults.py     injected faults
     control.py    `/_sandbox/…`, for tests and for the other parts of the sandbox
     workers.py    the processes behind clusters: Livy, the Redshift simulator
-    emr.py        the lifecycle of EMR clusters; emr_checks.py: the requests that AWS refuses
-    redshift.py   the lifecycle of warehouses; redshift_checks.py, snapshots.py
+    schedule.py   when states change: by real timers here, by a clock moved by hand in tests/world
+    emr.py        EMR clusters; emr_life.py: their states; emr_checks.py: the requests that AWS refuses
+    redshift.py   warehouses; redshift_life.py: their states; redshift_checks.py, snapshots.py
     s3.py         objects as files; conditional writes
     iam.py ec2.py what moto lacks there
     state.py      the content of the state directory

@@ -25,7 +25,8 @@ from sandbox.aws import iam
 from sandbox.aws.calls import CallLog, Environ
 from sandbox.aws.context import ACCOUNT, Delays
 from sandbox.aws.credentials import Credentials
-from sandbox.aws.emr import Failure, Lives
+from sandbox.aws.emr import Lives
+from sandbox.aws.emr_life import Reason
 from sandbox.aws.faults import Fault, Faults
 
 Json = dict[str, Any]
@@ -116,7 +117,7 @@ class Control:
         return HTTPStatus.OK, asdict(verdict)
 
     def _fail_cluster(self, request: Json, which: str) -> Reply:
-        failure = Failure(request.get("code", "BOOTSTRAP_FAILURE"), request["reason"])
+        failure = Reason(request.get("code", "BOOTSTRAP_FAILURE"), request["reason"])
         if which == "next":
             self._lives.fail_next(failure)
         elif not self._lives.fail(which, failure):

@@ -7,7 +7,6 @@ from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import InvalidSubnetIdError
-from moto.emr.exceptions import ValidationException
 from moto.emr.models import Cluster, ElasticMapReduceBackend
 from moto.emr.responses import ElasticMapReduceResponse
 from moto.emr.utils import (
@@ -18,10 +17,11 @@ from moto.emr.utils import (
     EmrSecurityGroupManager,
 )
 
-from sandbox.aws import iam
+from sandbox.aws import emr_life, iam
 from sandbox.aws.ec2 import is_public
-from sandbox.aws.emr import Failure, Lives
+from sandbox.aws.emr import Lives
 from sandbox.aws.emr_checks import check_idle_timeout, find_doom, refuse
+from sandbox.aws.emr_life import Reason
 
 _DEFAULTS = {
     EmrManagedSecurityGroup.Kind.MASTER: EmrManagedMasterSecurityGroup,
@@ -32,33 +32,15 @@ _DEFAULTS = {
 
 def install(lives: Lives) -> None:
     """Patch moto: clusters live by `lives`, and AWS's refusals apply."""
-    _install_cluster()
+    emr_life.install(lives.of)
+    Cluster.run_bootstrap_actions = _leave_states_alone
     _install_run(lives)
-    _install_terminate(lives)
     _install_policies()
     ElasticMapReduceBackend._manage_security_groups = _manage_security_groups
 
 
-def _install_cluster() -> None:
-    def bootstrap(self: Cluster) -> None:
-        """States are Life's work; moto would go to WAITING here."""
-
-    Cluster.run_bootstrap_actions = bootstrap
-    Cluster.master_public_dns_name = property(lambda self: getattr(self, "sandbox_dns", None))
-    Cluster.status = property(_status)
-
-
-def _status(self: Cluster) -> dict[str, Any]:
-    timeline = {
-        "CreationDateTime": self.creation_datetime,
-        "ReadyDateTime": self.ready_datetime,
-        "EndDateTime": self.end_datetime,
-    }
-    return {
-        "State": self.state,
-        "StateChangeReason": getattr(self, "sandbox_reason", {}),
-        "Timeline": {name: value for name, value in timeline.items() if value},
-    }
+def _leave_states_alone(self: Cluster) -> None:
+    """moto would go to WAITING here; states are `emr_life`'s work."""
 
 
 def _install_run(lives: Lives) -> None:
@@ -77,7 +59,7 @@ def _install_run(lives: Lives) -> None:
             cluster,
             role_name=role.name,
             livy_conf=_livy_conf(request),
-            failure=Failure("VALIDATION_ERROR", doom) if doom else None,
+            invalid=Reason("VALIDATION_ERROR", doom) if doom else None,
         )
         return result
 
@@ -93,24 +75,8 @@ def _livy_conf(request: dict[str, Any]) -> dict[str, str]:
     return merged
 
 
-def _install_terminate(lives: Lives) -> None:
-    def terminate(self: Cluster) -> None:
-        lives.of(self.id).end("TERMINATED", Failure("USER_REQUEST", "Terminated by user request"))
-
-    moto_terminate = ElasticMapReduceBackend.terminate_job_flows
-
-    def terminate_job_flows(self: ElasticMapReduceBackend, job_flow_ids: list[str]) -> list[Cluster]:
-        for cluster_id in job_flow_ids:
-            if cluster_id not in self.clusters:
-                raise ValidationException("Specified job flow ID does not exist.")
-        return moto_terminate(self, job_flow_ids)
-
-    Cluster.terminate = terminate
-    ElasticMapReduceBackend.terminate_job_flows = terminate_job_flows
-
-
 def _install_policies() -> None:
-    """The calls that moto lacks: auto-termination and managed scaling are kept, and told."""
+    """The calls that moto lacks: auto-termination and managed scaling are kept, and answered."""
     for name, attribute in (
         ("AutoTerminationPolicy", "sandbox_auto_termination"),
         ("ManagedScalingPolicy", "sandbox_managed_scaling"),

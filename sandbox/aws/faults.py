@@ -1,4 +1,4 @@
-"""What goes wrong on request: rules that tests post to `/_sandbox/faults`.
+"""Injected faults: rules that tests post to `/_sandbox/faults`, and AWS's errors for each kind.
 
 A rule names a service and action (`*` for any) and is used up after `times` calls (null: never). Kinds:
 
@@ -19,6 +19,7 @@ from typing import Any
 
 from sandbox.aws.calls import Call
 
+# tests/world/wire.py takes its errors from here, too.
 KINDS = ("error_before", "error_after", "throttle", "access_denied", "timeout", "delay")
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html and each service's common errors.
@@ -27,6 +28,8 @@ _THROTTLES = {
     "s3": ("SlowDown", "Please reduce your request rate.", 503),
     "elasticmapreduce": ("ThrottlingException", "Rate exceeded", 400),
 }
+_INTERNAL = ("InternalFailure", "The request processing has failed.", 500)
+_INTERNALS = {"s3": ("InternalError", "We encountered an internal error. Please try again.", 500)}
 _DENIALS = {
     "ec2": ("UnauthorizedOperation", "You are not authorized to perform this operation.", 403),
     "s3": ("AccessDenied", "Access Denied", 403),
@@ -73,15 +76,20 @@ class Fault:
 
     def error(self, call: Call) -> tuple[str, str, int]:
         """Code, message and HTTP status of the answer."""
-        code, message, status = "InternalFailure", "The request processing has failed.", 500
-        if self.kind == "throttle":
-            code, message, status = _THROTTLES.get(call.service, ("Throttling", "Rate exceeded", 400))
-        elif self.kind == "access_denied":
-            code, message, status = _DENIALS.get(call.service, ("AccessDenied", "", 403))
-            message = message or f"User is not authorized to perform: {call.service}:{call.action}"
+        code, message, status = aws_error(self.kind, call.service, call.action)
         if self.code is not None:
             code, message, status = self.code, self.code, 400
         return code, self.message or message, self.status or status
+
+
+def aws_error(kind: str, service: str, action: str) -> tuple[str, str, int]:
+    """Code, message and HTTP status with which a service answers; `service` is its IAM prefix."""
+    if kind == "throttle":
+        return _THROTTLES.get(service, ("Throttling", "Rate exceeded", 400))
+    if kind == "access_denied":
+        code, message, status = _DENIALS.get(service, ("AccessDenied", "", 403))
+        return code, message or f"User is not authorized to perform: {service}:{action}", status
+    return _INTERNALS.get(service, _INTERNAL)
 
 
 class Faults:

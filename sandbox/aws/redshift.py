@@ -1,7 +1,6 @@
-"""The life of a warehouse: creating, available, final-snapshot, deleting, gone; pausing and resuming.
+"""The processes and data of warehouses: each gets an address of its own and a Redshift front there.
 
-Each gets an address of its own and a Redshift front there, whose data directory is what snapshots keep.
-moto keeps the records; this module gives them their states and processes, in a thread an operation.
+The states are `redshift_life.py`'s. A front's data directory is what snapshots keep.
 """
 
 from __future__ import annotations
@@ -10,12 +9,13 @@ import logging
 import shutil
 import subprocess
 import threading
-import time
 from pathlib import Path
 
-from moto.redshift.models import Cluster, RedshiftBackend, Snapshot
+from moto.redshift.models import Cluster, Snapshot
 
 from sandbox.aws.context import AddressPool, Context
+from sandbox.aws.redshift_life import Durations, WarehouseLives
+from sandbox.aws.schedule import RealTime
 from sandbox.aws.snapshots import SnapshotStore, copy_data
 from sandbox.aws.workers import (
     Worker,
@@ -33,100 +33,79 @@ _BOOT_S = 120.0
 _COMING_UP = ("creating", "resuming")
 
 
-class Warehouses:
-    """All warehouses' lives."""
+class Warehouses(WarehouseLives):
+    """All warehouses' lives, with a process for each."""
 
     def __init__(self, context: Context, snapshots: SnapshotStore) -> None:
+        super().__init__(RealTime(context))
         self._context, self.snapshots = context, snapshots
         self._pool = AddressPool()
         self._running: dict[str, Warehouse] = {}
 
-    def begin(self, cluster: Cluster, restored: Snapshot | None) -> None:
-        """Bring up a cluster that moto has recorded, with a snapshot's data if there is one."""
-        warehouse = Warehouse(self._context, self._pool.take(), cluster)
-        cluster.sandbox_address = warehouse.host
-        cluster.sandbox_up = False
-        self._running[cluster.cluster_identifier] = warehouse
-        data = self.snapshots.data(restored.snapshot_identifier) if restored else None
+    @property
+    def _durations(self) -> Durations:
+        delay_s = self._context.delays.redshift_s
+        return Durations(
+            creating_s=delay_s,
+            final_snapshot_s=delay_s * 0.5,
+            final_available_s=0.0,
+            manual_snapshot_s=delay_s * 0.5,
+            deleting_s=delay_s * 0.5,
+        )
 
-        def work() -> None:
-            try:
-                warehouse.create(data)
-            finally:
-                if restored:
-                    restored.sandbox_restoring -= 1
+    def host_of(self, cluster: Cluster) -> str | None:
+        warehouse = self._running.get(cluster.cluster_identifier)
+        is_up = warehouse is not None and warehouse.is_up and cluster.status not in _COMING_UP
+        return warehouse.host if warehouse and is_up else None
 
-        if restored:
-            restored.sandbox_restoring = getattr(restored, "sandbox_restoring", 0) + 1
-        self._context.spawn(work, f"redshift-{cluster.cluster_identifier}")
+    def final_tags(self, cluster: Cluster) -> list[dict[str, str]]:
+        return list(cluster.tags)
 
-    def delete(self, backend: RedshiftBackend, cluster: Cluster, final: Snapshot | None) -> None:
-        """Take the final snapshot, end the process, then forget the cluster."""
-        warehouse = self._running[cluster.cluster_identifier]
-
-        def work() -> None:
-            with warehouse.lock:
-                warehouse.stop()
-            if final and self._keep(final, warehouse):
-                self._finish_snapshot(final)
-            cluster.status = "deleting"
-            self._context.stopping.wait(self._context.delays.redshift_s * 0.5)
-            shutil.rmtree(warehouse.data_dir.parent, ignore_errors=True)
-            del self._running[cluster.cluster_identifier]
-            del backend.clusters[cluster.cluster_identifier]
-            self._pool.give_back(warehouse.number)
-            logger.info("Redshift %s: gone", cluster.cluster_identifier)
-
-        self._context.spawn(work, f"redshift-delete-{cluster.cluster_identifier}")
-
-    def snapshot(self, cluster: Cluster, snapshot: Snapshot) -> None:
-        """Take a manual snapshot. Unlike on AWS the warehouse is down for the copy, and its connections
-        break; it is up again before the snapshot is available."""
-        warehouse = self._running[cluster.cluster_identifier]
-
-        def work() -> None:
-            with warehouse.lock:
-                warehouse.stop()
-                kept = self._keep(snapshot, warehouse)
-                if cluster.status == "available":
-                    warehouse.start()
-            if kept:
-                self._finish_snapshot(snapshot)
-
-        self._context.spawn(work, f"redshift-snapshot-{snapshot.snapshot_identifier}")
-
-    def pause(self, cluster: Cluster) -> None:
-        warehouse = self._running[cluster.cluster_identifier]
-
-        def work() -> None:
-            with warehouse.lock:
-                warehouse.stop()
-            cluster.status = "paused"
-
-        self._context.spawn(work, f"redshift-pause-{cluster.cluster_identifier}")
-
-    def resume(self, cluster: Cluster) -> None:
-        warehouse = self._running[cluster.cluster_identifier]
-        self._context.spawn(warehouse.start, f"redshift-resume-{cluster.cluster_identifier}")
+    def drop(self, snapshot: Snapshot) -> None:
+        self.snapshots.drop(snapshot.snapshot_identifier)
 
     def stop_all(self) -> None:
         """End every warehouse cleanly; the process is stopping."""
         end_all(warehouse.stop for warehouse in list(self._running.values()))
 
-    def _keep(self, snapshot: Snapshot, warehouse: Warehouse) -> bool:
-        """Copy the data of a warehouse that is down; False where that failed."""
+    def _add(self, cluster: Cluster, restored: Snapshot | None) -> None:
+        self._running[cluster.cluster_identifier] = Warehouse(self._context, self._pool.take(), cluster)
+
+    def _bring_up(self, cluster: Cluster, restored: Snapshot | None) -> str:
+        data = self.snapshots.data(restored.snapshot_identifier) if restored else None
+        return self._running[cluster.cluster_identifier].create(data)
+
+    def _start(self, cluster: Cluster) -> str:
+        return self._running[cluster.cluster_identifier].start()
+
+    def _stop(self, cluster: Cluster) -> None:
+        warehouse = self._running[cluster.cluster_identifier]
+        with warehouse.lock:
+            warehouse.stop()
+
+    def _keep(self, snapshot: Snapshot, cluster: Cluster) -> bool:
         try:
-            self.snapshots.keep(snapshot, warehouse.data_dir)
+            self.snapshots.keep(snapshot, self._running[cluster.cluster_identifier].data_dir)
         except subprocess.CalledProcessError as error:
-            snapshot.status = "failed"
             logger.exception("snapshot %s failed: %s", snapshot.snapshot_identifier, error.stderr)
             return False
         return True
 
-    def _finish_snapshot(self, snapshot: Snapshot) -> None:
-        self._context.stopping.wait(self._context.delays.redshift_s * 0.5)
-        snapshot.status = "available"
-        logger.info("snapshot %s: available", snapshot.snapshot_identifier)
+    def _keep_live(self, snapshot: Snapshot, cluster: Cluster) -> bool:
+        """Unlike on AWS the warehouse is down for the copy, and its connections break; it is up again before the
+        snapshot is available."""
+        warehouse = self._running[cluster.cluster_identifier]
+        with warehouse.lock:
+            warehouse.stop()
+            kept = self._keep(snapshot, cluster)
+            if cluster.status == "available":
+                self._move(cluster, "available", warehouse.start())
+        return kept
+
+    def _remove(self, cluster: Cluster) -> None:
+        warehouse = self._running.pop(cluster.cluster_identifier)
+        shutil.rmtree(warehouse.data_dir.parent, ignore_errors=True)
+        self._pool.give_back(warehouse.number)
 
 
 class Warehouse:
@@ -138,11 +117,11 @@ class Warehouse:
         name = f"{cluster.cluster_identifier}-{cluster.unique_cluster_id}"
         self.data_dir: Path = context.state.redshift / name / "data"
         self.lock = threading.Lock()
+        self.is_up = False
         self._worker: Worker | None = None
 
-    def create(self, data: Path | None) -> None:
-        """Start with `data`, or empty; available no sooner than AWS's delay has passed."""
-        started = time.monotonic()
+    def create(self, data: Path | None) -> str:
+        """Start with `data`, or empty; the state that the cluster comes to."""
         self.data_dir.parent.mkdir(parents=True)
         self.data_dir.parent.chmod(0o755)
         try:
@@ -152,14 +131,11 @@ class Warehouse:
             logger.exception(
                 "Redshift %s: its data cannot be copied: %s", self._cluster.cluster_identifier, error.stderr
             )
-            self._cluster.status = "incompatible-restore"
-            return
-        left_s = self._context.delays.redshift_s - (time.monotonic() - started)
-        self.start(at_least_s=left_s)
+            return "incompatible-restore"
+        return self.start()
 
-    def start(self, at_least_s: float = 0.0) -> None:
-        """Start the process on what lies in the data directory, and be available."""
-        started = time.monotonic()
+    def start(self) -> str:
+        """Start the process on what lies in the data directory; the state that the cluster comes to."""
         cluster = self._cluster
         self._worker = Worker(
             WorkerSpec(
@@ -180,18 +156,15 @@ class Warehouse:
             self._worker.wait_ready_line(_BOOT_S, self._context.stopping)
         except WorkerFailed:
             logger.exception("Redshift %s failed", cluster.cluster_identifier)
-            cluster.status = "hardware-failure"
             self.stop()
-            return
-        self._context.stopping.wait(max(0.0, at_least_s - (time.monotonic() - started)))
-        cluster.sandbox_up = True
-        if cluster.status in _COMING_UP:
-            cluster.status = "available"
-        logger.info("Redshift %s: available at %s:%s", cluster.cluster_identifier, self.host, cluster.port)
+            return "hardware-failure"
+        self.is_up = True
+        logger.info("Redshift %s listens at %s:%s", cluster.cluster_identifier, self.host, cluster.port)
+        return "available"
 
     def stop(self) -> None:
         """End the process; PostgreSQL first checkpoints, so that the data directory is whole."""
-        self._cluster.sandbox_up = False
+        self.is_up = False
         worker, self._worker = self._worker, None
         if worker:
             worker.stop_cleanly()

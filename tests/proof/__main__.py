@@ -15,17 +15,17 @@ from collections import Counter
 
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
+from tests.proof.faults import FAULTS, VISITS
 from tests.proof.judgement import LEAK, LOST, TOUCHED
 from tests.proof.plans import all_single, lost_and_late, pairs
-from tests.proof.proof import Clean, prove, record
-from tests.proof.troubles import TROUBLES, VISITS
+from tests.proof.proof import Baseline, prove, record
 
 _QUICK_EVERY = 23
-_TOLD_EACH = 500
+_REPORT_EVERY = 500
 
 
 class Tally:
-    """What was found so far; tells each breach as it comes."""
+    """What was found so far; prints each breach as it comes."""
 
     def __init__(self, planned: int) -> None:
         self._planned, self._started = planned, time.monotonic()
@@ -35,7 +35,7 @@ class Tally:
         self.findings.append(finding)
         for breach in finding.breaches:
             print(f"{finding.plan} ({finding.call}): {breach['kind']}: {breach['seen']}", flush=True)
-        if len(self.findings) % _TOLD_EACH == 0:
+        if len(self.findings) % _REPORT_EVERY == 0:
             passed_s = time.monotonic() - self._started
             print(f"{len(self.findings)} of {self._planned} runs after {passed_s:.0f} s", flush=True)
 
@@ -48,13 +48,13 @@ class Tally:
         return sum(any(breach["kind"] == kind for breach in one.breaches) for one in self.findings)
 
     def table(self) -> str:
-        """Per trouble: runs, red ones, retries, and the longest that any cluster was billed."""
-        lines = [f"{'first trouble':44} {'runs':>6} {'red':>6} {'retried':>8} {'longest billed':>15}"]
-        for trouble in (*TROUBLES, *VISITS):
-            mine = [one for one in self.findings if one.trouble == trouble.name]
+        """Per fault: runs, red ones, retries, and the longest that any cluster was billed."""
+        lines = [f"{'first fault':44} {'runs':>6} {'red':>6} {'retried':>8} {'longest billed':>15}"]
+        for fault in (*FAULTS, *VISITS):
+            mine = [one for one in self.findings if one.fault == fault.name]
             red, retried = Counter(one.red for one in mine)[True], sum(one.retried for one in mine)
             longest_s = max((one.longest_s for one in mine), default=0.0)
-            lines.append(f"{trouble.name:44} {len(mine):6} {red:6} {retried:8} {longest_s / 60:11.0f} min")
+            lines.append(f"{fault.name:44} {len(mine):6} {red:6} {retried:8} {longest_s / 60:11.0f} min")
         return "\n".join(lines)
 
 
@@ -65,15 +65,15 @@ def main() -> int:
     one, two = record(runs=1), record(runs=2)
     plans = _plan(options, one, two)
     tally = Tally(sum(len(chosen) for _, chosen in plans.values()))
-    for runs, (clean, chosen) in plans.items():
-        prove(clean, chosen, tally.add, runs=runs, at_once=options.at_once)
+    for runs, (baseline, chosen) in plans.items():
+        prove(baseline, chosen, tally.add, runs=runs, at_once=options.at_once)
     print(tally.table())
     wrong = len([one for one in tally.findings if one.breaches])
     print(f"{wrong} runs in which something did not hold, wrong colours and crashes included")
     print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s")
     every_plan = [plan for _, chosen in plans.values() for plan in chosen]
     paired = sum(plan.again is not None for plan in every_plan)
-    what = f"{len(one.calls)} calls x {len(TROUBLES)} faults"
+    what = f"{len(one.calls)} calls x {len(FAULTS)} faults"
     if options.quick:
         what = f"{len(every_plan) - paired} of {what}"
     print(
@@ -83,8 +83,10 @@ def main() -> int:
     return 0 if tally.is_whole else 1
 
 
-def _plan(options: argparse.Namespace, one: Clean, two: Clean) -> dict[int, tuple[Clean, list[Plan]]]:
-    """By how many runs there are at once: the clean walk and its branches."""
+def _plan(
+    options: argparse.Namespace, one: Baseline, two: Baseline
+) -> dict[int, tuple[Baseline, list[Plan]]]:
+    """By how many runs there are at once: the baseline and its branches."""
     every = _QUICK_EVERY if options.quick else 1
     drawn = pairs(len(one.calls), options.pairs, seed=options.seed)
     return {

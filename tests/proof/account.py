@@ -12,8 +12,8 @@ from moto.iam.models import iam_backends
 from moto.redshift.models import redshift_backends
 
 from airflow_lib.resources.owned import as_tags
+from sandbox.aws.emr_life import ENDED
 from tests.world.account import REGION
-from tests.world.emr_clusters import ENDED
 
 SNAPSHOT = "Redshift snapshot"
 

@@ -1,6 +1,7 @@
-"""The clean walk, forked at every call: a child lives on from there under its trouble, its parent without.
+"""The baseline, forked at every call: a child lives on from there under its fault, its parent without.
 
-So what comes before a call is walked once, and not once for every trouble. Children tell what they found by a pipe.
+So what comes before a call is walked once, and not once for every fault. Children report what they found through
+a pipe.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tests.proof.troubles import Trouble
+from tests.proof.faults import InjectedFault
 from tests.world import World
 from tests.world.wire import Call, Fault
 
@@ -24,24 +25,24 @@ _CHILD_S = 120  # a child that takes so long hangs
 
 @dataclass(frozen=True)
 class Plan:
-    """Which trouble befalls call `at` of the clean walk, and `again` how many calls later which other one."""
+    """Which fault call `at` meets of the baseline, and with `again` which other one so many calls later."""
 
     at: int
-    trouble: Trouble
-    again: tuple[int, Trouble] | None = None
+    fault: InjectedFault
+    again: tuple[int, InjectedFault] | None = None
 
     def __str__(self) -> str:
         second = f", and {self.again[1].name} {self.again[0]} calls later" if self.again else ""
-        return f"{self.trouble.name} at call {self.at}{second}"
+        return f"{self.fault.name} at call {self.at}{second}"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a branch: the call and trouble, what does not hold, and figures."""
+    """What came of a branch: the call and fault, what does not hold, and figures."""
 
     plan: str
     call: str
-    trouble: str
+    fault: str
     breaches: list[dict[str, str]] = field(default_factory=list)
     red: bool = False
     retried: bool = False
@@ -49,12 +50,12 @@ class Finding:
 
 
 class Forks:
-    """An ambush on a world's wire that forks off each planned branch, `at_once` at a time."""
+    """The `choose_fault` of a wire: forks off each planned branch, `at_once` at a time."""
 
     def __init__(
-        self, world: World, plans: Sequence[Plan], tell: Callable[[Finding], None], at_once: int
+        self, world: World, plans: Sequence[Plan], report: Callable[[Finding], None], at_once: int
     ) -> None:
-        self._world, self._tell, self._at_once = world, tell, at_once
+        self._world, self._report, self._at_once = world, report, at_once
         self._first_call = len(world.wire.calls)
         self._plans: dict[int, list[Plan]] = {}
         for plan in plans:
@@ -65,36 +66,36 @@ class Forks:
         self._pipe = -1
 
     def __call__(self, call: Call) -> Fault | None:
-        """Wire's ambush. In the parent no trouble ever befalls the call."""
+        """For `Wire.choose_fault`: in the parent no call ever meets a fault."""
         for plan in self._plans.pop(call.number - self._first_call, ()):
             while len(self._children) >= self._at_once:
-                self._reap()
+                self._collect()
             if self._fork(plan, call):
-                self._world.wire.ambush = _Second(self, call, plan)
-                return self.strike(plan.trouble, call)
+                self._world.wire.choose_fault = _SecondFault(self, call, plan)
+                return self.inject(plan.fault, call)
         return None
 
-    def strike(self, trouble: Trouble, call: Call) -> Fault | None:
-        """In a child: let a trouble loose. A mistake of our own must not pass for one of the product's."""
+    def inject(self, fault: InjectedFault, call: Call) -> Fault | None:
+        """In a child: inject a fault. A mistake of our own must not pass for one of the product's."""
         try:
-            return trouble.strike(self._world, call)
+            return fault.inject(self._world, call)
         except Exception as error:
             self.fail(error)
             raise
 
     def finish(self, **found: Any) -> None:
-        """In a child: tell what was found, and end. In the parent: wait for all children."""
+        """In a child: report what was found, and end. In the parent: wait for all children."""
         if self._mine is not None:
-            told = {**asdict(self._mine), **found}
+            report = {**asdict(self._mine), **found}
             with os.fdopen(self._pipe, "w") as pipe:
-                json.dump(told, pipe)
+                json.dump(report, pipe)
             sys.stdout.flush()
             os._exit(0)
         while self._children:
-            self._reap()
+            self._collect()
 
     def fail(self, error: BaseException) -> None:
-        """As `finish`, where the story itself could not be told; in the parent, who ends its children, raise."""
+        """As `finish`, where the scenario itself broke; in the parent, who ends its children, raise."""
         if self._mine is None:
             for child in self._children:
                 os.kill(child, signal.SIGKILL)
@@ -105,7 +106,7 @@ class Forks:
 
     def _fork(self, plan: Plan, call: Call) -> bool:
         """Whether this is the child."""
-        finding = Finding(str(plan), str(call), plan.trouble.name)
+        finding = Finding(str(plan), str(call), plan.fault.name)
         reader, writer = os.pipe()
         child = os.fork()
         if child:
@@ -119,20 +120,20 @@ class Forks:
         self.plan, self._mine, self._pipe = plan, finding, writer
         return True
 
-    def _reap(self) -> None:
+    def _collect(self) -> None:
         child, status = os.wait()
         reader, finding = self._children.pop(child)
         with os.fdopen(reader) as pipe:
-            told = pipe.read()
-        if told:
-            self._tell(Finding(**json.loads(told)))
+            report = pipe.read()
+        if report:
+            self._report(Finding(**json.loads(report)))
             return
-        crash = {"kind": "crash", "seen": f"the child ended with {status} and told nothing"}
-        self._tell(Finding(finding.plan, finding.call, finding.trouble, [crash]))
+        crash = {"kind": "crash", "seen": f"the child ended with {status} and reported nothing"}
+        self._report(Finding(finding.plan, finding.call, finding.fault, [crash]))
 
 
-class _Second:
-    """In a child: the ambush for the second trouble, if there is one."""
+class _SecondFault:
+    """In a child: `choose_fault` for the second fault, if there is one."""
 
     def __init__(self, forks: Forks, first: Call, plan: Plan) -> None:
         self._forks, self._again = forks, plan.again
@@ -141,5 +142,5 @@ class _Second:
     def __call__(self, call: Call) -> Fault | None:
         if self._again is None or call.number < self._at:
             return None
-        (_, trouble), self._again = self._again, None
-        return self._forks.strike(trouble, call)
+        (_, fault), self._again = self._again, None
+        return self._forks.inject(fault, call)

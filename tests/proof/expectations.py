@@ -1,4 +1,7 @@
-"""What a struck run must come to: green where a retry helps, red where a person has to know; and what it may cost."""
+"""The colour that a run under a fault must have, and what it may cost.
+
+Green where a retry helps, red where a person has to know.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ from collections.abc import Sequence
 
 from airflow_lib.janitor import PASS_S
 from airflow_lib.settings import WarehouseSettings
-from tests.proof.story import LEASE_S
-from tests.proof.troubles import AIRFLOW_GONE, ASLEEP, CAPACITY_REFUSED, EMR_ENDS, SLOWNESS, Trouble
+from tests.proof.faults import AIRFLOW_GONE, ASLEEP, CAPACITY_REFUSED, EMR_ENDS, SLOWNESS, InjectedFault
+from tests.proof.scenario import LEASE_S
 from tests.world.wire import Call
 
 GREEN, RED, EITHER = "green", "red", "either"
@@ -23,32 +26,32 @@ _DELETE_S = WarehouseSettings.model_fields["delete_timeout_s"].default
 _TRIES = 4  # of a release
 
 
-def colour_of(trouble: Trouble, at: int, calls: Sequence[Call]) -> str:
-    """The colour of the run whose call `at` is struck; `calls` are the clean run's."""
+def colour_of(fault: InjectedFault, at: int, calls: Sequence[Call]) -> str:
+    """The colour of the run whose call `at` meets the fault; `calls` are the fault-free run's."""
     call, rest = str(calls[at]), [str(one) for one in calls[at:]]
-    if trouble.name == CAPACITY_REFUSED:
+    if fault.name == CAPACITY_REFUSED:
         return RED if _CREATING & set(rest) else GREEN
-    if trouble.name == EMR_ENDS:
+    if fault.name == EMR_ENDS:
         return RED if _SPARK in rest else GREEN
-    if trouble.name == ASLEEP:
+    if fault.name == ASLEEP:
         return EITHER  # it may have had to lose its lease, or nothing at all
-    if call == _IDENTITY and trouble.denies:
-        return RED  # whose credentials are refused has to renew them: told at once, and not tried again
-    if not trouble.lasting:
+    if call == _IDENTITY and fault.denies:
+        return RED  # whose credentials are refused has to renew them: an error at once, and no retry
+    if not fault.lasting:
         return GREEN
     if call in _DISPENSABLE or (call in _TIDYING and rest.count(call) == 1):
         return GREEN
     return RED
 
 
-def billed_s(trouble: Trouble | None, clean_s: float) -> float:
-    """For how long a cluster may be paid for at most, if it is `clean_s` in a clean run; None: under any troubles.
+def billed_s(fault: InjectedFault | None, clean_s: float) -> float:
+    """For how long a cluster may be paid for at most, if it is `clean_s` in a fault-free run; None: under any faults.
 
     What passes costs what slow transitions cost. The dead cost a lease more, and a pass of the janitor. Where AWS
     refuses to delete, every try of a release waits for its deadline.
     """
-    if trouble is not None and trouble.name == AIRFLOW_GONE:
+    if fault is not None and fault.name == AIRFLOW_GONE:
         return clean_s + LEASE_S + PASS_S
-    if trouble is not None and not trouble.lasting:
+    if fault is not None and not fault.lasting:
         return clean_s * SLOWNESS
     return clean_s + _TRIES * _DELETE_S + LEASE_S + PASS_S

@@ -1,6 +1,6 @@
-"""python -m tests.proof.mutants: the product with one safeguard removed, again and again; the proof must see each.
+"""python -m tests.proof.mutants: the product with one safeguard removed, again and again: the proof must kill each.
 
-Every mutant is a copy of the product in which one piece of text is replaced. First the clean walk is looked at,
+Every mutant is a copy of the product in which one piece of text is replaced. First the baseline is checked,
 then branches of it, the likely ones first, until something does not hold. Exit code 0 only where all are caught.
 """
 
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.proof.hunt import CAUGHT, SURVIVES
+from tests.proof.first_breach import CAUGHT, SURVIVES
 from tests.proof.safeguards import MUTANTS, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,8 +30,8 @@ def main() -> int:
     chosen = [mutant for mutant in MUTANTS if options.only in mutant.name]
     started, survivors = time.monotonic(), []
     for mutant in chosen:
-        caught, told = _hunt(mutant)
-        print(f"{'caught' if caught else 'SURVIVES'}: {mutant.name}: {told}", flush=True)
+        caught, breach = _find_breach(mutant)
+        print(f"{'caught' if caught else 'SURVIVES'}: {mutant.name}: {breach}", flush=True)
         if not caught:
             survivors.append(mutant.name)
     print(
@@ -40,11 +40,11 @@ def main() -> int:
     return 1 if survivors or not chosen else 0
 
 
-def _hunt(mutant: Mutant) -> tuple[bool, str]:
+def _find_breach(mutant: Mutant) -> tuple[bool, str]:
     """Whether the proof catches the mutant, and by what."""
     with _mutated(mutant) as product:
         environment = {**os.environ, "PYTHONPATH": f"{product / 'plugins'}{os.pathsep}{ROOT}"}
-        command = [sys.executable, "-m", "tests.proof.hunt", "--likely", mutant.likely]
+        command = [sys.executable, "-m", "tests.proof.first_breach", "--likely", mutant.likely]
         try:
             done = subprocess.run(
                 command,
@@ -57,10 +57,10 @@ def _hunt(mutant: Mutant) -> tuple[bool, str]:
             )
         except subprocess.TimeoutExpired:
             return False, f"not caught within {_LIMIT_S} s"
-    told = (done.stdout.strip().splitlines() or ["nothing was told"])[-1]
+    breach = (done.stdout.strip().splitlines() or ["nothing was printed"])[-1]
     if done.returncode not in (CAUGHT, SURVIVES):
-        raise RuntimeError(f"{mutant.name}: the hunt ended with {done.returncode}: {done.stderr[-2000:]}")
-    return done.returncode == CAUGHT, told
+        raise RuntimeError(f"{mutant.name}: the search ended with {done.returncode}: {done.stderr[-2000:]}")
+    return done.returncode == CAUGHT, breach
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def _mutated(mutant: Mutant) -> Iterator[Path]:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Shows that the proof sees every safeguard that is gone.")
+    parser = argparse.ArgumentParser(description="Shows that the proof kills every mutant.")
     parser.add_argument("--only", default="", help="mutants whose name holds this")
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Which branches are told: every call under every trouble, and pairs of troubles, by design and by seed."""
+"""Which branches are walked: every call under every fault, and pairs of faults, by design and by seed."""
 
 from __future__ import annotations
 
@@ -6,26 +6,32 @@ import random
 from collections.abc import Iterator, Sequence
 
 from tests.proof.branches import Plan
-from tests.proof.troubles import AIRFLOW_GONE, KILLED_AFTER, LOST_ANSWER, SEEN_LATE, TROUBLES, VISITS, Trouble
+from tests.proof.faults import (
+    AIRFLOW_GONE,
+    FAULTS,
+    KILLED_AFTER,
+    LOST_ANSWER,
+    SEEN_LATE,
+    VISITS,
+    InjectedFault,
+)
 from tests.world.wire import Call
 
-# How many calls after the first trouble the second one comes, at most: within what the first one set going.
+# How many calls after the first fault the second one comes, at most: within what the first one set going.
 _WITHIN = 80
-_ANY = (*TROUBLES, *VISITS)
+_ANY = (*FAULTS, *VISITS)
 
 
-def all_single(calls: int, *, every: int = 1, troubles: Sequence[Trouble] = TROUBLES) -> list[Plan]:
-    """Each trouble at every call; with `every` above 1 at so few calls, other ones for each trouble."""
+def all_single(calls: int, *, every: int = 1, faults: Sequence[InjectedFault] = FAULTS) -> list[Plan]:
+    """Each fault at every call; with `every` above 1 at so few calls, other ones for each fault."""
     return [
-        Plan(at, trouble)
-        for shift, trouble in enumerate(troubles)
-        for at in range(shift * 7 % every, calls, every)
+        Plan(at, fault) for shift, fault in enumerate(faults) for at in range(shift * 7 % every, calls, every)
     ]
 
 
 def lost_and_late(calls: Sequence[Call]) -> list[Plan]:
-    """What is made, its answer lost, cannot be seen for a while: the pair that write-ahead is for."""
-    by_name = {trouble.name: trouble for trouble in TROUBLES}
+    """What is made, its answer lost, cannot be seen for a while: the pair that is the hardest to find again."""
+    by_name = {fault.name: fault for fault in FAULTS}
     return [
         Plan(at - 1, by_name[SEEN_LATE], (1, by_name[second]))
         for at, call in enumerate(calls)
@@ -35,7 +41,7 @@ def lost_and_late(calls: Sequence[Call]) -> list[Plan]:
 
 
 def pairs(calls: int, number: int, *, seed: int) -> list[Plan]:
-    """So many pairs of troubles, the same for the same seed."""
+    """So many pairs of faults, the same for the same seed."""
     return list(_draw(random.Random(seed), calls, number))
 
 

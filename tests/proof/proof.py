@@ -1,4 +1,4 @@
-"""Proves one scenario: measure a clean walk, then judge every branch of it."""
+"""Proves one scenario: measure a baseline, then judge every branch of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from tests.proof.branches import Finding, Forks, Plan
 from tests.proof.expectations import EITHER, GREEN, billed_s, colour_of
 from tests.proof.judgement import Measure, judge
-from tests.proof.story import Story, Teller
-from tests.proof.witness import Witness
+from tests.proof.observer import Observer
+from tests.proof.scenario import Scenario, ScenarioRunner
 from tests.world import APRIL, World
 from tests.world.foreign import ForeignResources
 from tests.world.pipeline import PIPELINE, tables_of
@@ -20,12 +20,12 @@ from tests.world.walk import Walk
 from tests.world.wire import Call
 
 _LATER_RUNS = 3  # until there is an old snapshot to prune, and a restored warehouse
-# What a child tells has to fit into a pipe.
-_TOLD, _BREACHES = 2000, 10
+# What a child reports has to fit into a pipe.
+_REPORTED, _BREACHES = 2000, 10
 
 
 @dataclass(frozen=True)
-class Clean:
+class Baseline:
     """The recorded clean walk."""
 
     calls: tuple[Call, ...]
@@ -33,76 +33,76 @@ class Clean:
 
 
 @contextmanager
-def peopled_world() -> Iterator[World]:
+def prepared_world() -> Iterator[World]:
     """A world with the pipeline's sources, and strangers' things that look like ours."""
     with World() as world:
         world.put_sources(PIPELINE)
         ForeignResources(world)
         world.bill.forget()
-        world.wire.memory.on = True
+        world.wire.read_cache.on = True
         yield world
 
 
-class NotClean(Exception):
-    """Not even the clean walk holds; the message says what."""
+class BaselineFails(Exception):
+    """Not even the baseline holds; the message says what."""
 
 
-def record(runs: int) -> Clean:
-    """The clean walk of `runs` at once. Raises NotClean."""
-    with peopled_world() as world:
-        teller, first = Teller(world, runs=runs), len(world.wire.calls)
-        witness = Witness(world)
-        teller.strike()
+def record(runs: int) -> Baseline:
+    """The baseline of `runs` at once. Raises BaselineFails."""
+    with prepared_world() as world:
+        runner, first = ScenarioRunner(world, runs=runs), len(world.wire.calls)
+        observer = Observer(world)
+        runner.run_first()
         calls = tuple(world.wire.calls[first:])
         measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s, default=0.0))
-        later = teller.live_on(_LATER_RUNS)
-        wrong = [*witness.told, *_complaints(teller.end(), later, measure)]
+        later = runner.run_later(_LATER_RUNS)
+        wrong = [*observer.findings, *_complaints(runner.end(), later, measure)]
         if measure.tables != tables_of(*[APRIL] * runs):
             wrong.append(f"the tables are {measure.tables}")
         if wrong:
-            raise NotClean("; ".join(wrong)[:_TOLD])
-        return Clean(calls, measure)
+            raise BaselineFails("; ".join(wrong)[:_REPORTED])
+        return Baseline(calls, measure)
 
 
-def _complaints(story: Story, later: Sequence[Walk], measure: Measure) -> Iterator[str]:
-    """What does not hold of a story without troubles."""
-    for breach in judge(story, measure, must_be=GREEN, billed_s=math.inf):
+def _complaints(scenario: Scenario, later: Sequence[Walk], measure: Measure) -> Iterator[str]:
+    """What does not hold of a scenario without faults."""
+    for breach in judge(scenario, measure, must_be=GREEN, billed_s=math.inf):
         yield f"{breach.kind}: {breach.seen}"
     for walk in later:
         if walk.red:
             yield f"a later run is red: {walk.errors}"
-    if story.retry is not None:
+    if scenario.retry is not None:
         yield "it does not leave things as it found them"
 
 
 def prove(
-    clean: Clean, plans: Sequence[Plan], tell: Callable[[Finding], None], *, runs: int, at_once: int
+    baseline: Baseline, plans: Sequence[Plan], report: Callable[[Finding], None], *, runs: int, at_once: int
 ) -> None:
-    """Judge every planned branch of the clean walk, and `tell` of each."""
-    with peopled_world() as world:
+    """Judge every planned branch of the baseline, and `report` each."""
+    with prepared_world() as world:
         gc.freeze()  # what is there by now stays: no child need copy it to look at it
-        teller = Teller(world, runs=runs)
-        forks = Forks(world, plans, tell, at_once)
-        world.wire.ambush = forks
+        runner = ScenarioRunner(world, runs=runs)
+        forks = Forks(world, plans, report, at_once)
+        world.wire.choose_fault = forks
         try:
-            teller.strike()
+            runner.run_first()
             if forks.plan is None:
                 forks.finish()
                 return
-            story = teller.end()
-            forks.finish(**_find(story, clean, forks.plan))
+            scenario = runner.end()
+            forks.finish(**_find(scenario, baseline, forks.plan))
         except BaseException as error:  # noqa: BLE001  a child must end here, whatever happened
             forks.fail(error)
 
 
-def _find(story: Story, clean: Clean, plan: Plan) -> dict[str, object]:
-    alone = plan.trouble if plan.again is None else None
-    must_be = colour_of(alone, plan.at, clean.calls) if alone else EITHER
-    billed = billed_s(alone, clean.measure.longest_s)
-    breaches = judge(story, clean.measure, must_be=must_be, billed_s=billed)
+def _find(scenario: Scenario, baseline: Baseline, plan: Plan) -> dict[str, object]:
+    alone = plan.fault if plan.again is None else None
+    must_be = colour_of(alone, plan.at, baseline.calls) if alone else EITHER
+    billed = billed_s(alone, baseline.measure.longest_s)
+    breaches = judge(scenario, baseline.measure, must_be=must_be, billed_s=billed)
     return {
-        "breaches": [{**asdict(one), "seen": one.seen[:_TOLD]} for one in breaches[:_BREACHES]],
-        "red": story.red,
-        "retried": story.retry is not None,
-        "longest_s": max(story.world.bill.lives_s, default=0.0),
+        "breaches": [{**asdict(one), "seen": one.seen[:_REPORTED]} for one in breaches[:_BREACHES]],
+        "red": scenario.red,
+        "retried": scenario.retry is not None,
+        "longest_s": max(scenario.world.bill.lives_s, default=0.0),
     }

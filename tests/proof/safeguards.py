@@ -1,11 +1,15 @@
 """The safeguards whose removal the proof must catch: each a piece of the product, and what it becomes.
 
-Three are not here, for others stand behind them, and the proof holds without: that a run checks its lease before it
-uses a cluster (one without a lease finds the cluster gone); that it does so before it tears down (names bear the
-generation, and two teardowns of one do what one does; it matters where people clear a run whose trigger lives on, and
-nobody clears here); and before roles and groups are created (what a late creator leaves of them is an orphan, which
-costs nothing and goes with the next run or pass). tests/unit/airflow_lib/steps/test_leases.py, test_human_actions.py
-and test_provision.py hold those.
+Four are not here, because the proof's end is clean without them:
+
+- that a run checks its lease before it uses a cluster: one without a lease finds the cluster gone;
+- that a teardown does: names bear the generation, and two teardowns of one do what one does (it matters where people
+  clear a run whose trigger lives on, and nobody clears here);
+- that a creator does, before it creates: what a late one creates is an orphan, and goes with the next run or pass;
+- that roles and groups outlive their cluster: the world's EMR needs no role to end its instances, the real one does.
+
+tests/unit/airflow_lib/steps/test_leases.py, test_human_actions.py, test_provision.py and ../lifecycle/test_teardown.py
+hold those.
 """
 
 # One line a safeguard: they are read side by side.
@@ -63,8 +67,6 @@ MUTANTS = (
     # Write-ahead: every name follows from the generation, so opening it comes first, and its number never comes again.
     Mutant("a generation is opened again", f"{_LIFECYCLE}/rules.py", "generation=state.generation + 1,", "generation=max(1, state.generation),"),
     Mutant("a cluster's names do not bear the generation", "plugins/airflow_lib/naming.py", 'return f"{self.environment.prefix}{middle}g{self.generation}"', 'return f"{self.environment.prefix}{middle}g1"'),
-    Mutant("a late creator still asks for an EMR cluster", f"{_LIFECYCLE}/rules.py", "    check_creating(state, caller, generation=state.generation)\n    requested", "    requested", "asleep past its lease"),
-    Mutant("a late creator still asks for a warehouse", f"{_STEPS}/provision.py", "        run.register.apply(self.slot, rules.check_creating, generation=slot_state.generation)\n        view", "        view", "asleep past its lease"),
     # RunJobFlow.
     Mutant("RunJobFlow is sent again by botocore", f"{_RESOURCES}/emr_cluster.py", "aws.emr_no_retry.run_job_flow", "aws.emr.run_job_flow", "effect, then response lost"),
     Mutant("a lost answer to RunJobFlow is not waited for", f"{_STEPS}/provision.py", "if now - requested_at < timedelta(seconds=_LISTED_AFTER_S):", "if False:", "effects seen late"),
@@ -73,7 +75,6 @@ MUTANTS = (
     # Tearing down.
     Mutant("the slot is emptied and its resources are not", f"{_LIFECYCLE}/teardown.py", "    tear_down_resources(holder.aws, names, keep_data=state.unsaved)\n", ""),
     Mutant("a teardown does not wait", f"{_LIFECYCLE}/teardown.py", "    if pending:\n        raise NotReady", "    if False:\n        raise NotReady"),
-    Mutant("roles and groups go before their cluster", f"{_LIFECYCLE}/teardown.py", "        if kind.uses_the_rest and (pending or failed):\n            break\n", ""),
     Mutant("the warehouse leaves no snapshot", f"{_LIFECYCLE}/teardown.py", "keep_data=state.unsaved", "keep_data=False"),
     Mutant("the snapshot is not recorded", f"{_LIFECYCLE}/teardown.py", "    state = holder.register.apply(Slot.WAREHOUSE, rules.record_snapshot, name=names.final_snapshot)\n", "    state = holder.register.apply(Slot.WAREHOUSE, rules.record_loss)\n"),
     Mutant("a snapshot is recorded before it can be restored", f"{_LIFECYCLE}/teardown.py", "    if not view.ready:\n        raise NotReady", "    if False:\n        raise NotReady"),

@@ -347,7 +347,7 @@ def test_an_invalid_livy_distribution_ends_the_cluster(tmp_path, monkeypatch):
         ec2_instances=[],
         emr_backend=SimpleNamespace(region_name="us-east-1"),
     )
-    Life(context, AddressPool(), cluster, LivySettings("role", {})).run(None, None)
+    Life(context, AddressPool(), cluster, LivySettings("role", {})).begin()
     until(lambda: cluster.state, lambda state: state == "TERMINATED_WITH_ERRORS")
-    assert cluster.sandbox_reason["Code"] == "BOOTSTRAP_FAILURE"
-    assert "nosuch" in cluster.sandbox_reason["Message"]
+    assert cluster.state_change_reason["Code"] == "BOOTSTRAP_FAILURE"
+    assert "nosuch" in cluster.state_change_reason["Message"]

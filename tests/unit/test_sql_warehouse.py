@@ -36,15 +36,27 @@ NAME, SNAPSHOT = "first", "first-final"
 HALVES = (Window(date(2016, 4, 1), date(2016, 4, 15)), Window(date(2016, 4, 15), date(2016, 5, 1)))
 DAYS = [Window(day, day + timedelta(days=1)) for day in (APRIL.start + timedelta(days=n) for n in range(30))]
 _numbers = count()
+_TRUST = json.dumps(
+    {
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Principal": {"Service": "redshift.amazonaws.com"},
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    }
+)
 
 
 @pytest.fixture
 def world() -> Iterator[World]:
     with World() as world:
-        role = world.others.iam.create_role(RoleName="copy", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+        role = world.others.iam.create_role(RoleName="copy", AssumeRolePolicyDocument=_TRUST)["Role"]["Arn"]
         world.others.redshift.create_cluster(
             ClusterIdentifier=NAME,
             NodeType="ra3.large",
+            ClusterType="single-node",
             MasterUsername="a",
             MasterUserPassword="Aa123456",
             IamRoles=[role],
@@ -149,7 +161,7 @@ def test_a_connection_lost_before_its_commit_committed_nothing(
     world: World, connection: Connection, kind: Kind
 ) -> None:
     insert(connection)
-    world.wire.order("warehouse.Commit", kind)
+    world.wire.inject("warehouse.Commit", kind)
     with pytest.raises(psycopg2.OperationalError):
         connection.commit()
     assert connection.closed
@@ -158,7 +170,7 @@ def test_a_connection_lost_before_its_commit_committed_nothing(
 
 def test_a_commit_whose_answer_is_lost_did_commit(world: World, connection: Connection) -> None:
     insert(connection)
-    world.wire.order("warehouse.Commit", Kind.LOST)
+    world.wire.inject("warehouse.Commit", Kind.LOST)
     with pytest.raises(psycopg2.OperationalError):
         connection.commit()
     assert connection.closed
@@ -170,7 +182,7 @@ def test_a_killed_process_committed_what_reached_the_warehouse(
     world: World, connection: Connection, kind: Kind, there: list[str]
 ) -> None:
     insert(connection)
-    world.wire.order("warehouse.Commit", kind)
+    world.wire.inject("warehouse.Commit", kind)
     with pytest.raises(Killed):
         connection.commit()
     assert codes(world) == there
@@ -183,7 +195,7 @@ def test_a_commit_that_is_refused_is_undone_and_the_connection_lives(
     world: World, connection: Connection, kind: Kind, code: str
 ) -> None:
     insert(connection)
-    world.wire.order("warehouse.Commit", kind, code="53100")
+    world.wire.inject("warehouse.Commit", kind, code="53100")
     with pytest.raises(psycopg2.Error) as caught:
         connection.commit()
     assert caught.value.pgcode == code
@@ -207,7 +219,7 @@ def test_the_product_repeats_what_the_warehouse_undid_by_the_worlds_clock(
     world: World, connection: Connection, role: str
 ) -> None:
     began = world.now()
-    world.wire.order("warehouse.Commit", Kind.THROTTLED, times=ATTEMPTS - 1)
+    world.wire.inject("warehouse.Commit", Kind.THROTTLED, times=ATTEMPTS - 1)
     load(world, connection, "run1", APRIL, role)
     assert world.now() > began
     assert loaded(world) == tables_of(APRIL)
@@ -243,7 +255,7 @@ def test_the_wire_has_connecting_copies_and_commits_of_changes_alone(
 )
 def test_a_reader_that_cannot_connect_tries_again(world: World, kind: Kind) -> None:
     endpoint = Endpoint(f"{NAME}.world.test", 5439, "dev", NAME, "a")
-    fault = world.wire.order("warehouse.Connect", kind, times=2, code="57P03")
+    fault = world.wire.inject("warehouse.Connect", kind, times=2, code="57P03")
     with pytest.raises(ConnectionLost):
         connect(world.aws.redshift, endpoint)
     rows = read(lambda: connect(world.aws.redshift, endpoint), lambda opened: run(opened, "SELECT 1"))
@@ -281,7 +293,7 @@ def test_a_copy_that_fails_leaves_the_table_as_it_was(
 ) -> None:
     stage(world, connection, "run1", HALVES[0], role)
     before = world.warehouses.contents[NAME]
-    world.wire.order("warehouse.Copy", kind)
+    world.wire.inject("warehouse.Copy", kind)
     with pytest.raises((WarehouseError, Killed)):
         stage(world, connection, "run1", HALVES[1], role)
     assert world.warehouses.contents[NAME] == before
@@ -469,7 +481,7 @@ def test_runs_load_into_one_warehouse_after_the_other(world: World) -> None:
 @pytest.mark.parametrize("kind", [Kind.LOST, Kind.KILLED_BEFORE, Kind.KILLED_AFTER, Kind.THROTTLED])
 def test_a_run_whose_requests_fail_once_loads_the_same(world: World, operation: str, kind: Kind) -> None:
     world.put_sources(PIPELINE)
-    world.wire.order(f"warehouse.{operation}", kind)
+    world.wire.inject(f"warehouse.{operation}", kind)
     assert not walk(world, world.run("run1", pipeline=PIPELINE)).red
     assert world.tables(PIPELINE) == tables_of(APRIL)
 

@@ -92,6 +92,6 @@ def test_a_fault_is_met_as_botocore_meets_it(
     world: World, name: str, operation: str, kind: Kind, times: float
 ) -> None:
     ours, botocores = both(
-        world, REQUESTS[name], lambda: world.wire.order(f"s3.{operation}", kind, times) and None
+        world, REQUESTS[name], lambda: world.wire.inject(f"s3.{operation}", kind, times) and None
     )
     assert ours == botocores

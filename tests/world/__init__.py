@@ -2,7 +2,7 @@
 
 AWS is moto with life-cycles, Livy a server in memory below the real client, Spark a stand-in that runs the very
 statement that Mayfly renders, and a warehouse's SQL is run by sqlite below the real templates and transactions.
-Every request goes over one wire (`World.wire`), where it is noted and may fail by order.
+Every request goes over one wire (`World.wire`), where it is noted and may meet an injected fault.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from tests.world.bill import Bill
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
 from tests.world.pipeline import APRIL, sql_environment
-from tests.world.s3 import stored
 from tests.world.spark import Jobs
 from tests.world.sql_warehouse import SqlWarehouses
 from tests.world.sqlite_redshift import Rows, empty, read_tables
 from tests.world.timeline import Timeline
 from tests.world.warehouses import Warehouses
 from tests.world.wire import Wire
+from tests.world.wired_s3 import MotoObjects
 
 
 class World:
@@ -89,7 +89,7 @@ class World:
 
     def heal(self) -> None:
         """Let everything go well from now on."""
-        self.wire.ambush = lambda _: None
+        self.wire.choose_fault = lambda _: None
         self.wire.faults.clear()
         self.wire.late.delay_s = self.emr.listed_after_s = 0
         self.emr.failures.clear()
@@ -106,7 +106,7 @@ class World:
     def register(self, pipeline: Pipeline) -> Document:
         """The register as it is stored, read by nobody's call."""
         location, name = S3Location.parse(f"s3://{BUCKET}/state/{pipeline.name}"), f"dev-{pipeline.name}"
-        body = stored(BUCKET, location.key("register.json"))
+        body = MotoObjects().get((BUCKET, location.key("register.json")))
         return Document(name) if body is None else decode_document(body, "the register", name)
 
     def tables(self, pipeline: Pipeline) -> dict[str, Rows]:
@@ -126,8 +126,7 @@ class World:
 
     def objects(self, prefix: str = "") -> list[str]:
         """The keys in the bucket."""
-        listed = self.others.s3.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
-        return [item["Key"] for item in listed.get("Contents", ())]
+        return sorted(key for bucket, key in MotoObjects() if bucket == BUCKET and key.startswith(prefix))
 
 
 class _NoThread:
@@ -151,7 +150,7 @@ def settings(**mayfly: Any) -> Settings:
         "deployment": "dev",
         "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
         "network": {"client_cidr": "10.0.0.0/16"},
-        "poll_s": 120,  # the longest allowed: fewer looks
+        "poll_s": 120,  # the longest allowed: fewer polls
         **mayfly,
     }
     return parse_settings({"aws_region": REGION, "aws_credentials": None, "mayfly": json.dumps(variable)})

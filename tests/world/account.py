@@ -20,10 +20,10 @@ from moto.iam import models as iam_models
 from airflow_lib.aws.clients import Aws
 from airflow_lib.pipeline import OneOf, Pipeline
 from sandbox.aws.ec2 import dependents
-from tests.world.s3 import WiredS3
 from tests.world.spark import put
 from tests.world.timeline import Timeline
 from tests.world.wire import Wire
+from tests.world.wired_s3 import WiredS3
 
 REGION = "us-east-1"
 BUCKET = "mayfly-world"
@@ -75,7 +75,7 @@ def open_account(patches: ExitStack) -> None:
             raise DependencyViolationError(f"resource {group_id} has a dependent object ({dependent})")
         moto_delete(self, vpc_id, group_id)
 
-    # moto reads each service's class anew at each request.
+    # moto reads each service's class again at each request.
     names = cache(method_names_from_class)
     patches.enter_context(patch("moto.core.responses.method_names_from_class", names))
     # moto matches each request against the patterns of all its services, in turn.

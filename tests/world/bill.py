@@ -25,7 +25,7 @@ class Bill:
             self._lives_s.append((self._timeline.now() - since).total_seconds())
 
     def forget(self) -> None:
-        """What lives by now is nobody's whom we bill."""
+        """Leave what lives by now out of the bill."""
         self._since.clear()
 
     @property

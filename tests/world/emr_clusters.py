@@ -1,42 +1,33 @@
-"""The lives of EMR clusters: moto keeps the records, and the timeline moves their states."""
+"""EMR clusters: moto keeps the records, `sandbox.aws.emr_life` their states, and the timeline says when they change."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
-from unittest.mock import patch
 
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.emr.models import Cluster, ElasticMapReduceBackend, emr_backends
 
+from sandbox.aws import emr_life
+from sandbox.aws.emr_life import ENDED, USER_REQUEST, ClusterLife, Durations, Reason
 from tests.world.bill import Bill
+from tests.world.patching import restore_after
 from tests.world.timeline import Timeline
 
-ENDED = ("TERMINATED", "TERMINATED_WITH_ERRORS")
-STARTING_S, BOOTSTRAPPING_S, TERMINATING_S = 60, 120, 60
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a cluster ended: EMR's StateChangeReason."""
-
-    code: str
-    message: str
+DURATIONS = Durations(starting_s=60, bootstrapping_s=120, terminating_s=60)
 
 
 class EmrClusters:
-    """`failures` end the next clusters while they start; `listed_after_s` delays ListClusters' view of new ones.
+    """`failures` end the next clusters while they boot; `listed_after_s` delays ListClusters' view of new ones.
 
-    `twins` are the names that two clusters bore at the same time.
+    `duplicates` are the names that two clusters had at the same time.
     """
 
     def __init__(self, timeline: Timeline, region: str, bill: Bill) -> None:
         self._timeline, self._region, self._bill = timeline, region, bill
-        self._reasons: dict[str, Reason] = {}
-        self._hosts: dict[str, str] = {}
+        self._lives: dict[str, _Life] = {}
         self.failures: list[Reason] = []
-        self.twins: set[str] = set()
+        self.duplicates: set[str] = set()
         self.listed_after_s = 0.0
 
     @property
@@ -50,70 +41,53 @@ class EmrClusters:
 
     def serves(self, host: str) -> bool:
         """Whether a cluster that can run Livy has this address."""
-        return any(self._hosts.get(cluster.id) == host and cluster.state == "WAITING" for cluster in self.all)
+        return any(
+            cluster.master_public_dns_name == host and cluster.state == "WAITING" for cluster in self.all
+        )
 
     def install(self, patches: ExitStack) -> None:
-        """Take moto's place where it decides on states."""
+        """Patch moto, which would decide on states by itself."""
+        restore_after(patches, Cluster, ElasticMapReduceBackend)
+        emr_life.install(lambda cluster: self._lives[cluster.id])
         moto_list = ElasticMapReduceBackend.list_clusters
 
         def list_clusters(backend: ElasticMapReduceBackend, *args: Any, **kwargs: Any) -> list[Cluster]:
             return [cluster for cluster in moto_list(backend, *args, **kwargs) if self._is_listed(cluster)]
 
-        for owner, name, value in (
-            (ElasticMapReduceBackend, "list_clusters", list_clusters),
-            (ElasticMapReduceBackend, "run_instances", lambda *_, **__: None),
-            (Cluster, "run_bootstrap_actions", self._begin),
-            (Cluster, "terminate", lambda cluster: self.end(cluster, "TERMINATED")),
-            (Cluster, "master_public_dns_name", property(lambda cluster: self._hosts.get(cluster.id))),
-            (Cluster, "status", property(self._status)),
-        ):
-            patches.enter_context(patch.object(owner, name, _method(value)))
+        ElasticMapReduceBackend.list_clusters = list_clusters
+        ElasticMapReduceBackend.run_instances = lambda *_, **__: None
+        Cluster.run_bootstrap_actions = lambda cluster: self._begin(cluster)
 
-    def end(self, cluster: Cluster, state: str, reason: Reason | None = None) -> None:
+    def end(self, cluster: Cluster, state: str, reason: Reason = USER_REQUEST) -> None:
         """TERMINATING now, `state` a minute later; ending twice changes nothing."""
-        if cluster.state in ("TERMINATING", *ENDED):
-            return
-        self._reasons[cluster.id] = reason or Reason("USER_REQUEST", "Terminated by user request")
-        cluster.state = "TERMINATING"
-        self._bill.end(cluster.id)
-        self._timeline.later(TERMINATING_S, lambda: setattr(cluster, "state", state))
+        self._lives[cluster.id].end(state, reason)
 
     def _begin(self, cluster: Cluster) -> None:
         cluster.creation_datetime = self._timeline.now()
-        self._bill.begin(cluster.id)
         if [one.name for one in self.live].count(cluster.name) > 1:
-            self.twins.add(cluster.name)
-        failure = self.failures.pop(0) if self.failures else None
-        self._timeline.later(STARTING_S, lambda: self._boot(cluster, failure))
-
-    def _boot(self, cluster: Cluster, failure: Reason | None) -> None:
-        if cluster.state != "STARTING":
-            return
-        cluster.state = "BOOTSTRAPPING"
-        self._hosts[cluster.id] = f"{cluster.id.lower()}.world.test"
-        self._timeline.later(BOOTSTRAPPING_S, lambda: self._finish(cluster, failure))
-
-    def _finish(self, cluster: Cluster, failure: Reason | None) -> None:
-        if cluster.state != "BOOTSTRAPPING":
-            return
-        if failure is None:
-            cluster.state = "WAITING"
-        else:
-            self.end(cluster, "TERMINATED_WITH_ERRORS", failure)
+            self.duplicates.add(cluster.name)
+        life = self._lives[cluster.id] = _Life(cluster, self._timeline, self._bill)
+        life.begin(boot_failure=self.failures.pop(0) if self.failures else None)
 
     def _is_listed(self, cluster: Cluster) -> bool:
         age = self._timeline.now() - cluster.creation_datetime
         return age.total_seconds() >= self.listed_after_s
 
-    def _status(self, cluster: Cluster) -> dict[str, Any]:
-        reason = self._reasons.get(cluster.id)
-        return {
-            "State": cluster.state,
-            "StateChangeReason": {"Code": reason.code, "Message": reason.message} if reason else {},
-            "Timeline": {"CreationDateTime": cluster.creation_datetime},
-        }
 
+class _Life(ClusterLife):
+    """A cluster whose machines do nothing, but cost money until it is TERMINATING."""
 
-def _method(value: Any) -> Any:
-    """A bound method of ours as a function that takes moto's `self` first."""
-    return (lambda *args: value(*args)) if hasattr(value, "__self__") else value
+    def __init__(self, cluster: Cluster, timeline: Timeline, bill: Bill) -> None:
+        super().__init__(cluster, timeline)
+        self._bill = bill
+        bill.begin(cluster.id)
+
+    @property
+    def _durations(self) -> Durations:
+        return DURATIONS
+
+    def _assign_host(self) -> str:
+        return f"{self.cluster.id.lower()}.world.test"
+
+    def _stop_machines(self) -> None:
+        self._bill.end(self.cluster.id)

@@ -1,4 +1,4 @@
-"""What is not ours although it looks so: another environment's things, ours by name alone, ours by tag alone."""
+"""Foreign resources that look like ours: another environment's things, ours by name alone, ours by tag alone."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from airflow_lib.naming import TAG_ENVIRONMENT
 from tests.world import World
 
-# Environment dev-immigration: the first is another's, the second bears our name, the third our tag.
+# Environment dev-immigration: the first is another's, the second has our name, the third our tag.
 _KINDS = (
     ("mayfly-dev-immigration2-{slot}g1", "dev-immigration2"),
     ("mayfly-dev-immigration-{slot}g9", "somebody-else"),
@@ -17,7 +17,7 @@ _TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 
 class ForeignResources:
-    """Makes them, and tells later whether any was touched."""
+    """Makes them, and knows later whether any was touched."""
 
     def __init__(self, world: World) -> None:
         self._world, self._aws = world, world.others
@@ -32,6 +32,7 @@ class ForeignResources:
         world.advance(600)
         for pattern, owner in _KINDS:
             self._make_snapshot(pattern, [{"Key": TAG_ENVIRONMENT, "Value": owner}])
+        world.advance(600)
         self._before = self._look()
 
     @property
@@ -101,8 +102,8 @@ class ForeignResources:
             for one in iam.list_instance_profiles()["InstanceProfiles"]
         ]
         mine = tuple(sorted(names))
-        return sorted(str(one) for one in seen if one[0].startswith(mine) and _is_strange(one[0]))
+        return sorted(str(one) for one in seen if one[0].startswith(mine) and _is_foreign(one[0]))
 
 
-def _is_strange(name: str) -> bool:
+def _is_foreign(name: str) -> bool:
     return not name.startswith("mayfly-dev-immigration-") or name.endswith("-g9")

@@ -13,7 +13,7 @@ import requests
 from airflow_lib.spark.livy import LivyClient
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
-from tests.world.wire import AFTER, Kind, Wire, settle
+from tests.world.wire import AFTER, Kind, Wire, raise_if_killed
 
 STARTING_S, STATEMENT_S = 20, 60
 _STATUS = {Kind.ERROR: 500, Kind.THROTTLED: 503, Kind.DENIED: 403}
@@ -85,13 +85,13 @@ class LivyServers:
         if self.down or not self._serves(host):
             raise requests.ConnectionError(f"connection to {host} refused")
         if fault is not None and fault.kind is Kind.TIMEOUT:
-            raise requests.ConnectTimeout("by order")
+            raise requests.ConnectTimeout("injected")
         if fault is not None and fault.kind not in AFTER:
             return _STATUS.get(fault.kind, 400), {"msg": fault.message}
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
-            settle(fault, f"livy {method}")
-            raise requests.ReadTimeout("by order")
+            raise_if_killed(fault, f"livy {method}")
+            raise requests.ReadTimeout("injected")
         return status, answer
 
     def _route(

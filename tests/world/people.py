@@ -72,7 +72,7 @@ class Attended(Walker):
         return self._is_ready(self._by_id[task_id])
 
     def start(self, task_id: str, *, through: bool) -> None:
-        """A worker is at a task that never waits: it did all of it but told nobody yet (`through`), or nothing."""
+        """A worker is at a task that never waits: it did all of it but reported nothing yet (`through`), or nothing."""
         self._in_worker = task_id
         if through:
             self._do(task_id)
@@ -87,7 +87,7 @@ class Attended(Walker):
             self.walk.states[task.id] = "failed" if self._kill(task.id) else "skipped"
 
     def mark_task_failed(self, task_id: str) -> None:
-        """One task; what failed for it before is to be looked at again."""
+        """One task; what failed because of it before is to run again."""
         self._kill(task_id)
         self.walk.states[task_id] = "failed"
         for later in self._dag.get_task(task_id).get_flat_relatives(upstream=False):
@@ -97,7 +97,7 @@ class Attended(Walker):
     def clear(self, task_id: str, *, downstream: bool, outlived_s: float | None = None) -> None:
         """A task, with the setups and teardowns that it needs; `downstream` is the UI's default, not the API's.
 
-        With `outlived_s` the triggers of all that live on, unheard, and look so much later than they would have:
+        With `outlived_s` the triggers of all that live on, unheard, and poll so much later than they would have:
         Airflow ends them in its triggerer's later rounds, and was seen to begin one 12 s after its task was cleared.
         """
         subset = self._dag.partial_subset([task_id], include_upstream=False, include_downstream=downstream)
@@ -130,15 +130,15 @@ class Attended(Walker):
     # What Airflow does
 
     def _do_one(self) -> bool:
-        self._let_outlived_look()
+        self._let_outlived_poll()
         task = next((one for one in self._tasks if self._is_ready(one)), None)
         if task is not None:
             self._attend(task)
         return task is not None
 
-    def _let_outlived_look(self) -> None:
-        looking, self._outlived = self._outlived, []
-        for at, attempt in looking:
+    def _let_outlived_poll(self) -> None:
+        polling, self._outlived = self._outlived, []
+        for at, attempt in polling:
             if at > self._world.now():
                 self._outlived.append((at, attempt))
             elif _Fired.poll_of(attempt) is None:
@@ -239,7 +239,7 @@ class _Fired:
 
     @classmethod
     def poll_of(cls, attempt: Attempt) -> Any:
-        """One look by the trigger; None where it looks again."""
+        """One poll by the trigger; None where it polls again."""
         try:
             outcome = attempt.poll()
         except Exception as error:  # noqa: BLE001  as the trigger does

@@ -75,7 +75,7 @@ def _days(window: Window) -> Iterator[date]:
 
 
 def tables_of(*windows: Window) -> dict[str, list[tuple[Any, ...]]]:
-    """What `World.tables` tells once these windows are loaded, however often and in whatever parts."""
+    """What `World.tables` returns once these windows are loaded, however often and in whatever parts."""
     arrivals = {tuple(row.values()) for window in windows for row in rows_of("arrivals", window)}
     used = {airport for *_, airport in arrivals}
     airports = [(code, city) for code, city in _AIRPORTS.items() if code in used]

@@ -12,12 +12,10 @@ from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
-from moto.core import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
-
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.pipeline import Window
 from tests.world.pipeline import rows_of
+from tests.world.wired_s3 import MotoObjects
 
 JobRunner = Callable[[str], dict[str, Any]]
 
@@ -33,13 +31,13 @@ class Jobs:
         self.ran: list[str] = []
 
     def run_code(self, code: str) -> dict[str, Any]:
-        """A statement's output as Livy tells it."""
+        """A statement's output as Livy shows it."""
         printed = io.StringIO()
         scope = {"spark": None, "__builtins__": {**vars(builtins), "__import__": self._import}}
         try:
             with contextlib.redirect_stdout(printed):
                 exec(code, scope)
-        except Exception as error:  # noqa: BLE001  a driver tells whatever the job raised
+        except Exception as error:  # noqa: BLE001  a driver reports whatever the job raised
             trace = traceback.format_exception(error)
             return {
                 "status": "error",
@@ -78,16 +76,15 @@ def write_rows(inputs: list[str], target: str, rejected: str, window: tuple[str,
 
 def put(uri: str, body: bytes) -> None:
     """Put an object into the account without a call."""
-    location = S3Location.parse(uri)
-    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(location.bucket, _key(uri, location.bucket), body)
+    MotoObjects()[_where(uri)] = body
 
 
 def get(uri: str) -> bytes | None:
     """An object of the account, read without a call; None where it is not there."""
+    return MotoObjects().get(_where(uri))
+
+
+def _where(uri: str) -> tuple[str, str]:
+    """Bucket and key; `S3Location` would take the slash off the end of a folder's key."""
     bucket = S3Location.parse(uri).bucket
-    found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, _key(uri, bucket))
-    return None if found is None else bytes(found.value)
-
-
-def _key(uri: str, bucket: str) -> str:
-    return uri.removeprefix(f"s3://{bucket}/")
+    return bucket, uri.removeprefix(f"s3://{bucket}/")

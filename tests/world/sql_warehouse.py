@@ -24,7 +24,7 @@ from tests.world.copy_command import Copy, LoadError
 from tests.world.sqlite_redshift import Database, Rows, refused
 from tests.world.timeline import Timeline
 from tests.world.warehouses import Warehouses
-from tests.world.wire import AFTER, Fault, Kind, Wire, settle
+from tests.world.wire import AFTER, Fault, Kind, Wire, raise_if_killed
 
 T = TypeVar("T")
 
@@ -59,7 +59,7 @@ class SqlWarehouses:
         answer = act()
         if fault is None:
             return answer
-        settle(fault, f"warehouse.{operation}")
+        raise_if_killed(fault, f"warehouse.{operation}")
         raise lost()
 
     def _open(self, name: str) -> Connection:
@@ -195,8 +195,8 @@ class Cursor:
 
 def _refusal(fault: Fault) -> psycopg2.Error:
     code, message = {
-        Kind.THROTTLED: ("40001", "1023: Serializable isolation violation: by order"),
-        Kind.DENIED: ("42501", "permission denied: by order"),
+        Kind.THROTTLED: ("40001", "1023: Serializable isolation violation: injected"),
+        Kind.DENIED: ("42501", "permission denied: injected"),
         Kind.REFUSED: (fault.code, fault.message),
     }[fault.kind]
     return refused(code, message)
@@ -207,6 +207,6 @@ def _unreachable() -> psycopg2.Error:
 
 
 def _shut_out(fault: Fault) -> psycopg2.Error:
-    """psycopg2 tells whatever keeps it from connecting as an OperationalError."""
+    """psycopg2 raises whatever keeps it from connecting as an OperationalError."""
     code = {Kind.DENIED: "28000", Kind.THROTTLED: "53300"}.get(fault.kind, fault.code)
     return refused(code, f"FATAL: {fault.message}", psycopg2.OperationalError)

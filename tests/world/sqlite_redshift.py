@@ -33,7 +33,7 @@ _CODES = (
     ("NOT NULL constraint failed", "23502"),
 )
 
-# What Redshift's catalogue tells Mayfly, out of sqlite's; load errors are the session's own.
+# What Redshift's catalogue shows Mayfly, out of sqlite's; load errors are the session's own.
 _CATALOGUE = """
 PRAGMA page_size = 1024;
 CREATE TABLE pg_namespace (nspname TEXT PRIMARY KEY);
@@ -100,21 +100,21 @@ class Database:
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         """Each column's name and declared type. Raises psycopg2.Error where there is no such table."""
-        _, told = self._run(f'PRAGMA table_info("{schema}.{table}")')
-        if not told:
+        _, described = self._run(f'PRAGMA table_info("{schema}.{table}")')
+        if not described:
             raise refused("42P01", f'relation "{schema}.{table}" does not exist')
-        return [(name, kind) for _, name, kind, *_ in told]
+        return [(name, kind) for _, name, kind, *_ in described]
 
     def insert(self, schema: str, table: str, rows: Sequence[Sequence[Any]]) -> None:
-        places = ", ".join("?" * len(rows[0]))
+        marks = ", ".join("?" * len(rows[0]))
         self._guard(
-            lambda: self._sqlite.executemany(f'INSERT INTO "{schema}.{table}" VALUES ({places})', rows)
+            lambda: self._sqlite.executemany(f'INSERT INTO "{schema}.{table}" VALUES ({marks})', rows)
         )
 
     def content_of(self, table: str) -> Rows:
-        """A table's rows, sorted, without what a repeated load gives anew: identity and loaded_at."""
-        _, told = self._run(f'PRAGMA table_info("{table}")')
-        kept = [name for _, name, *_, identity in told if not identity and name != "loaded_at"]
+        """A table's rows, sorted, without what a repeated load writes again: identity and loaded_at."""
+        _, described = self._run(f'PRAGMA table_info("{table}")')
+        kept = [name for _, name, *_, identity in described if not identity and name != "loaded_at"]
         if not kept:
             return []
         _, rows = self._run(f'SELECT {", ".join(kept)} FROM "{table}"')

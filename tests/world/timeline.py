@@ -26,17 +26,21 @@ class Timeline:
     def now(self) -> datetime:
         return self._now
 
-    def later(self, delay_s: float, happen: Callable[[], None]) -> None:
-        """Let `happen` be called in `delay_s` times `slowness`; what is due at one time keeps its order."""
+    def begin(self, work: Callable[[], None]) -> None:
+        """Do work at once, as part of what is going on (for `sandbox.aws.schedule.Schedule`)."""
+        work()
+
+    def later(self, delay_s: float, work: Callable[[], None]) -> None:
+        """Let `work` be called in `delay_s` times `slowness`; what is due at one time keeps its order."""
         at = self._now + timedelta(seconds=delay_s * self.slowness)
-        heapq.heappush(self._due, (at, next(self._order), happen))
+        heapq.heappush(self._due, (at, next(self._order), work))
 
     def advance(self, seconds: float) -> None:
         """Let time pass; each thing happens at its own time."""
         until = self._now + timedelta(seconds=seconds)
         while self._due and self._due[0][0] <= until:
-            at, _, happen = heapq.heappop(self._due)
+            at, _, work = heapq.heappop(self._due)
             self._now = max(self._now, at)
             self.happened += 1
-            happen()
+            work()
         self._now = max(self._now, until)

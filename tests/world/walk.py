@@ -1,7 +1,7 @@
 """Runs' steps carried out in the DAG's order, with as much of Airflow as matters to them.
 
 Tasks, edges, teardowns and retries are those of the DAG that `build_dag` makes. All ready tasks are under way
-at once; a poll's transient errors are borne as the trigger bears them; an upstream failure skips what follows,
+at once; a poll's transient errors are allowed as the trigger allows them; an upstream failure skips what follows,
 except teardowns, which run when everything before them is over.
 """
 
@@ -76,7 +76,7 @@ class Attempt:
         return outcome
 
     def poll(self) -> Outcome:
-        """One poll. Raises what the trigger would not bear."""
+        """One poll. Raises what the trigger would not allow."""
         assert self.waiting is not None
         try:
             outcome = self._step.poll(self._run, json.loads(json.dumps(self.waiting.state)))
@@ -117,7 +117,7 @@ def walk(world: World, run: Run, *, only: str = "") -> Walk:
 
 
 def walk_all(world: World, runs: list[Run], *, only: str = "") -> list[Walk]:
-    """Several runs at once, each looked at in turn. Raises AirflowGone where a fault says so."""
+    """Several runs at once, each advanced in turn. Raises AirflowGone where a fault says so."""
     walkers = [Walker(world, run, only) for run in runs]
     while True:
         over = [walker.go_on() for walker in walkers]

@@ -1,11 +1,11 @@
-"""The wire between Mayfly and the outside: every request is noted on it, and may fail on it by order.
+"""The wire between Mayfly and the outside: every request is recorded on it, and may meet an injected fault.
 
-It lies below botocore's retries and below LivyClient's, so a fault meets Mayfly as it would on AWS.
+It lies below botocore's retries and below LivyClient's, so a fault meets Mayfly as it would on AWS. Kinds, codes and
+error bodies of AWS's own are the sandbox's (`sandbox/aws/faults.py`, `gateway.py`).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import format_datetime
@@ -18,8 +18,10 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
+from sandbox.aws.faults import aws_error
+from sandbox.aws.gateway import error_answer
 from tests.world.late import Late
-from tests.world.memory import Memory
+from tests.world.read_cache import ReadCache
 from tests.world.timeline import Timeline
 
 Ask = Callable[[str, Mapping[str, Any]], Any]
@@ -34,10 +36,10 @@ class AirflowGone(Killed):
 
 
 class Kind(StrEnum):
-    """What befalls a request."""
+    """What goes wrong with a request."""
 
     ERROR = "error"  # AWS answers 500, and did nothing
-    LOST = "lost"  # it takes effect; the answer never comes
+    LOST = "lost"  # it takes effect; the response never comes
     TIMEOUT = "timeout"  # it never arrives
     THROTTLED = "throttled"
     DENIED = "denied"
@@ -48,6 +50,11 @@ class Kind(StrEnum):
 
 
 AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER, Kind.GONE})
+
+# As sandbox.aws.faults calls them.
+_KINDS = {Kind.ERROR: "error_before", Kind.THROTTLED: "throttle", Kind.DENIED: "access_denied"}
+_IAM_PREFIXES = {"emr": "elasticmapreduce"}
+_PROTOCOLS = {"emr": "json", "ec2": "ec2", "s3": "s3"}  # else "query"
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class Call:
 
 @dataclass
 class Fault:
-    """Befalls the next `times` requests of an operation for which `when` holds."""
+    """Meets the next `times` requests of an operation for which `when` holds; `code` and `message` are REFUSED's."""
 
     service: str
     operation: str
@@ -73,9 +80,9 @@ class Fault:
     times: float = 1
     when: Callable[[Call], bool] = lambda _: True
     code: str = ""
-    message: str = "by order"
+    message: str = "injected"
 
-    def befalls(self, call: Call) -> bool:
+    def concerns(self, call: Call) -> bool:
         return (
             self.times > 0
             and (call.service, call.operation) == (self.service, self.operation)
@@ -83,8 +90,8 @@ class Fault:
         )
 
 
-def settle(fault: Fault, call: object) -> None:
-    """The end of a request whose effect took place: returns where its answer is merely lost."""
+def raise_if_killed(fault: Fault, call: object) -> None:
+    """End a request that took effect: raises Killed, or returns where only its response is lost."""
     if fault.kind is Kind.KILLED_AFTER:
         raise Killed(str(call))
     if fault.kind is Kind.GONE:
@@ -92,24 +99,25 @@ def settle(fault: Fault, call: object) -> None:
 
 
 class Wire:
-    """`calls` is all that was sent, in order; `watchers` are told of each call before it takes effect.
+    """`calls` is all that was sent, in order; `watchers` are called with each call before it takes effect.
 
-    `ambush` is asked of each call which fault befalls it, before `faults` are.
+    `choose_fault` decides first whether a call meets a fault; where it names none, the first of `faults` that
+    concerns the call does.
     """
 
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.late = Late(timeline)
-        self.memory = Memory(timeline)
-        self.ambush: Callable[[Call], Fault | None] = lambda _: None
+        self.read_cache = ReadCache(timeline)
+        self.choose_fault: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
         self._entered: list[Fault | None] = []
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.watchers: list[Callable[[Call], None]] = []
 
-    def order(self, operation: str, kind: Kind, times: float = 1, **more: Any) -> Fault:
-        """Let a fault befall `operation` ("emr.RunJobFlow"); `times` may be infinite."""
+    def inject(self, operation: str, kind: Kind, times: float = 1, **more: Any) -> Fault:
+        """Let `operation` ("emr.RunJobFlow") meet a fault; `times` may be infinite."""
         service, _, name = operation.partition(".")
         self.faults.append(Fault(service, name, kind, times, **more))
         return self.faults[-1]
@@ -118,12 +126,14 @@ class Wire:
         return [call for call in self.calls if str(call) == operation]
 
     def enter(self, service: str, operation: str, params: Mapping[str, Any]) -> Fault | None:
-        """Note a request; the fault that befalls it, spent by once. Raises Killed."""
+        """Record a request; the fault that it meets, used up by one. Raises Killed."""
         call = Call(len(self.calls), service, operation, params)
         self.calls.append(call)
         for watch in self.watchers:
             watch(call)
-        fault = self.ambush(call) or next((fault for fault in self.faults if fault.befalls(call)), None)
+        fault = self.choose_fault(call) or next(
+            (fault for fault in self.faults if fault.concerns(call)), None
+        )
         if fault is not None:
             fault.times -= 1
             if fault.kind is Kind.KILLED_BEFORE:
@@ -131,7 +141,7 @@ class Wire:
         return fault
 
     def attach(self, client: Any) -> Any:
-        """Put a boto3 client on the wire, in the place of moto's own hook."""
+        """Put a boto3 client on the wire, in place of moto's own hook."""
         events = client.meta.events
         events.unregister("before-send", botocore_stubber)
         events.register_first("before-parameter-build", self._note_params)
@@ -142,11 +152,11 @@ class Wire:
         return client
 
     def _call(self, service: str, ask: Ask, operation: str, params: Mapping[str, Any]) -> Any:
-        """One call of a client: what befalls its first request is found out here, what befalls retries in `_send`."""
+        """One call of a client: the fault of its first request is chosen here, those of its retries in `_send`."""
         self._entered = [self.enter(service, operation, params)]
-        if self._entered == [None] and self.memory.on and not self.late.was_on:
-            return self.memory.ask(service, operation, params, lambda: ask(operation, params))
-        self.memory.forget(service)
+        if self._entered == [None] and self.read_cache.on and not self.late.was_on:
+            return self.read_cache.ask(service, operation, params, lambda: ask(operation, params))
+        self.read_cache.forget(service)
         return ask(operation, params)
 
     def _note_params(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
@@ -157,42 +167,34 @@ class Wire:
         params = self._params.get(operation, {})
         fault = self._entered.pop() if self._entered else self.enter(service, operation, params)
         if fault is not None and fault.kind not in AFTER:
-            return _fail(fault, request, service)
+            return _fail(fault, request, service, operation)
         unseen = self.late.refusal(operation, params)
         if unseen is not None:
             not_seen = Fault(service, operation, Kind.REFUSED, code=unseen, message="not seen yet")
-            return _fail(not_seen, request, service)
+            return _fail(not_seen, request, service, operation)
         response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
         if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
         if fault is not None:
-            settle(fault, f"{service}.{operation}")
+            raise_if_killed(fault, f"{service}.{operation}")
             raise ReadTimeoutError(endpoint_url=request.url)
         response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
         return response
 
 
-def _fail(fault: Fault, request: AWSPreparedRequest, service: str) -> AWSResponse:
+def _fail(fault: Fault, request: AWSPreparedRequest, service: str, operation: str) -> AWSResponse:
     if fault.kind is Kind.TIMEOUT:
         raise ConnectTimeoutError(endpoint_url=request.url)
-    status, code = {
-        Kind.ERROR: (500, "InternalError" if service == "s3" else "InternalFailure"),
-        Kind.THROTTLED: (503, "SlowDown") if service == "s3" else (400, "Throttling"),
-        Kind.DENIED: (403, "AccessDenied"),
-        Kind.REFUSED: (400, fault.code),
-    }[fault.kind]
-    body = "" if request.method == "HEAD" else _error(service, code, fault.message)
-    return AWSResponse(request.url, status, {}, MockRawResponse(body))  # type: ignore[arg-type]
+    code, message, status = error_of(fault, service, operation)
+    protocol = _PROTOCOLS.get(service, "query")
+    _, _, body = error_answer(protocol, code, message, status)
+    text = "" if request.method == "HEAD" else body.decode()
+    return AWSResponse(request.url, status, {}, MockRawResponse(text))  # type: ignore[arg-type]
 
 
-def _error(service: str, code: str, message: str) -> str:
-    """An error in the shape in which the service tells it."""
-    if service == "emr":
-        return json.dumps({"__type": code, "message": message})
-    error = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-    if service == "s3":
-        return error
-    if service == "ec2":
-        return f"<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>"
-    return f"<ErrorResponse>{error}<RequestId>r</RequestId></ErrorResponse>"
+def error_of(fault: Fault, service: str, operation: str) -> tuple[str, str, int]:
+    """Code, message and HTTP status of the answer to a request that meets the fault."""
+    if fault.kind is Kind.REFUSED:
+        return fault.code, fault.message, 400
+    return aws_error(_KINDS[fault.kind], _IAM_PREFIXES.get(service, service), operation)

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from airflow_lib.aws import s3
 from airflow_lib.errors import ResourceError
-from tests.unit.airflow_lib.memory_s3 import MemoryS3
+from tests.world.memory_s3 import MemoryS3
 
 HTTP_DATE = "Sat, 21 Nov 2026 12:00:00 GMT"
 

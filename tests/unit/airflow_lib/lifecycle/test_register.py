@@ -20,7 +20,8 @@ from airflow_lib.lifecycle.document import Phase
 from airflow_lib.lifecycle.register import Register
 from airflow_lib.lifecycle.rules import AcquireOutcome, Release, ReleaseOutcome
 from airflow_lib.naming import Environment, Slot
-from tests.unit.airflow_lib.memory_s3 import START, MemoryS3
+from tests.world.memory_s3 import MemoryS3
+from tests.world.timeline import START
 
 ENVIRONMENT = Environment("prod", "immigration")
 LOCATION = S3Location("state", "mayfly/immigration")

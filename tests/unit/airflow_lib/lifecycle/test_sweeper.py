@@ -218,7 +218,7 @@ def _make_again(world: World, strays: list[Any]) -> None:
 def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: World, run: Run) -> None:
     drive(TakeLease(), run, world)
     world.emr.listed_after_s = 3000
-    world.wire.order("emr.RunJobFlow", Kind.KILLED_AFTER)
+    world.wire.inject("emr.RunJobFlow", Kind.KILLED_AFTER)
     with pytest.raises(Killed):
         EnsureEmr().begin(run)
     world.advance(LEASE_S + 1)
@@ -233,7 +233,7 @@ def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: Wo
 def test_a_duplicate_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world: World, run: Run) -> None:
     drive(TakeLease(), run, world)
     world.emr.listed_after_s = 300
-    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    world.wire.inject("emr.RunJobFlow", Kind.LOST)
     drive(EnsureEmr(), run, world)
     first, second = world.emr.all
     recorded = world.register(PIPELINE).emr.cluster_id
@@ -319,7 +319,7 @@ def test_one_environment_alone_is_looked_after_where_it_is_named(world: World, d
 
 
 def test_a_refused_delete_is_an_error_and_all_else_is_removed(world: World, dead: Run) -> None:
-    world.wire.order("iam.DeleteRole", Kind.DENIED, times=math.inf)
+    world.wire.inject("iam.DeleteRole", Kind.DENIED, times=math.inf)
     found = clean_up(world, dead)
     assert judge([found]) == ERROR
     assert any("mayfly-dev-immigration-warehouse-copy-g1" in error for error in found.errors)
@@ -332,13 +332,13 @@ def test_a_refused_delete_is_an_error_and_all_else_is_removed(world: World, dead
 
 
 def test_throttling_is_waited_out(world: World, dead: Run) -> None:
-    world.wire.order("redshift.DeleteCluster", Kind.THROTTLED, times=12)
+    world.wire.inject("redshift.DeleteCluster", Kind.THROTTLED, times=12)
     assert clean_up(world, dead, limit_s=3600).errors == []
     assert left(world, dead) == {SNAPSHOT.format(1)}
 
 
 def test_slots_are_drained_even_where_things_cannot_be_listed(world: World, dead: Run) -> None:
-    world.wire.order("iam.ListRoles", Kind.DENIED, times=math.inf)
+    world.wire.inject("iam.ListRoles", Kind.DENIED, times=math.inf)
     found = clean_up(world, dead)
     assert "ListRoles" in found.errors[0] or "list IAM roles" in found.errors[0]
     assert left(world, dead) == {SNAPSHOT.format(1)}

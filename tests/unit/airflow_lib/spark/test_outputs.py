@@ -20,7 +20,7 @@ from airflow_lib.spark.outputs import (
     probe_sources,
     write_manifest,
 )
-from tests.unit.airflow_lib.memory_s3 import MemoryS3
+from tests.world.memory_s3 import MemoryS3
 
 SOURCE = S3Location("lake", "in/immigration")
 PROCESSED = S3Location("lake", "out/immigration")

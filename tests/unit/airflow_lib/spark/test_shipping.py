@@ -14,7 +14,7 @@ import pytest
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ResourceError, SourceError
 from airflow_lib.spark.shipping import SPARKJOBS, build_zip, ensure_shipped, hash_code
-from tests.unit.airflow_lib.memory_s3 import MemoryS3
+from tests.world.memory_s3 import MemoryS3
 
 PROCESSED = S3Location("lake", "processed/immigration")
 

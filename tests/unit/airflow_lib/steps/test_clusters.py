@@ -62,5 +62,5 @@ def test_clusters_in_use_are_usable(world: World, provided: Run) -> None:
 
 
 def test_a_cluster_that_may_not_be_described_is_not_usable(world: World, provided: Run) -> None:
-    world.wire.order("emr.DescribeCluster", Kind.DENIED)
+    world.wire.inject("emr.DescribeCluster", Kind.DENIED)
     assert not is_usable(provided, world.register(PIPELINE).emr)

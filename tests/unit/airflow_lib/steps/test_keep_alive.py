@@ -93,7 +93,7 @@ def test_a_cluster_that_ended_is_not_kept(world: World, done: Run) -> None:
 
 
 def test_a_cluster_that_cannot_be_looked_at_is_not_kept(world: World, done: Run) -> None:
-    world.wire.order("emr.DescribeCluster", Kind.DENIED)
+    world.wire.inject("emr.DescribeCluster", Kind.DENIED)
     assert release(world, done, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 

@@ -34,7 +34,7 @@ def test_what_a_run_needs_is_told_and_its_code_is_shipped(world: World, run: Run
 
 
 def test_wrong_credentials_name_the_variable_and_not_the_secret(world: World, run: Run) -> None:
-    world.wire.order("sts.GetCallerIdentity", Kind.REFUSED, code="InvalidClientTokenId")
+    world.wire.inject("sts.GetCallerIdentity", Kind.REFUSED, code="InvalidClientTokenId")
     credentials = AwsCredentials(access_key_id="AKIA", secret_access_key=SecretStr("geheim"))
     run = replace(run, settings=run.settings.model_copy(update={"credentials": credentials}))
     with pytest.raises(SettingsError, match="aws_credentials: .*InvalidClientTokenId") as caught:
@@ -43,7 +43,7 @@ def test_wrong_credentials_name_the_variable_and_not_the_secret(world: World, ru
 
 
 def test_without_the_variable_the_connection_is_named(world: World, run: Run) -> None:
-    world.wire.order("sts.GetCallerIdentity", Kind.REFUSED, code="ExpiredToken")
+    world.wire.inject("sts.GetCallerIdentity", Kind.REFUSED, code="ExpiredToken")
     refused(run, SettingsError, "aws_default.*ExpiredToken")
 
 
@@ -66,7 +66,7 @@ def test_a_missing_bucket_is_told_before_anything_is_made(
 
 
 def test_a_closed_bucket_is_told(world: World, run: Run) -> None:
-    world.wire.order("s3.ListObjectsV2", Kind.DENIED, times=99)
+    world.wire.inject("s3.ListObjectsV2", Kind.DENIED, times=99)
     refused(run, ResourceError, "Grant the action")
 
 

@@ -171,7 +171,7 @@ def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
 ) -> None:
     dead, heir = make_run("run1"), make_run("run2")
     lease(world, dead)
-    world.wire.order("emr.RunJobFlow", Kind.KILLED_AFTER)
+    world.wire.inject("emr.RunJobFlow", Kind.KILLED_AFTER)
     with pytest.raises(Killed):
         EnsureEmr().begin(dead)
     lease(world, heir)
@@ -227,7 +227,7 @@ def test_roles_that_stay_invisible_fail_the_run_after_two_new_generations(world:
 
 def test_where_run_job_flows_answer_is_lost_the_cluster_is_found_and_used(world: World, run: Run) -> None:
     lease(world, run)
-    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    world.wire.inject("emr.RunJobFlow", Kind.LOST)
     assert isinstance(drive(EnsureEmr(), run, world), Done)
     assert len(world.emr.all) == 1
     assert len(world.wire.sent("emr.RunJobFlow")) == 1
@@ -235,7 +235,7 @@ def test_where_run_job_flows_answer_is_lost_the_cluster_is_found_and_used(world:
 
 def test_run_job_flow_is_not_sent_again_before_a_lost_one_would_be_listed(world: World, run: Run) -> None:
     lease(world, run)
-    world.wire.order("emr.RunJobFlow", Kind.ERROR)
+    world.wire.inject("emr.RunJobFlow", Kind.ERROR)
     outcome = EnsureEmr().begin(run)
     for _ in range(5):
         assert isinstance(outcome, Waiting)
@@ -250,7 +250,7 @@ def test_run_job_flow_is_not_sent_again_before_a_lost_one_would_be_listed(world:
 
 def test_a_duplicate_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
     world.emr.listed_after_s = 150  # later than Mayfly's second look, which asks again
-    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    world.wire.inject("emr.RunJobFlow", Kind.LOST)
     walked = walk(world, run)
     assert not walked.red
     first, second = world.emr.all
@@ -262,7 +262,7 @@ def test_a_duplicate_cluster_is_never_used_and_is_gone_with_the_run(world: World
 
 def test_a_request_that_never_arrived_is_sent_again_at_once(world: World, run: Run) -> None:
     lease(world, run)
-    world.wire.order("emr.RunJobFlow", Kind.TIMEOUT)
+    world.wire.inject("emr.RunJobFlow", Kind.TIMEOUT)
     outcome = EnsureEmr().begin(run)
     assert isinstance(outcome, Waiting)
     EnsureEmr().poll(run, outcome.state)
@@ -304,7 +304,7 @@ def test_what_aws_does_not_see_yet_is_waited_for(
     world: World, run: Run, step: EnsureEmr | EnsureWarehouse, operation: str, code: str
 ) -> None:
     lease(world, run)
-    world.wire.order(operation, Kind.REFUSED, code=code)
+    world.wire.inject(operation, Kind.REFUSED, code=code)
     outcome = step.begin(run)
     assert isinstance(outcome, Waiting)
     assert code in outcome.what
@@ -323,7 +323,7 @@ def test_what_never_comes_ends_at_a_deadline_that_names_it(
 ) -> None:
     run = make_run(**HASTY)
     lease(world, run)
-    world.wire.order(operation, Kind.REFUSED, times=math.inf, code=code)
+    world.wire.inject(operation, Kind.REFUSED, times=math.inf, code=code)
     with pytest.raises(WaitTimeout, match=told):
         drive(step, run, world)
 
@@ -390,20 +390,23 @@ def test_a_run_that_lost_its_lease_creates_nothing(world: World, make_run: MakeR
     assert made(world) == before
 
 
+@pytest.mark.parametrize("step", [EnsureEmr(), EnsureWarehouse()], ids=["emr", "warehouse"])
+@pytest.mark.parametrize("operation", ["iam.CreateRole", "ec2.AuthorizeSecurityGroupIngress"])
 def test_a_creator_that_was_suspended_beyond_its_lease_creates_no_cluster(
-    world: World, make_run: MakeRun
+    world: World, make_run: MakeRun, step: EnsureEmr | EnsureWarehouse, operation: str
 ) -> None:
-    """Its host sleeps in the middle of the step; meanwhile the janitor tears its generation down."""
-    late, janitor = make_run("run1"), make_run("janitor")
+    """Its host sleeps in the middle of the step; meanwhile another run tears its generation down."""
+    late, other = make_run("run1"), make_run("run2")
     lease(world, late)
 
     def suspend(call: Call) -> None:
-        if str(call) == "iam.CreateRole":
+        if str(call) == operation:
             world.wire.watchers.remove(suspend)
             world.advance(1801)
-            drive(ReleaseSlot(Slot.EMR), janitor, world)
+            drive(ReleaseSlot(step.slot), other, world)
 
     world.wire.watchers.append(suspend)
     with pytest.raises(LeaseLost):
-        EnsureEmr().begin(late)
+        step.begin(late)
     assert world.emr.all == []
+    assert world.warehouses.live == []

@@ -126,7 +126,7 @@ def test_old_snapshots_are_pruned_but_never_the_named_one_nor_its_predecessor(
 def test_an_old_snapshot_that_cannot_be_deleted_does_not_close_the_environment(
     world: World, make_run: MakeRun
 ) -> None:
-    world.wire.order("redshift.DeleteClusterSnapshot", Kind.DENIED, times=math.inf)
+    world.wire.inject("redshift.DeleteClusterSnapshot", Kind.DENIED, times=math.inf)
     walks = [walk(world, make_run(f"run{number}")) for number in (1, 2, 3)]
     assert [walked.states["release.release_warehouse"] for walked in walks] == ["success"] * 3
     assert phases(world) == [Phase.EMPTY, Phase.EMPTY]
@@ -148,7 +148,7 @@ def test_what_may_not_be_deleted_is_named_and_gone_once_access_returns(
     world: World, run: Run, step: ReleaseSlot, operation: str, named: str
 ) -> None:
     provide_slot(world, run, step)
-    fault = world.wire.order(
+    fault = world.wire.inject(
         operation, Kind.DENIED, times=math.inf, when=lambda call: named in _about(world, call)
     )
     with pytest.raises(TeardownError, match=named) as caught:
@@ -176,7 +176,7 @@ def _about(world: World, call: Call) -> str:
 def test_a_throttled_teardown_goes_on(world: World, run: Run) -> None:
     provide_slot(world, run)
     for operation in ("iam.DeleteRole", "ec2.DeleteSecurityGroup", "emr.TerminateJobFlows"):
-        world.wire.order(operation, Kind.THROTTLED, times=7)
+        world.wire.inject(operation, Kind.THROTTLED, times=7)
     assert isinstance(drive(EMR, run, world), Done)
     assert not {name for name in left(world, run) if "-emr-" in name}
 
@@ -191,7 +191,7 @@ def test_deletes_whose_answers_fail_once_are_made_good(world: World, run: Run, k
         "iam.DeleteRole",
         "s3.PutObject",
     ):
-        world.wire.order(operation, kind)
+        world.wire.inject(operation, kind)
     assert isinstance(drive(EMR, run, world), Done)
     assert not {name for name in left(world, run) if "-emr-" in name}
 
@@ -236,7 +236,7 @@ def test_a_retry_finishes_what_a_killed_release_began(
     world: World, run: Run, operation: str, kind: Kind
 ) -> None:
     provide_slot(world, run)
-    world.wire.order(operation, kind)
+    world.wire.inject(operation, kind)
     with pytest.raises(Killed):
         drive(EMR, run, world)
     assert isinstance(drive(EMR, run, world), Done)
@@ -279,7 +279,7 @@ def test_a_run_whose_rows_were_lost_is_red(world: World, run: Run) -> None:
 
 def test_staging_that_cannot_be_dropped_does_not_keep_the_warehouse_alive(world: World, run: Run) -> None:
     provide_slot(world, run, WAREHOUSE)
-    world.wire.order("warehouse.Connect", Kind.ERROR, times=math.inf)
+    world.wire.inject("warehouse.Connect", Kind.ERROR, times=math.inf)
     assert isinstance(drive(WAREHOUSE, run, world), Done)
     assert world.warehouses.live == []
 
@@ -343,7 +343,7 @@ def test_a_lease_that_cannot_be_given_up_names_what_it_holds(world: World, make_
     """Two runs hold the slot, so each one's inventory tells of it as kept for the other."""
     first, second = make_run("run1"), make_run("run2")
     provide(world, first, second)
-    world.wire.order("s3.PutObject", Kind.DENIED, times=math.inf)
+    world.wire.inject("s3.PutObject", Kind.DENIED, times=math.inf)
     with pytest.raises(RegisterError, match="AWS answered AccessDenied") as caught:
         drive(EMR, first, world)
     for name in left(world, first):
@@ -365,7 +365,7 @@ def test_a_slot_that_does_not_empty_ends_at_a_deadline_that_names_what_is_left(
 ) -> None:
     run = make_run(emr={"delete_timeout_s": 300})
     provide_slot(world, run)
-    world.wire.order("iam.DeleteRole", Kind.REFUSED, times=math.inf, code="DeleteConflict")
+    world.wire.inject("iam.DeleteRole", Kind.REFUSED, times=math.inf, code="DeleteConflict")
     with pytest.raises(TeardownError, match="mayfly-dev-immigration-emr-service-g1"):
         drive(EMR, run, world)
 
@@ -393,7 +393,7 @@ def test_nothing_that_is_not_ours_is_touched_by_a_whole_life(world: World, make_
     assert not walk(world, make_run("run1")).red
     world.emr.failures.append(Reason("VALIDATION_ERROR", "Service role mayfly does not exist"))
     world.emr.listed_after_s = 150
-    world.wire.order("emr.RunJobFlow", Kind.LOST)
+    world.wire.inject("emr.RunJobFlow", Kind.LOST)
     put = make_run("run2")
     world.others.s3.put_object(Bucket="mayfly-world", Key="source/immigration/arrivals.csv", Body=b"new")
     assert not walk(world, put).red
@@ -413,7 +413,7 @@ def test_the_inventory_after_a_clean_run_has_only_the_snapshot_and_is_kept_with_
 
 
 def test_something_left_makes_the_inventory_fail_and_is_named(world: World, run: Run) -> None:
-    world.wire.order("iam.DeleteRole", Kind.DENIED, times=math.inf)
+    world.wire.inject("iam.DeleteRole", Kind.DENIED, times=math.inf)
     walked = walk(world, run)
     assert walked.states["transform.release_emr"] == "failed"
     assert walked.states["release.inventory"] == "failed"
@@ -445,7 +445,7 @@ def test_a_run_without_a_lease_takes_away_what_a_dead_one_left(world: World, mak
 def test_an_inventory_without_a_register_names_all_that_is_there(world: World, run: Run) -> None:
     provide(world, run)
     there = left(world, run)
-    world.wire.order("s3.GetObject", Kind.DENIED, times=math.inf)
+    world.wire.inject("s3.GetObject", Kind.DENIED, times=math.inf)
     with pytest.raises(ResourceError, match="is not known for sure") as told:
         drive(Inventory(), run, world)
     assert all(name in str(told.value) for name in there)
@@ -453,7 +453,7 @@ def test_an_inventory_without_a_register_names_all_that_is_there(world: World, r
 
 def test_what_cannot_be_listed_is_named_by_the_register(world: World, run: Run) -> None:
     provide(world, run)
-    world.wire.order("iam.ListRoles", Kind.DENIED, times=math.inf)
+    world.wire.inject("iam.ListRoles", Kind.DENIED, times=math.inf)
     with pytest.raises(ResourceError, match="IAM role: cannot be listed") as told:
         drive(Inventory(), run, world)
     assert "mayfly-dev-immigration-emr-service-g1" in str(told.value)
@@ -462,7 +462,7 @@ def test_what_cannot_be_listed_is_named_by_the_register(world: World, run: Run) 
 
 def test_an_inventory_that_cannot_be_stored_still_names_what_is_left(world: World, run: Run) -> None:
     provide(world, run)
-    world.wire.order("s3.PutObject", Kind.DENIED, times=math.inf)
+    world.wire.inject("s3.PutObject", Kind.DENIED, times=math.inf)
     with pytest.raises(ResourceError, match="cannot be stored") as told:
         drive(Inventory(), run, world)
     assert "mayfly-dev-immigration-emr-service-g1" in str(told.value)

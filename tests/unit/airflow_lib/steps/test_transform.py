@@ -110,7 +110,7 @@ def test_a_retry_goes_on_with_the_session_that_runs(world: World, ready: Run) ->
 
 
 def test_a_session_whose_making_was_not_answered_is_the_one_used(world: World, ready: Run) -> None:
-    world.wire.order("livy.POST /sessions", Kind.LOST)
+    world.wire.inject("livy.POST /sessions", Kind.LOST)
     with pytest.raises(LivyUnreachable):
         JOB.begin(ready)
     drive(JOB, ready, world)
@@ -120,7 +120,7 @@ def test_a_session_whose_making_was_not_answered_is_the_one_used(world: World, r
 def test_a_statement_whose_submission_was_not_answered_is_the_one_used(world: World, ready: Run) -> None:
     state = begin(ready)
     world.advance(30)
-    world.wire.order("livy.POST /sessions/{session}/statements", Kind.LOST)
+    world.wire.inject("livy.POST /sessions/{session}/statements", Kind.LOST)
     with pytest.raises(LivyUnreachable):
         JOB.poll(ready, state)
     drive(JOB, ready, world)
@@ -382,5 +382,5 @@ def test_a_run_that_lost_its_lease_submits_nothing(
 
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.DENIED, Kind.THROTTLED, Kind.TIMEOUT])
 def test_a_log_that_cannot_be_read_fails_no_job(world: World, ready: Run, kind: Kind) -> None:
-    world.wire.order("livy.GET /sessions/{session}/log", kind, times=math.inf)
+    world.wire.inject("livy.GET /sessions/{session}/log", kind, times=math.inf)
     assert drive(JOB, ready, world).result["written"] > 0

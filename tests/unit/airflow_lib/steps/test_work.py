@@ -33,5 +33,5 @@ def test_a_run_that_did_not_get_so_far_had_none(run: Run) -> None:
 @pytest.mark.parametrize("kind", [Kind.DENIED, Kind.THROTTLED])
 def test_where_it_cannot_be_read_the_answer_is_no(world: World, run: Run, kind: Kind) -> None:
     walk(world, run)
-    world.wire.order("s3.GetObject", kind, times=99)
+    world.wire.inject("s3.GetObject", kind, times=99)
     assert not had_work(run)

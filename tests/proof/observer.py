@@ -1,4 +1,4 @@
-"""Looks on at the clean walk, call by call, for what its end does not show."""
+"""Observes the baseline, call by call, for what its end does not show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from airflow_lib.naming import (
     slot_of,
 )
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
-from tests.proof.troubles import ENVIRONMENT
+from tests.proof.faults import ENVIRONMENT
 from tests.world import World
 from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call
@@ -33,12 +33,11 @@ _TAGGED_LATER = frozenset({"Redshift cluster", SNAPSHOT})
 _AT_BIRTH = frozenset({TAG_ENVIRONMENT, TAG_GENERATION, TAG_EXPIRES_AT})
 
 
-class Witness:
-    """`told` is all that was wrong.
+class Observer:
+    """`findings` is all that was wrong.
 
-    What is born without its tags, or while the register does not say that its generation is being created; a cluster
-    that is ended with sessions on it; a slot
-    that is taken from its creator or drainer while that one's lease is alive.
+    What is created without its tags, or while the register does not say that its generation is being created; a
+    cluster that is ended with sessions on it; a slot that is taken from its owner while the owner's lease is alive.
     """
 
     def __init__(self, world: World) -> None:
@@ -49,7 +48,7 @@ class Witness:
         world.wire.watchers.append(self._watch)
 
     @property
-    def told(self) -> list[str]:
+    def findings(self) -> list[str]:
         self._found.update(dict.fromkeys(self._untagged(in_use=True)))
         return list(self._found)
 

@@ -1,4 +1,4 @@
-"""What can befall a call: each trouble is let loose as the call is sent, and may last beyond it."""
+"""What can go wrong at a call: each fault is injected as the call is sent, and may last beyond it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from airflow_lib.naming import Environment, is_ours
 from airflow_lib.resources.owned import as_tags
 from tests.proof.janitor import pass_once
-from tests.proof.story import LEASE_S
+from tests.proof.scenario import LEASE_S
 from tests.world import World
 from tests.world.emr_clusters import Reason
 from tests.world.pipeline import PIPELINE
@@ -25,31 +25,31 @@ AIRFLOW_GONE, ASLEEP = "Airflow gone for good", "asleep past its lease"
 SLOWNESS = 4.0
 _LATE_S = 45.0
 
-Strike = Callable[[World, Call], Fault | None]
+Inject = Callable[[World, Call], Fault | None]
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """`strike` arranges the world as a call is sent, and answers the fault of that call itself.
+class InjectedFault:
+    """`inject` arranges the world as a call is sent, and answers the fault of that call itself.
 
     `lasting`: no retry helps while it lasts. `denies`: AWS refuses the credentials or a right.
     """
 
     name: str
-    strike: Strike
+    inject: Inject
     lasting: bool = False
     denies: bool = False
 
 
-def _befall(kind: Kind, times: float = 1) -> Strike:
+def _fail_calls(kind: Kind, times: float = 1) -> Inject:
     """The call, and then the next ones of its kind, `times` in all."""
 
-    def strike(world: World, call: Call) -> Fault:
+    def inject(world: World, call: Call) -> Fault:
         fault = Fault(call.service, call.operation, kind, times, when=_about(call))
         world.wire.faults.append(fault)
         return fault
 
-    return strike
+    return inject
 
 
 def _about(call: Call) -> Callable[[Call], bool]:
@@ -89,7 +89,7 @@ def _no_capacity(world: World, _: Call) -> Fault | None:
 
 def _end_emr(world: World, _: Call) -> None:
     """The run's cluster ends with errors now, or else its next one while it starts."""
-    reason = Reason("INSTANCE_FAILURE", "The master failed: by order")
+    reason = Reason("INSTANCE_FAILURE", "The master failed: injected")
     mine = [one for one in world.emr.live if is_ours(ENVIRONMENT, one.name, as_tags(one.tags))]
     for cluster in mine:
         world.emr.end(cluster, "TERMINATED_WITH_ERRORS", reason)
@@ -107,24 +107,24 @@ def _sleep(world: World, call: Call) -> None:
     _pass_by(world, call)
 
 
-TROUBLES = (
-    Trouble("error before effect", _befall(Kind.ERROR)),
-    Trouble(LOST_ANSWER, _befall(Kind.LOST)),
-    Trouble("throttled twice", _befall(Kind.THROTTLED, 2)),
-    Trouble("throttled for ever", _befall(Kind.THROTTLED, math.inf), lasting=True),
-    Trouble("access denied once", _befall(Kind.DENIED), denies=True),
-    Trouble("access denied for ever", _befall(Kind.DENIED, math.inf), lasting=True, denies=True),
-    Trouble("timed out", _befall(Kind.TIMEOUT)),
-    Trouble(SEEN_LATE, _late),
-    Trouble("slow transitions", _slow),
-    Trouble(CAPACITY_REFUSED, _no_capacity, lasting=True),
-    Trouble(EMR_ENDS, _end_emr, lasting=True),
-    Trouble("killed before", _befall(Kind.KILLED_BEFORE)),
-    Trouble(KILLED_AFTER, _befall(Kind.KILLED_AFTER)),
-    Trouble(AIRFLOW_GONE, _befall(Kind.GONE), lasting=True),
+FAULTS = (
+    InjectedFault("error before effect", _fail_calls(Kind.ERROR)),
+    InjectedFault(LOST_ANSWER, _fail_calls(Kind.LOST)),
+    InjectedFault("throttled twice", _fail_calls(Kind.THROTTLED, 2)),
+    InjectedFault("throttled for ever", _fail_calls(Kind.THROTTLED, math.inf), lasting=True),
+    InjectedFault("access denied once", _fail_calls(Kind.DENIED), denies=True),
+    InjectedFault("access denied for ever", _fail_calls(Kind.DENIED, math.inf), lasting=True, denies=True),
+    InjectedFault("timed out", _fail_calls(Kind.TIMEOUT)),
+    InjectedFault(SEEN_LATE, _late),
+    InjectedFault("slow transitions", _slow),
+    InjectedFault(CAPACITY_REFUSED, _no_capacity, lasting=True),
+    InjectedFault(EMR_ENDS, _end_emr, lasting=True),
+    InjectedFault("killed before", _fail_calls(Kind.KILLED_BEFORE)),
+    InjectedFault(KILLED_AFTER, _fail_calls(Kind.KILLED_AFTER)),
+    InjectedFault(AIRFLOW_GONE, _fail_calls(Kind.GONE), lasting=True),
 )
-# The janitor comes in the middle of the run: no fault of a call, so these are told in pairs.
+# The janitor comes in the middle of the run: no fault of a call, so these come in pairs only.
 VISITS = (
-    Trouble(ASLEEP, _sleep, lasting=True),
-    Trouble("the janitor passes by", _pass_by),
+    InjectedFault(ASLEEP, _sleep, lasting=True),
+    InjectedFault("the janitor passes by", _pass_by),
 )

@@ -1,4 +1,4 @@
-"""One branch of the proof: runs that are struck, the world well again, a retry, one pass of the janitor."""
+"""One branch of the proof: runs under a fault, then a healthy world, a retry, and a pass of the janitor."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _NEVER = datetime.max.replace(tzinfo=UTC)  # no lease is live so late
 
 
 @dataclass
-class Story:
+class Scenario:
     """What happened.
 
-    `first` are the runs that were struck; `after_first` is the account when they were over, and `held_by_others`
+    `first` are the runs under a fault; `after_first` is the account when they were over, and `held_by_others`
     the slots on which somebody else, such as a janitor in the middle of its pass, had a live lease then.
     `retry_took_over` is whether the retry emptied every slot but those that were under a dead run's live lease when
     it began: that may run out when its releases have passed.
@@ -46,45 +46,45 @@ class Story:
         return any(walk.red for walk in self.first)
 
     @property
-    def told(self) -> str:
-        """All that the struck runs told people."""
+    def error_text(self) -> str:
+        """All error messages of the runs under a fault."""
         errors = [error for walk in self.first for tries in walk.errors.values() for error in tries]
         return "\n".join(str(error) for error in errors)
 
 
-class Teller:
-    """Tells a story in a world; `runs` at once are struck."""
+class ScenarioRunner:
+    """Runs a scenario in a world, with `runs` at once under the fault."""
 
     def __init__(self, world: World, *, runs: int = 1) -> None:
         self._world, self._runs = world, runs
-        self.story = Story(world, before=look())
+        self.scenario = Scenario(world, before=look())
 
-    def strike(self) -> None:
-        """Make the first runs; what befalls them the world decides."""
+    def run_first(self) -> None:
+        """Make the first runs; the wire decides which faults they meet."""
         runs = [self._run(f"run{number + 1}") for number in range(self._runs)]
         try:
-            self.story.first = walk_all(self._world, runs)
+            self.scenario.first = walk_all(self._world, runs)
         except AirflowGone:
-            self.story.gone = True
-        self.story.after_first = look()
-        self.story.held_by_others = self._held_by_others({run.run_id for run in runs})
+            self.scenario.gone = True
+        self.scenario.after_first = look()
+        self.scenario.held_by_others = self._held_by_others({run.run_id for run in runs})
 
-    def end(self) -> Story:
-        """The world is well again; who is left cleans up."""
-        story, world = self.story, self._world
+    def end(self) -> Scenario:
+        """No more faults: who is left cleans up."""
+        scenario, world = self.scenario, self._world
         world.heal()
-        if story.gone:
-            self._let_the_janitor_pass()
-            story.after_janitor_alone = look()
-        if story.gone or story.red or not self.is_settled:
+        if scenario.gone:
+            self._run_janitor()
+            scenario.after_janitor_alone = look()
+        if scenario.gone or scenario.red or not self.is_settled:
             began = world.now()
-            (story.retry,) = walk_all(world, [self._run("retry")])
-            story.retry_took_over = self._slots_are_empty_but_for_leases_beyond(began)
-            self._let_the_janitor_pass()
-        story.after = look()
-        return story
+            (scenario.retry,) = walk_all(world, [self._run("retry")])
+            scenario.retry_took_over = self._slots_are_empty_but_for_leases_beyond(began)
+            self._run_janitor()
+        scenario.after = look()
+        return scenario
 
-    def live_on(self, runs: int) -> list[Walk]:
+    def run_later(self, runs: int) -> list[Walk]:
         """Further runs, one after the other: the warehouse lives on from snapshot to snapshot."""
         return [
             walk for number in range(runs) for walk in walk_all(self._world, [self._run(f"later{number}")])
@@ -92,8 +92,8 @@ class Teller:
 
     @property
     def is_settled(self) -> bool:
-        """Whether the world is as a clean run leaves it, so that whatever follows would go as after a clean run."""
-        return self._slots_are_empty_but_for_leases_beyond(_NEVER) and not left(self.story.before, look())
+        """Whether the world is as a fault-free run leaves it: whatever follows would go as after one."""
+        return self._slots_are_empty_but_for_leases_beyond(_NEVER) and not left(self.scenario.before, look())
 
     def _slots_are_empty_but_for_leases_beyond(self, time: datetime) -> bool:
         document = self._world.register(PIPELINE)
@@ -107,10 +107,10 @@ class Teller:
     def _run(self, run_id: str) -> Run:
         return self._world.run(run_id, pipeline=PIPELINE)
 
-    def _let_the_janitor_pass(self) -> None:
+    def _run_janitor(self) -> None:
         """One pass, when no lease of the dead is left."""
         self._world.advance(LEASE_S + 1)
-        self.story.janitor_errors += pass_once(self._world)
+        self.scenario.janitor_errors += pass_once(self._world)
 
 
 def left(before: Account, after: Account) -> list[Thing]:

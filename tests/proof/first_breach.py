@@ -1,6 +1,6 @@
-"""python -m tests.proof.hunt: looks for anything that does not hold, and ends at the first.
+"""python -m tests.proof.first_breach: looks for anything that does not hold, and ends at the first.
 
-For mutants: the clean walks first, then lost and late answers, branches under the likely trouble, and all the others.
+For mutants: the baselines first, then lost and late answers, branches under the likely fault, and all the others.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
+from tests.proof.faults import FAULTS, VISITS
 from tests.proof.plans import all_single, lost_and_late
-from tests.proof.proof import Clean, NotClean, prove, record
-from tests.proof.troubles import TROUBLES, VISITS
+from tests.proof.proof import Baseline, BaselineFails, prove, record
 
 CAUGHT, SURVIVES = 10, 11
 _EVERY = 5
@@ -32,21 +32,21 @@ def main() -> int:
         record(runs=2)
         for plans in _plans(one, options.likely):
             prove(one, plans, _look, runs=1, at_once=2)
-    except (NotClean, Caught) as caught:
+    except (BaselineFails, Caught) as caught:
         print(" ".join(str(caught).split())[:300])
         return CAUGHT
     except Exception as error:  # noqa: BLE001  a mutant may break anything
-        print(f"the clean walk cannot be made: {type(error).__name__}: {error}"[:300])
+        print(f"the baseline cannot be made: {type(error).__name__}: {error}"[:300])
         return CAUGHT
     print("everything holds")
     return SURVIVES
 
 
-def _plans(one: Clean, likely: str) -> Iterator[Sequence[Plan]]:
-    known = [trouble for trouble in (*TROUBLES, *VISITS) if trouble.name == likely]
+def _plans(one: Baseline, likely: str) -> Iterator[Sequence[Plan]]:
+    known = [fault for fault in (*FAULTS, *VISITS) if fault.name == likely]
     yield lost_and_late(one.calls)
-    yield all_single(len(one.calls), troubles=known)
-    yield all_single(len(one.calls), every=_EVERY, troubles=(*TROUBLES, *VISITS))
+    yield all_single(len(one.calls), faults=known)
+    yield all_single(len(one.calls), every=_EVERY, faults=(*FAULTS, *VISITS))
 
 
 def _look(finding: Finding) -> None:
@@ -57,7 +57,7 @@ def _look(finding: Finding) -> None:
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Looks for anything that does not hold.")
-    parser.add_argument("--likely", default="", help="the trouble to look under first")
+    parser.add_argument("--likely", default="", help="the fault to look under first")
     return parser.parse_args()
 
 

@@ -20,7 +20,7 @@ _CONSTANT = frozenset(
 _ALIVE = ("emr", "redshift")
 
 
-class Memory:
+class ReadCache:
     """`on` may be set where the account changes by calls on the wire and by the timeline alone."""
 
     def __init__(self, timeline: Timeline) -> None:
