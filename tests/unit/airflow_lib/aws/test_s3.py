@@ -172,11 +172,20 @@ CALLS: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize(("operation", "call"), CALLS.values(), ids=CALLS)
-def test_a_refusal_names_the_uri_and_the_remedy(store: Any, operation: str, call: Any) -> None:
+@pytest.mark.parametrize("name", ["read", "list", "write"])
+def test_a_refusal_names_the_uri_and_the_remedy(store: Any, name: str) -> None:
+    operation, call = CALLS[name]
     _refuse(store, operation, ("NoSuchBucket", 404))
     with pytest.raises(ResourceError, match="s3://lake/a/k: AWS answered NoSuchBucket.*Create the bucket"):
         call(store)
+
+
+def test_a_head_has_no_code_but_its_status(store: Any) -> None:
+    """So a missing bucket looks like a missing key; whatever lists or reads there names the bucket."""
+    _refuse(store, "HeadObject", ("NoSuchBucket", 404), ("AccessDenied", 403))
+    assert s3.probe_object(store, "lake", "a/k") is None
+    with pytest.raises(ResourceError, match="AWS answered 403.*Without s3:ListBucket"):
+        s3.probe_object(store, "lake", "a/k")
 
 
 @pytest.mark.parametrize(("operation", "call"), CALLS.values(), ids=CALLS)

@@ -407,6 +407,6 @@ def test_a_creator_that_was_suspended_beyond_its_lease_creates_no_cluster(
 
     world.wire.watchers.append(suspend)
     with pytest.raises(LeaseLost):
-        step.begin(late)
+        drive(step, late, world)
     assert world.emr.all == []
     assert world.warehouses.live == []
