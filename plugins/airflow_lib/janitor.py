@@ -5,8 +5,8 @@
     MAYFLY_SETTINGS     path of a JSON file in the form of variables.example.json
     MAYFLY_AWS_REGION   the region, where the file does not say it
 
-It ends with 0 where all is clean, 1 where it found something (removed by now, or still going), 2 where something
-could not be done. What may go in one environment is `lifecycle.sweeper`'s.
+It ends with 0 where all is clean, 1 where it found something (removed by now, or still being deleted), and 2 where
+something could not be done. What may go in one environment is `lifecycle.sweeper`'s.
 """
 
 from __future__ import annotations
@@ -97,7 +97,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     try:
         content = json.loads(Path(path).read_text())
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{SETTINGS_FILE}: {path} cannot be read: {error}.") from error
+        raise SettingsError(
+            f"{SETTINGS_FILE}: {path} cannot be read: {error}. It must be a JSON file like variables.example.json."
+        ) from error
     if not isinstance(content, dict):
         raise SettingsError(f"{SETTINGS_FILE}: {path} holds no JSON object; variables.example.json is one.")
     unknown = sorted(content.keys() - set(VARIABLES))
@@ -133,7 +135,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ERROR
     for sweeper in sweepers:
         name = sweeper.holder.environment.name
-        for line in sweeper.findings or ["clean" if not sweeper.errors else "not looked after whole"]:
+        for line in sweeper.findings or [
+            "clean" if not sweeper.errors else "not checked completely: see the errors"
+        ]:
             sys.stdout.write(f"{name}: {line}\n")
         for line in sweeper.errors:
             sys.stderr.write(f"{name}: {line}\n")
@@ -184,7 +188,9 @@ def _report(sweeper: EnvironmentSweeper) -> None:
         try:
             notify(sweeper.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
         except AWS_ERRORS as error:
-            sweeper.errors.append(f"the notification could not be sent: {error}")
+            sweeper.errors.append(
+                f"the notification could not be sent: {error}. Check notify.sns_topic_arn and the right sns:Publish"
+            )
 
 
 if __name__ == "__main__":

@@ -101,9 +101,9 @@ class Names:
         return self._name("final")
 
 
-def tags(environment: Environment, generation: int, born: datetime, max_age_s: int) -> dict[str, str]:
+def tags(environment: Environment, generation: int, created_at: datetime, max_age_s: int) -> dict[str, str]:
     """The tags every resource is born with; `expires-at` is never renewed."""
-    expires = born + timedelta(seconds=max_age_s)
+    expires = created_at + timedelta(seconds=max_age_s)
     return {
         TAG_ENVIRONMENT: environment.name,
         TAG_GENERATION: str(generation),

@@ -1,4 +1,4 @@
-"""Clocks, deadlines, and for how long transient errors are allowed. Only this reads a clock, and nothing here sleeps.
+"""Clocks, deadlines, and for how long transient errors are allowed. No other module reads the host's time of day.
 
 Polling itself is a step's: it answers `Waiting`, and whoever drives it (Airflow's triggerer, a test) polls again.
 """

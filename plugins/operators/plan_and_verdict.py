@@ -27,7 +27,7 @@ def list_failed(states: Mapping[str, str | None]) -> list[str]:
 
 
 class PlanOperator(BaseOperator):
-    """Says what the run will create, and its names. Touches nothing and always succeeds.
+    """Says which clusters the run will create, and how big they are. Touches nothing and always succeeds.
 
     It is a setup of every teardown, and Airflow runs a teardown only where one of its setups succeeded: so an
     error is only reported here. `provision.preflight` is the task that fails with it.
@@ -65,7 +65,10 @@ class VerdictOperator(BaseOperator):
         failed = list_failed({task: state for task, state in states.items() if task != self.task_id})
         if not failed:
             return {"verdict": "green"}
-        message = f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}."
+        message = (
+            f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}. "
+            "Read the logs of these tasks, correct the cause and clear them."
+        )
         self._notify(context, message)
         raise AirflowFailException(message)
 

@@ -54,12 +54,12 @@ def expects_more(ti: Any) -> bool:
     """
     try:
         states_of = ti.get_task_states(dag_id=ti.dag_id, task_ids=[ti.task_id])
-        coming = [
+        unfinished = [
             run
             for run, states in states_of.items()
             if run != ti.run_id and states.get(ti.task_id) in _UNFINISHED
         ]
-        return bool(coming and ti.get_dr_count(dag_id=ti.dag_id, run_ids=coming, states=_ACTIVE_RUNS))
+        return bool(unfinished and ti.get_dr_count(dag_id=ti.dag_id, run_ids=unfinished, states=_ACTIVE_RUNS))
     except Exception as error:  # noqa: BLE001  see the docstring
         log.warning("Airflow cannot be asked for further runs, none is assumed: %s", error)
         return False

@@ -80,7 +80,7 @@ class StepOperator(BaseOperator):
         raise kind(event["message"])
 
     def _wait(self, waiting: Waiting, run: Run) -> NoReturn:
-        log.info("waiting for %s", waiting.what)
+        log.info("waiting: %s", waiting.what)
         self.defer(
             trigger=StepTrigger(
                 step=to_json(self.step),

@@ -6,7 +6,7 @@ from airflow.sdk import TaskGroup
 
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.release import Inventory, ReleaseSlot
+from airflow_lib.steps.release import ReleaseSlot, TakeInventory
 from operators.release import ClosingOperator, ReleaseOperator
 
 
@@ -26,7 +26,7 @@ def release(pipeline: Pipeline) -> TaskGroup:
         inventory = ClosingOperator(
             task_id="inventory",
             pipeline=pipeline,
-            step=Inventory(),
+            step=TakeInventory(),
             custom_operator_name="Inventory",
             retries=2,
         )

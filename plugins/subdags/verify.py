@@ -10,7 +10,7 @@ from operators.step import StepOperator
 
 
 def verify(pipeline: Pipeline) -> TaskGroup:
-    """One task a check."""
+    """One task per check."""
     with TaskGroup("verify", tooltip="Each check is a SELECT of failing rows") as group:
         for check in pipeline.checks:
             StepOperator(
@@ -20,7 +20,7 @@ def verify(pipeline: Pipeline) -> TaskGroup:
 
 
 def answers(pipeline: Pipeline) -> TaskGroup:
-    """One task a question."""
+    """One task per question."""
     with TaskGroup("answers", tooltip="The questions this schema was built for") as group:
         for name in pipeline.answers:
             StepOperator(task_id=name, pipeline=pipeline, step=Answer(name), custom_operator_name="Answer")

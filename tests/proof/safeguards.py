@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Mutant:
-    """`old` in `file` becomes `new`. `likely` is a trouble under which it is looked for first."""
+    """`old` in `file` becomes `new`. `likely` is the fault that is tried first."""
 
     name: str
     file: str

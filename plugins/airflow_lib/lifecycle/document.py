@@ -128,7 +128,9 @@ class Document:
 
     def __post_init__(self) -> None:
         if (self.emr.slot, self.warehouse.slot) != (Slot.EMR, Slot.WAREHOUSE):
-            raise ValueError("the slots are mixed up")
+            raise ValueError(
+                f"the slots are mixed up: {self.emr.slot} is under emr, {self.warehouse.slot} under warehouse"
+            )
 
     def slot(self, slot: Slot) -> SlotState:
         return self.emr if slot is Slot.EMR else self.warehouse
@@ -193,8 +195,9 @@ def _parse(body: bytes, uri: str) -> dict[str, Any]:
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 kept every resource with its id, and called tearing down draining. What cannot be read so is left
-    as it is, for the validation to refuse.
+    """A document of version 1 in this version's form: it kept every resource, and had another name for tearing down.
+
+    What has another form stays as it is, and the validation refuses it.
     """
     converted = {**content, "version": VERSION}
     for slot in (Slot.EMR, Slot.WAREHOUSE):

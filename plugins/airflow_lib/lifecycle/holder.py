@@ -26,7 +26,7 @@ class Holder:
 
     @property
     def register(self) -> Register:
-        """The environment's register, as this holder leases by it."""
+        """The environment's register, opened for this holder."""
         state = S3Location.parse(self.settings.mayfly.s3.state).below(self.environment.pipeline)
         return Register(self.aws.s3, state, self.environment, holder=self.id, lease_s=self.lease_s)
 

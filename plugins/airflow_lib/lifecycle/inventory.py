@@ -27,7 +27,7 @@ class Listing:
 
     @property
     def problems(self) -> list[str]:
-        """One line a kind that could not be listed."""
+        """One line per kind that could not be listed."""
         return [f"{kind}: cannot be listed: {reason}" for kind, reason in self.unlisted.items()]
 
 
@@ -38,7 +38,7 @@ class Standing(StrEnum):
     UNHELD = "unheld"  # of the live generation, which nobody holds
     DUPLICATE = "duplicate"  # an EMR cluster beside the recorded one, in a live generation
     ORPHAN = "orphan"  # of a generation that is over
-    UNKNOWN = "unknown"  # of a generation above the register's: the register is not the last one
+    UNKNOWN = "unknown"  # of a generation above the register's: the register is an older version
     KEPT_SNAPSHOT = "kept snapshot"  # named by the register, or among the newest
     OLD_SNAPSHOT = "old snapshot"
 
@@ -57,7 +57,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Inventory:
-    """One line a thing: `left` should not be there, `kept` is still held or named."""
+    """One line per thing: `left` should not be there, `kept` is still held or named."""
 
     left: tuple[str, ...]
     kept: tuple[str, ...]
@@ -116,7 +116,7 @@ def standing_of(item: Owned, state: SlotState, generation: int, now: datetime) -
     if generation < state.generation or state.phase is Phase.EMPTY:
         return Standing.ORPHAN
     if state.phase is Phase.READY and item.kind == emr_cluster.CLUSTER and item.id != state.cluster_id:
-        return Standing.DUPLICATE  # all else is one by its name
+        return Standing.DUPLICATE  # every other kind's names are unique
     return Standing.HELD if state.live(now) or state.kept_alive(now) else Standing.UNHELD
 
 
@@ -145,7 +145,7 @@ def take_inventory(
 
 
 def names_of(environment: Environment, state: SlotState) -> list[str]:
-    """One line a thing that the slot's generation may consist of, whether or not AWS lists it."""
+    """One line per thing that the slot's generation may consist of, whether or not AWS lists it."""
     names = Names(environment, state.slot, state.generation)
     return [f"{kind.title} {name}" for kind in REGISTRY for name in kind.names(names)]
 

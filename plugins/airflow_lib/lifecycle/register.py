@@ -1,7 +1,7 @@
 """The register of one environment: who holds its slots, in S3, by compare-and-swap.
 
 What may change, and every outcome, is `rules`' (its tables first); the document is `document`'s.
-Here: read, apply a rule, write on condition that nobody wrote since, and again.
+Here: read, apply a rule, write if nobody wrote since, else start again.
 Time is S3's `Date` header, never a host's clock.
 """
 
@@ -55,7 +55,7 @@ class _Reading:
 
 
 class Register:
-    """The register at `location`/register.json, as `holder` (a run, a pass of the janitor) leases by it.
+    """The register at `location`/register.json, for one `holder`: a run, or a pass of the janitor.
 
     Each call raises RegisterError where the document cannot be read or written, and LeaseLost where the holder
     no longer holds what the call is about. Each may be repeated after a crash.
@@ -92,26 +92,26 @@ class Register:
         reading = self._retry(self._read)
         return reading.document, reading.now
 
-    def apply(self, slot: Slot, rule: Rule[P, A], *args: P.args, **given: P.kwargs) -> A:
+    def apply(self, slot: Slot, rule: Rule[P, A], *args: P.args, **kwargs: P.kwargs) -> A:
         """The answer of one of the `rules` for a slot, once what it changed is written.
 
         A rule that changes nothing writes nothing, so a check costs one read.
         """
 
         def change(document: Document, caller: Caller) -> tuple[Document, A]:
-            after, answer = rule(document.slot(slot), caller, *args, **given)
+            after, answer = rule(document.slot(slot), caller, *args, **kwargs)
             return document.with_slot(after), answer
 
         return self._change(change)
 
     def renew(self, needs: Slot | None = None, generation: int | None = None) -> Document:
-        """The document with all leases of the holder prolonged, in one write; see `rules.renew`."""
+        """The document with all leases of the holder renewed, in one write; see `rules.renew`."""
 
-        def prolong(document: Document, caller: Caller) -> tuple[Document, Document]:
+        def renew_all(document: Document, caller: Caller) -> tuple[Document, Document]:
             renewed = rules.renew(document, caller, needs=needs, generation=generation)
             return renewed, renewed
 
-        return self._change(prolong)
+        return self._change(renew_all)
 
     def _change(self, rule: Callable[[Document, Caller], tuple[Document, A]]) -> A:
         answers: dict[str, A] = {}
@@ -176,7 +176,7 @@ class Register:
         except (KeyError, ValueError) as error:
             raise RegisterError(
                 f"{self.uri}: S3's answer has no usable Date header ({error}), and leases are counted by it. "
-                "Does a proxy strip it?"
+                "Check whether a proxy between this host and S3 removes it."
             ) from error
 
     def _log_change(self, before: SlotState, after: SlotState) -> None:

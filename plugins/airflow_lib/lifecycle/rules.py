@@ -154,7 +154,7 @@ def acquire(state: SlotState, caller: Caller) -> Change[Grant]:
 def renew(
     document: Document, caller: Caller, *, needs: Slot | None = None, generation: int | None = None
 ) -> Document:
-    """The document with all leases of the run prolonged; one rule for both slots, so that it is one write.
+    """The document with all leases of the run renewed; one rule for both slots, so that it is one write.
 
     Raises LeaseLost where the run has none on the slot that it `needs`, or that is of another `generation`.
     """
@@ -176,7 +176,7 @@ def check(state: SlotState, caller: Caller, *, generation: int | None = None) ->
     if lease.until <= caller.now:
         raise LeaseLost(
             f"The lease of {caller.id} on {state} expired at {lease.until:%H:%M:%S} UTC. "
-            "Renew it before anything is touched."
+            "Touch nothing: clear the task to take a new lease."
         )
     if state.phase is not Phase.READY and state.owner != caller.id:
         raise LeaseLost(f"{caller.id} may not use {state} yet: wait until it is ready.")
@@ -235,7 +235,9 @@ def mark_ready(state: SlotState, caller: Caller) -> Change[SlotState]:
         return state, state
     _require_owner(state, caller, Phase.CREATING)
     if state.slot is Slot.EMR and state.cluster_id is None:
-        raise RegisterError(f"{state} cannot be ready: no EMR cluster is recorded.")
+        raise RegisterError(
+            f"{state} cannot be ready: no EMR cluster is recorded. Clear provision.emr: it finds it."
+        )
     ready = replace(state, phase=Phase.READY, owner=None, unsaved=state.slot is Slot.WAREHOUSE)
     return ready, ready
 
@@ -277,7 +279,9 @@ def plan_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[Slot
     check_tearing_down(state, caller, generation=state.generation)
     if not state.unsaved or state.pending_snapshot not in (None, name):
         cause = f"{state.pending_snapshot} is pending" if state.unsaved else "it has no unsaved rows"
-        raise RegisterError(f"{state} cannot plan snapshot {name}: {cause}.")
+        raise RegisterError(
+            f"{state} cannot plan snapshot {name}: {cause}. Clear this task: it reads the register again."
+        )
     planned = replace(state, pending_snapshot=name)
     return planned, planned
 
@@ -291,7 +295,7 @@ def record_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[Sl
     if state.snapshot == name:
         return state, state
     if state.pending_snapshot != name:
-        raise RegisterError(f"{state} awaits snapshot {state.pending_snapshot}, not {name}.")
+        raise RegisterError(f"{state} awaits snapshot {state.pending_snapshot}, not {name}. Clear this task.")
     saved = replace(state, snapshot=name, predecessor=state.snapshot, pending_snapshot=None, unsaved=False)
     return saved, saved
 
@@ -314,7 +318,8 @@ def mark_empty(state: SlotState, caller: Caller) -> Change[SlotState]:
     _require_owner(state, caller, Phase.TEARING_DOWN)
     if state.unsaved:
         raise RegisterError(
-            f"{state} is not empty: it has rows that are in no snapshot (pending: {state.pending_snapshot})."
+            f"{state} is not empty: it has rows that are in no snapshot (pending: {state.pending_snapshot}). "
+            "Clear this task: it takes the final snapshot first."
         )
     empty = replace(
         state,

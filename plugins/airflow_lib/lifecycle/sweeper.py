@@ -1,4 +1,4 @@
-"""One environment in the janitor's hands: what may go and why, its removal poll by poll, and the report of it.
+"""The janitor's pass over one environment: what is removed and why, poll by poll, and the report.
 
 What may go is decided by the register alone: slots that no live lease and no keep-alive holds, things of ours
 that belong to no live generation, and snapshots that nobody needs. Going over all environments is `janitor`'s.
@@ -39,7 +39,7 @@ class CleanupTask:
         try:
             self.action()
         except LeaseLost:
-            self._end("left to another, who took over")
+            self._end("left to the holder that took over")
         except NotReady as error:
             self.outcome = f"pending: {error}"
         except RowsLost as error:
@@ -57,7 +57,7 @@ class CleanupTask:
 
     @property
     def lines(self) -> list[str]:
-        """One line a thing: what, why, and what became of it."""
+        """One line per thing: what, why, and what became of it."""
         return [f"{thing}: {self.why}; {self.outcome}" for thing in self.things]
 
     def _end(self, outcome: str) -> None:
@@ -147,7 +147,7 @@ class EnvironmentSweeper:
             self.tasks.append(CleanupTask(why, tuple(things), action))
 
     def _plan(self, finding: Finding, state: SlotState, now: datetime) -> None:
-        """What is done about a single thing: removed, or people are alarmed."""
+        """Plan one thing's removal, or raise an alarm."""
         item, thing = finding.item, self._format(finding.item, now)
         if finding.standing is Standing.UNKNOWN:
             self.alarms.append(
@@ -156,16 +156,18 @@ class EnvironmentSweeper:
             )
         elif finding.standing is Standing.DUPLICATE:
             why = "a lost answer to RunJobFlow left it; the register has another one"
-            self.tasks.append(CleanupTask(why, (thing,), partial(self._end_cluster, item.id)))
+            self.tasks.append(CleanupTask(why, (thing,), partial(self._terminate_cluster, item.id)))
         elif finding.standing is Standing.OLD_SNAPSHOT and item.state not in snapshots.PENDING:
             keep = self.holder.settings.mayfly.warehouse.keep_snapshots
             why = f"the register does not name it, and it is none of the newest {keep}"
             self.tasks.append(CleanupTask(why, (thing,), partial(self._delete_snapshot, item.name)))
         elif finding.standing is Standing.HELD and item.expires_at is not None and item.expires_at <= now:
             by = ", ".join(finding.holders) or f"its keep-alive, until {state.keep_alive_until:%H:%M} UTC"
-            self.alarms.append(f"{thing}: past its mayfly:expires-at, still held by {by}; not touched")
+            self.alarms.append(
+                f"{thing}: past its mayfly:expires-at, still held by {by}; not touched: if a run hangs, mark it failed"
+            )
 
-    def _end_cluster(self, cluster_id: str) -> None:
+    def _terminate_cluster(self, cluster_id: str) -> None:
         emr = self.holder.aws.emr
         emr_cluster.delete_cluster(emr, self.holder.environment, cluster_id)
         view = emr_cluster.probe_cluster(emr, cluster_id)
@@ -179,8 +181,8 @@ class EnvironmentSweeper:
         """The thing and its age: its birth is `max_age_s` before its expiry."""
         if item.expires_at is None:
             return f"{item}, of unknown age"
-        born = item.expires_at - timedelta(seconds=self.holder.settings.mayfly.max_age_s)
-        minutes = max(0, int((now - born).total_seconds() // 60))
+        created_at = item.expires_at - timedelta(seconds=self.holder.settings.mayfly.max_age_s)
+        minutes = max(0, int((now - created_at).total_seconds() // 60))
         return f"{item}, {minutes // 60} h {minutes % 60:02} min old"
 
 

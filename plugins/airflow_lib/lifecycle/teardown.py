@@ -26,7 +26,7 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
     """Ask for the removal of all of a generation's resources; returning means that none is left.
 
     `keep_data` is whether a warehouse leaves a final snapshot.
-    Raises NotReady while something is still going, else TeardownError naming what could not be removed.
+    Raises NotReady while something is still being deleted, else TeardownError naming what could not be removed.
     """
     pending: list[str] = []
     failed: list[str] = []
@@ -59,14 +59,14 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
 def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:
     """Tear down the slot's generation, which the holder owns; returning means that the slot is marked empty.
 
-    Raises NotReady while something is still going; LeaseLost where the holder does not tear it down (any more);
+    Raises NotReady while something is still being deleted; LeaseLost where the holder does not tear it down (any more);
     TeardownError naming what cannot be removed; RowsLost, once the slot is empty, where a warehouse's rows are lost.
     """
     register = holder.register
     state = register.apply(slot, rules.check_tearing_down, generation=generation)
     names = Names(holder.environment, slot, generation)
     if state.unsaved:
-        state = _request_snapshot(holder, names, state)
+        state = _plan_or_record_snapshot(holder, names, state)
     tear_down_resources(holder.aws, names, keep_data=state.unsaved)
     lost = _finish_snapshot(holder, names) if state.unsaved else None
     if slot is Slot.WAREHOUSE:
@@ -76,11 +76,11 @@ def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:
         raise RowsLost(lost)
 
 
-def _request_snapshot(holder: Holder, names: Names, state: SlotState) -> SlotState:
+def _plan_or_record_snapshot(holder: Holder, names: Names, state: SlotState) -> SlotState:
     """The slot with its final snapshot planned and, as soon as it can be restored, recorded.
 
-    Recorded before the cluster is seen gone: should the cluster be there all the same (its late creator created it
-    again), what it holds is saved already, and Redshift would refuse a second snapshot of that name.
+    It is recorded without waiting for the cluster to be gone: if a late creator created the cluster again, its rows
+    are saved already, and Redshift refuses a second snapshot of that name.
     """
     if state.pending_snapshot is None:
         state = holder.register.apply(Slot.WAREHOUSE, rules.plan_snapshot, name=names.final_snapshot)

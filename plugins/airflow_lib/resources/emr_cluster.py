@@ -292,7 +292,9 @@ def _hint(reason: str) -> str:
     if "BOOTSTRAP" in reason:
         return "Read the bootstrap logs below the cluster's LogUri (node/…/bootstrap-actions)."
     if reason.startswith("VALIDATION_ERROR"):
-        return "Check roles, subnet and security groups: `plan` names them."
+        return (
+            "Check its roles, subnet and security groups: the EMR console shows them on the cluster's page."
+        )
     return "Read the logs below the cluster's LogUri, then run again."
 
 

@@ -42,7 +42,7 @@ class Delete(Protocol):
     """Ask for the removal of a generation's things of this kind; returning means that none is left.
 
     `keep_data` is whether a warehouse leaves a final snapshot; other kinds ignore it. Raises NotReady while one
-    is still going or still in use, ForeignResource where one is not ours, ResourceError where AWS refuses.
+    is still being deleted or still in use, ForeignResource where one is not ours, ResourceError where AWS refuses.
     """
 
     def __call__(self, aws: Aws, names: Names, *, keep_data: bool) -> None: ...
@@ -53,7 +53,8 @@ class Kind:
     """One kind of resource.
 
     `names` are those that a generation's things of this kind bear; none where its slot has no such thing.
-    `ensure` creates them or adopts our own, and may be repeated; None where a step watches how they come up.
+    `ensure` creates them or adopts our own, and may be repeated; None for clusters, which a step creates and
+    waits for, and for snapshots.
     `delete` is None for what outlives its generation. `list_owned` lists every generation's.
     `uses_the_rest`: nothing further down the registry may go before these are gone.
     """

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, is_ours
 
@@ -44,7 +43,7 @@ def as_tags(tag_list: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}
 
 
-def same_birth(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+def same_generation(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
     """Whether a thing was tagged for this environment and generation; its expiry may differ."""
     return all(tags.get(key) == wanted.get(key) for key in (TAG_ENVIRONMENT, TAG_GENERATION))
 
@@ -76,11 +75,11 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
     """Try every action, whatever the others do; then raise what failed.
 
     Raises NotReady where the only trouble is that some must be called again, else TeardownError naming all.
-    Errors that are not ours (transient ones, bugs) are raised after the rest was tried.
+    What AWS's client raises (throttling, a broken connection) is raised after the rest was tried.
     """
     pending: list[NotReady] = []
     failed: list[ResourceError] = []
-    unexpected: list[ClientError] = []
+    unexpected: list[Exception] = []
     for action in actions:
         try:
             action()
@@ -88,7 +87,7 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
             pending.append(error)
         except ResourceError as error:
             failed.append(error)
-        except ClientError as error:
+        except AWS_ERRORS as error:
             unexpected.append(error)
     if unexpected:
         raise unexpected[0]

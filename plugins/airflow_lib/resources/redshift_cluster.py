@@ -26,7 +26,7 @@ from airflow_lib.resources.owned import (
     as_tag_list,
     as_tags,
     foreign,
-    same_birth,
+    same_generation,
     unknown_state,
 )
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT, find_groups
@@ -304,7 +304,7 @@ def _owns(redshift: RedshiftClient, environment: Environment, view: WarehouseVie
     """Whether a cluster is ours: by name and tag, or by name and by sitting in our own tagged subnet group.
 
     RestoreFromClusterSnapshot takes no tags, so a restored cluster may be untagged for a moment, or for good
-    where its maker died; its subnet group was ours, by name and tag, before it was born.
+    where its creator died; its subnet group was ours, by name and tag, before it was created.
     """
     if is_ours(environment, view.name, view.tags):
         return True
@@ -320,7 +320,7 @@ def _ensure_tags(
 
     A cluster that has them keeps them, for its expiry is never renewed.
     """
-    if same_birth(view.tags, spec.tags):
+    if same_generation(view.tags, spec.tags):
         return
     with translate_aws_errors(f"tag {CLUSTER} {view.name}", retry={"InvalidClusterState"}):
         redshift.create_tags(ResourceName=_arn(redshift, spec, attached), Tags=as_tag_list(spec.tags))

@@ -17,7 +17,7 @@ from airflow_lib.resources import (
 from airflow_lib.resources.kind import Kind
 
 REGISTRY: tuple[Kind, ...] = (
-    # Clusters first: EMR ends its instances by the service role, and both sit in the groups.
+    # Clusters first: EMR terminates its instances with the service role, and both clusters use security groups.
     emr_cluster.KIND,
     redshift_cluster.KIND,
     # A warehouse lives on in its snapshots: the register says which stay, and teardown and janitor delete the others.

@@ -133,7 +133,7 @@ def delete_groups(ec2: EC2Client, environment: Environment, names: Sequence[str]
     """Delete our groups of these names: all their rules first, since groups refer to each other.
 
     Absent is success, and a group without our tag counts as absent. Raises NotReady while something still uses
-    one (an instance going down, a rule of somebody else's group); TeardownError where that is not all.
+    one (an instance that is shutting down, a rule of somebody else's group); TeardownError where something else fails.
     """
     wanted = set(names)
     found = [group for group in _own_groups(ec2, environment) if group["GroupName"] in wanted]
@@ -168,7 +168,7 @@ def _ensure_group(ec2: EC2Client, names: Names, name: str, tags: Mapping[str, st
 
 
 def _ensure_rules(ec2: EC2Client, group_id: str, wanted: Iterable[Rule]) -> None:
-    """Add the rules that the group lacks. One that turns up meanwhile fails the whole call: NotReady."""
+    """Add the rules that the group lacks. If one was added meanwhile, EC2 refuses the whole call: NotReady."""
     with translate_aws_errors(f"read the rules of {GROUP} {group_id}", retry=_ABSENT):
         group = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
     missing = [rule for rule in wanted if rule not in _rules(group)]

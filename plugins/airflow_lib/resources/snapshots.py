@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_lib.aws.errors import translate_aws_errors
+from airflow_lib.errors import ForeignResource
 from airflow_lib.naming import Environment, Names, Slot, is_ours
 from airflow_lib.resources.kind import Kind
 from airflow_lib.resources.owned import (
@@ -22,8 +23,7 @@ from airflow_lib.resources.owned import (
     as_tags,
     attempt_all,
     check_ours,
-    foreign,
-    same_birth,
+    same_generation,
     unknown_state,
 )
 
@@ -91,8 +91,11 @@ def ensure_snapshot_tags(redshift: RedshiftClient, names: Names, tags: Mapping[s
     if view is None:
         return
     if view.cluster != names.cluster:
-        raise foreign(SNAPSHOT, name, names.environment)
-    if not same_birth(view.tags, tags):
+        raise ForeignResource(
+            f"{SNAPSHOT} {name} is of cluster {view.cluster}; {names.cluster} was expected, so it is not ours to "
+            "use or to delete. If nobody needs it, delete it by hand and clear this task."
+        )
+    if not same_generation(view.tags, tags):
         with translate_aws_errors(f"tag {SNAPSHOT} {name}", retry=_BUSY):
             redshift.create_tags(ResourceName=view.arn, Tags=as_tag_list(tags))
 

@@ -1,4 +1,4 @@
-"""What each task of a run does, one class a task, without Airflow.
+"""What each task of a run does, one class per task, without Airflow.
 
 A step begins, and answers `Done`, `Failed` or `Waiting`; while it waits it is polled. The operators drive steps
 in Airflow; the tests drive the same steps with a clock of their own. Steps keep nothing in memory between
@@ -16,6 +16,7 @@ from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.spark.sizing import SessionSize, size_sessions
 
 if TYPE_CHECKING:
     from airflow_lib.aws.clients import Aws
@@ -36,7 +37,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The step waits: poll again in `poll_s` with `state` (JSON). `what` says for what."""
+    """The step waits: poll again in `poll_s` with `state` (JSON). `what` says what is not ready."""
 
     what: str
     state: Json
@@ -89,12 +90,18 @@ class Run:
 
     @property
     def register(self) -> Register:
-        """The environment's register, as this run leases by it."""
+        """The environment's register, opened for this run."""
         return self.holder.register
 
     @property
     def aws(self) -> Aws:
         return self.services.aws
+
+    @property
+    def session_size(self) -> SessionSize:
+        """How big each of the run's Livy sessions is. Raises SizingError."""
+        hardware = self.settings.hardware(self.pipeline)
+        return size_sessions(hardware, len(self.pipeline.jobs), self.pipeline.max_parallel_runs)
 
     @property
     def source(self) -> S3Location:
@@ -143,4 +150,4 @@ class ImmediateStep:
         raise NotImplementedError(f"{type(self).__name__} is done when it has begun")
 
     def cancel(self, run: Run, state: Json) -> None:
-        """Nothing goes on without the task."""
+        """Nothing: the step runs only inside its task."""

@@ -40,7 +40,10 @@ def find_livy_url(run: Run) -> str:
     view = probe_emr_cluster(run, state)
     if view is None:
         name = Names(run.environment, Slot.EMR, state.generation).cluster
-        raise ResourceError(f"EMR does not know cluster {name} ({state.cluster_id}). Clear provision.emr.")
+        raise ResourceError(
+            f"EMR does not know cluster {name} ({state.cluster_id}), which the register records. "
+            "Wait until release_emr has torn it down, then clear the run."
+        )
     if not view.ready:
         raise TerminalState(
             f"EMR cluster {view.name} is {view.state}, WAITING was expected: "
@@ -82,8 +85,9 @@ def find_warehouse(run: Run) -> WarehouseAccess:
     if view is None or not view.ready or role is None:
         seen = view.state if view else "absent"
         raise ResourceError(
-            f"Redshift cluster {names.cluster} is {seen}, available with role {names.copy_role} was expected. "
-            "Clear provision.warehouse."
+            f"Redshift cluster {names.cluster} is {seen}; available with role {names.copy_role} was expected. "
+            "If it is only restarting, clear this task later; else wait until release_warehouse has torn it down, "
+            "then clear the run."
         )
     endpoint = Endpoint(
         host=str(view.host),

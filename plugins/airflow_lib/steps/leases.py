@@ -1,4 +1,4 @@
-"""Leases as steps see them: asked before each use, prolonged while a step works or waits."""
+"""Leases as steps see them: asked before each use, renewed while a step works or waits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from airflow_lib.steps import Json, Run
 
 log = logging.getLogger(__name__)
 
-# A lease outlives this many missed renewals.
+# How often a lease is renewed while it lasts.
 _RENEWALS_PER_LEASE = 6
 
 
@@ -47,11 +47,11 @@ def list_holders(run: Run, slot: Slot) -> set[str]:
 
 
 def renew_leases(run: Run, state: Json, *, needs: Slot | None) -> None:
-    """Prolong whatever this run holds, when it is due: a step keeps the other slot for the steps beside it.
+    """Renew all leases of this run, if the last renewal is old enough; the other slot's too, for steps beside this one.
 
-    `state` keeps when that was, and the generation of the slot that is needed, for it must stay the same.
-    Raises LeaseLost where `needs` was taken away since the first call, or is of another generation now. With None,
-    for a run that has yet to get what it waits for, what it holds is kept meanwhile.
+    `state` keeps the time of that renewal and the generation of the slot `needs`, which must stay the same.
+    Raises LeaseLost where that lease was lost since the first call, or the generation changed. `needs` is None where
+    the run may have no lease yet.
     """
     renewed_at = state.get("renewed_at")
     now = run.services.clock.now()
@@ -67,7 +67,7 @@ def renew_leases(run: Run, state: Json, *, needs: Slot | None) -> None:
 def keeping_lease(run: Run, needs: Slot) -> Iterator[None]:
     """Renews this run's leases while the body works (a long COPY, a long load), from a thread.
 
-    And before, where that is due: of many short tasks, one after the other, none lasts until the thread's first time.
+    Also once at the start, if a renewal is due: short tasks end before the thread's first renewal.
     """
     done = threading.Event()
     interval = _interval(run)

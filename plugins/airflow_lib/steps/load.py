@@ -94,8 +94,9 @@ class RunCheck(ImmediateStep):
             return Done(result)
         return Failed(
             result,
-            f"Check {verdict.name} found {verdict.failing_rows} failing rows, such as "
-            f"{list(verdict.samples[:3])}. They are found by:\n{verdict.sql}",
+            f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
+            f"{list(verdict.samples[:3])}. Correct the input or the job, then clear the run. "
+            f"This query finds them:\n{verdict.sql}",
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import TAG_EMR_MANAGED, Names, Slot
 from airflow_lib.resources.subnet import probe_subnet
-from airflow_lib.spark.sizing import size_sessions
 from airflow_lib.steps import Json, Run
 from airflow_lib.steps.transform import probe_job
 
@@ -13,7 +12,7 @@ from airflow_lib.steps.transform import probe_job
 def describe_plan(run: Run) -> Json:
     """The plan as lines to read and as facts. Raises whatever goes wrong first; the caller reports it."""
     hardware = run.settings.hardware(run.pipeline)
-    size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
+    size = run.session_size
     complete = [job.name for job in run.pipeline.jobs if probe_job(run, job) is not None]
     document = run.register.read()
     lines = [f"{run.environment.name}: window {run.window.start} to {run.window.end}"]

@@ -34,7 +34,7 @@ class PollingStep:
     def timed_out(self, run: Run, what: str, deadline: str) -> MayflyError:
         """The error to raise when the deadline has passed."""
         return WaitTimeout(
-            f"Timed out waiting for {what} (until {deadline[:19]} UTC). "
+            f"Timed out waiting (until {deadline[:19]} UTC): {what}. "
             "If AWS is only slow, raise the time-outs in the Airflow Variable `mayfly`."
         )
 
@@ -52,8 +52,8 @@ class PollingStep:
             return Waiting(pending.message, state, run.settings.mayfly.poll_s)
 
     def keep_leases(self, run: Run, state: Json) -> None:
-        """Prolong what this run holds, when it is due. Raises LeaseLost where `slot` was taken away."""
+        """Renew what this run holds, when it is due. Raises LeaseLost where `slot` was taken away."""
         renew_leases(run, state, needs=self.slot)
 
     def cancel(self, run: Run, state: Json) -> None:
-        """What the register knows of, the release task gives up."""
+        """Nothing: what the register records is given up by the release task."""

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from botocore.exceptions import EndpointConnectionError
 
-from airflow_lib.aws.errors import AWS_ERRORS
+from airflow_lib.aws.errors import AWS_ERRORS, is_transient
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import (
     LeaseLost,
@@ -35,9 +35,9 @@ from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.registry import REGISTRY
 from airflow_lib.resources.subnet import probe_subnet
 from airflow_lib.spark.shipping import ensure_shipped
-from airflow_lib.spark.sizing import configurations, size_sessions
+from airflow_lib.spark.sizing import configurations
 from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run
-from airflow_lib.steps.clusters import livy_url
+from airflow_lib.steps.clusters import livy_url, probe_emr_cluster
 from airflow_lib.steps.leases import register_location, renew_leases
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import probe_job, resolve_job
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 # An answer to RunJobFlow was lost: how long the cluster may take to be listed before it is asked for again.
 _LISTED_AFTER_S = 60
 # Roles just created may be unknown to EMR for up to two minutes, and a cluster that meets them ends at once.
-MAX_REPLACEMENTS = 2
+_MAX_REPLACEMENTS = 2
 
 
 def needs_emr(run: Run) -> bool:
@@ -63,8 +63,7 @@ class Preflight(ImmediateStep):
     """
 
     def begin(self, run: Run) -> Outcome:
-        hardware = run.settings.hardware(run.pipeline)
-        size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
+        size = run.session_size
         identity = self._check_credentials(run)
         inputs = {job.name: list(resolve_job(run, job).sources.uris) for job in run.pipeline.jobs}
         for location in (run.processed, run.state_location, run.logs):
@@ -74,7 +73,7 @@ class Preflight(ImmediateStep):
         return Done({"identity": identity, "inputs": inputs, "code": code, "sessions": size.sessions})
 
     def _check_credentials(self, run: Run) -> str:
-        """The ARN of whom they belong to."""
+        """The ARN of the identity that they belong to. Raises SettingsError."""
         try:
             return str(run.aws.sts.get_caller_identity()["Arn"])
         except EndpointConnectionError as error:
@@ -83,6 +82,8 @@ class Preflight(ImmediateStep):
                 "Check the region's name and the workers' network."
             ) from error
         except AWS_ERRORS as error:
+            if is_transient(error):
+                raise
             source = (
                 "aws_credentials"
                 if run.settings.credentials
@@ -94,7 +95,7 @@ class Preflight(ImmediateStep):
 
 
 class _ProvisionStep(PollingStep):
-    """What leases and clusters share: another run may tear a slot down first, and then it is created."""
+    """Base of the lease and the clusters: the deadline covers a teardown by another run, and then the creation."""
 
     def timeout_s(self, run: Run) -> float:
         emr, warehouse = run.settings.mayfly.emr, run.settings.mayfly.warehouse
@@ -113,12 +114,14 @@ class TakeLease(_ProvisionStep):
         return self.poll(run, {"slots": [slot.value for slot in slots]})
 
     def keep_leases(self, run: Run, state: Json) -> None:
-        """Acquiring prolongs them."""
+        """Nothing: `rules.acquire` renews them."""
 
     def advance(self, run: Run, state: Json) -> Done:
         register = run.register
         grants = {slot: register.apply(Slot(slot), rules.acquire) for slot in state["slots"]}
-        pending = [why for slot, grant in grants.items() if (why := _obstacle(run, Slot(slot), grant))]
+        pending = [
+            why for slot, grant in grants.items() if (why := _tear_down_or_explain(run, Slot(slot), grant))
+        ]
         if pending:
             raise NotReady("; ".join(pending))
         leases = {slot: {"outcome": g.outcome, "generation": g.generation} for slot, g in grants.items()}
@@ -126,7 +129,7 @@ class TakeLease(_ProvisionStep):
         return Done({**leases, "location": register_location(run)})
 
 
-def _obstacle(run: Run, slot: Slot, grant: Grant) -> str | None:
+def _tear_down_or_explain(run: Run, slot: Slot, grant: Grant) -> str | None:
     """What keeps the run from its lease. What a dead run was tearing down is torn down here."""
     if grant.outcome is AcquireOutcome.TEAR_DOWN:
         try:
@@ -145,25 +148,26 @@ class _EnsureCluster(_ProvisionStep):
     slot: ClassVar[Slot]
 
     def keep_leases(self, run: Run, state: Json) -> None:
-        """`advance` does, which knows whether this run has one on the slot yet."""
+        """Nothing: `advance` renews them, since it knows whether this run has a lease on the slot yet."""
 
     def advance(self, run: Run, state: Json) -> Done:
         register = run.register
         document, now = register.read_with_time()
         slot_state = document.slot(self.slot)
         if slot_state.phase is not Phase.CREATING or slot_state.owner != run.run_id:
-            self._check_is_not_over(run, state, slot_state)
+            self._check_still_creating(run, state, slot_state)
             renew_leases(run, state, needs=None)
-            # What this run tears down itself its release goes on with: nobody need wait for it here.
+            # A slot that this run is tearing down is left to its release: it is not waited for here.
             holds = slot_state.lease(run.run_id) is not None and slot_state.phase is not Phase.TEARING_DOWN
             if not holds and not self.is_needed(run):
                 log.info("%s is not needed: every job's output is complete", self.slot)
                 return Done({"needed": False})
             grant = register.apply(self.slot, rules.acquire)
             if grant.outcome is AcquireOutcome.USE:
+                self.check_usable(run, grant.state)
                 return Done(self._describe(run, grant.state))
             if grant.outcome is not AcquireOutcome.CREATE:
-                raise NotReady(_obstacle(run, self.slot, grant) or f"{self.slot}: {grant.why}")
+                raise NotReady(_tear_down_or_explain(run, self.slot, grant) or f"{self.slot}: {grant.why}")
             slot_state = grant.state
         state["generation"] = slot_state.generation
         renew_leases(run, state, needs=self.slot)
@@ -174,10 +178,13 @@ class _EnsureCluster(_ProvisionStep):
         """Create the cluster or find it; return once it can be used. `now` is the register's time."""
         raise NotImplementedError
 
+    def check_usable(self, run: Run, slot_state: SlotState) -> None:
+        """Raise NotReady where the ready cluster of others is of no use, and will be replaced."""
+
     def is_needed(self, run: Run) -> bool:
         return True
 
-    def _check_is_not_over(self, run: Run, state: Json, slot_state: SlotState) -> None:
+    def _check_still_creating(self, run: Run, state: Json, slot_state: SlotState) -> None:
         """Raise LeaseLost where this step was creating (so it knows a generation) and its lease is gone.
 
         It may be the trigger of a task that was cleared, whose run is over: nobody would release what it creates.
@@ -202,6 +209,20 @@ class EnsureEmr(_EnsureCluster):
     def is_needed(self, run: Run) -> bool:
         return needs_emr(run)
 
+    def check_usable(self, run: Run, slot_state: SlotState) -> None:
+        """A cluster that has ended is released; whoever releases it last tears it down, and it is replaced.
+
+        A dead run may hold it until its lease expires. The warehouse has rows: there a person has to look.
+        """
+        view = probe_emr_cluster(run, slot_state)
+        if view is not None and not view.failed:
+            return
+        release = run.register.apply(self.slot, rules.release, end_keep_alive=True)
+        name = Names(run.environment, self.slot, slot_state.generation).cluster
+        reason = f" ({view.reason})" if view and view.reason else ""
+        held = f", once it is released by {', '.join(release.others)}" if release.others else ""
+        raise NotReady(f"a new cluster: {name} has ended{reason}{held}")
+
     def ensure_cluster(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> None:
         cluster_id = slot_state.cluster_id or self._find_or_request(run, slot_state, state, now)
         view = emr_cluster.probe_cluster(run.aws.emr, cluster_id)
@@ -225,8 +246,8 @@ class EnsureEmr(_EnsureCluster):
             raise NotReady(f"Livy on {view.master_dns}: {error}") from error
 
     def _why_replace(self, view: ClusterView, state: Json) -> str | None:
-        """Why a cluster that failed is no failure of this run's; not more often than a replacement may help."""
-        if not view.failed or state.get("replacements", 0) >= MAX_REPLACEMENTS:
+        """Why a cluster that failed by no fault of this run is replaced, or None; at most _MAX_REPLACEMENTS times."""
+        if not view.failed or state.get("replacements", 0) >= _MAX_REPLACEMENTS:
             return None
         inherited = view.id != state.get("requested")
         if not view.ended_by_iam_lag and not inherited:
@@ -322,7 +343,6 @@ def _ensure_prerequisites(run: Run, slot_state: SlotState, state: Json) -> Gener
 def generation_spec(run: Run, slot_state: SlotState) -> GenerationSpec:
     """All that the slot's generation is made from."""
     hardware = run.settings.hardware(run.pipeline)
-    size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
     return GenerationSpec(
         names=Names(run.environment, slot_state.slot, slot_state.generation),
         tags=run.holder.tags(slot_state.generation),
@@ -332,7 +352,7 @@ def generation_spec(run: Run, slot_state: SlotState) -> GenerationSpec:
         source=run.source,
         processed=run.processed,
         logs=run.logs,
-        configurations=configurations(hardware, size, run.settings.mayfly.livy),
+        configurations=configurations(hardware, run.session_size, run.settings.mayfly.livy),
         restore_from=slot_state.snapshot,
     )
 

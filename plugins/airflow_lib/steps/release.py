@@ -40,8 +40,8 @@ class ReleaseSlot(PollingStep):
 
     def timed_out(self, run: Run, what: str, deadline: str) -> TeardownError:
         return TeardownError(
-            f"Slot {self.slot} of {run.environment.name} is not empty in time (until {deadline[:19]} UTC). "
-            f"Left: {what}. Clear this task to go on; until then the janitor does."
+            f"Slot {self.slot} of {run.environment.name} was not empty in time (until {deadline[:19]} UTC): "
+            f"{what}. Clear this task to continue; otherwise the janitor continues."
         )
 
     def begin(self, run: Run) -> Outcome:
@@ -90,7 +90,7 @@ class ReleaseSlot(PollingStep):
 
 
 @dataclass(frozen=True)
-class Inventory(ImmediateStep):
+class TakeInventory(ImmediateStep):
     """What has our name and tag: `left`, which must be empty, and `kept`. Kept with the run, in S3 too."""
 
     def begin(self, run: Run) -> Outcome:
@@ -110,7 +110,14 @@ class Inventory(ImmediateStep):
         lines = _format_left(run, taken.left)
         if problems:  # another try may find out
             raise ResourceError(
-                "\n".join((*lines, "What is left is not known for sure:", *_format_list(problems)))
+                "\n".join(
+                    (
+                        *lines,
+                        "What is left is not known for sure:",
+                        *_format_list(problems),
+                        "Correct that, then clear this task.",
+                    )
+                )
             )
         return Failed(result, "\n".join(lines)) if lines else Done(result)
 
@@ -126,18 +133,26 @@ class Inventory(ImmediateStep):
 
 
 def _naming_what_is_held(error: RegisterError, run: Run, state: SlotState) -> RegisterError:
-    """Where other runs hold the slot, too, no inventory lists it as left, and each might be the last."""
+    """The error, with what the run still holds: while other runs hold the slot too, no inventory lists that as left."""
     if state.lease(run.run_id) is None:
         return error
     held = _format_list(names_of(run.environment, state))
-    head = f"Until run {run.run_id} gives up its lease on slot {state.slot}, or that is over, this stays:"
+    head = f"This stays until run {run.run_id} gives up its lease on slot {state.slot}, or the lease expires:"
     return RegisterError("\n".join((str(error), head, *held)))
 
 
 def _format_left(run: Run, left: Iterable[str]) -> list[str]:
     lines = _format_list(left)
     head = f"Left behind in {run.environment.name}:"
-    return [head, *lines, "The janitor removes what is ours."] if lines else []
+    return (
+        [
+            head,
+            *lines,
+            "The janitor removes this once no lease holds it: unpause the DAG janitor, or remove it by hand.",
+        ]
+        if lines
+        else []
+    )
 
 
 def _format_list(items: Iterable[str]) -> list[str]:

@@ -3,8 +3,8 @@
 Only classes below `airflow_lib` are ever created from JSON. Sequences come back as tuples.
 A task may be deferred by one version of Mayfly and resumed by the next: a field that the JSON lacks has its default,
 and one that this version does not have is ignored.
-Each value names its class, because the declarations' unions cannot be told apart by their fields (`NotNull` and
-`Unique` have the same), as pydantic's TypeAdapter would have to (docs/adr/0010).
+Each value names its class, because `NotNull` and `Unique`, members of one union, have the same fields. pydantic's
+TypeAdapter would need a tag field in every class (docs/adr/0011).
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ def _class(kind: str) -> type[Any]:
     module, _, name = kind.partition(":")
     if not module.startswith(_PACKAGE):
         raise ValueError(f"{kind!r} is not a class of {_PACKAGE}*")
-    cls = getattr(importlib.import_module(module), name)
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{kind!r} does not exist in this version of Mayfly. Clear the task.") from error
     if not isinstance(cls, type) or not (is_dataclass(cls) or issubclass(cls, Enum)):
         raise ValueError(f"{kind!r} is neither a dataclass nor an enum")
     return cls

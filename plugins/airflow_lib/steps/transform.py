@@ -43,7 +43,6 @@ from airflow_lib.spark.outputs import (
     write_manifest,
 )
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
-from airflow_lib.spark.sizing import size_sessions
 from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import find_livy_url
 from airflow_lib.steps.polling_step import PollingStep
@@ -181,8 +180,7 @@ class RunJob(PollingStep):
         return False
 
     def _create(self, run: Run, livy: LivyClient, state: Json) -> SessionView:
-        hardware = run.settings.hardware(run.pipeline)
-        size = size_sessions(hardware, len(run.pipeline.jobs), run.pipeline.max_parallel_runs)
+        size = run.session_size
         spec = SessionSpec(
             name=self._name(run),
             py_files=(ensure_shipped(run.aws.s3, run.processed),),
@@ -200,7 +198,7 @@ class RunJob(PollingStep):
 
     def _note_session(self, run: Run, session: SessionView, state: Json) -> None:
         """Remember which session is polled, and by when it must have started."""
-        if state.get("session") != session.id:
+        if state.get("session") != session.id or "start_by" not in state:
             start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
             state.update(session=session.id, start_by=start_by, last_log_line=None)
 
@@ -208,7 +206,8 @@ class RunJob(PollingStep):
         if is_past(run.services.clock, state["start_by"]):
             raise WaitTimeout(
                 f"Timed out waiting for Livy session {session.name} to start (until {state['start_by'][:19]} UTC): it "
-                f"is {session.state}. Look at the task's log; mayfly.livy.session_timeout_s is the limit."
+                f"is {session.state}. Read the end of this task's log; if it only needs longer, raise "
+                "mayfly.livy.session_timeout_s."
             )
 
     def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
@@ -235,8 +234,8 @@ class RunJob(PollingStep):
         job = resolve_job(run, run.pipeline.job(self.job))
         if answer.get("address") != job.output.address:
             raise OutputError(
-                f"The input of job {self.job!r} changed in S3 while it was read, so its output fits neither. "
-                "Run the task again, when the input is at rest."
+                f"The input of job {self.job!r} changed in S3 while it was read, so its output matches neither "
+                "version. Clear the task once nothing writes the input any more."
             )
         manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
         pin_output(run, job.output)
@@ -288,7 +287,9 @@ def parse_answer(text: str, job: str) -> Json:
             continue
         if isinstance(answer, dict) and answer.get("mayfly") == 1:
             return answer
-    raise LivyError(f"Job {job!r} printed no result; the end of what it printed: {text[-500:]!r}")
+    raise LivyError(
+        f"Job {job!r} printed no result; one JSON line was expected. The end of what it printed: {text[-500:]!r}"
+    )
 
 
 def lines_after(lines: list[str], last: str | None) -> list[str]:

@@ -82,7 +82,7 @@ def test_settings_that_cannot_be_used_are_told(tmp_path: Path, content: str | No
         ([], [], 0, "dev-flats: clean\n"),
         (["a role; removed"], [], 1, "dev-flats: a role; removed\n"),
         (["a role; removed"], ["denied"], 2, "dev-flats: a role; removed\n"),
-        ([], ["corrupt"], 2, "dev-flats: not looked after whole\n"),
+        ([], ["corrupt"], 2, "dev-flats: not checked completely: see the errors\n"),
     ],
 )
 def test_the_exit_code_tells_what_was_found(

@@ -65,7 +65,9 @@ def test_a_run_in_which_a_task_failed_or_never_started_fails_and_notifies(
 ) -> None:
     with pytest.raises(AirflowFailException, match=r"run1 of immigration failed in: load\.a"):
         judge(context, {"plan": "success", "load.a": state, "verdict": "running"})
-    assert notified == ["Run run1 of immigration failed in: load.a."]
+    assert notified == [
+        "Run run1 of immigration failed in: load.a. Read the logs of these tasks, correct the cause and clear them."
+    ]
 
 
 def test_a_cleared_verdict_does_not_count_its_own_failure(

@@ -164,7 +164,7 @@ def test_a_release_has_its_outcome(state: SlotState, run: str, outcome: ReleaseO
         (LATER, 60, True, None),
     ],
 )
-def test_keep_alive_is_a_lease_that_is_only_ever_prolonged_or_ended(
+def test_keep_alive_is_a_lease_that_is_only_ever_extended_or_ended(
     kept_until: datetime | None, keep_alive_s: float, end: bool, until: datetime | None
 ) -> None:
     state = replace(READY, keep_alive_until=kept_until)
@@ -240,7 +240,7 @@ def renew(state: SlotState, run: str, generation: int | None) -> SlotState:
 
 def test_an_expired_lease_that_nobody_took_may_not_be_used_but_can_be_renewed() -> None:
     state = expired(READY)
-    with pytest.raises(LeaseLost, match="expired at 11:50:00 UTC. Renew it"):
+    with pytest.raises(LeaseLost, match="expired at 11:50:00 UTC. Touch nothing"):
         rules.check(state, by("user"), generation=3)
     state = renew(state, "user", 3)
     assert rules.check(state, by("user"), generation=3)[1] == state

@@ -177,7 +177,7 @@ def test_a_pass_that_was_overtaken_tells_so_and_touches_nothing(world: World, de
 
     (first,) = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=meanwhile, limit_s=10_000)
     assert first.errors == []
-    assert any("left to another" in line for line in first.findings)
+    assert any("left to the holder that took over" in line for line in first.findings)
     assert left(world, dead) == {SNAPSHOT.format(1)}
 
 

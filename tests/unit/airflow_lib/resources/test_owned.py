@@ -15,7 +15,7 @@ from airflow_lib.resources.owned import (
     as_tags,
     attempt_all,
     check_ours,
-    same_birth,
+    same_generation,
     unknown_state,
 )
 
@@ -106,11 +106,11 @@ def test_tags_survive_the_way_to_aws_and_back() -> None:
     assert as_tags([{"Key": "bare"}]) == {"bare": ""}
 
 
-def test_the_same_birth_is_the_same_environment_and_generation_whatever_the_expiry() -> None:
-    assert same_birth({**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"}, TAGS)
-    assert not same_birth(tags_of(2), TAGS)
-    assert not same_birth(tags_of(3, OTHER), TAGS)
-    assert not same_birth({}, TAGS)
+def test_the_same_generation_is_the_same_environment_and_generation_whatever_the_expiry() -> None:
+    assert same_generation({**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"}, TAGS)
+    assert not same_generation(tags_of(2), TAGS)
+    assert not same_generation(tags_of(3, OTHER), TAGS)
+    assert not same_generation({}, TAGS)
 
 
 def test_what_bears_our_name_and_our_tag_passes_the_check() -> None:

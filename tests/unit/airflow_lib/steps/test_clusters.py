@@ -39,11 +39,11 @@ def test_the_warehouse_is_found_with_its_role_for_copy(provided: Run) -> None:
     assert access.endpoint.host == "mayfly-dev-immigration-warehouse-g1.world.test"
 
 
-def test_a_warehouse_that_is_not_available_is_an_error_that_names_its_task(
+def test_a_warehouse_that_is_not_available_is_an_error_that_says_what_to_do(
     world: World, provided: Run
 ) -> None:
     world.warehouses.live[0].status = "rebooting"
-    with pytest.raises(ResourceError, match=r"is rebooting, available .* Clear provision\.warehouse"):
+    with pytest.raises(ResourceError, match=r"is rebooting; available .* clear this task later"):
         find_warehouse(provided)
     assert not is_usable(provided, world.register(PIPELINE).warehouse)
 

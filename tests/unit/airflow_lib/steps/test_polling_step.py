@@ -69,7 +69,7 @@ def test_the_deadline_is_the_one_that_began_whoever_polls(world: World, run: Run
         world.advance(100)
         assert waiting(step.poll(run, stored)).state["deadline"] == stored["deadline"]
     world.advance(100)
-    with pytest.raises(WaitTimeout, match=r"^Timed out waiting for it \(until 2026-11-21T12:05:00 UTC\)"):
+    with pytest.raises(WaitTimeout, match=r"^Timed out waiting \(until 2026-11-21T12:05:00 UTC\): it"):
         step.poll(run, stored)
 
 

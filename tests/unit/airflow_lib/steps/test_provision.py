@@ -194,6 +194,37 @@ def test_the_heir_of_a_creator_whose_cluster_failed_makes_the_next_generation(
     assert [one.state for one in world.emr.all] == ["TERMINATED_WITH_ERRORS", "WAITING"]
 
 
+def test_a_ready_cluster_that_has_ended_is_replaced_once_nobody_else_holds_it(
+    world: World, make_run: MakeRun
+) -> None:
+    """The run that used it could not release it: its lease is alive, and nobody renews it."""
+    dead, other = make_run("run1"), make_run("run2")
+    provide(world, dead)
+    world.emr.end(world.emr.live[0], "TERMINATED_WITH_ERRORS", Reason("INSTANCE_FAILURE", "the master died"))
+    lease(world, other)
+    outcome = EnsureEmr().begin(other)
+    assert isinstance(outcome, Waiting)
+    assert "mayfly-dev-immigration-emr-g1 has ended" in outcome.what
+    assert "the master died" in outcome.what
+    assert "run1" in outcome.what
+    assert drive(EnsureEmr(), other, world).result["generation"] == 2
+    assert [one.name for one in world.emr.live] == ["mayfly-dev-immigration-emr-g2"]
+
+
+def test_of_two_runs_that_wait_for_a_cluster_that_has_ended_one_replaces_it(
+    world: World, make_run: MakeRun
+) -> None:
+    first, second = make_run("run1"), make_run("run2")
+    provide(world, first)
+    lease(world, second)
+    world.emr.end(world.emr.live[0], "TERMINATED_WITH_ERRORS", Reason("INSTANCE_FAILURE", "the master died"))
+    for run in (first, second):
+        assert isinstance(EnsureEmr().begin(run), Waiting)
+    assert drive(EnsureEmr(), first, world).result["generation"] == 2
+    assert drive(EnsureEmr(), second, world).result["generation"] == 2
+    assert len(world.emr.live) == 1
+
+
 def test_a_cluster_that_ends_with_errors_tells_awss_reason_and_what_to_do(world: World, run: Run) -> None:
     lease(world, run)
     world.emr.failures.append(Reason("BOOTSTRAP_FAILURE", "bootstrap action 1 returned 7"))

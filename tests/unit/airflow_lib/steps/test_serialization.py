@@ -5,8 +5,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Holds, NotNull, OneOf, Pipeline, Severity, SparkJob, Staging, Unique, Window
+from airflow_lib.steps.provision import EnsureEmr, TakeLease
+from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import from_json, to_json
+from airflow_lib.steps.transform import RunJob
 
 PIPELINE = Pipeline(
     name="birds",
@@ -32,3 +36,32 @@ def test_what_goes_in_comes_out(value):
 def test_a_class_that_is_not_ours_is_refused(kind):
     with pytest.raises(ValueError, match="is not a class of|neither a dataclass nor an enum"):
         from_json({"__kind__": kind})
+
+
+def of_another_version(value, **changes):
+    """The JSON of a value as a version of Mayfly wrote it that has other fields; None removes one."""
+    written = to_json(value)
+    for name, change in changes.items():
+        written.pop(name, None)
+        if change is not None:
+            written[name] = change
+    return json.loads(json.dumps(written))
+
+
+def test_a_task_deferred_before_a_field_was_added_goes_on_with_its_default():
+    written = of_another_version(PIPELINE, description=None, max_parallel_runs=None, hardware=None)
+    assert from_json(written) == PIPELINE
+
+
+def test_a_field_that_this_version_does_not_have_is_ignored():
+    assert from_json(of_another_version(RunJob("sightings"), priority="high")) == RunJob("sightings")
+
+
+def test_a_value_without_a_field_that_has_no_default_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"RunJob was written without its field 'job'.*Clear the task"):
+        from_json(of_another_version(RunJob("sightings"), job=None))
+
+
+@pytest.mark.parametrize("step", [EnsureEmr(), ReleaseSlot(Slot.EMR), TakeLease()])
+def test_steps_that_wait_survive_the_way_to_the_triggerer(step):
+    assert from_json(json.loads(json.dumps(to_json(step)))) == step
