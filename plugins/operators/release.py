@@ -34,7 +34,10 @@ class ClosingOperator(StepOperator):
     def open_run(self, context: Any) -> Run:
         run = super().open_run(context)
         lease = context["ti"].xcom_pull(task_ids="provision.lease")
-        check_register_location(run, (lease or {}).get("location"))
+        lease = lease or {}
+        check_register_location(
+            run, lease.get("location", lease.get("place"))
+        )  # "place": of versions before this
         return run
 
 

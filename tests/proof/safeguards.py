@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant("the slot is emptied and its resources are not", f"{_LIFECYCLE}/teardown.py", "    tear_down_resources(holder.aws, names, keep_data=state.unsaved)\n", ""),
     Mutant("a teardown does not wait", f"{_LIFECYCLE}/teardown.py", "    if pending:\n        raise NotReady", "    if False:\n        raise NotReady"),
     Mutant("the warehouse leaves no snapshot", f"{_LIFECYCLE}/teardown.py", "keep_data=state.unsaved", "keep_data=False"),
-    Mutant("the snapshot is not recorded", f"{_LIFECYCLE}/teardown.py", "    state = holder.register.apply(Slot.WAREHOUSE, rules.record_snapshot, name=names.final_snapshot)\n", "    state = holder.register.apply(Slot.WAREHOUSE, rules.record_loss)\n"),
+    Mutant("the snapshot is not recorded", f"{_LIFECYCLE}/teardown.py", "Slot.WAREHOUSE, rules.record_snapshot, generation=names.generation, name=names.final_snapshot\n", "Slot.WAREHOUSE, rules.record_loss, generation=names.generation\n"),
     Mutant("a snapshot is recorded before it can be restored", f"{_LIFECYCLE}/teardown.py", "    if not view.ready:\n        raise NotReady", "    if False:\n        raise NotReady"),
     Mutant("no rows are ever unsaved", f"{_LIFECYCLE}/rules.py", "unsaved=state.slot is Slot.WAREHOUSE", "unsaved=False"),
     Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        taken = register.apply(self.slot, rules.take_over)\n        return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release", "        return release", "throttled for ever"),

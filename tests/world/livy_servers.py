@@ -45,6 +45,7 @@ class LivyServers:
         self._timeline, self._wire, self._serves, self._run_code = timeline, wire, serves, run_code
         self._sessions: dict[str, dict[int, Session]] = {}
         self.made: list[Session] = []
+        self._first = 0
         self.down = False
         self.never_start = False
         self.ending_s = 0.0
@@ -76,6 +77,14 @@ class LivyServers:
         for sessions in self._sessions.values():
             sessions.pop(session.id, None)
         session.state = "killed"
+
+    def restart(self) -> None:
+        """Let every server come back: it knows no session, and counts them from 0 again."""
+        for sessions in self._sessions.values():
+            for session in sessions.values():
+                session.state = "killed"
+            sessions.clear()
+        self._first = len(self.made)
 
     def answer(self, method: str, url: str, body: Any, params: dict[str, int]) -> tuple[int, Any]:
         """Status and JSON of one request. Raises requests' own errors, and Killed."""
@@ -115,7 +124,7 @@ class LivyServers:
         name = body["name"]
         if any(session.name == name for session in sessions.values()):
             return 400, {"msg": f"Rejected, Reason: Duplicate session name: Some({name}) for session 0"}
-        session = Session(len(self.made), name, body, log=["stdout: ", "driver starts"])
+        session = Session(len(self.made) - self._first, name, body, log=["stdout: ", "driver starts"])
         self.made.append(session)
         sessions[session.id] = session
         self._timeline.later(STARTING_S, lambda: self._start(session))

@@ -18,6 +18,7 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
+from airflow_lib.aws.clients import READ_TIMEOUT_S
 from sandbox.aws.faults import aws_error
 from sandbox.aws.gateway import error_answer
 from tests.world.late import Late
@@ -178,6 +179,7 @@ class Wire:
             self.late.note(operation, params, response.content)
         if fault is not None:
             raise_if_killed(fault, f"{service}.{operation}")
+            self._timeline.advance(READ_TIMEOUT_S)
             raise ReadTimeoutError(endpoint_url=request.url)
         response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
         return response

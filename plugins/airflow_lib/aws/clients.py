@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sts import STSClient
 
-_TIMEOUTS_S = {"connect_timeout": 10, "read_timeout": 60}
+READ_TIMEOUT_S = 60
+_TIMEOUTS_S = {"connect_timeout": 10, "read_timeout": READ_TIMEOUT_S}
 
 # Standard mode retries throttling, time-outs and 5xx with jittered back-off:
 # https://boto3.amazonaws.com/v1/documentation/api/latest/guide/retries.html

@@ -210,10 +210,19 @@ def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
         ]
         kept = {key: value for key, value in state.items() if key != "resources"}
         kept["cluster_id"] = clusters[0].get("id") if clusters else None
+        if clusters and kept["cluster_id"] is None and kept.get("phase") == "creating":
+            kept["requested_at"] = _lease_end_of_owner(state)
         if kept.get("phase") == "draining":
             kept["phase"] = Phase.TEARING_DOWN
         converted[slot] = kept
     return converted
+
+
+def _lease_end_of_owner(state: dict[str, Any]) -> Any:
+    """The latest time at which the owner can have asked for the cluster: version 1 kept no time of the request."""
+    leases = state["leases"] if isinstance(state.get("leases"), list) else []
+    owners = [item for item in leases if isinstance(item, dict) and item.get("run") == state.get("owner")]
+    return owners[0].get("until") if owners else None
 
 
 def _format_corrupt(uri: str, cause: str) -> str:

@@ -147,7 +147,7 @@ def take_inventory(
 def names_of(environment: Environment, state: SlotState) -> list[str]:
     """One line per thing that the slot's generation may consist of, whether or not AWS lists it."""
     names = Names(environment, state.slot, state.generation)
-    return [f"{kind.title} {name}" for kind in REGISTRY for name in kind.names(names)]
+    return [f"{kind.title} {name}" for kind in REGISTRY if kind.delete for name in kind.names(names)]
 
 
 def _names_of_unlisted(
@@ -159,5 +159,5 @@ def _names_of_unlisted(
             continue
         names = Names(environment, slot, state.generation)
         for kind in REGISTRY:
-            if kind.title in unlisted:
+            if kind.title in unlisted and kind.delete:  # a snapshot is to stay
                 yield from (Owned(kind.title, name, name, state="not listed") for name in kind.names(names))

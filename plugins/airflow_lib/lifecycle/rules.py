@@ -34,7 +34,8 @@ What can go wrong, and what comes of it:
     an owner dies                      its lease expires; the next acquirer or the janitor takes over
     a run resumes after its lease was taken      LeaseLost from each rule; it touches nothing
     a run resumes before anybody noticed         `check` raises LeaseLost; `renew` gives the lease back
-    a trigger outlives its task        `check_tearing_down`: the late one deletes only what is being torn down
+    a trigger outlives its task        the late one deletes only what is being torn down (`check_tearing_down`), sends
+                                       no second RunJobFlow (`record_request`), and says which generation it means
     a response is lost                 the nonce shows that the write was ours (`register`)
     the document is corrupt or newer             RegisterError, nothing is written (`document`)
 
@@ -50,7 +51,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
-from airflow_lib.errors import LeaseLost, RegisterError
+from airflow_lib.errors import LeaseLost, NotReady, RegisterError
 from airflow_lib.lifecycle.document import Document, Lease, Phase, SlotState
 from airflow_lib.naming import Slot
 
@@ -189,7 +190,7 @@ def check_creating(state: SlotState, caller: Caller, *, generation: int) -> Chan
     Raises LeaseLost: what is created after a teardown has begun would be left behind.
     """
     check(state, caller, generation=generation)
-    _require_owner(state, caller, Phase.CREATING)
+    _require_owner(state, caller, Phase.CREATING, generation)
     return state, state
 
 
@@ -200,23 +201,32 @@ def check_tearing_down(state: SlotState, caller: Caller, *, generation: int) -> 
     cleared) may not take away what it creates.
     """
     check(state, caller, generation=generation)
-    _require_owner(state, caller, Phase.TEARING_DOWN)
+    _require_owner(state, caller, Phase.TEARING_DOWN, generation)
     return state, state
 
 
-def record_request(state: SlotState, caller: Caller) -> Change[SlotState]:
-    """The slot whose EMR cluster the creator is about to ask for. Raises LeaseLost."""
-    check_creating(state, caller, generation=state.generation)
+def record_request(
+    state: SlotState, caller: Caller, *, generation: int, last: datetime | None
+) -> Change[SlotState]:
+    """The slot whose EMR cluster the creator is about to ask for; `last` is the newest request that it knows of.
+
+    Raises LeaseLost, and NotReady where another process of the same run (a try before this one) has asked since.
+    """
+    check_creating(state, caller, generation=generation)
+    if state.cluster_id is not None or state.requested_at != last:
+        raise NotReady(f"the EMR cluster that another process of {caller.id} requested")
     requested = replace(state, requested_at=caller.now)
     return requested, requested
 
 
-def record_cluster(state: SlotState, caller: Caller, *, cluster_id: str) -> Change[SlotState]:
+def record_cluster(
+    state: SlotState, caller: Caller, *, generation: int, cluster_id: str
+) -> Change[SlotState]:
     """The slot with the id of its EMR cluster, which never changes again.
 
     Raises LeaseLost, and RegisterError where another id is recorded: then this cluster is a duplicate.
     """
-    _require_owner(state, caller, Phase.CREATING)
+    _require_owner(state, caller, Phase.CREATING, generation)
     if state.cluster_id not in (None, cluster_id):
         raise RegisterError(
             f"The EMR cluster of {state} is {state.cluster_id}; {cluster_id} is a duplicate: never use it. "
@@ -226,14 +236,15 @@ def record_cluster(state: SlotState, caller: Caller, *, cluster_id: str) -> Chan
     return recorded, recorded
 
 
-def mark_ready(state: SlotState, caller: Caller) -> Change[SlotState]:
+def mark_ready(state: SlotState, caller: Caller, *, generation: int) -> Change[SlotState]:
     """The slot ready for every run; the creator becomes a user like the others.
 
     Raises LeaseLost, and RegisterError while the id of its EMR cluster is not recorded.
     """
-    if state.phase is Phase.READY and state.lease(caller.id) is not None:
+    if state.phase is Phase.READY:
+        _require_lease(state, caller.id, generation)
         return state, state
-    _require_owner(state, caller, Phase.CREATING)
+    _require_owner(state, caller, Phase.CREATING, generation)
     if state.slot is Slot.EMR and state.cluster_id is None:
         raise RegisterError(
             f"{state} cannot be ready: no EMR cluster is recorded. Clear provision.emr: it finds it."
@@ -243,14 +254,19 @@ def mark_ready(state: SlotState, caller: Caller) -> Change[SlotState]:
 
 
 def release(
-    state: SlotState, caller: Caller, *, keep_alive_s: float = 0, end_keep_alive: bool = False
+    state: SlotState,
+    caller: Caller,
+    *,
+    generation: int | None = None,
+    keep_alive_s: float = 0,
+    end_keep_alive: bool = False,
 ) -> Change[Release]:
-    """What the run that gives up its lease is to do (table above).
+    """What the run that gives up its lease is to do (table above); one on another `generation` is NOT_HELD.
 
     `keep_alive_s` > 0 keeps the slot ready for so long from now, or longer if it is kept longer already;
     `end_keep_alive` ends what others left, e.g. because the cluster is broken.
     """
-    if state.lease(caller.id) is None:
+    if state.lease(caller.id) is None or generation not in (None, state.generation):
         return state, Release(ReleaseOutcome.NOT_HELD, state)
     if state.owner == caller.id:
         return _begin_teardown(state, caller)
@@ -271,12 +287,12 @@ def take_over(state: SlotState, caller: Caller) -> Change[Release]:
     return _tear_down_if_unheld(replace(state, leases=live), caller)
 
 
-def plan_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[SlotState]:
+def plan_snapshot(state: SlotState, caller: Caller, *, generation: int, name: str) -> Change[SlotState]:
     """The warehouse with the final snapshot that the teardown is about to ask for.
 
     Raises LeaseLost, and RegisterError where there is nothing to save or another one is pending.
     """
-    check_tearing_down(state, caller, generation=state.generation)
+    check_tearing_down(state, caller, generation=generation)
     if not state.unsaved or state.pending_snapshot not in (None, name):
         cause = f"{state.pending_snapshot} is pending" if state.unsaved else "it has no unsaved rows"
         raise RegisterError(
@@ -286,12 +302,12 @@ def plan_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[Slot
     return planned, planned
 
 
-def record_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[SlotState]:
+def record_snapshot(state: SlotState, caller: Caller, *, generation: int, name: str) -> Change[SlotState]:
     """The warehouse with the pending snapshot, which was seen available, as its newest.
 
     Raises LeaseLost, and RegisterError where it was not planned.
     """
-    _require_owner(state, caller, Phase.TEARING_DOWN)
+    _require_owner(state, caller, Phase.TEARING_DOWN, generation)
     if state.snapshot == name:
         return state, state
     if state.pending_snapshot != name:
@@ -300,22 +316,22 @@ def record_snapshot(state: SlotState, caller: Caller, *, name: str) -> Change[Sl
     return saved, saved
 
 
-def record_loss(state: SlotState, caller: Caller) -> Change[SlotState]:
+def record_loss(state: SlotState, caller: Caller, *, generation: int) -> Change[SlotState]:
     """The warehouse without its unsaved rows: cluster and final snapshot were seen to be gone.
 
     The next generation is restored from the newest snapshot. Raises LeaseLost.
     """
-    _require_owner(state, caller, Phase.TEARING_DOWN)
+    _require_owner(state, caller, Phase.TEARING_DOWN, generation)
     lost = replace(state, pending_snapshot=None, unsaved=False)
     return lost, lost
 
 
-def mark_empty(state: SlotState, caller: Caller) -> Change[SlotState]:
+def mark_empty(state: SlotState, caller: Caller, *, generation: int) -> Change[SlotState]:
     """The slot empty: the next acquirer opens a generation.
 
     Raises LeaseLost, and RegisterError while rows are in no snapshot.
     """
-    _require_owner(state, caller, Phase.TEARING_DOWN)
+    _require_owner(state, caller, Phase.TEARING_DOWN, generation)
     if state.unsaved:
         raise RegisterError(
             f"{state} is not empty: it has rows that are in no snapshot (pending: {state.pending_snapshot}). "
@@ -375,9 +391,10 @@ def _require_lease(state: SlotState, run: str, generation: int | None) -> Lease:
     return lease
 
 
-def _require_owner(state: SlotState, caller: Caller, phase: Phase) -> None:
-    if state.phase is not phase or state.owner != caller.id:
+def _require_owner(state: SlotState, caller: Caller, phase: Phase, generation: int) -> None:
+    if (state.phase, state.owner, state.generation) != (phase, caller.id, generation):
+        meant = f"generation {generation} of the {state.slot} slot"
         raise LeaseLost(
-            f"{caller.id} is not {phase.replace('_', ' ')} the {state.slot} slot (any more); now it is {state}. "
+            f"{caller.id} is not {phase.replace('_', ' ')} {meant} (any more); now it is {state}. "
             "Touch nothing: clear the task to take a new lease."
         )

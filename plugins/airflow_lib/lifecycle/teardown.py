@@ -71,7 +71,7 @@ def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:
     lost = _finish_snapshot(holder, names) if state.unsaved else None
     if slot is Slot.WAREHOUSE:
         _prune_snapshots(holder)  # while the slot is ours, nobody else records a snapshot
-    register.apply(slot, rules.mark_empty)
+    register.apply(slot, rules.mark_empty, generation=generation)
     if lost is not None:
         raise RowsLost(lost)
 
@@ -83,7 +83,9 @@ def _plan_or_record_snapshot(holder: Holder, names: Names, state: SlotState) -> 
     are saved already, and Redshift refuses a second snapshot of that name.
     """
     if state.pending_snapshot is None:
-        state = holder.register.apply(Slot.WAREHOUSE, rules.plan_snapshot, name=names.final_snapshot)
+        state = holder.register.apply(
+            Slot.WAREHOUSE, rules.plan_snapshot, generation=names.generation, name=names.final_snapshot
+        )
     view = snapshots.probe_snapshot(holder.aws.redshift, names.final_snapshot)
     if view is not None and view.failed and view.cluster == names.cluster:
         _delete_failed_snapshot(holder, names)  # its name is taken: without this no other could be asked for
@@ -100,7 +102,9 @@ def _delete_failed_snapshot(holder: Holder, names: Names) -> None:
 
 def _record_snapshot(holder: Holder, names: Names) -> SlotState:
     snapshots.ensure_snapshot_tags(holder.aws.redshift, names, holder.tags(names.generation))
-    state = holder.register.apply(Slot.WAREHOUSE, rules.record_snapshot, name=names.final_snapshot)
+    state = holder.register.apply(
+        Slot.WAREHOUSE, rules.record_snapshot, generation=names.generation, name=names.final_snapshot
+    )
     log.info("the warehouse's newest snapshot is %s", names.final_snapshot)
     return state
 
@@ -113,7 +117,7 @@ def _finish_snapshot(holder: Holder, names: Names) -> str | None:
     name = names.final_snapshot
     view = snapshots.probe_snapshot(holder.aws.redshift, name)
     if view is None or view.failed:
-        holder.register.apply(Slot.WAREHOUSE, rules.record_loss)
+        holder.register.apply(Slot.WAREHOUSE, rules.record_loss, generation=names.generation)
         state = view.state if view else "absent"
         return (
             f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {state}: what was loaded "

@@ -13,6 +13,7 @@ from typing import ClassVar
 
 from botocore.exceptions import EndpointConnectionError
 
+from airflow_lib.aws.clients import READ_TIMEOUT_S
 from airflow_lib.aws.errors import AWS_ERRORS, is_transient
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import (
@@ -44,8 +45,9 @@ from airflow_lib.steps.transform import probe_job, resolve_job
 
 log = logging.getLogger(__name__)
 
-# An answer to RunJobFlow was lost: how long the cluster may take to be listed before it is asked for again.
-_LISTED_AFTER_S = 60
+# An answer to RunJobFlow was lost: how long after the request the cluster may still come to be listed. That is as
+# long as the request may take before its answer counts as lost, and a minute.
+_LISTED_AFTER_S = READ_TIMEOUT_S + 60
 # Roles just created may be unknown to EMR for up to two minutes, and a cluster that meets them ends at once.
 _MAX_REPLACEMENTS = 2
 
@@ -172,7 +174,9 @@ class _EnsureCluster(_ProvisionStep):
         state["generation"] = slot_state.generation
         renew_leases(run, state, needs=self.slot)
         self.ensure_cluster(run, slot_state, state, now)
-        return Done(self._describe(run, register.apply(self.slot, rules.mark_ready)))
+        return Done(
+            self._describe(run, register.apply(self.slot, rules.mark_ready, generation=slot_state.generation))
+        )
 
     def ensure_cluster(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> None:
         """Create the cluster or find it; return once it can be used. `now` is the register's time."""
@@ -217,7 +221,9 @@ class EnsureEmr(_EnsureCluster):
         view = probe_emr_cluster(run, slot_state)
         if view is not None and not view.failed:
             return
-        release = run.register.apply(self.slot, rules.release, end_keep_alive=True)
+        release = run.register.apply(
+            self.slot, rules.release, generation=slot_state.generation, end_keep_alive=True
+        )
         name = Names(run.environment, self.slot, slot_state.generation).cluster
         reason = f" ({view.reason})" if view and view.reason else ""
         held = f", once it is released by {', '.join(release.others)}" if release.others else ""
@@ -230,7 +236,8 @@ class EnsureEmr(_EnsureCluster):
             raise NotReady(f"EMR does not find {cluster_id} yet")
         why = self._why_replace(view, state)
         if why is not None:
-            run.register.apply(self.slot, rules.release)  # we tear it down; then the next generation is ours
+            # We tear it down; then the next generation is ours.
+            run.register.apply(self.slot, rules.release, generation=slot_state.generation)
             state.pop("generation")
             raise NotReady(f"a new cluster: {view.name} {why} ({view.reason})")
         if view.failed:
@@ -264,7 +271,9 @@ class EnsureEmr(_EnsureCluster):
         else:
             self._check_no_request_is_open(slot_state, state, now)
             cluster_id = self._request(run, slot_state, state)
-        run.register.apply(self.slot, rules.record_cluster, cluster_id=cluster_id)
+        run.register.apply(
+            self.slot, rules.record_cluster, generation=slot_state.generation, cluster_id=cluster_id
+        )
         state["requested"] = cluster_id
         return cluster_id
 
@@ -278,7 +287,12 @@ class EnsureEmr(_EnsureCluster):
 
     def _request(self, run: Run, slot_state: SlotState, state: Json) -> str:
         spec = _ensure_prerequisites(run, slot_state, state)
-        requested_at = run.register.apply(self.slot, rules.record_request).requested_at
+        requested_at = run.register.apply(
+            self.slot,
+            rules.record_request,
+            generation=slot_state.generation,
+            last=slot_state.requested_at,
+        ).requested_at
         try:
             cluster_id = emr_cluster.request_cluster(run.aws, spec)
         except ResponseLost as error:

@@ -120,6 +120,7 @@ class RunJob(PollingStep):
         if session is not None and self._is_spent(run, livy, session):
             log.info("session %s failed in an earlier try: it is replaced", session.name)
             livy.delete_session(self._name(run))
+            self._note_session(run, session, state)
             state["ending"] = session.id
         return self.poll(run, state)
 
@@ -127,13 +128,16 @@ class RunJob(PollingStep):
         livy = run.services.open_livy(state["url"])
         session = livy.probe_session(self._name(run))
         if session is None:
+            state.pop("ending", None)  # a server that was restarted counts its sessions from 0 again
             session = self._create(run, livy, state)
             raise NotReady(f"Livy session {session.name} to start")
         if session.id == state.get("ending"):
+            self._check_session_deadline(run, session, state)
             raise NotReady("the session of an earlier try to end")
         if session.state in SESSION_FAILED:
             raise livy.failure(session)
-        self._note_session(run, session, state)
+        if state.get("session") != session.id or "start_by" not in state:
+            self._note_session(run, session, state)
         self._follow_log(livy, session, state)
         if session.state in SESSION_PENDING:
             self._check_session_deadline(run, session, state)
@@ -154,10 +158,14 @@ class RunJob(PollingStep):
     def cancel(self, run: Run, state: Json) -> None:
         """End the session that this try was watching, whatever it is doing; the cluster is not touched.
 
-        By its id: after a clear, the next try's session may bear the name already.
+        By name and id: after a clear the next try's session may bear the name, and after a restart of the server
+        another job's session the id.
         """
         if "session" in state:
-            run.services.open_livy(state["url"]).delete_session(str(state["session"]))
+            livy = run.services.open_livy(state["url"])
+            session = livy.probe_session(self._name(run))
+            if session is not None and session.id == state["session"]:
+                livy.delete_session(str(session.id))
 
     def _name(self, run: Run) -> str:
         return session_name(run.environment, run.run_id, self.job)
@@ -197,17 +205,16 @@ class RunJob(PollingStep):
         return session
 
     def _note_session(self, run: Run, session: SessionView, state: Json) -> None:
-        """Remember which session is polled, and by when it must have started."""
-        if state.get("session") != session.id or "start_by" not in state:
-            start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
-            state.update(session=session.id, start_by=start_by, last_log_line=None)
+        """Remember which session is polled, and by when it must have started (or ended, for a new one to start)."""
+        start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
+        state.update(session=session.id, start_by=start_by, last_log_line=None)
 
     def _check_session_deadline(self, run: Run, session: SessionView, state: Json) -> None:
         if is_past(run.services.clock, state["start_by"]):
             raise WaitTimeout(
-                f"Timed out waiting for Livy session {session.name} to start (until {state['start_by'][:19]} UTC): it "
-                f"is {session.state}. Read the end of this task's log; if it only needs longer, raise "
-                "mayfly.livy.session_timeout_s."
+                f"Timed out waiting for Livy session {session.name} to start or end (until "
+                f"{state['start_by'][:19]} UTC): it is {session.state}. Read the end of this task's log; if it only "
+                "needs longer, raise mayfly.livy.session_timeout_s."
             )
 
     def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:

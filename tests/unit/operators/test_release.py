@@ -102,6 +102,16 @@ def test_a_run_ends_only_where_its_leases_were_taken(
     assert checked == [lease["location"]]
 
 
+def test_leases_that_the_version_before_took_are_looked_for_where_it_took_them(
+    opened: list[Any], context: dict[str, Any], lease: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[Any] = []
+    monkeypatch.setattr(module, "check_register_location", lambda run, location: checked.append(location))
+    lease["place"] = lease.pop("location")
+    make(ClosingOperator).open_run(context)
+    assert checked == [lease["place"]]
+
+
 def test_a_run_that_took_no_lease_ends_anywhere(
     opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

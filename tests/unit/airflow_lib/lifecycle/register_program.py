@@ -101,7 +101,9 @@ class Program:
     def at_request(self, world: World, run: Process) -> Iterator[World]:
         """The last look at the register before a cluster is created."""
         if world.slot.slot is Slot.EMR:
-            slot, _ = self.rules.record_request(world.slot, caller(run))
+            slot, _ = self.rules.record_request(
+                world.slot, caller(run), generation=run.generation, last=world.slot.requested_at
+            )
         else:
             slot, _ = self.rules.check_creating(world.slot, caller(run), generation=run.generation)
         yield _put(world._replace(slot=slot), run._replace(at="create", id=world.slot.snapshot or ""))
@@ -122,7 +124,9 @@ class Program:
 
     def at_record(self, world: World, run: Process) -> Iterator[World]:
         try:
-            slot, _ = self.rules.record_cluster(world.slot, caller(run), cluster_id=run.id)
+            slot, _ = self.rules.record_cluster(
+                world.slot, caller(run), generation=run.generation, cluster_id=run.id
+            )
         except LeaseLost:
             raise
         except RegisterError:  # a duplicate: never used
@@ -132,7 +136,7 @@ class Program:
         yield from _failing(world, run)
 
     def at_mark(self, world: World, run: Process) -> Iterator[World]:
-        slot, _ = self.rules.mark_ready(world.slot, caller(run))
+        slot, _ = self.rules.mark_ready(world.slot, caller(run), generation=run.generation)
         yield _put(world._replace(slot=slot), run._replace(at="check", id=""))
 
     def at_check(self, world: World, run: Process) -> Iterator[World]:
@@ -188,7 +192,9 @@ class Program:
             yield _put(world, owner._replace(at="delete", id=state.pending_snapshot or ""))
 
     def at_snapshot(self, world: World, owner: Process) -> Iterator[World]:
-        slot, _ = self.rules.plan_snapshot(world.slot, caller(owner), name=f"s{owner.generation}")
+        slot, _ = self.rules.plan_snapshot(
+            world.slot, caller(owner), generation=owner.generation, name=f"s{owner.generation}"
+        )
         yield _put(world._replace(slot=slot), owner._replace(at="tear_down"))
 
     def at_delete(self, world: World, owner: Process) -> Iterator[World]:
@@ -203,13 +209,15 @@ class Program:
         yield _put(after, owner._replace(at="save" if owner.id else "empty"))
 
     def at_save(self, world: World, owner: Process) -> Iterator[World]:
-        slot, _ = self.rules.record_snapshot(world.slot, caller(owner), name=owner.id)
+        slot, _ = self.rules.record_snapshot(
+            world.slot, caller(owner), generation=owner.generation, name=owner.id
+        )
         if world.snapshot(owner.id) is None:
             raise Violation(f"snapshot {owner.id} was never taken")
         yield _put(world._replace(slot=slot), owner._replace(at="empty", id=""))
 
     def at_empty(self, world: World, owner: Process) -> Iterator[World]:
-        slot, _ = self.rules.mark_empty(world.slot, caller(owner))
+        slot, _ = self.rules.mark_empty(world.slot, caller(owner), generation=owner.generation)
         yield _put(world._replace(slot=slot), Process(owner.name, owner.then))
 
     # -- the janitor -------------------------------------------------------------------------------------------

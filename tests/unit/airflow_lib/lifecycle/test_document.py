@@ -107,6 +107,13 @@ def test_a_document_of_version_1_keeps_its_cluster_its_teardown_and_its_snapshot
     assert warehouse.unsaved
 
 
+def test_a_cluster_that_version_1_had_asked_for_without_an_answer_may_still_come() -> None:
+    planned = {"kind": "EMR cluster", "name": "mayfly-dev-birds-emr-g3", "id": None}
+    creating = {**VERSION_1["emr"], "phase": "creating", "owner": "run1", "resources": [planned]}
+    document = decode({**VERSION_1, "emr": creating})
+    assert (document.emr.cluster_id, document.emr.requested_at) == (None, NOW)  # when its owner's lease ends
+
+
 @pytest.mark.parametrize(
     "damage", [{"emr": 1}, {"emr": None}, {"emr": {"resources": 5}}, {"warehouse": {"phase": "gone"}}]
 )

@@ -122,6 +122,12 @@ def test_a_kind_that_cannot_be_listed_is_there_by_its_names() -> None:
     )
 
 
+def test_snapshots_that_cannot_be_listed_are_not_made_up() -> None:
+    slot = SlotState(Slot.WAREHOUSE, Phase.READY, 3, leases=(Lease("run1", LATER),))
+    assert take(document(warehouse=slot), run="run1", unlisted={SNAPSHOT: "denied"}).left == ()
+    assert not [line for line in names_of(ENVIRONMENT, slot) if SNAPSHOT in line]
+
+
 def test_every_name_of_a_generation_is_known_from_the_register_alone() -> None:
     lines = names_of(ENVIRONMENT, EMR)
     assert f"{emr_cluster.CLUSTER} mayfly-dev-birds-emr-g3" in lines

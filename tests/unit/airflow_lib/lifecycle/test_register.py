@@ -63,9 +63,10 @@ def make_ready(register: Register, slot: Slot) -> int:
     grant = register.apply(slot, rules.acquire)
     assert grant.outcome is AcquireOutcome.CREATE
     if slot is Slot.EMR:
-        register.apply(slot, rules.record_request)
-        register.apply(slot, rules.record_cluster, cluster_id=f"j-{grant.generation}")
-    register.apply(slot, rules.mark_ready)
+        register.apply(slot, rules.record_request, generation=grant.generation, last=None)
+        cluster_id = f"j-{grant.generation}"
+        register.apply(slot, rules.record_cluster, generation=grant.generation, cluster_id=cluster_id)
+    register.apply(slot, rules.mark_ready, generation=grant.generation)
     return grant.generation
 
 
@@ -75,9 +76,9 @@ def test_a_whole_life_leaves_the_slot_empty_and_the_snapshot_recorded(
     generation = make_ready(register, Slot.WAREHOUSE)
     register.apply(Slot.WAREHOUSE, rules.check, generation=generation)
     assert register.apply(Slot.WAREHOUSE, rules.release).outcome is ReleaseOutcome.TEAR_DOWN
-    register.apply(Slot.WAREHOUSE, rules.plan_snapshot, name="s1")
-    register.apply(Slot.WAREHOUSE, rules.record_snapshot, name="s1")
-    register.apply(Slot.WAREHOUSE, rules.mark_empty)
+    register.apply(Slot.WAREHOUSE, rules.plan_snapshot, generation=generation, name="s1")
+    register.apply(Slot.WAREHOUSE, rules.record_snapshot, generation=generation, name="s1")
+    register.apply(Slot.WAREHOUSE, rules.mark_empty, generation=generation)
     assert register.read().warehouse.phase is Phase.EMPTY
     grant = open_register(s3, "run2").apply(Slot.WAREHOUSE, rules.acquire)
     assert (grant.outcome, grant.generation, grant.state.snapshot) == (AcquireOutcome.CREATE, 2, "s1")
@@ -130,7 +131,7 @@ def test_a_call_that_changes_nothing_writes_nothing(register: Register, s3: Memo
     generation = make_ready(register, Slot.EMR)
     writes = s3.count("PutObject")
     register.apply(Slot.EMR, rules.check, generation=generation)
-    register.apply(Slot.EMR, rules.mark_ready)
+    register.apply(Slot.EMR, rules.mark_ready, generation=generation)
     assert release(s3, "nobody").outcome is ReleaseOutcome.NOT_HELD
     assert s3.count("PutObject") == writes
 
@@ -356,13 +357,13 @@ def test_a_run_that_resumes_after_its_lease_was_taken_can_do_nothing(
         lambda: warehouse(rules.check_creating, generation=generation),
         lambda: warehouse(rules.check_tearing_down, generation=generation),
         lambda: register.renew(Slot.WAREHOUSE, generation),
-        lambda: warehouse(rules.record_request),
-        lambda: warehouse(rules.record_cluster, cluster_id="j-1"),
-        lambda: warehouse(rules.mark_ready),
-        lambda: warehouse(rules.plan_snapshot, name="s1"),
-        lambda: warehouse(rules.record_snapshot, name="s1"),
-        lambda: warehouse(rules.record_loss),
-        lambda: warehouse(rules.mark_empty),
+        lambda: warehouse(rules.record_request, generation=generation, last=None),
+        lambda: warehouse(rules.record_cluster, generation=generation, cluster_id="j-1"),
+        lambda: warehouse(rules.mark_ready, generation=generation),
+        lambda: warehouse(rules.plan_snapshot, generation=generation, name="s1"),
+        lambda: warehouse(rules.record_snapshot, generation=generation, name="s1"),
+        lambda: warehouse(rules.record_loss, generation=generation),
+        lambda: warehouse(rules.mark_empty, generation=generation),
     ):
         with pytest.raises(
             LeaseLost, match=r"run1 .*now it is warehouse generation 1, tearing down by janitor"

@@ -177,13 +177,13 @@ def anybody(rule: Callable[..., Any]) -> Callable[..., Any]:
     return broken
 
 
-def record_at_once(state: Any, caller: Caller, *, name: str) -> Any:
-    state, _ = register_rules.plan_snapshot(state, caller, name=name)
-    return register_rules.record_snapshot(state, caller, name=name)
+def record_at_once(state: Any, caller: Caller, **given: Any) -> Any:
+    state, _ = register_rules.plan_snapshot(state, caller, **given)
+    return register_rules.record_snapshot(state, caller, **given)
 
 
-def mark_ready_as_if_saved(state: Any, caller: Caller) -> Any:
-    state, _ = register_rules.mark_ready(state, caller)
+def mark_ready_as_if_saved(state: Any, caller: Caller, **given: Any) -> Any:
+    state, _ = register_rules.mark_ready(state, caller, **given)
     state = replace(state, unsaved=False)
     return state, state
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, RegisterError
+from airflow_lib.errors import LeaseLost, NotReady, RegisterError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import Document, Lease, Phase, SlotState
 from airflow_lib.lifecycle.rules import AcquireOutcome, Caller, ReleaseOutcome
@@ -71,8 +73,8 @@ def test_an_acquirer_gets_its_outcome(
 
 
 def test_who_takes_a_creation_over_finds_what_was_recorded() -> None:
-    state, _ = rules.record_request(EMR_CREATING, by("creator"))
-    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
+    state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
+    state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
     grant = rules.acquire(expired(state), by("run"))[1]
     assert (grant.state.requested_at, grant.state.cluster_id) == (NOW, "j-1")
 
@@ -183,7 +185,7 @@ def test_waiters_of_a_failed_creation_open_the_next_generation() -> None:
     state, _ = rules.acquire(CREATING, by("waiter"))
     state, _ = rules.release(state, by("creator"))
     assert rules.acquire(state, by("waiter"))[1].outcome is AcquireOutcome.WAIT
-    state, _ = rules.mark_empty(state, by("creator"))
+    state, _ = rules.mark_empty(state, by("creator"), generation=3)
     grant = rules.acquire(state, by("waiter"))[1]
     assert (grant.outcome, grant.generation) == (AcquireOutcome.CREATE, 4)
 
@@ -300,61 +302,100 @@ def test_only_the_creator_creates() -> None:
 
 
 def test_an_emr_cluster_is_recorded_once_and_only_then_is_its_slot_ready() -> None:
-    state, _ = rules.record_request(EMR_CREATING, by("creator"))
+    state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
     assert state.requested_at == NOW
     with pytest.raises(RegisterError, match="cannot be ready: no EMR cluster is recorded"):
-        rules.mark_ready(state, by("creator"))
-    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
-    assert rules.record_cluster(state, by("creator"), cluster_id="j-1")[0] == state
+        rules.mark_ready(state, by("creator"), generation=3)
+    state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
+    assert rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")[0] == state
     with pytest.raises(RegisterError, match="is j-1; j-2 is a duplicate"):
-        rules.record_cluster(state, by("creator"), cluster_id="j-2")
-    assert rules.mark_ready(state, by("creator"))[0].phase is Phase.READY
+        rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-2")
+    assert rules.mark_ready(state, by("creator"), generation=3)[0].phase is Phase.READY
+
+
+def test_an_emr_cluster_is_requested_again_only_by_who_knows_the_newest_request() -> None:
+    state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
+    with pytest.raises(NotReady, match="that another process of creator requested"):
+        rules.record_request(state, by("creator"), generation=3, last=None)
+    assert rules.record_request(state, by("creator"), generation=3, last=NOW)[0] == state
+    state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
+    with pytest.raises(NotReady):
+        rules.record_request(state, by("creator"), generation=3, last=NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "rule", "given"),
+    [
+        (EMR_CREATING, rules.record_request, {"last": None}),
+        (EMR_CREATING, rules.record_cluster, {"cluster_id": "j-1"}),
+        (CREATING, rules.mark_ready, {}),
+        (replace(READY, leases=(Lease("creator", LATER),)), rules.mark_ready, {}),
+        (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.plan_snapshot, {"name": "s4"}),
+        (
+            replace(TEARING_DOWN, owner="creator", leases=CREATING.leases),
+            rules.record_snapshot,
+            {"name": "s4"},
+        ),
+        (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.record_loss, {}),
+        (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.mark_empty, {}),
+    ],
+)
+def test_who_is_late_by_a_generation_changes_nothing(
+    state: SlotState, rule: Callable[..., Any], given: dict[str, Any]
+) -> None:
+    with pytest.raises(LeaseLost, match="generation 2"):
+        rule(state, by("creator"), generation=2, **given)
+
+
+def test_a_late_release_leaves_the_next_generation_alone() -> None:
+    assert rules.release(READY, by("user"), generation=2)[1].outcome is ReleaseOutcome.NOT_HELD
+    assert rules.release(READY, by("user"), generation=3)[1].outcome is ReleaseOutcome.TEAR_DOWN
 
 
 def test_nothing_is_planned_under_an_expired_lease() -> None:
     with pytest.raises(LeaseLost):
-        rules.record_request(expired(EMR_CREATING), by("creator"))
+        rules.record_request(expired(EMR_CREATING), by("creator"), generation=3, last=None)
     with pytest.raises(LeaseLost):
-        rules.plan_snapshot(expired(TEARING_DOWN), by("remover"), name="s4")
+        rules.plan_snapshot(expired(TEARING_DOWN), by("remover"), generation=3, name="s4")
 
 
 def test_a_slot_is_empty_only_once_every_row_is_saved() -> None:
     with pytest.raises(RegisterError, match=r"is not empty: it has rows that are in no snapshot"):
-        rules.mark_empty(TEARING_DOWN, by("remover"))
-    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
-    state, _ = rules.record_snapshot(state, by("remover"), name="s4")
-    state, _ = rules.mark_empty(state, by("remover"))
+        rules.mark_empty(TEARING_DOWN, by("remover"), generation=3)
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
+    state, _ = rules.record_snapshot(state, by("remover"), generation=3, name="s4")
+    state, _ = rules.mark_empty(state, by("remover"), generation=3)
     assert (state.phase, state.snapshot, state.predecessor) == (Phase.EMPTY, "s4", "s3")
 
 
 def test_the_next_generation_knows_nothing_of_the_cluster_before_it() -> None:
-    state, _ = rules.record_request(EMR_CREATING, by("creator"))
-    state, _ = rules.record_cluster(state, by("creator"), cluster_id="j-1")
+    state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
+    state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
     state, _ = rules.release(state, by("creator"))
-    state, _ = rules.mark_empty(state, by("creator"))
+    state, _ = rules.mark_empty(state, by("creator"), generation=3)
     state, _ = rules.acquire(state, by("run"))
     assert (state.generation, state.requested_at, state.cluster_id) == (4, None, None)
 
 
 def test_the_register_advances_only_to_the_snapshot_that_was_planned_and_once() -> None:
     with pytest.raises(RegisterError, match="awaits snapshot None, not s4"):
-        rules.record_snapshot(TEARING_DOWN, by("remover"), name="s4")
-    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
+        rules.record_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
     with pytest.raises(RegisterError, match="s4 is pending"):
-        rules.plan_snapshot(state, by("remover"), name="s5")
-    named, _ = rules.record_snapshot(state, by("remover"), name="s4")
-    assert rules.record_snapshot(named, by("remover"), name="s4")[0] == named
+        rules.plan_snapshot(state, by("remover"), generation=3, name="s5")
+    named, _ = rules.record_snapshot(state, by("remover"), generation=3, name="s4")
+    assert rules.record_snapshot(named, by("remover"), generation=3, name="s4")[0] == named
     with pytest.raises(RegisterError, match="no unsaved rows"):
-        rules.plan_snapshot(named, by("remover"), name="s5")
+        rules.plan_snapshot(named, by("remover"), generation=3, name="s5")
 
 
 def test_a_recorded_loss_leaves_the_newest_snapshot_named() -> None:
-    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
-    state, _ = rules.record_loss(state, by("remover"))
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
+    state, _ = rules.record_loss(state, by("remover"), generation=3)
     assert (state.snapshot, state.pending_snapshot, state.unsaved) == ("s3", None, False)
 
 
 def test_the_named_snapshot_its_predecessor_and_the_pending_one_are_protected() -> None:
-    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), name="s4")
+    state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
     assert state.protected_snapshots == {"s2", "s3", "s4"}
     assert SlotState(Slot.WAREHOUSE).protected_snapshots == frozenset()

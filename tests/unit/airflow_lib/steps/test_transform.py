@@ -57,8 +57,8 @@ def ready(world: World, run: Run) -> Run:
         Instances={"KeepJobFlowAliveWhenNoSteps": True},
         Tags=[{"Key": TAG_ENVIRONMENT, "Value": run.environment.name}],
     )
-    register.apply(Slot.EMR, rules.record_cluster, cluster_id=made["JobFlowId"])
-    register.apply(Slot.EMR, rules.mark_ready)
+    register.apply(Slot.EMR, rules.record_cluster, generation=1, cluster_id=made["JobFlowId"])
+    register.apply(Slot.EMR, rules.mark_ready, generation=1)
     world.advance(300)
     return run
 
@@ -193,6 +193,39 @@ def test_a_session_made_again_is_given_its_full_time_to_start(world: World, read
     poll(world, ready, state)
 
 
+def test_a_session_of_a_server_that_counts_from_0_again_is_given_its_full_time_to_start(
+    world: World, ready: Run
+) -> None:
+    state = start(world, ready)
+    world.advance(ready.settings.mayfly.livy.session_timeout_s + 60)
+    world.livy.restart()
+    state = poll(world, ready, state, seconds=5)
+    assert [session.id for session in world.livy.made] == [0, 0]
+    poll(world, ready, state, seconds=5)  # it is still starting
+
+
+def test_a_session_with_the_id_of_one_that_was_to_end_is_used(world: World, ready: Run) -> None:
+    start(world, ready)
+    world.livy.die(world.livy.made[0])
+    world.livy.ending_s = 1000
+    state = begin(ready)
+    world.livy.restart()
+    state = poll(world, ready, state)
+    poll(world, ready, state)
+    assert [session.state for session in world.livy.made] == ["killed", "busy"]
+
+
+def test_a_session_that_never_ends_ends_the_wait_at_its_deadline(world: World, ready: Run) -> None:
+    start(world, ready)
+    world.livy.die(world.livy.made[0])
+    world.livy.ending_s = 10**6
+    began = world.now()
+    with pytest.raises(WaitTimeout, match=r"to start or end .* it is shutting_down"):
+        drive(JOB, ready, world)
+    waited_s = (world.now() - began).total_seconds()
+    assert waited_s <= ready.settings.mayfly.livy.session_timeout_s + 2 * ready.settings.mayfly.poll_s
+
+
 def unreadable(**_: Any) -> dict[str, Any]:
     raise ValueError("arrivals.csv has no column i94port: put it back")
 
@@ -307,6 +340,16 @@ def test_a_late_cancel_leaves_the_next_trys_session_alone(world: World, ready: R
     JOB.begin(ready)
     JOB.cancel(ready, watched.state)
     assert world.livy.listed() == [world.livy.made[1]]
+
+
+def test_a_late_cancel_leaves_another_jobs_session_of_its_id_alone(world: World, ready: Run) -> None:
+    state = start(world, ready)
+    world.livy.restart()
+    other = RunJob("airports")
+    assert isinstance(other.begin(ready), Waiting)
+    assert world.livy.find("airports").id == state["session"]
+    JOB.cancel(ready, state)
+    assert world.livy.listed() == [world.livy.find("airports")]
 
 
 @pytest.mark.parametrize("end", ["die", "vanish"])
