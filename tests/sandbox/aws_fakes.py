@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import functools
 import json
-import random
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ from typing import Any, Self
 import boto3
 import psutil
 from botocore.config import Config
+from nets import unused_net
 
 from sandbox.processes import Child
 
@@ -35,7 +35,7 @@ class AwsProcess:
 
     def __init__(self, state_dir: Path, *options: str, net: int | None = None) -> None:
         self.state_dir = state_dir
-        self.net = net or random.randint(20, 250)
+        self.net = net or unused_net()
         self.host = f"127.{self.net}.0.1"
         self.url = f"http://{self.host}:5566"
         self.log = state_dir.parent / f"{state_dir.name}.log"

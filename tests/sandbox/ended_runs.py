@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from live_runs import LiveRuns
+from nets import unused_net
 from sandbox_process import ROOT, SandboxProcess
 
 
@@ -61,7 +61,7 @@ def run_to_its_end(runs: LiveRuns, run_id: str) -> Ended:
 
 def sandbox_with_source(home: Path, dags: Path = ROOT / "dags") -> Iterator[LiveRuns]:
     """The body of a module's fixture: a running sandbox with generated source files."""
-    sandbox = SandboxProcess(home, net=random.randint(20, 250), dags=dags)
+    sandbox = SandboxProcess(home, net=unused_net(), dags=dags)
     with sandbox.up():
         live = LiveRuns(sandbox)
         live.put_source()

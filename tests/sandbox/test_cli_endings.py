@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nets import unused_net
 from sandbox_process import SandboxProcess, wait_until
 
 pytestmark = pytest.mark.sandbox
@@ -18,7 +18,7 @@ WINDOW = ("--window-start", "2016-04-01", "--window-end", "2016-05-01")
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[SandboxProcess]:
-    process = SandboxProcess(tmp_path / "home", net=random.randint(20, 250))
+    process = SandboxProcess(tmp_path / "home", net=unused_net())
     yield process
     for left in process.processes():
         left.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import psycopg2
 import pytest
+from nets import unused_net
 from sandbox_process import SandboxProcess
 
 from sandbox.account import Account
@@ -77,7 +77,7 @@ def leave_a_snapshot(account: Account, name: str, value: int) -> None:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     """A stopped sandbox with the snapshots of two runs."""
-    net = random.randint(20, 250)
+    net = unused_net()
     process = SandboxProcess(tmp_path_factory.mktemp("sql") / "home", net=net)
     aws = Aws(Workspace(home=Path(process.home), addresses=Addresses(net)))
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import psutil
 import pytest
 import requests
 from live_processes import LiveProcesses, kill
+from nets import unused_net
 from sandbox_process import SandboxProcess, wait_until
 
 from sandbox.account import Account
@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
-    process = SandboxProcess(tmp_path_factory.mktemp("up") / "home", net=random.randint(20, 250))
+    process = SandboxProcess(tmp_path_factory.mktemp("up") / "home", net=unused_net())
     with process.up():
         yield process
 

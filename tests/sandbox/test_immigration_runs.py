@@ -6,12 +6,12 @@ The runs share one account, as a user's runs do: between them, the warehouse is 
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nets import unused_net
 from sandbox_process import ROOT, SandboxProcess
 from walked_graph import upstream_of, walked_states
 from warehouse_content import read_content
@@ -39,7 +39,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxProcess]:
     home = tmp_path_factory.mktemp("immigration") / "home"
-    process = SandboxProcess(home, net=random.randint(20, 250), dags=ROOT / "dags")
+    process = SandboxProcess(home, net=unused_net(), dags=ROOT / "dags")
     with process.up():
         yield process
 
