@@ -85,7 +85,7 @@ MUTANTS = (
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     # The janitor.
     Mutant("the janitor takes over no slot", f"{_LIFECYCLE}/sweeper.py", "                self._take_over(document.slot(slot), findings, now)", "                pass", "Airflow gone for good"),
-    Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "            self._plan_orphans(findings, now)\n", "", "effects seen late"),
+    Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "            self._plan_orphans(findings, now)\n", "", "asleep past its lease"),
     Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "    live = tuple(lease for lease in state.leases if lease.until > caller.now or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
 )
 # fmt: on

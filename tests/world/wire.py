@@ -18,7 +18,6 @@ from botocore.exceptions import ConnectTimeoutError, ReadTimeoutError
 from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 
-from airflow_lib.aws.clients import READ_TIMEOUT_S
 from sandbox.aws.faults import aws_error
 from sandbox.aws.gateway import error_answer
 from tests.world.late import Late
@@ -40,7 +39,7 @@ class Kind(StrEnum):
     """What goes wrong with a request."""
 
     ERROR = "error"  # AWS answers 500, and did nothing
-    LOST = "lost"  # it takes effect; the response never comes
+    LOST = "lost"  # it takes effect; the connection is reset at once, before any of it can be seen
     TIMEOUT = "timeout"  # it never arrives
     THROTTLED = "throttled"
     DENIED = "denied"
@@ -179,7 +178,6 @@ class Wire:
             self.late.note(operation, params, response.content)
         if fault is not None:
             raise_if_killed(fault, f"{service}.{operation}")
-            self._timeline.advance(READ_TIMEOUT_S)
             raise ReadTimeoutError(endpoint_url=request.url)
         response.headers["date"] = format_datetime(self._timeline.now().replace(microsecond=0), usegmt=True)
         return response
