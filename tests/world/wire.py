@@ -39,7 +39,7 @@ class Kind(StrEnum):
     """What goes wrong with a request."""
 
     ERROR = "error"  # AWS answers 500, and did nothing
-    LOST = "lost"  # it takes effect; the connection is reset at once, before any of it can be seen
+    LOST = "lost"  # it takes effect; no response comes, and no time passes: what is seen late is not seen yet
     TIMEOUT = "timeout"  # it never arrives
     THROTTLED = "throttled"
     DENIED = "denied"
