@@ -139,7 +139,7 @@ def test_a_session_lost_with_its_livy_server_is_replaced_by_the_same_try_of_the_
     runs: LiveRuns, servers: Ended
 ) -> None:
     assert servers.seen["livy"]["transform.arrivals"] == "deferred"
-    assert "asking again" in runs.log(servers.run_id, "transform.arrivals", try_number=1)
+    assert "the poll failed and is repeated" in runs.log(servers.run_id, "transform.arrivals", try_number=1)
     made = {task: runs.sessions_made(servers.run_id, task) for task in TRANSFORM}
     assert made["transform.arrivals"] == 2
     assert set(made.values()) <= {1, 2}, "a job that was complete is not recomputed"

@@ -237,7 +237,7 @@ def test_a_lost_commit_is_reported_and_can_be_repeated(
     cluster: Warehouse, conn: Connection, at_once: Any, *, arrives: bool
 ) -> None:
     schema = stage(conn, "whole", APRIL, ARRIVALS)
-    with pytest.raises(ConnectionLost, match="Run the task again"):
+    with pytest.raises(ConnectionLost, match="Clear the task"):
         load_staged(LostCommit(cluster.connect(), arrives=arrives), "whole", APRIL, schema)  # type: ignore[arg-type]
 
     entries = ledger_of(conn, "whole")
