@@ -131,13 +131,13 @@ class RunJob(PollingStep):
             state.pop("ending", None)  # a server that was restarted counts its sessions from 0 again
             session = self._create(run, livy, state)
             raise NotReady(f"Livy session {session.name} to start")
+        if state.get("session") != session.id or "start_by" not in state:
+            self._note_session(run, session, state)
         if session.id == state.get("ending"):
             self._check_session_deadline(run, session, state)
             raise NotReady("the session of an earlier try to end")
         if session.state in SESSION_FAILED:
             raise livy.failure(session)
-        if state.get("session") != session.id or "start_by" not in state:
-            self._note_session(run, session, state)
         self._follow_log(livy, session, state)
         if session.state in SESSION_PENDING:
             self._check_session_deadline(run, session, state)

@@ -215,6 +215,15 @@ def test_a_session_with_the_id_of_one_that_was_to_end_is_used(world: World, read
     assert [session.state for session in world.livy.made] == ["killed", "busy"]
 
 
+def test_a_wait_for_a_session_to_end_that_another_version_began_goes_on(world: World, ready: Run) -> None:
+    start(world, ready)
+    world.livy.die(world.livy.made[0])
+    world.livy.ending_s = 1000
+    state = begin(ready)
+    older = {key: value for key, value in state.items() if key != "start_by"}
+    assert "start_by" in poll(world, ready, older)
+
+
 def test_a_session_that_never_ends_ends_the_wait_at_its_deadline(world: World, ready: Run) -> None:
     start(world, ready)
     world.livy.die(world.livy.made[0])
