@@ -9,7 +9,7 @@
     ├── RegisterError         the register cannot be read, or the outcome of a write is unknown
     │   └── LeaseLost         this run no longer holds what it is about to use
     ├── ResourceError         an AWS resource failed, AWS refused a call, or the resource is not ours
-    │   ├── TerminalState     the resource ended in a state it cannot leave
+    │   ├── TerminalState     the resource ended in a state it cannot leave, or is lost again and again
     │   ├── UnknownState      AWS or Livy reports a state this version does not know
     │   ├── ForeignResource   the name is taken by something without our tags
     │   ├── NotReady          AWS is not ready for this call, but will be: poll again until the deadline
@@ -73,7 +73,7 @@ class ResourceError(MayflyError):
 
 
 class TerminalState(ResourceError):
-    """A resource ended in a state it cannot leave; the message carries AWS's reason."""
+    """A resource ended in a state it cannot leave, or is lost each time it is replaced; the message says the reason."""
 
 
 class UnknownState(ResourceError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
@@ -68,7 +69,8 @@ class StepOperator(BaseOperator):
 
     def open_run(self, context: Any) -> Run:
         """The run that the step is given. Raises SettingsError."""
-        return open_run(self.pipeline, context["run_id"], window_of(context))
+        run = open_run(self.pipeline, context["run_id"], window_of(context))
+        return replace(run, max_tries=context["ti"].max_tries)
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
@@ -89,6 +91,7 @@ class StepOperator(BaseOperator):
                 window=to_json(run.window),
                 state=waiting.state,
                 poll_s=waiting.poll_s,
+                max_tries=run.max_tries,
             ),
             method_name="resume",
         )
@@ -98,16 +101,25 @@ class StepTrigger(BaseTrigger):
     """Polls a step until it is done or fails; `on_kill` ends what belongs to this run alone."""
 
     def __init__(
-        self, *, step: Json, pipeline: Json, run_id: str, window: Json, state: Json, poll_s: float
+        self,
+        *,
+        step: Json,
+        pipeline: Json,
+        run_id: str,
+        window: Json,
+        state: Json,
+        poll_s: float,
+        max_tries: int = 0,  # the version before deferred without it
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._arguments = {
+        self._arguments: Json = {
             "step": step,
             "pipeline": pipeline,
             "run_id": run_id,
             "window": window,
             "state": state,
             "poll_s": poll_s,
+            "max_tries": max_tries,
         }
         self._step: Step = from_json(step)
         self._state = state
@@ -146,7 +158,8 @@ class StepTrigger(BaseTrigger):
     def _open_run(self) -> Run:
         pipeline: Pipeline = from_json(self._arguments["pipeline"])
         window: Window = from_json(self._arguments["window"])
-        return open_run(pipeline, str(self._arguments["run_id"]), window)
+        run = open_run(pipeline, str(self._arguments["run_id"]), window)
+        return replace(run, max_tries=self._arguments["max_tries"])
 
 
 def _finish(context: Any, outcome: Done | Failed) -> Json:

@@ -15,9 +15,9 @@ from collections import Counter
 
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
-from tests.proof.faults import FAULTS, VISITS
+from tests.proof.faults import FAULTS, ODD_LIVY, VISITS
 from tests.proof.judgement import LEAK, LOST, TOUCHED
-from tests.proof.plans import all_single, lost_and_late, pairs
+from tests.proof.plans import all_single, lost_and_late, odd_livy, pairs
 from tests.proof.proof import Baseline, prove, record
 
 _QUICK_EVERY = 23
@@ -50,7 +50,7 @@ class Tally:
     def table(self) -> str:
         """Per fault: runs, red ones, retries, and the longest that any cluster was billed."""
         lines = [f"{'first fault':44} {'runs':>6} {'red':>6} {'retried':>8} {'longest billed':>15}"]
-        for fault in (*FAULTS, *VISITS):
+        for fault in (*FAULTS, *ODD_LIVY, *VISITS):
             mine = [one for one in self.findings if one.fault == fault.name]
             red, retried = Counter(one.red for one in mine)[True], sum(one.retried for one in mine)
             longest_s = max((one.longest_s for one in mine), default=0.0)
@@ -73,11 +73,12 @@ def main() -> int:
     print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s")
     every_plan = [plan for _, chosen in plans.values() for plan in chosen]
     paired = sum(plan.again is not None for plan in every_plan)
+    odd = sum(plan.fault in ODD_LIVY for plan in every_plan)
     what = f"{len(one.calls)} calls x {len(FAULTS)} faults"
     if options.quick:
-        what = f"{len(every_plan) - paired} of {what}"
+        what = f"{len(every_plan) - paired - odd} of {what}"
     print(
-        f"proof: {what} + {paired} pairs = {len(tally.findings)} runs, "
+        f"proof: {what} + {odd} odd answers of Livy + {paired} pairs = {len(tally.findings)} runs, "
         f"{tally.count(LEAK)} leaks, {tally.count(TOUCHED)} foreign touched, {tally.count(LOST)} rows lost"
     )
     return 0 if tally.is_whole else 1
@@ -90,7 +91,15 @@ def _plan(
     every = _QUICK_EVERY if options.quick else 1
     drawn = pairs(len(one.calls), options.pairs, seed=options.seed)
     return {
-        1: (one, [*all_single(len(one.calls), every=every), *lost_and_late(one.calls), *drawn]),
+        1: (
+            one,
+            [
+                *all_single(len(one.calls), every=every),
+                *odd_livy(one.calls, every=every),
+                *lost_and_late(one.calls),
+                *drawn,
+            ],
+        ),
         2: (two, pairs(len(two.calls), options.pairs, seed=options.seed + 1)),
     }
 

@@ -9,7 +9,16 @@ from collections.abc import Sequence
 
 from airflow_lib.janitor import PASS_S
 from airflow_lib.settings import WarehouseSettings
-from tests.proof.faults import AIRFLOW_GONE, ASLEEP, CAPACITY_REFUSED, EMR_ENDS, SLOWNESS, InjectedFault
+from tests.proof.faults import (
+    AIRFLOW_GONE,
+    ASLEEP,
+    CAPACITY_REFUSED,
+    EMR_ENDS,
+    SESSIONS_LOST,
+    SLOWNESS,
+    UNLISTED,
+    InjectedFault,
+)
 from tests.proof.scenario import LEASE_S
 from tests.world.wire import Call
 
@@ -31,7 +40,7 @@ def colour_of(fault: InjectedFault, at: int, calls: Sequence[Call]) -> str:
     call, rest = str(calls[at]), [str(one) for one in calls[at:]]
     if fault.name == CAPACITY_REFUSED:
         return RED if _CREATING & set(rest) else GREEN
-    if fault.name == EMR_ENDS:
+    if fault.name in (EMR_ENDS, UNLISTED, SESSIONS_LOST):
         return RED if _SPARK in rest else GREEN
     if fault.name == ASLEEP:
         return EITHER  # it may have had to lose its lease, or nothing at all

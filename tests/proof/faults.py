@@ -12,6 +12,7 @@ from tests.proof.janitor import pass_once
 from tests.proof.scenario import LEASE_S
 from tests.world import World
 from tests.world.emr_clusters import Reason
+from tests.world.livy_servers import STARTING_S, STATEMENT_S
 from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call, Fault, Kind
 
@@ -21,9 +22,11 @@ CAPACITY_REFUSED, EMR_ENDS = "capacity refused", "EMR ends with errors"
 LOST_ANSWER, SEEN_LATE = "effect, then response lost", "effects seen late"
 KILLED_AFTER = "killed before the answer is written down"
 AIRFLOW_GONE, ASLEEP = "Airflow gone for good", "asleep past its lease"
+UNLISTED, SESSIONS_LOST = "Livy lists no statements for ever", "Livy loses each session"
 
 SLOWNESS = 4.0
 _LATE_S = 45.0
+_SESSION_LIFE_S = STARTING_S + STATEMENT_S / 2
 
 Inject = Callable[[World, Call], Fault | None]
 
@@ -97,6 +100,32 @@ def _end_emr(world: World, _: Call) -> None:
         world.emr.failures.append(reason)
 
 
+def _answer(status: int, body: str) -> Inject:
+    """This one request is answered by something else than Livy, and nothing is done."""
+
+    def inject(_: World, call: Call) -> Fault:
+        return Fault(call.service, call.operation, Kind.ANSWERED, code=str(status), message=body)
+
+    return inject
+
+
+def _list_no_statements(times: float) -> Inject:
+    """Livy answers 500 to GET statements, so often."""
+
+    def inject(world: World, call: Call) -> Fault | None:
+        fault = world.wire.inject("livy.GET /sessions/{session}/statements", Kind.ERROR, times)
+        return fault if fault.concerns(call) else None
+
+    return inject
+
+
+def _lose_sessions(world: World, _: Call) -> None:
+    """Those that are there now, and each new one before its job can be done."""
+    for session in world.livy.listed():
+        world.livy.vanish(session)
+    world.livy.lost_after_s = _SESSION_LIFE_S
+
+
 def _pass_by(world: World, _: Call) -> None:
     pass_once(world)
 
@@ -122,6 +151,18 @@ FAULTS = (
     InjectedFault("killed before", _fail_calls(Kind.KILLED_BEFORE)),
     InjectedFault(KILLED_AFTER, _fail_calls(Kind.KILLED_AFTER)),
     InjectedFault(AIRFLOW_GONE, _fail_calls(Kind.GONE), lasting=True),
+)
+# What a Livy does that answers oddly: at the calls to Livy alone.
+ODD_LIVY = (
+    InjectedFault("Livy answers 404 and null", _answer(404, "null")),
+    InjectedFault("Livy answers null", _answer(200, "null")),
+    InjectedFault("Livy answers a string", _answer(200, '"busy"')),
+    InjectedFault(
+        "Livy answers HTML", _answer(200, "<html><body>Service Temporarily Unavailable</body></html>")
+    ),
+    InjectedFault("Livy lists no statements for a while", _list_no_statements(10)),
+    InjectedFault(UNLISTED, _list_no_statements(math.inf), lasting=True),
+    InjectedFault(SESSIONS_LOST, _lose_sessions, lasting=True),
 )
 # The janitor comes in the middle of the run: no fault of a call, so these come in pairs only.
 VISITS = (

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, VISITS
-from tests.proof.plans import all_single, lost_and_late
+from tests.proof.plans import all_single, lost_and_late, odd_livy
 from tests.proof.proof import Baseline, BaselineFails, prove, record
 
 CAUGHT, SURVIVES = 10, 11
@@ -46,7 +46,9 @@ def _plans(one: Baseline, likely: str) -> Iterator[Sequence[Plan]]:
     known = [fault for fault in (*FAULTS, *VISITS) if fault.name == likely]
     yield lost_and_late(one.calls)
     yield all_single(len(one.calls), faults=known)
+    yield [plan for plan in odd_livy(one.calls) if plan.fault.name == likely]
     yield all_single(len(one.calls), every=_EVERY, faults=(*FAULTS, *VISITS))
+    yield odd_livy(one.calls)
 
 
 def _look(finding: Finding) -> None:

@@ -11,6 +11,7 @@ from tests.proof.faults import (
     FAULTS,
     KILLED_AFTER,
     LOST_ANSWER,
+    ODD_LIVY,
     SEEN_LATE,
     VISITS,
     InjectedFault,
@@ -27,6 +28,12 @@ def all_single(calls: int, *, every: int = 1, faults: Sequence[InjectedFault] = 
     return [
         Plan(at, fault) for shift, fault in enumerate(faults) for at in range(shift * 7 % every, calls, every)
     ]
+
+
+def odd_livy(calls: Sequence[Call], *, every: int = 1) -> list[Plan]:
+    """Each odd way of Livy's at each call to Livy; with `every` above 1 at so few."""
+    plans = [Plan(at, fault) for at, call in enumerate(calls) if call.service == "livy" for fault in ODD_LIVY]
+    return plans[::every]
 
 
 def lost_and_late(calls: Sequence[Call]) -> list[Plan]:

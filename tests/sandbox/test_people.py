@@ -17,8 +17,10 @@ from typing import Any
 import pytest
 from ended_runs import Ended, end, sandbox_with_source
 from live_people import People
-from live_runs import LiveRuns
+from live_runs import DAG, LiveRuns
 from sandbox_process import wait_until
+
+from airflow_lib.naming import run_key
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
@@ -190,6 +192,14 @@ def test_clearing_a_task_also_clears_its_setups_and_teardowns_and_its_session_is
     assert {"provision.lease", "provision.emr", "transform.release_emr"} <= disturbed.seen["cleared"]
     assert "transform.arrivals" not in disturbed.seen["cleared"]
     assert "created:" in runs.log(disturbed.run_id, "transform.cities", try_number=2)
+
+
+def test_a_cleared_task_and_run_are_given_their_whole_time_again(runs: LiveRuns, disturbed: Ended) -> None:
+    """Airflow raises `max_tries`, which names the record of a task's deadline."""
+    folder = f"logs/{DAG}/runs/{run_key(disturbed.run_id)}/waits"
+    kept = {n for n in range(9) if runs.account.read_text(f"{folder}/RunJob-cities-{n}.json") is not None}
+    assert min(kept) == 2  # what Airflow allowed at first
+    assert len(kept) >= 2
 
 
 def test_a_cleared_run_starts_again_and_succeeds(runs: LiveRuns, disturbed: Ended) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -37,7 +38,10 @@ class Session:
 
 
 class LivyServers:
-    """All servers. `down` refuses every connection; `never_start` lists jobs whose sessions stay `starting`."""
+    """All servers. `down` refuses every connection; `never_start` leaves every session `starting`.
+
+    `lost_after_s`: for how long the servers know a session, if not until its end. `forgets` has them list no statement.
+    """
 
     def __init__(
         self, timeline: Timeline, wire: Wire, serves: Callable[[str], bool], run_code: JobRunner
@@ -48,7 +52,20 @@ class LivyServers:
         self._first = 0
         self.down = False
         self.never_start = False
+        self.forgets = False
+        self.lost_after_s: float | None = None
         self.ending_s = 0.0
+
+    def heal(self) -> None:
+        """Let all servers answer as they should from now on."""
+        self.down = self.never_start = self.forgets = False
+        self.lost_after_s = None
+
+    def lose_sessions(self, after_s: float) -> None:
+        """Let the servers forget every session `after_s` after it was made, and those that are there in `after_s`."""
+        self.lost_after_s = after_s
+        for session in self.listed():
+            self._timeline.later(after_s, partial(self._lose, session))
 
     def open(self, url: str) -> LivyClient:
         """What a step calls to talk to a server."""
@@ -75,7 +92,8 @@ class LivyServers:
     def vanish(self, session: Session) -> None:
         """Let the servers forget a session, as they do after its heartbeat timed out."""
         for sessions in self._sessions.values():
-            sessions.pop(session.id, None)
+            if sessions.get(session.id) is session:
+                del sessions[session.id]
         session.state = "killed"
 
     def restart(self) -> None:
@@ -86,8 +104,12 @@ class LivyServers:
             sessions.clear()
         self._first = len(self.made)
 
-    def answer(self, method: str, url: str, body: Any, params: dict[str, int]) -> tuple[int, Any]:
-        """Status and JSON of one request. Raises requests' own errors, and Killed."""
+    def _lose(self, session: Session) -> None:
+        if self.lost_after_s is not None:  # nobody healed the servers
+            self.vanish(session)
+
+    def answer(self, method: str, url: str, body: Any, params: dict[str, int]) -> tuple[int, str]:
+        """Status and text of one request's answer. Raises requests' own errors, and Killed."""
         parts = urlsplit(url)
         host = str(parts.hostname)
         fault = self._wire.enter("livy", f"{method} {_shape(parts.path)}", {"path": parts.path, "body": body})
@@ -95,13 +117,15 @@ class LivyServers:
             raise requests.ConnectionError(f"connection to {host} refused")
         if fault is not None and fault.kind is Kind.TIMEOUT:
             raise requests.ConnectTimeout("injected")
+        if fault is not None and fault.kind is Kind.ANSWERED:
+            return int(fault.code), fault.message
         if fault is not None and fault.kind not in AFTER:
-            return _STATUS.get(fault.kind, 400), {"msg": fault.message}
+            return _STATUS.get(fault.kind, 400), json.dumps({"msg": fault.message})
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
             raise_if_killed(fault, f"livy {method}")
             raise requests.ReadTimeout("injected")
-        return status, answer
+        return status, json.dumps(answer)
 
     def _route(
         self, host: str, method: str, path: list[str], body: Any, params: dict[str, int]
@@ -128,6 +152,8 @@ class LivyServers:
         self.made.append(session)
         sessions[session.id] = session
         self._timeline.later(STARTING_S, lambda: self._start(session))
+        if self.lost_after_s is not None:
+            self._timeline.later(self.lost_after_s, partial(self._lose, session))
         return 201, session.view()
 
     def _start(self, session: Session) -> None:
@@ -164,7 +190,7 @@ class LivyServers:
     def _statements(self, session: Session) -> tuple[int, Any]:
         if session.state in _DEAD:
             return 400, {"msg": "requirement failed: Session isn't active."}
-        return 200, {"statements": session.statements}
+        return 200, {"statements": [] if self.forgets else session.statements}
 
 
 class _Transport:
@@ -177,7 +203,7 @@ class _Transport:
         status, answer = self._servers.answer(method, url, more.get("json"), more.get("params") or {})
         response = requests.Response()
         response.status_code = status
-        response._content = json.dumps(answer).encode()
+        response._content = answer.encode()
         return response
 
 

@@ -200,6 +200,8 @@ class Attended(Walker):
             self._forget(task_id)
 
     def _forget(self, task_id: str) -> None:
+        """As clear_task_instances does: tries are counted on, and as many retries are allowed as at first."""
+        self._max_tries[task_id] = self._try_number.get(task_id, 0) + self._by_id[task_id].retries
         for kept in (self.walk.states, self.walk.results, self.walk.errors, self._retrying):
             kept.pop(task_id, None)
 
@@ -213,11 +215,12 @@ class Attended(Walker):
         state = self._state(task_id)
         del self._waiting[task_id]
         with suppress(MayflyError):  # Airflow only logs what `on_kill` raises
-            self._step(task_id).cancel(self.walk.run, state)
+            self._step(task_id).cancel(self._run_of(self._by_id[task_id]), state)
         return True
 
     def _do(self, task_id: str) -> None:
-        Attempt(self._step(task_id), self.walk.run, self._world).begin()
+        Attempt(self._step(task_id), self._run_of(self._by_id[task_id]), self._world).begin()
+        self._try_number[task_id] = self._try_number.get(task_id, 0) + 1
 
     def _state(self, task_id: str) -> dict[str, Any]:
         waiting = self._waiting[task_id][1].waiting

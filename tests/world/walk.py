@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -137,6 +137,9 @@ class Walker:
         ]
         self._waiting: dict[str, tuple[datetime, Attempt]] = {}
         self._retrying: dict[str, datetime] = {}
+        # As Airflow counts, for the tasks whose numbers are not those of a first try.
+        self._try_number: dict[str, int] = {}
+        self._max_tries: dict[str, int] = {}
 
     @property
     def due(self) -> datetime:
@@ -182,7 +185,8 @@ class Walker:
         _, attempt = self._waiting.pop(task.id, (None, None))
         try:
             if attempt is None:
-                attempt = Attempt(step, self.walk.run, self._world)
+                attempt = Attempt(step, self._run_of(task), self._world)
+                self._try_number[task.id] = self._try_number.get(task.id, 0) + 1
                 outcome = attempt.begin()
             else:
                 outcome = _poll(attempt)
@@ -198,6 +202,10 @@ class Walker:
         if isinstance(outcome, Failed):
             self.walk.errors.setdefault(task.id, []).append(MayflyError(outcome.message))
         self.walk.states[task.id] = "success" if isinstance(outcome, Done) else "failed"
+
+    def _run_of(self, task: Task) -> Run:
+        """The run as the task's operator gives it to its step."""
+        return replace(self.walk.run, max_tries=self._max_tries.get(task.id, task.retries))
 
     def _fail(self, task: Task, error: BaseException) -> None:
         tries = self.walk.errors.setdefault(task.id, [])

@@ -44,6 +44,7 @@ class Kind(StrEnum):
     THROTTLED = "throttled"
     DENIED = "denied"
     REFUSED = "refused"  # with `code` and `message`
+    ANSWERED = "answered"  # by something else than the service: `code` is the status and `message` the body
     KILLED_BEFORE = "killed before"
     KILLED_AFTER = "killed after"
     GONE = "gone"  # it takes effect, and Airflow with all its processes is no more

@@ -18,6 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 from airflow_lib.errors import (
     LivyError,
     LivyUnreachable,
+    NotReady,
     SessionFailed,
     SessionInactive,
     SourceError,
@@ -178,13 +179,14 @@ class LivyClient:
         return _parse_session(self._parse_accepted(response, f"create session {spec.name}"))
 
     def list_statements(self, session_id: int) -> tuple[StatementView, ...]:
-        """The session's statements; none while it starts, when Livy may answer 500.
+        """The session's statements; none only where Livy says so.
 
-        Raises SessionInactive once it has ended (Livy answers 400 while it remembers the session, 404 after).
+        Raises NotReady where Livy answers 500, as it may for a session that starts: whether there are any is not
+        known. Raises SessionInactive once it has ended (Livy answers 400 while it remembers the session, 404 after).
         """
         response = self._get(f"/sessions/{session_id}/statements")
         if response.status_code == 500:
-            return ()
+            raise NotReady(f"Livy to list the statements of session {session_id} (500: {_reason(response)})")
         if response.status_code in (400, 404):
             raise SessionInactive(
                 f"Livy at {self.url}: session {session_id} has ended, or is ending: {_reason(response)}"

@@ -69,6 +69,9 @@ class Run:
     """One run of one pipeline: what every step is given.
 
     `expects_more`: further runs of the pipeline are known to come, for which clusters may be kept alive.
+    `max_tries` is Airflow's number for the task: it stays the same when Airflow tries the task again, and grows when
+    a person clears it (airflow/models/taskinstance.py, clear_task_instances, Airflow 3.3). So it tells who is to go
+    on waiting until the old deadline from who was given a new chance.
     """
 
     pipeline: Pipeline
@@ -77,6 +80,7 @@ class Run:
     settings: Settings
     services: Services
     expects_more: bool = False
+    max_tries: int = 0
 
     @property
     def environment(self) -> Environment:

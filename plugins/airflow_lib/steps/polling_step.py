@@ -1,24 +1,48 @@
 """The base of every step that waits: it keeps the run's leases, polls until ready, and has one deadline.
 
-The deadline is a time that `begin` writes into the step's state, before the task is deferred. So it is the same
-for every poll and for every triggerer that takes the task over.
+The deadline is a time that is written down when the step first has to wait: into the step's state, which Airflow
+stores with the deferred task, so it is the same for every poll and for every triggerer; and into S3 beside the
+run's other files, so it is the same for every try. With it in S3 is how often the step replaced what was lost.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import ClassVar
 
-from airflow_lib.errors import MayflyError, NotReady, WaitTimeout
-from airflow_lib.naming import Slot
+from pydantic import AwareDatetime, BaseModel, Field, NonNegativeInt, ValidationError
+
+from airflow_lib.aws.errors import translate_aws_errors
+from airflow_lib.aws.s3 import put_if_absent, read_object
+from airflow_lib.aws.s3_location import uri_of
+from airflow_lib.errors import MayflyError, NotReady, ResourceError, WaitTimeout
+from airflow_lib.naming import Slot, run_key
 from airflow_lib.polling import is_past, time_after
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Waiting
 from airflow_lib.steps.leases import renew_leases
 
 
+class WaitRecord(BaseModel):
+    """What outlives a try of a step that waits: its deadline, and how often each thing happened."""
+
+    deadline: AwareDatetime
+    counts: dict[str, NonNegativeInt] = Field(default_factory=dict)
+
+
 class PollingStep:
-    """A step that waits. Subclasses say `timeout_s` and `advance`; `slot` is the one whose lease the step needs."""
+    """A step that waits. Subclasses say `timeout_s` and `advance`.
+
+    `slot` is the one whose lease the step needs. `retry_renews_deadline`: each try may wait as long again, because
+    nothing but a retry goes on with what the step does; Airflow bounds the tries.
+    """
 
     slot: ClassVar[Slot | None] = None
+    retry_renews_deadline: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """Which of the run's waiting steps this is; each has one of its own."""
+        return type(self).__name__
 
     def timeout_s(self, run: Run) -> float:
         """For how long the step may wait in all."""
@@ -27,7 +51,8 @@ class PollingStep:
     def advance(self, run: Run, state: Json) -> Done | Failed:
         """Do what can be done now; what must be remembered until the next poll goes into `state`.
 
-        Raises NotReady, saying what is waited for, until the step is through.
+        Raises NotReady, saying what is waited for, until the step is through. Where that must be ready sooner than
+        the whole step, `state["until"]` says when.
         """
         raise NotImplementedError
 
@@ -38,17 +63,23 @@ class PollingStep:
             "If AWS is only slow, raise the time-outs in the Airflow Variable `mayfly`."
         )
 
+    def give_up(self, run: Run, state: Json) -> None:
+        """End what nobody will come back to, because the deadline has passed. Raises nothing."""
+
     def begin(self, run: Run) -> Outcome:
         return self.poll(run, {})
 
     def poll(self, run: Run, state: Json) -> Outcome:
-        state = {"deadline": time_after(run.services.clock, self.timeout_s(run)), **state}
+        state = dict(state)
         self.keep_leases(run, state)
         try:
             return self.advance(run, state)
         except NotReady as pending:
-            if is_past(run.services.clock, state["deadline"]):
-                raise self.timed_out(run, pending.message, state["deadline"]) from pending
+            deadline = self._ensure_deadline(run, state)
+            until = min(deadline, state.get("until") or deadline)
+            if is_past(run.services.clock, until):
+                self.give_up(run, state)
+                raise self.timed_out(run, pending.message, until) from pending
             return Waiting(pending.message, state, run.settings.mayfly.poll_s)
 
     def keep_leases(self, run: Run, state: Json) -> None:
@@ -57,3 +88,55 @@ class PollingStep:
 
     def cancel(self, run: Run, state: Json) -> None:
         """Nothing: what the register records is given up by the release task."""
+
+    def count(self, run: Run, state: Json, what: str) -> int:
+        """How often `what` has happened in this wait, this time included, whichever try or triggerer saw it.
+
+        Call it before doing what is to be bounded: it is written down first. Raises ResourceError.
+        """
+        deadline = self._ensure_deadline(run, state)
+        kept = self._read_record(run) or WaitRecord(deadline=datetime.fromisoformat(deadline))
+        times = kept.counts.get(what, 0) + 1
+        body = kept.model_copy(update={"counts": {**kept.counts, what: times}}).model_dump_json().encode()
+        bucket, key = run.logs.bucket, self._record_key(run)
+        with translate_aws_errors(f"write {uri_of(bucket, key)}"):
+            run.aws.s3.put_object(Bucket=bucket, Key=key, Body=body)
+        return times
+
+    def _ensure_deadline(self, run: Run, state: Json) -> str:
+        """The deadline in the state; in the first wait of a try that of an earlier try, or else a new one.
+
+        Never later than `timeout_s` from when the try first waits, whatever was written down.
+        """
+        if "deadline" not in state:
+            deadline = time_after(run.services.clock, self.timeout_s(run))
+            if not self.retry_renews_deadline:
+                deadline = self._keep_deadline(run, deadline)
+            state["deadline"] = deadline
+        return str(state["deadline"])
+
+    def _keep_deadline(self, run: Run, deadline: str) -> str:
+        body = WaitRecord(deadline=datetime.fromisoformat(deadline)).model_dump_json().encode()
+        if put_if_absent(run.aws.s3, run.logs.bucket, self._record_key(run), body):
+            return deadline
+        kept = self._read_record(run)
+        return min(deadline, kept.deadline.astimezone(UTC).isoformat()) if kept else deadline
+
+    def _read_record(self, run: Run) -> WaitRecord | None:
+        """What was written down, or None. Raises ResourceError where it cannot be read."""
+        bucket, key = run.logs.bucket, self._record_key(run)
+        body = read_object(run.aws.s3, bucket, key)
+        if body is None:
+            return None
+        try:
+            return WaitRecord.model_validate_json(body)
+        except ValidationError as error:
+            why = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            raise ResourceError(
+                f"{uri_of(bucket, key)} must say until when this task may wait, and cannot be read: {why[:500]}. "
+                "Clear the task: it then begins a record of its own."
+            ) from None
+
+    def _record_key(self, run: Run) -> str:
+        """A cleared task has another number of tries, and so a record of its own; a retry has the same."""
+        return run.logs.key("runs", run_key(run.run_id), "waits", f"{self.name}-{run.max_tries}.json")

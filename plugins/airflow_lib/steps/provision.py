@@ -234,7 +234,7 @@ class EnsureEmr(_EnsureCluster):
         view = emr_cluster.probe_cluster(run.aws.emr, cluster_id)
         if view is None:
             raise NotReady(f"EMR does not find {cluster_id} yet")
-        why = self._why_replace(view, state)
+        why = self._why_replace(run, view, state)
         if why is not None:
             # We tear it down; then the next generation is ours.
             run.register.apply(self.slot, rules.release, generation=slot_state.generation)
@@ -252,14 +252,18 @@ class EnsureEmr(_EnsureCluster):
         except LivyError as error:
             raise NotReady(f"Livy on {view.master_dns}: {error}") from error
 
-    def _why_replace(self, view: ClusterView, state: Json) -> str | None:
-        """Why a cluster that failed by no fault of this run is replaced, or None; at most _MAX_REPLACEMENTS times."""
-        if not view.failed or state.get("replacements", 0) >= _MAX_REPLACEMENTS:
+    def _why_replace(self, run: Run, view: ClusterView, state: Json) -> str | None:
+        """Why a cluster that failed by no fault of this run is replaced, or None; at most _MAX_REPLACEMENTS times.
+
+        That is in all tries of the task: a retry has inherited whatever failed in the try before.
+        """
+        if not view.failed:
             return None
         inherited = view.id != state.get("requested")
         if not view.ended_by_iam_lag and not inherited:
             return None
-        state["replacements"] = state.get("replacements", 0) + 1
+        if self.count(run, state, "replacements") > _MAX_REPLACEMENTS:
+            return None
         return "had failed when this run took it over" if inherited else "met roles that AWS did not see yet"
 
     def _find_or_request(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> str:

@@ -30,9 +30,16 @@ class ReleaseSlot(PollingStep):
     """Gives up this run's lease on a slot; the last holder waits until all of it is gone.
 
     Failed where rows of the warehouse were lost. Raises TeardownError naming what could not be removed.
+    Each try may wait as long again: what a teardown has not removed yet nobody else removes but the janitor, which
+    may not be running.
     """
 
     slot: Slot  # type: ignore[misc]  # which slot differs from step to step
+    retry_renews_deadline = True
+
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__}-{self.slot}"
 
     def timeout_s(self, run: Run) -> float:
         settings = run.settings.mayfly

@@ -15,15 +15,17 @@ from typing import Any
 from airflow_lib.aws.s3 import read_object
 from airflow_lib.errors import (
     LivyError,
+    MayflyError,
     NotReady,
     OutputError,
     SessionInactive,
     SourceError,
+    TerminalState,
     WaitTimeout,
 )
 from airflow_lib.naming import Slot, run_key, session_name
 from airflow_lib.pipeline import SparkJob
-from airflow_lib.polling import is_past, time_after
+from airflow_lib.polling import time_after
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
@@ -50,6 +52,9 @@ from airflow_lib.steps.polling_step import PollingStep
 log = logging.getLogger(__name__)
 
 _LOG_LINES = 100
+# A Livy server that restarts loses every session, and one is lost where no triggerer ran for ten minutes. What is lost
+# more often than that in one task is lost by what the job does, such as taking the memory of Livy's host.
+_MAX_REPLACEMENTS = 3
 
 
 @dataclass(frozen=True)
@@ -104,8 +109,26 @@ class RunJob(PollingStep):
     job: str
     slot = Slot.EMR
 
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__}-{self.job}"
+
     def timeout_s(self, run: Run) -> float:
         return run.settings.mayfly.livy.session_timeout_s + run.settings.mayfly.livy.statement_timeout_s
+
+    def timed_out(self, run: Run, what: str, deadline: str) -> WaitTimeout:
+        return WaitTimeout(
+            f"Timed out waiting (until {deadline[:19]} UTC): {what}. Read the end of this task's log; if it only "
+            "needs longer, raise mayfly.livy.session_timeout_s (a session to start or end) or "
+            "mayfly.livy.statement_timeout_s (the job), and clear the task."
+        )
+
+    def give_up(self, run: Run, state: Json) -> None:
+        """End the session: others need the cluster, and no retry comes back to it."""
+        try:
+            self.cancel(run, state)
+        except MayflyError as error:
+            log.warning("session %s is left to its heartbeat and its cluster: %s", self._name(run), error)
 
     def begin(self, run: Run) -> Outcome:
         output = resolve_job(run, run.pipeline.job(self.job)).output
@@ -126,27 +149,16 @@ class RunJob(PollingStep):
 
     def advance(self, run: Run, state: Json) -> Done:
         livy = run.services.open_livy(state["url"])
-        session = livy.probe_session(self._name(run))
-        if session is None:
-            state.pop("ending", None)  # a server that was restarted counts its sessions from 0 again
-            session = self._create(run, livy, state)
-            raise NotReady(f"Livy session {session.name} to start")
-        if state.get("session") != session.id or "start_by" not in state:
-            self._note_session(run, session, state)
-        if session.id == state.get("ending"):
-            self._check_session_deadline(run, session, state)
-            raise NotReady("the session of an earlier try to end")
-        if session.state in SESSION_FAILED:
-            raise livy.failure(session)
-        self._follow_log(livy, session, state)
-        if session.state in SESSION_PENDING:
-            self._check_session_deadline(run, session, state)
-            raise NotReady(f"Livy session {session.name} to start")
+        session = self._find_ready_session(run, livy, state)
         try:
             statements = livy.list_statements(session.id)
         except SessionInactive as error:
             raise NotReady(f"Livy session {session.name} to end") from error
         if not statements:
+            if "attempt" in state:
+                self._count_replacement(
+                    run, state, f"session {session.name} knows no statement of it any more"
+                )
             self._submit(run, livy, session, state)
             raise NotReady(f"job {self.job}")
         if not statements[0].finished:
@@ -178,6 +190,8 @@ class RunJob(PollingStep):
             statements = livy.list_statements(session.id)
         except SessionInactive:  # the trigger of a try that was cleared is ending it right now
             return True
+        except NotReady:  # not known: the polls to come find out
+            return False
         if not statements or not statements[0].finished:
             return False
         try:
@@ -186,6 +200,30 @@ class RunJob(PollingStep):
             log.info("of the earlier try: %s", error)
             return True
         return False
+
+    def _find_ready_session(self, run: Run, livy: LivyClient, state: Json) -> SessionView:
+        """The session that runs the job or may be given it; one is created where there is none.
+
+        Raises NotReady until then, SessionFailed, TerminalState where sessions are lost again and again.
+        """
+        session = livy.probe_session(self._name(run))
+        if session is None:
+            # Ids tell nothing here: a server that was restarted counts its sessions from 0 again.
+            if state.pop("ending", None) is None and "session" in state:
+                self._count_replacement(run, state, f"session {self._name(run)} is gone")
+            session = self._create(run, livy, state)
+            raise NotReady(f"Livy session {session.name} to start")
+        if state.get("session") != session.id or "start_by" not in state:
+            self._note_session(run, session, state)
+        if session.id == state.get("ending"):
+            raise NotReady(f"the session of an earlier try to end: it is {session.state}")
+        if session.state in SESSION_FAILED:
+            raise livy.failure(session)
+        self._follow_log(livy, session, state)
+        if session.state in SESSION_PENDING:
+            raise NotReady(f"Livy session {session.name} to start: it is {session.state}")
+        state["until"] = state.get("end_by")
+        return session
 
     def _create(self, run: Run, livy: LivyClient, state: Json) -> SessionView:
         size = run.session_size
@@ -207,15 +245,20 @@ class RunJob(PollingStep):
     def _note_session(self, run: Run, session: SessionView, state: Json) -> None:
         """Remember which session is polled, and by when it must have started (or ended, for a new one to start)."""
         start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
-        state.update(session=session.id, start_by=start_by, last_log_line=None)
+        state.update(session=session.id, start_by=start_by, until=start_by, last_log_line=None)
+        for of_another_session in ("attempt", "end_by"):
+            state.pop(of_another_session, None)
 
-    def _check_session_deadline(self, run: Run, session: SessionView, state: Json) -> None:
-        if is_past(run.services.clock, state["start_by"]):
-            raise WaitTimeout(
-                f"Timed out waiting for Livy session {session.name} to start or end (until "
-                f"{state['start_by'][:19]} UTC): it is {session.state}. Read the end of this task's log; if it only "
-                "needs longer, raise mayfly.livy.session_timeout_s."
+    def _count_replacement(self, run: Run, state: Json, why: str) -> None:
+        """Before the job is begun anew because Livy lost it. Raises TerminalState where that happened too often."""
+        if self.count(run, state, "replacements") > _MAX_REPLACEMENTS:
+            self.give_up(run, state)
+            raise TerminalState(
+                f"Livy lost job {self.job!r} {_MAX_REPLACEMENTS + 1} times (now {why}), so it is not begun again; "
+                "once or twice is a restart of the server. Look for the reason in Livy's log on the cluster, then "
+                "clear the task."
             )
+        log.warning("%s: job %s is begun again", why, self.job)
 
     def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
         job = resolve_job(run, run.pipeline.job(self.job))
@@ -223,7 +266,7 @@ class RunJob(PollingStep):
         livy.submit_statement(session.id, render_statement(run, self.job, job, attempt))
         log.info("job %s submitted to session %s as attempt %s", self.job, session.id, attempt)
         end_by = time_after(run.services.clock, run.settings.mayfly.livy.statement_timeout_s)
-        state.update(attempt=attempt, deadline=min(state["deadline"], end_by))
+        state.update(attempt=attempt, end_by=end_by, until=end_by)
 
     def _format_progress(self, statement: StatementView, state: Json) -> str:
         percent = round(statement.progress * 100)

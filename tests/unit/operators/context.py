@@ -34,6 +34,7 @@ class Task:
     """What Airflow passes as `ti`: XComs pushed, and the states of a run's tasks."""
 
     task_id, dag_id = "verdict", "immigration"
+    max_tries = 2
 
     def __init__(self, states: dict[str, str | None] | None = None) -> None:
         self.xcoms: dict[str, Any] = {}

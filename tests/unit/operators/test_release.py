@@ -20,6 +20,7 @@ class Instance:
     """A task instance of run `own`, and what Airflow answers about the DAG's `runs`; or the error it raises."""
 
     dag_id, task_id, run_id = "immigration", "transform.release_emr", "own"
+    max_tries = 3
 
     def __init__(self, runs: Runs, error: Exception | None = None) -> None:
         self._runs = runs
@@ -65,7 +66,7 @@ def lease(context: dict[str, Any]) -> dict[str, Any]:
     """The result of the run's task provision.lease."""
     result = {"location": {"region": "us-east-1"}}
     pull = {"provision.lease": result}
-    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: pull[task_ids])
+    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: pull[task_ids], max_tries=3)
     return result
 
 
@@ -117,7 +118,7 @@ def test_a_run_that_took_no_lease_ends_anywhere(
 ) -> None:
     checked: list[Any] = []
     monkeypatch.setattr(module, "check_register_location", lambda run, location: checked.append(location))
-    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: None)
+    context["ti"] = SimpleNamespace(xcom_pull=lambda task_ids: None, max_tries=3)
     make(ClosingOperator).open_run(context)
     assert checked == [None]
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import inspect
 import json
 from collections.abc import Callable
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.models import taskinstance
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.execution_time import task_runner
 from airflow.triggers.base import TriggerEvent
 
 from airflow_lib.errors import (
@@ -27,13 +31,15 @@ from airflow_lib.errors import (
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.steps import Done, Failed, Waiting
+from airflow_lib.steps import Done, Failed, Run, Waiting
+from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import to_json
 from operators import step as module
 from operators.step import StepOperator, StepTrigger
 from tests.unit.operators.context import APRIL, PIPELINE, STEP
 
 Script = Callable[..., list[Any]]
+PARAMS = {"window_start": "2016-04-01", "window_end": "2016-05-01"}
 WAITING = Waiting("the cluster", {"by": "noon"}, 20)
 
 
@@ -230,3 +236,43 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
         go(context)
     assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
+
+
+def test_a_step_knows_how_often_airflow_may_try_it_wherever_it_is(
+    operator: StepOperator, opened: list[Any], pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`max_tries` grows where a person clears the task, and not where Airflow tries it again."""
+    seen: list[int] = []
+
+    def begin(_: Any, run: Run) -> Waiting:
+        seen.append(run.max_tries)
+        return WAITING
+
+    def poll(_: Any, run: Run, state: Any) -> Done:
+        seen.append(run.max_tries)
+        return Done()
+
+    monkeypatch.setattr(ReleaseSlot, "begin", begin)
+    monkeypatch.setattr(ReleaseSlot, "poll", poll)
+    context = {"run_id": "run1", "ti": SimpleNamespace(max_tries=7), "params": PARAMS, "dag_run": None}
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    fire(StepTrigger(**json.loads(json.dumps(deferred.value.trigger.serialize()[1]))))
+    assert seen == [7, 7]
+
+
+def test_a_trigger_of_the_version_before_goes_on(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float]
+) -> None:
+    script(Done())
+    _, arguments = trigger.serialize()
+    older = {key: value for key, value in arguments.items() if key != "max_tries"}
+    assert "outcome" in fire(StepTrigger(**older)).payload
+
+
+def test_airflow_keeps_max_tries_in_a_retry_and_raises_it_in_a_clear() -> None:
+    """What the deadlines of retries rest on, in the source of the Airflow that is installed."""
+    source = inspect.getsource(taskinstance.clear_task_instances)
+    assert "ti.max_tries = ti.try_number + task.retries" in source
+    assert "max_tries" not in inspect.getsource(taskinstance.TaskInstance.prepare_db_for_next_try)
+    assert "max_tries=what.ti_context.max_tries" in inspect.getsource(task_runner)

@@ -7,6 +7,7 @@ import responses
 from airflow_lib.errors import (
     LivyError,
     LivyUnreachable,
+    NotReady,
     SessionInactive,
     SourceError,
     StatementFailed,
@@ -90,8 +91,23 @@ def test_a_statement_is_never_sent_twice(livy):
     assert sent.call_count == 1
 
 
-def test_a_session_that_is_starting_has_no_statements_yet(livy):
-    livy.get(f"{URL}/sessions/3/statements", json="java.lang.IllegalStateException", status=500)
+@pytest.mark.parametrize(
+    "why",
+    [
+        "java.lang.IllegalStateException: Session is in state starting",
+        "java.util.concurrent.ExecutionException: java.io.IOException: RSCClient instance stopped.",
+    ],
+)
+def test_statements_that_livy_cannot_list_are_not_none_but_unknown(livy, why):
+    """A 500 is any exception as text (JsonServlet.scala), such as of the question that Livy asks the driver
+    (InteractiveSession.statements, RSCClient.java)."""
+    livy.get(f"{URL}/sessions/3/statements", json=why, status=500)
+    with pytest.raises(NotReady, match=why.split(":")[0]):
+        LivyClient(URL).list_statements(3)
+
+
+def test_a_session_has_no_statements_where_livy_says_so(livy):
+    livy.get(f"{URL}/sessions/3/statements", json={"total_statements": 0, "statements": []})
     assert LivyClient(URL).list_statements(3) == ()
 
 

@@ -342,3 +342,15 @@ def test_what_was_kept_for_a_backfill_that_is_cancelled_after_is_the_janitors(
     world.advance(KEEP_ALIVE_S + 1)
     let_janitor_pass(world, run)
     check_all_is_well(world, make_run)
+
+
+def test_a_cleared_task_waits_until_a_deadline_of_its_own(world: World, make_run: MakeRun) -> None:
+    attended = caught(world, make_run(), TRANSFORM)
+    attended.clear(TRANSFORM.task, downstream=False)
+    attended.finish()
+    kept = [
+        key.rpartition("/")[2] for key in world.objects("logs/immigration/runs/") if "/waits/RunJob" in key
+    ]
+    assert "RunJob-arrivals-2.json" in kept
+    assert "RunJob-arrivals-3.json" in kept
+    assert not attended.walk.red

@@ -1,21 +1,29 @@
-"""The base of the steps that wait: leases, one deadline, one form of "not ready"."""
+"""The base of the steps that wait: leases, one deadline for all tries, one form of "not ready"."""
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, NotReady, ResourceError, WaitTimeout
+from airflow_lib.errors import LeaseLost, NotReady, ResourceError, TeardownError, WaitTimeout
 from airflow_lib.naming import Slot
+from airflow_lib.polling import time_after
 from airflow_lib.steps import Done, Json, Run, Waiting
 from airflow_lib.steps.polling_step import PollingStep
-from airflow_lib.steps.provision import TakeLease
+from airflow_lib.steps.provision import EnsureEmr, TakeLease
+from airflow_lib.steps.release import ReleaseSlot
 from tests.world import World
+from tests.world.account import BUCKET
 from tests.world.pipeline import PIPELINE
-from tests.world.walk import drive
+from tests.world.spark import get, put
+from tests.world.walk import drive, tasks_of
+from tests.world.wire import Kind
 
 
 @dataclass
@@ -103,3 +111,146 @@ def test_polling_prolongs_what_the_run_holds_when_that_is_due(world: World, run:
 def test_a_step_that_needs_a_slot_fails_without_a_lease_on_it(make_run: Callable[..., Run]) -> None:
     with pytest.raises(LeaseLost):
         NeedsEmr(script=["it"]).begin(make_run())
+
+
+def record(world: World) -> dict[str, Any]:
+    """The one record of a wait that there is."""
+    (key,) = world.objects("logs/immigration/runs/")
+    return dict(json.loads(get(f"s3://{BUCKET}/{key}") or b""))
+
+
+def test_a_retry_waits_until_the_deadline_of_the_first_try_and_no_longer(world: World, run: Run) -> None:
+    first = waiting(Scripted(script=["it"]).begin(run)).state["deadline"]
+    for _ in range(2):
+        world.advance(100)
+        assert waiting(Scripted(script=["it"]).begin(run)).state["deadline"] == first
+    world.advance(100)
+    with pytest.raises(WaitTimeout, match="until 2026-11-21T12:05:00 UTC"):
+        Scripted(script=["it"]).begin(run)
+
+
+def test_a_retry_that_finds_all_ready_needs_no_time(world: World, run: Run) -> None:
+    waiting(Scripted(script=["it"]).begin(run))
+    world.advance(10_000)
+    assert isinstance(Scripted().begin(run), Done)
+
+
+def test_a_cleared_task_is_given_its_whole_time_again(world: World, run: Run) -> None:
+    """Airflow raises `max_tries` where a person clears the task, and leaves it where it tries again."""
+    waiting(Scripted(script=["it"]).begin(replace(run, max_tries=2)))
+    world.advance(10_000)
+    cleared = waiting(Scripted(script=["it"]).begin(replace(run, max_tries=3))).state["deadline"]
+    assert datetime.fromisoformat(cleared) == world.now() + timedelta(seconds=300)
+
+
+def test_a_deadline_that_is_too_far_ahead_is_not_waited_for(world: World, run: Run) -> None:
+    waiting(Scripted(script=["it"]).begin(run))
+    (key,) = world.objects("logs/immigration/runs/")
+    put(f"s3://{BUCKET}/{key}", b'{"deadline": "9999-12-31T23:59:59+14:00"}')
+    kept = waiting(Scripted(script=["it"]).begin(run)).state["deadline"]
+    assert datetime.fromisoformat(kept) == world.now() + timedelta(seconds=300)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff\xfe",
+        b"null",
+        b'"soon"',
+        b"[" * 100_000,
+        b"{}",
+        b'{"deadline": "never"}',
+        b'{"deadline": "2026-11-21T12:05:00"}',
+        b'{"deadline": NaN}',
+        b'{"deadline": "2026-11-21T12:05:00Z", "counts": {"losses": -1}}',
+        b'{"deadline": "2026-11-21T12:05:00Z", "counts": {"losses": "many"}}',
+        b'{"deadline": "2026-11-21T12:05:00Z", "counts": 7}',
+    ],
+)
+def test_a_record_that_cannot_be_read_is_named_and_a_cleared_task_begins_another(
+    world: World, run: Run, body: bytes
+) -> None:
+    waiting(Scripted(script=["it"]).begin(run))
+    (key,) = world.objects("logs/immigration/runs/")
+    put(f"s3://{BUCKET}/{key}", body)
+    with pytest.raises(ResourceError, match=rf"{key} must say until when.*Clear the task") as caught:
+        Scripted(script=["it"]).begin(run)
+    assert len(str(caught.value)) < 1000
+    waiting(Scripted(script=["it"]).begin(replace(run, max_tries=1)))
+
+
+def test_a_record_that_is_gone_lets_a_try_wait_until_its_own_deadline(world: World, run: Run) -> None:
+    step = Scripted(script=["it"] * 9)
+    stored = waiting(step.begin(run)).state
+    (key,) = world.objects("logs/immigration/runs/")
+    world.others.s3.delete_object(Bucket=BUCKET, Key=key)
+    world.advance(200)
+    assert step.count(run, stored, "losses") == 1
+    assert datetime.fromisoformat(record(world)["deadline"]) == datetime.fromisoformat(stored["deadline"])
+
+
+def test_what_is_counted_is_counted_on_by_retries_and_triggerers(world: World, run: Run) -> None:
+    stored = waiting(Scripted(script=["it"]).begin(run)).state
+    counts = [Scripted().count(run, dict(stored), "losses") for _ in range(2)]
+    retried = waiting(Scripted(script=["it"]).begin(run)).state
+    counts.append(Scripted().count(run, retried, "losses"))
+    assert counts == [1, 2, 3]
+    assert Scripted().count(run, retried, "others") == 1
+    assert Scripted().count(replace(run, max_tries=7), {}, "losses") == 1
+    assert retried["deadline"] == stored["deadline"]
+
+
+def test_what_is_counted_before_the_first_wait_is_counted(world: World, run: Run) -> None:
+    state: Json = {}
+    assert Scripted().count(run, state, "losses") == 1
+    assert waiting(Scripted(script=["it"]).begin(run)).state["deadline"] == state["deadline"]
+
+
+def test_a_deadline_whose_writing_was_not_answered_is_the_one_kept(world: World, run: Run) -> None:
+    world.wire.inject("s3.PutObject", Kind.LOST)
+    first = waiting(Scripted(script=["it"]).begin(run)).state["deadline"]
+    world.advance(100)
+    assert waiting(Scripted(script=["it"]).begin(run)).state["deadline"] == first
+
+
+def test_a_deadline_that_cannot_be_written_down_is_an_error(world: World, run: Run) -> None:
+    world.wire.inject("s3.PutObject", Kind.DENIED, math.inf)
+    with pytest.raises(ResourceError, match="waits/Scripted-0.json"):
+        Scripted(script=["it"]).begin(run)
+
+
+def test_what_must_be_ready_sooner_ends_the_wait_and_what_belongs_to_it(world: World, run: Run) -> None:
+    ended: list[Json] = []
+
+    class Hasty(Scripted):
+        def advance(self, run: Run, state: Json) -> Done:
+            state["until"] = time_after(world.timeline, -1)
+            return super().advance(run, state)
+
+        def give_up(self, run: Run, state: Json) -> None:
+            ended.append(state)
+
+    with pytest.raises(WaitTimeout, match="until 2026-11-21T11:59:59 UTC"):
+        Hasty(script=["it"]).begin(run)
+    assert [state["polls"] for state in ended] == [1]
+
+
+def test_a_release_may_wait_as_long_again_in_each_try(world: World, make_run: Callable[..., Run]) -> None:
+    """What a teardown did not remove in time nobody removes but the janitor, which may not be running."""
+    run = make_run()
+    drive(TakeLease(), run, world)
+    drive(EnsureEmr(), run, world)
+    world.timeline.slowness = 100
+    for _ in range(2):
+        stored = waiting(ReleaseSlot(Slot.EMR).begin(run)).state
+        by = world.now() + timedelta(seconds=run.settings.mayfly.emr.delete_timeout_s)
+        assert datetime.fromisoformat(stored["deadline"]) == by
+        world.advance(2000)
+        with pytest.raises(TeardownError):
+            ReleaseSlot(Slot.EMR).poll(run, stored)
+
+
+def test_no_two_tasks_of_a_run_share_a_record() -> None:
+    names = [task.step.name for task in tasks_of(PIPELINE) if isinstance(task.step, PollingStep)]
+    assert len(names) == len(set(names)) == 5 + len(PIPELINE.jobs)

@@ -256,6 +256,40 @@ def test_roles_that_stay_invisible_fail_the_run_after_two_new_generations(world:
     assert len(world.emr.all) == 3
 
 
+def test_retries_of_the_task_make_no_more_generations_than_one_try(world: World, run: Run) -> None:
+    """Whose worker is killed again and again inherits each time what failed: without end, if each try counts anew."""
+    lease(world, run)
+    world.emr.failures += [Reason("VALIDATION_ERROR", "Service role mayfly does not exist")] * 20
+
+    def be_killed_at_each_replacement() -> None:
+        for _ in range(20):
+            outcome = EnsureEmr().begin(run)
+            while isinstance(outcome, Waiting) and "a new cluster" not in outcome.what:
+                world.advance(outcome.poll_s)
+                outcome = EnsureEmr().poll(run, outcome.state)
+
+    with pytest.raises(TerminalState, match="Service role mayfly does not exist"):
+        be_killed_at_each_replacement()
+    assert len(world.emr.all) == 3
+
+
+def test_a_killed_worker_does_not_renew_the_deadline(world: World, make_run: MakeRun) -> None:
+    first, second = make_run("run1"), make_run("run2")
+    for one in (first, second):
+        lease(world, one)
+    began = world.now()
+
+    def be_killed_at_each_poll() -> None:
+        for _ in range(100):
+            assert isinstance(EnsureWarehouse().begin(second), Waiting)
+            world.advance(600)
+            lease(world, first)
+
+    with pytest.raises(WaitTimeout, match="run1 is creating"):
+        be_killed_at_each_poll()
+    assert (world.now() - began).total_seconds() <= EnsureWarehouse().timeout_s(second)
+
+
 def test_where_run_job_flows_answer_is_lost_the_cluster_is_found_and_used(world: World, run: Run) -> None:
     lease(world, run)
     world.wire.inject("emr.RunJobFlow", Kind.LOST)

@@ -20,13 +20,12 @@ from airflow_lib.errors import (
     StatementFailed,
     WaitTimeout,
 )
-from airflow_lib.lifecycle import rules
-from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
 from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob, lines_after
+from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.spark import put, write_rows
@@ -49,18 +48,7 @@ def end_at_statements(world: World, how: str) -> None:
 @pytest.fixture
 def ready(world: World, run: Run) -> Run:
     """A run that may use an EMR cluster, by the shortest way to one."""
-    register, names = run.register, Names(run.environment, Slot.EMR, 1)
-    register.apply(Slot.EMR, rules.acquire)
-    made = world.others.emr.run_job_flow(
-        Name=names.cluster,
-        ReleaseLabel="emr-7.13.0",
-        Instances={"KeepJobFlowAliveWhenNoSteps": True},
-        Tags=[{"Key": TAG_ENVIRONMENT, "Value": run.environment.name}],
-    )
-    register.apply(Slot.EMR, rules.record_cluster, generation=1, cluster_id=made["JobFlowId"])
-    register.apply(Slot.EMR, rules.mark_ready, generation=1)
-    world.advance(300)
-    return run
+    return use_emr(world, run)
 
 
 def begin(run: Run) -> Json:
@@ -229,7 +217,7 @@ def test_a_session_that_never_ends_ends_the_wait_at_its_deadline(world: World, r
     world.livy.die(world.livy.made[0])
     world.livy.ending_s = 10**6
     began = world.now()
-    with pytest.raises(WaitTimeout, match=r"to start or end .* it is shutting_down"):
+    with pytest.raises(WaitTimeout, match=r"session of an earlier try to end: it is shutting_down"):
         drive(JOB, ready, world)
     waited_s = (world.now() - began).total_seconds()
     assert waited_s <= ready.settings.mayfly.livy.session_timeout_s + 2 * ready.settings.mayfly.poll_s
