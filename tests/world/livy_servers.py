@@ -1,16 +1,23 @@
-"""Livy servers, one a cluster, as an HTTP transport below the real LivyClient."""
+"""Livy servers, one a cluster, as an HTTP transport below the real LivyClient.
+
+As on EMR they speak TLS, each with a certificate of its own that nobody signed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
+from airflow_lib.errors import LivyUnreachable
 from airflow_lib.spark.livy import LivyClient
+from airflow_lib.spark.livy_http import LivyEndpoint, wrong_certificate
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
 from tests.world.wire import AFTER, Kind, Wire, raise_if_killed
@@ -37,7 +44,11 @@ class Session:
 
 
 class LivyServers:
-    """All servers. `down` refuses every connection; `never_start` lists jobs whose sessions stay `starting`."""
+    """All servers.
+
+    `down` refuses every connection; `never_start` lets every session stay `starting`; `speak_tls` is what they all
+    do; `odd` answers (status and body) instead of Livy; `certificates` are those that are not the host's first.
+    """
 
     def __init__(
         self, timeline: Timeline, wire: Wire, serves: Callable[[str], bool], run_code: JobRunner
@@ -49,10 +60,25 @@ class LivyServers:
         self.down = False
         self.never_start = False
         self.ending_s = 0.0
+        self.speak_tls = True
+        self.odd: tuple[int, bytes] | None = None
+        self.certificates: dict[str, str] = {}
 
-    def open(self, url: str) -> LivyClient:
+    def contact(self, host: str, port: int, *, scheme: str, ca: str | None) -> LivyEndpoint:
+        """What a step calls at first contact with a server: `livy_http.find_endpoint` without its network."""
+        if self.down or not self._serves(host):
+            raise LivyUnreachable(f"Livy at {host}: connection refused")
+        if not self.speak_tls:
+            return LivyEndpoint(f"http://{host}:{port}")
+        return LivyEndpoint(f"https://{host}:{port}", self.fingerprint(host))
+
+    def open(self, endpoint: LivyEndpoint) -> LivyClient:
         """What a step calls to talk to a server."""
-        return LivyClient(url, http=_Transport(self))  # type: ignore[arg-type]
+        return LivyClient(endpoint, http=_Transport(self, endpoint))  # type: ignore[arg-type]
+
+    def fingerprint(self, host: str) -> str:
+        """The SHA-256 of a server's certificate."""
+        return hashlib.sha256(self.certificates.get(host, host).encode()).hexdigest()
 
     def find(self, job: str) -> Session:
         """The newest session of a job."""
@@ -86,17 +112,25 @@ class LivyServers:
             sessions.clear()
         self._first = len(self.made)
 
-    def answer(self, method: str, url: str, body: Any, params: dict[str, int]) -> tuple[int, Any]:
-        """Status and JSON of one request. Raises requests' own errors, and Killed."""
+    def answer(
+        self, endpoint: LivyEndpoint, method: str, url: str, body: Any, params: dict[str, int]
+    ) -> tuple[int, Any]:
+        """Status and JSON of one request. Raises requests' own errors, LivyUntrusted, and Killed."""
         parts = urlsplit(url)
         host = str(parts.hostname)
         fault = self._wire.enter("livy", f"{method} {_shape(parts.path)}", {"path": parts.path, "body": body})
         if self.down or not self._serves(host):
             raise requests.ConnectionError(f"connection to {host} refused")
+        if (parts.scheme == "https") != self.speak_tls:
+            raise requests.ConnectionError(f"{host} does not speak {parts.scheme}")
+        if self.speak_tls and endpoint.fingerprint != self.fingerprint(host):
+            raise wrong_certificate(endpoint, self.fingerprint(host))
         if fault is not None and fault.kind is Kind.TIMEOUT:
             raise requests.ConnectTimeout("injected")
         if fault is not None and fault.kind not in AFTER:
             return _STATUS.get(fault.kind, 400), {"msg": fault.message}
+        if self.odd is not None:
+            return self.odd
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
             raise_if_killed(fault, f"livy {method}")
@@ -170,14 +204,16 @@ class LivyServers:
 class _Transport:
     """The one method of requests.Session that LivyClient uses."""
 
-    def __init__(self, servers: LivyServers) -> None:
-        self._servers = servers
+    def __init__(self, servers: LivyServers, endpoint: LivyEndpoint) -> None:
+        self._servers, self._endpoint = servers, endpoint
 
     def request(self, method: str, url: str, **more: Any) -> requests.Response:
-        status, answer = self._servers.answer(method, url, more.get("json"), more.get("params") or {})
+        status, answer = self._servers.answer(
+            self._endpoint, method, url, more.get("json"), more.get("params") or {}
+        )
         response = requests.Response()
         response.status_code = status
-        response._content = json.dumps(answer).encode()
+        response.raw = BytesIO(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
         return response
 
 

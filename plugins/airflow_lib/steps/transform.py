@@ -44,7 +44,7 @@ from airflow_lib.spark.outputs import (
 )
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
-from airflow_lib.steps.clusters import find_livy_url
+from airflow_lib.steps.clusters import endpoint_at, find_livy
 from airflow_lib.steps.polling_step import PollingStep
 
 log = logging.getLogger(__name__)
@@ -114,8 +114,9 @@ class RunJob(PollingStep):
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
             pin_output(run, output)
             return Done(_result(manifest, reused=True))
-        state: Json = {"url": find_livy_url(run)}
-        livy = run.services.open_livy(state["url"])
+        endpoint = find_livy(run)
+        state: Json = {"url": endpoint.url, "fingerprint": endpoint.fingerprint}
+        livy = self._open_livy(run, state)
         session = livy.probe_session(self._name(run))
         if session is not None and self._is_spent(run, livy, session):
             log.info("session %s failed in an earlier try: it is replaced", session.name)
@@ -125,7 +126,7 @@ class RunJob(PollingStep):
         return self.poll(run, state)
 
     def advance(self, run: Run, state: Json) -> Done:
-        livy = run.services.open_livy(state["url"])
+        livy = self._open_livy(run, state)
         session = livy.probe_session(self._name(run))
         if session is None:
             state.pop("ending", None)  # a server that was restarted counts its sessions from 0 again
@@ -162,10 +163,14 @@ class RunJob(PollingStep):
         another job's session the id.
         """
         if "session" in state:
-            livy = run.services.open_livy(state["url"])
+            livy = self._open_livy(run, state)
             session = livy.probe_session(self._name(run))
             if session is not None and session.id == state["session"]:
                 livy.delete_session(str(session.id))
+
+    def _open_livy(self, run: Run, state: Json) -> LivyClient:
+        """The server that this try uses. What the version before deferred knows no fingerprint: it is plain HTTP."""
+        return run.services.open_livy(endpoint_at(run, state["url"], state.get("fingerprint")))
 
     def _name(self, run: Run) -> str:
         return session_name(run.environment, run.run_id, self.job)
