@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import requests
-import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from urllib3.exceptions import InsecureRequestWarning
 
 from sandbox import livy
 from sandbox.account import Account
@@ -54,7 +53,7 @@ class SparkProgress:
         self._http.trust_env = False
         # Nobody signed the certificates, and nothing secret is sent: what is read is shown, and that is all.
         self._http.verify = False
-        urllib3.disable_warnings(InsecureRequestWarning)
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
     def poll(self) -> tuple[Session, ...]:
         """Every session that exists now, sorted by name."""

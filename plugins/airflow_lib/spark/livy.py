@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _HEARTBEAT_TIMEOUT_S = 600  # Livy deletes a session that nobody reads for this long
 _FAILURE_LOG_LINES = 40
 _TEXT_CHARS = 4000  # of a name, a log's line, an error's message
-_TRACEBACK_CHARS = 20_000
+_LONG_CHARS = 20_000  # of a traceback, and of the end of a log
 
 
 class SessionState(StrEnum):
@@ -256,7 +256,7 @@ class LivyClient:
         whoever took that for none would run it twice.
         """
         answer = self._get(f"/sessions/{session_id}/statements")
-        if answer.status == 400 or _is_absent(answer):
+        if _is_absent(answer) or (answer.status == 400 and _has_message(answer)):
             raise SessionInactive(
                 f"Livy at {self._endpoint.url}: session {session_id} has ended, or is ending: {answer.reason}"
             )
@@ -283,7 +283,8 @@ class LivyClient:
             lines = [f"(its log cannot be read: {error})"]
         return SessionFailed(
             f"Livy session {session.name} is {session.state}; idle or busy was expected "
-            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n" + "\n".join(lines)
+            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n"
+            + "\n".join(lines)[-_LONG_CHARS:]
         )
 
     def delete_session(self, name: str) -> None:
@@ -322,7 +323,7 @@ class LivyClient:
 
         Raises LivyError where Livy refused, LivyUnreachable where the answer is none of Livy's.
         """
-        if answer.status == 404 and not _is_absent(answer):
+        if answer.status in (400, 404) and not _is_refusal(answer):
             raise self._not_livy(what, answer)
         if not answer.ok:
             raise LivyError(
@@ -352,9 +353,18 @@ class LivyClient:
             ) from None
 
 
+def _has_message(answer: Answer) -> bool:
+    return isinstance(answer.json, dict) and isinstance(answer.json.get("msg"), str)
+
+
 def _is_absent(answer: Answer) -> bool:
     """Whether Livy itself says that there is no such session; a proxy's 404 says nothing (SessionServlet.scala)."""
-    return answer.status == 404 and isinstance(answer.json, dict) and isinstance(answer.json.get("msg"), str)
+    return answer.status == 404 and _has_message(answer)
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether a 400 or 404 has one of the forms that Livy's have (JsonServlet.scala), and not those of a proxy."""
+    return _has_message(answer) or (answer.status == 400 and isinstance(answer.json, str))
 
 
 def _view_statement(found: _Statement) -> StatementView:
@@ -366,7 +376,7 @@ def _view_statement(found: _Statement) -> StatementView:
             text=plain_text(printed, len(printed)) if isinstance(printed, str) else "",
             ename=found.output.ename,
             evalue=found.output.evalue,
-            traceback=plain_text("".join(found.output.traceback or ()), _TRACEBACK_CHARS),
+            traceback=plain_text("".join(found.output.traceback or ()), _LONG_CHARS),
         )
     return StatementView(
         id=found.id,

@@ -21,7 +21,6 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError
 
 from airflow_lib.errors import LivyDenied, LivyUnreachable, LivyUntrusted
 
@@ -199,7 +198,7 @@ def send(
             location = response.headers.get("Location", "")
     except requests.exceptions.SSLError as error:
         raise _format_ssl(endpoint, asked, error) from error
-    except (requests.RequestException, HTTPError, UnicodeError) as error:
+    except (requests.RequestException, UnicodeError) as error:
         raise _unreachable(endpoint, f"no response to {asked} ({error})") from error
     if answer.status in (401, 403, 407):
         raise LivyDenied(

@@ -218,19 +218,21 @@ def test_anything_else_that_answers_is_not_livy_yet(livy, monkeypatch, status, b
         LivyClient(LivyEndpoint(URL)).probe_server()
 
 
-def test_a_proxys_404_does_not_mean_that_a_session_is_gone(livy):
+def test_a_proxys_404_or_400_does_not_mean_that_a_session_is_gone(livy):
     """Livy's own is an object with a message (SessionServlet.scala); another session would be made on the strength of
     this one."""
     livy.get(f"{URL}/sessions/x", body="<html>404 Not Found</html>", status=404)
     livy.delete(f"{URL}/sessions/x", body="<html>404 Not Found</html>", status=404)
     livy.get(f"{URL}/sessions/3/statements", body="null", status=404)
+    livy.get(f"{URL}/sessions/4/statements", body="<html>plain HTTP to an HTTPS port", status=400)
     client = LivyClient(LivyEndpoint(URL))
     for ask in (
         lambda: client.probe_session("x"),
         lambda: client.delete_session("x"),
         lambda: client.list_statements(3),
+        lambda: client.list_statements(4),
     ):
-        with pytest.raises(LivyUnreachable, match="the answer is not Livy's: 404"):
+        with pytest.raises(LivyUnreachable, match="the answer is not Livy's: 40[04]"):
             ask()
 
 
@@ -440,7 +442,7 @@ def test_every_answer_ends_in_a_value_or_in_one_of_our_errors(status, body, head
                 told = ask()
             except MayflyError as error:
                 told = str(error)
-                assert len(told) < 30_000
+            assert not isinstance(told, str) or len(told) < 30_000
             _expect_encodable(told)
     finally:
         LivyClient._get_patiently.retry.sleep = sleep
