@@ -68,6 +68,11 @@ def _late(world: World, _: Call) -> None:
     world.wire.late.delay_s = world.emr.listed_after_s = _LATE_S
 
 
+def _odd_livy(world: World, _: Call) -> None:
+    """Something else than Livy answers for it: a page, a server that has only started, one that is at its end."""
+    world.livy.odd_next += [(404, b"<html>404 Not Found</html>"), (200, b"null"), (500, b'"java.lang.Error"')]
+
+
 def _no_capacity(world: World, _: Call) -> Fault | None:
     refused = [
         Fault(
@@ -117,6 +122,7 @@ FAULTS = (
     InjectedFault("timed out", _fail_calls(Kind.TIMEOUT)),
     InjectedFault(SEEN_LATE, _late),
     InjectedFault("slow transitions", _slow),
+    InjectedFault("Livy answers oddly", _odd_livy),
     InjectedFault(CAPACITY_REFUSED, _no_capacity, lasting=True),
     InjectedFault(EMR_ENDS, _end_emr, lasting=True),
     InjectedFault("killed before", _fail_calls(Kind.KILLED_BEFORE)),

@@ -93,6 +93,8 @@ class World:
         self.wire.faults.clear()
         self.wire.late.delay_s = self.emr.listed_after_s = 0
         self.emr.failures.clear()
+        self.livy.odd = None
+        self.livy.odd_next.clear()
         self.timeline.slowness = 1.0
 
     def run(self, run_id: str, *, pipeline: Pipeline, window: Window = APRIL, **mayfly: Any) -> Run:

@@ -47,7 +47,8 @@ class LivyServers:
     """All servers.
 
     `down` refuses every connection; `never_start` lets every session stay `starting`; `speak_tls` is what they all
-    do; `odd` answers (status and body) instead of Livy; `certificates` are those that are not the host's first.
+    do; `odd` answers (status and body) instead of Livy, and each of `odd_next` once; `certificates` are those that
+    are not the host's first.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class LivyServers:
         self.ending_s = 0.0
         self.speak_tls = True
         self.odd: tuple[int, bytes] | None = None
+        self.odd_next: list[tuple[int, bytes]] = []
         self.certificates: dict[str, str] = {}
 
     def contact(self, host: str, port: int, *, scheme: str, ca: str | None) -> LivyEndpoint:
@@ -129,8 +131,9 @@ class LivyServers:
             raise requests.ConnectTimeout("injected")
         if fault is not None and fault.kind not in AFTER:
             return _STATUS.get(fault.kind, 400), {"msg": fault.message}
-        if self.odd is not None:
-            return self.odd
+        odd = self.odd_next.pop(0) if self.odd_next else self.odd
+        if odd is not None:
+            return odd
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
             raise_if_killed(fault, f"livy {method}")
@@ -198,6 +201,8 @@ class LivyServers:
     def _statements(self, session: Session) -> tuple[int, Any]:
         if session.state in _DEAD:
             return 400, {"msg": "requirement failed: Session isn't active."}
+        if session.state == "starting":  # or 200 and none (docs/livy.md)
+            return 500, "java.lang.IllegalStateException: Session is in state starting"
         return 200, {"statements": session.statements}
 
 

@@ -64,6 +64,9 @@ class LivyRecord:
         if self.fingerprint is not None and not (self.scheme == "https" and _SHA_256.match(self.fingerprint)):
             raise ValueError(f"a certificate of {self.scheme} has no fingerprint {self.fingerprint[:80]!r}")
 
+    def __str__(self) -> str:
+        return f"{self.scheme} with certificate {self.fingerprint}" if self.fingerprint else self.scheme
+
 
 @dataclass(frozen=True)
 class SlotState:

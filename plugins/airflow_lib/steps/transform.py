@@ -29,6 +29,7 @@ from airflow_lib.spark.livy import (
     SESSION_PENDING,
     LivyClient,
     SessionSpec,
+    SessionState,
     SessionView,
     StatementView,
 )
@@ -179,6 +180,8 @@ class RunJob(PollingStep):
         """Whether nothing can come of the session: it failed, or its job did, or made no output of this input."""
         if session.state in SESSION_FAILED:
             return True
+        if session.state in SESSION_PENDING - {SessionState.SHUTTING_DOWN}:
+            return False  # it cannot tell its statements yet: Livy may answer 500
         try:
             statements = livy.list_statements(session.id)
         except SessionInactive:  # the trigger of a try that was cleared is ending it right now

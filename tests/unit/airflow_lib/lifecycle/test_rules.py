@@ -323,7 +323,9 @@ def test_how_livy_is_reached_is_recorded_once_and_only_then_is_its_slot_ready(ot
         rules.mark_ready(state, by("creator"), generation=3)
     state, _ = rules.record_livy(state, by("creator"), generation=3, livy=PINNED)
     assert rules.record_livy(state, by("creator"), generation=3, livy=PINNED)[0] == state
-    with pytest.raises(RegisterError, match="never use it"):
+    with pytest.raises(
+        RegisterError, match=f"is recorded as https with certificate {'a' * 64}, and is {other} now"
+    ):
         rules.record_livy(state, by("creator"), generation=3, livy=other)
     assert rules.mark_ready(state, by("creator"), generation=3)[0].livy == PINNED
 

@@ -329,6 +329,14 @@ def test_a_job_that_never_ends_ends_at_a_deadline(
         drive(JOB, run, world)
 
 
+def test_a_retry_goes_on_with_a_session_that_still_starts(world: World, ready: Run) -> None:
+    """Which cannot tell its statements yet: the retry does not ask."""
+    begin(ready)
+    assert isinstance(JOB.begin(ready), Waiting)
+    drive(JOB, ready, world)
+    assert len(world.livy.made) == 1
+
+
 def test_a_server_with_another_certificate_is_sent_nothing(world: World, ready: Run) -> None:
     state = begin(ready)
     world.livy.certificates[host_of(state)] = "another"
