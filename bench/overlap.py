@@ -65,7 +65,8 @@ def _livy(folder: Path) -> Iterator[str]:
     """
     host = Addresses(NET).emr(1)
     check_free(host, LIVY_PORT, "The bench's Livy")
-    command = [sys.executable, "-m", "sandbox.livy", "--host", host, "--work-dir", str(folder / "livy")]
+    options = ["--host", host, "--work-dir", str(folder / "livy"), "--plain"]
+    command = [sys.executable, "-m", "sandbox.livy", *options]
     server = Child(command, name="livy", log=folder / "livy.log", cwd=ROOT)
     url = f"http://{host}:{LIVY_PORT}"
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox import livy
 from sandbox.account import Account
 from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import TaskRun
@@ -49,6 +51,9 @@ class SparkProgress:
         self._emr = account.client("emr")
         self._http = requests.Session()
         self._http.trust_env = False
+        # Nobody signed the certificates, and nothing secret is sent: what is read is shown, and that is all.
+        self._http.verify = False
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
     def poll(self) -> tuple[Session, ...]:
         """Every session that exists now, sorted by name."""
@@ -58,13 +63,13 @@ class SparkProgress:
             for cluster in clusters:
                 details = self._emr.describe_cluster(ClusterId=cluster["Id"])["Cluster"]
                 if details.get("MasterPublicDnsName"):
-                    found += self._sessions(details["MasterPublicDnsName"])
+                    scheme = "https" if livy.speaks_tls(details.get("ReleaseLabel", "")) else "http"
+                    found += self._sessions(f"{scheme}://{details['MasterPublicDnsName']}:{LIVY_PORT}")
         except (ClientError, BotoCoreError, requests.RequestException, ValueError, KeyError) as error:
             log.debug("Cannot read Spark's progress now: %s", error)
         return tuple(sorted(found, key=lambda session: session.name))
 
-    def _sessions(self, host: str) -> list[Session]:
-        base = f"http://{host}:{LIVY_PORT}"
+    def _sessions(self, base: str) -> list[Session]:
         return [
             Session(
                 name=_job_of(session.get("name") or str(session["id"])),

@@ -18,7 +18,9 @@
     │       └── RowsLost      a warehouse and its final snapshot are gone, with rows that no other snapshot has
     ├── WaitTimeout           a deadline passed
     ├── LivyError             Livy refused a request, or answered something unusable
-    │   ├── LivyUnreachable   no response from Livy: poll again
+    │   ├── LivyUnreachable   no response of Livy's own: poll again
+    │   ├── LivyDenied        401 or 403: something asks for credentials, and Mayfly has none
+    │   ├── LivyUntrusted     the certificate is not the recorded one, or not of the configured CA
     │   ├── SessionInactive   the session has ended or is ending: probe it again
     │   ├── SessionFailed     the session died, or could not start
     │   └── StatementFailed   the Spark job raised, or was cancelled
@@ -115,7 +117,15 @@ class LivyError(MayflyError):
 
 
 class LivyUnreachable(LivyError):
-    """No response from Livy: poll again."""
+    """No response from Livy, or one that is not Livy's own: poll again."""
+
+
+class LivyDenied(LivyError):
+    """Livy, or a proxy or gateway before it, asks for credentials: no retry helps."""
+
+
+class LivyUntrusted(LivyError):
+    """The certificate is not the recorded one, or not of the configured CA: a person has to look."""
 
 
 class SessionInactive(LivyError):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import ssl
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -144,11 +145,38 @@ class WarehouseSettings(_Model):
 
 
 class LivySettings(_Model):
-    """Livy's port, and how long its sessions and statements may take."""
+    """How Livy is reached, and how long its sessions and statements may take.
+
+    `scheme` `auto` looks which one answers. `ca` is PEM text: workers and triggerer need no file.
+    """
 
     port: int = Field(default=8998, ge=1, le=65535)
+    scheme: Literal["auto", "https", "http"] = "auto"
+    ca: str | None = Field(default=None, max_length=100_000)
     session_timeout_s: int = Field(default=600, ge=1)
     statement_timeout_s: int = Field(default=7200, ge=1)
+
+    @field_validator("ca")
+    @classmethod
+    def _is_a_certificate(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        if "PRIVATE KEY" in value:
+            raise ValueError("it holds a private key; write the CA's certificate alone, and renew the key")
+        try:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=value)
+        except (ssl.SSLError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"no certificate ({error}); write the CA's PEM text, from -----BEGIN CERTIFICATE----- on"
+            ) from None
+        return value
+
+    @model_validator(mode="after")
+    def _has_a_use_for_its_ca(self) -> LivySettings:
+        if self.ca is not None and self.scheme == "http":
+            raise ValueError("ca verifies TLS, and scheme is http; remove ca, or set scheme to https")
+        return self
 
 
 class PipelineSettings(_Model):

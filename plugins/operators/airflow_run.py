@@ -16,6 +16,7 @@ from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
+from airflow_lib.spark.livy_http import find_endpoint
 from airflow_lib.steps import Run, Services
 
 
@@ -40,7 +41,7 @@ def open_run(pipeline: Pipeline, run_id: str, window: Window) -> Run:
 
 def open_services(settings: Settings) -> Services:
     """AWS, by the credentials that Airflow has for it, Livy and the clock."""
-    return Services(aws=_aws(settings), clock=SystemClock(), open_livy=LivyClient)
+    return Services(aws=_aws(settings), clock=SystemClock(), find_livy=find_endpoint, open_livy=LivyClient)
 
 
 def _aws(settings: Settings) -> Aws:

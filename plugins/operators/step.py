@@ -20,6 +20,8 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_lib import errors
 from airflow_lib.errors import (
     DeclarationError,
+    LivyDenied,
+    LivyUntrusted,
     MayflyError,
     RowsLost,
     SettingsError,
@@ -36,7 +38,16 @@ from operators.airflow_run import open_run, window_of
 log = logging.getLogger(__name__)
 
 # A retry would fail with the same message, or wait as long again: a person has to change something first.
-NO_RETRY = (SettingsError, DeclarationError, SourceError, TerminalState, WaitTimeout, RowsLost)
+NO_RETRY = (
+    SettingsError,
+    DeclarationError,
+    SourceError,
+    TerminalState,
+    WaitTimeout,
+    LivyDenied,
+    LivyUntrusted,
+    RowsLost,
+)
 
 
 # If a trigger fires before the scheduler has processed the end of the process that deferred, the scheduler takes

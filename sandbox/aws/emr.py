@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from moto.ec2.models import ec2_backends
@@ -40,13 +40,11 @@ class Lives:
         self._lives: dict[str, Life] = {}
         self._next_failures: list[Reason] = []
 
-    def begin(
-        self, cluster: Cluster, *, role_name: str, livy_conf: Mapping[str, str], invalid: Reason | None
-    ) -> None:
+    def begin(self, cluster: Cluster, settings: LivySettings, invalid: Reason | None) -> None:
         """Let a cluster that moto has recorded come to life; `invalid` ends it before its machines start."""
         with self._lock:
             boot_failure = self._next_failures.pop(0) if self._next_failures else None
-            life = Life(self._context, self._pool, cluster, LivySettings(role_name, livy_conf))
+            life = Life(self._context, self._pool, cluster, settings)
             self._lives[cluster.id] = life
         life.begin(invalid=invalid, boot_failure=boot_failure)
 
@@ -73,10 +71,11 @@ class Lives:
 
 @dataclass(frozen=True)
 class LivySettings:
-    """What a cluster's Livy server is given: the EC2 role it acts in, and EMR's `livy-conf`."""
+    """What a cluster's Livy server is given: the EC2 role it acts in, and EMR's `livy-conf` and `livy-env`."""
 
     role_name: str
     conf: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 class Life(ClusterLife):
@@ -124,7 +123,16 @@ class Life(ClusterLife):
             if self._ending.is_set():
                 raise WorkerFailed("the cluster was terminated while it started")
             worker = self._worker = Worker(spec)
-        worker.wait_http(f"http://{host}:{LIVY_PORT}/sessions", _LIVY_BOOT_S, self._ending)
+        scheme = "https" if self._certificate else "http"
+        url = f"{scheme}://{host}:{LIVY_PORT}/sessions"
+        worker.wait_http(url, _LIVY_BOOT_S, self._ending, certificate=self._certificate)
+
+    @property
+    def _certificate(self) -> Path | None:
+        """The file with the certificate of the cluster's Livy, the same after a restart; None: plain HTTP."""
+        if self._context.config.livy_command or not livy.speaks_tls(self.cluster.release_label):
+            return None
+        return self._context.state.emr / self.cluster.id / livy.CERTIFICATE
 
     def _serve(self) -> None:
         """Replace a server that died, until the cluster ends."""
@@ -145,13 +153,22 @@ class Life(ClusterLife):
         template = self._context.config.livy_command
         if template:
             return command_from(template, host=host, port=LIVY_PORT, work_dir=work_dir)
-        return livy.command(host, LIVY_PORT, work_dir, self._settings.conf)
+        certificate = self._certificate
+        return livy.command(
+            host,
+            LIVY_PORT,
+            work_dir,
+            self._settings.conf,
+            certificate=certificate,
+            plain=certificate is None,
+        )
 
     def _environment(self) -> dict[str, str]:
         """The access key names the cluster's EC2 role, so that the call log tells Spark's calls from Airflow's."""
         region = self.cluster.emr_backend.region_name
         return {
             **without_aws(),
+            **self._settings.environment,
             "AWS_ENDPOINT_URL": self._context.config.url,
             "AWS_DEFAULT_REGION": region,
             "AWS_REGION": region,

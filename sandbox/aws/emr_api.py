@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
@@ -19,7 +20,7 @@ from moto.emr.utils import (
 
 from sandbox.aws import emr_life, iam
 from sandbox.aws.ec2 import is_public
-from sandbox.aws.emr import Lives
+from sandbox.aws.emr import Lives, LivySettings
 from sandbox.aws.emr_checks import check_idle_timeout, find_doom, refuse
 from sandbox.aws.emr_life import Reason
 
@@ -55,22 +56,30 @@ def _install_run(lives: Lives) -> None:
         cluster.sandbox_auto_termination = request.get("AutoTerminationPolicy")
         cluster.sandbox_managed_scaling = request.get("ManagedScalingPolicy")
         role = iam.find_instance_profile(request["JobFlowRole"]).roles[0]
-        lives.begin(
-            cluster,
-            role_name=role.name,
-            livy_conf=_livy_conf(request),
-            invalid=Reason("VALIDATION_ERROR", doom) if doom else None,
-        )
+        settings = livy_settings(role.name, request.get("Configurations", ()))
+        lives.begin(cluster, settings, Reason("VALIDATION_ERROR", doom) if doom else None)
         return result
 
     ElasticMapReduceResponse.run_job_flow = run_job_flow
 
 
-def _livy_conf(request: dict[str, Any]) -> dict[str, str]:
-    """The properties of the request's `livy-conf` classification."""
+def livy_settings(role_name: str, configurations: Sequence[dict[str, Any]]) -> LivySettings:
+    """What a request's configurations say to its cluster's Livy."""
+    conf = _properties_of(configurations, "livy-conf")
+    return LivySettings(role_name, conf, _properties_of(_nested(configurations, "livy-env"), "export"))
+
+
+def _nested(configurations: Sequence[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+    """The configurations within those of a classification."""
+    found = (one.get("Configurations", ()) for one in configurations if one.get("Classification") == name)
+    return [inner for several in found for inner in several]
+
+
+def _properties_of(configurations: Sequence[dict[str, Any]], name: str) -> dict[str, str]:
+    """The properties of a classification."""
     merged: dict[str, str] = {}
-    for configuration in request.get("Configurations", ()):
-        if configuration.get("Classification") == "livy-conf":
+    for configuration in configurations:
+        if configuration.get("Classification") == name:
             merged |= configuration.get("Properties", {})
     return merged
 

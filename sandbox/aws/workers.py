@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import ssl
 import subprocess
 import sys
 import threading
@@ -21,9 +22,6 @@ from sandbox.errors import WorkerFailed
 from sandbox.processes import Child
 
 _POLL_S = 0.05
-
-# Without a proxy, which could not reach this machine's loopback network.
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
@@ -62,9 +60,14 @@ class Worker:
             lambda: "ready" in self._output.read_text(errors="replace").splitlines(), deadline_s, cancelled
         )
 
-    def wait_http(self, url: str, deadline_s: float, cancelled: threading.Event) -> None:
-        """Return once `url` answers with status 200. Raises WorkerFailed if the process ends or takes too long."""
-        self._wait(lambda: _answers(url), deadline_s, cancelled)
+    def wait_http(
+        self, url: str, deadline_s: float, cancelled: threading.Event, *, certificate: Path | None = None
+    ) -> None:
+        """Return once `url` answers with status 200; `certificate` is the file that an https server has its own in.
+
+        Raises WorkerFailed if the process ends or takes too long.
+        """
+        self._wait(lambda: _answers(url, certificate), deadline_s, cancelled)
 
     def _wait(self, is_ready: Callable[[], bool], deadline_s: float, cancelled: threading.Event) -> None:
         deadline = time.monotonic() + deadline_s
@@ -95,10 +98,15 @@ class Worker:
         self._child.stop()
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, certificate: Path | None) -> bool:
     try:
-        with _DIRECT.open(url, timeout=2) as response:
-            return response.status == 200
+        context = ssl.create_default_context(cafile=certificate) if certificate else None
+        # Without a proxy, which could not reach this machine's loopback network.
+        direct = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
+        with direct.open(url, timeout=2) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False
 

@@ -1,5 +1,7 @@
-"""`python -m sandbox.livy --host H --port P --work-dir DIR [--livy-home DIR] [--conf livy.x=y ...]`.
+"""`python -m sandbox.livy --host H --port P --work-dir DIR [--plain] [--livy-home DIR] [--conf livy.x=y ...]`.
 
+It speaks TLS, with the key and certificate in `--certificate FILE`, made where there is none; `--plain` is without.
+LIVY_SERVER_JAVA_OPTS are the options of the server's JVM, as livy-env.sh sets them.
 With `--livy-home`, Apache Livy's server replaces this process; without it, this is the embedded server.
 """
 
@@ -10,10 +12,15 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sandbox import livy
+from sandbox import livy, tls
 from sandbox.addresses import LIVY_PORT
 from sandbox.livy import apache, spark
+from sandbox.livy.apache import JAVA_OPTIONS
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
 
 
 def main() -> None:
@@ -22,6 +29,8 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=LIVY_PORT)
     parser.add_argument("--work-dir", type=Path, required=True)
     parser.add_argument("--livy-home", type=Path)
+    parser.add_argument("--certificate", type=Path, help="PEM file of key and certificate")
+    parser.add_argument("--plain", action="store_true", help="plain HTTP, as EMR's releases before 7.4.0")
     parser.add_argument("--conf", action="append", default=[], metavar="livy.KEY=VALUE")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
@@ -31,6 +40,9 @@ def main() -> None:
     environment = {**livy.environment(work_dir, os.environ), "SPARK_LOCAL_IP": host}
     defaults = spark.defaults(host, environment)
     conf_dir = Path(environment["SPARK_CONF_DIR"])
+    certificate = None if options.plain else (options.certificate or work_dir / livy.CERTIFICATE).resolve()
+    if certificate is not None:
+        tls.ensure_certificate(certificate, host)
     if options.livy_home:
         spark.write_configuration(conf_dir, {**defaults, **apache.driver_settings()})
         apache.exec_server(
@@ -40,16 +52,14 @@ def main() -> None:
             work_dir=work_dir,
             conf=conf,
             environment=environment,
+            certificate=certificate,
         )
     spark.write_configuration(conf_dir, defaults)
-    _serve(host, port, work_dir, conf, environment)
+    application = _application(work_dir, conf, environment)
+    _serve(application, host, port, certificate)
 
 
-def _serve(
-    host: str, port: int, work_dir: Path, conf: Mapping[str, str], environment: Mapping[str, str]
-) -> None:
-    import uvicorn
-
+def _application(work_dir: Path, conf: Mapping[str, str], environment: Mapping[str, str]) -> Starlette:
     from sandbox.livy import app
     from sandbox.livy.create_request import CreateRequest
     from sandbox.livy.driver import Driver
@@ -60,8 +70,22 @@ def _serve(
         folder = work_dir / f"session-{number}"
         return Driver(request, name=name, folder=folder, environment=environment)
 
-    application = app.build(SessionManager(Limits.from_conf(conf), make_driver))
-    uvicorn.run(application, host=host, port=port, log_level="warning", access_log=False)
+    limits = Limits.from_conf(conf, environment.get(JAVA_OPTIONS, ""))
+    return app.build(SessionManager(limits, make_driver))
+
+
+def _serve(application: Starlette, host: str, port: int, certificate: Path | None) -> None:
+    import uvicorn
+
+    uvicorn.run(
+        application,
+        host=host,
+        port=port,
+        log_level="warning",
+        access_log=False,
+        ssl_certfile=certificate,
+        ssl_keyfile=certificate,
+    )
 
 
 if __name__ == "__main__":

@@ -7,11 +7,17 @@ RpcServer.java binds ports from 10000 on all addresses. It authenticates with th
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from sandbox import tls
 from sandbox.livy import spark
+
+# Read by Livy's own bin/livy-server, from livy-env.sh.
+JAVA_OPTIONS = "LIVY_SERVER_JAVA_OPTS"
+_PASSWORD = "sandbox"  # Java reads no keystore without one; the file is its owner's alone
 
 # As in Livy's own bin/livy-server, for Java 17.
 _OPENED_PACKAGES = (
@@ -45,9 +51,11 @@ def exec_server(
     work_dir: Path,
     conf: Mapping[str, str],
     environment: Mapping[str, str],
+    certificate: Path | None,
 ) -> NoReturn:
     """Write the server's configuration below `work_dir`, then replace this process with the server.
 
+    It speaks TLS with the key and certificate in the PEM file `certificate`; None: plain HTTP.
     Raises SystemExit if `home` is not a distribution.
     """
     missing = [name for name in _FOLDERS if not (home / name).is_dir()]
@@ -59,10 +67,14 @@ def exec_server(
     conf_dir, scratch, logs = (work_dir / name for name in ("livy-conf", "scratch", "logs"))
     for folder in (conf_dir, scratch, logs):
         folder.mkdir(parents=True, exist_ok=True)
+    if certificate is not None:
+        keystore = conf_dir / "livy.p12"
+        tls.write_keystore(certificate, keystore, _PASSWORD)
+        conf = {**conf, **tls_conf(keystore)}
     lines = (f"{key} = {value}\n" for key, value in livy_conf(host, port, conf).items())
     (conf_dir / "livy.conf").write_text("".join(lines), encoding="utf-8")
     (conf_dir / "log4j.properties").write_text(_LOG4J, encoding="utf-8")
-    command = java_command(environment["JAVA_HOME"], home, conf_dir, scratch)
+    command = java_command(environment, home, conf_dir, scratch)
     # Sessions must not import from this checkout, which PYTHONPATH contains.
     kept = {key: value for key, value in environment.items() if key != "PYTHONPATH"}
     paths = {
@@ -88,6 +100,15 @@ def livy_conf(host: str, port: int, conf: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def tls_conf(keystore: Path) -> dict[str, str]:
+    """What livy.conf has for TLS, as AWS's livy_ssl.sh writes it (LivyConf.SSL_KEYSTORE; WebServer.scala)."""
+    return {
+        "livy.keystore": str(keystore),
+        "livy.keystore.password": _PASSWORD,
+        "livy.key-password": _PASSWORD,
+    }
+
+
 def driver_settings() -> dict[str, str]:
     """Settings that drivers need besides Spark's defaults, because Spark's launcher starts them."""
     return {
@@ -96,13 +117,14 @@ def driver_settings() -> dict[str, str]:
     }
 
 
-def java_command(java_home: str, home: Path, conf_dir: Path, scratch: Path) -> list[str]:
+def java_command(environment: Mapping[str, str], home: Path, conf_dir: Path, scratch: Path) -> list[str]:
     """The command line of the server's JVM."""
     return [
-        f"{java_home}/bin/java",
+        f"{environment['JAVA_HOME']}/bin/java",
         "-Xmx512m",
         "-XX:+UseSerialGC",
         f"-Djava.io.tmpdir={scratch}",
+        *shlex.split(environment.get(JAVA_OPTIONS, "")),
         *(f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in _OPENED_PACKAGES),
         *(f"--add-exports=java.base/{package}=ALL-UNNAMED" for package in _EXPORTED_PACKAGES),
         "-cp",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,9 +19,16 @@ log = logging.getLogger(__name__)
 _COLLECT_EVERY_S = 60.0  # SessionManager.GarbageCollector
 
 
+# Scala's global pool, whose size numThreads is, but no more than maxThreads (ExecutionContextImpl.scala, 2.12).
+_POOL = re.compile(r"-Dscala\.concurrent\.context\.(numThreads|maxThreads)=(\d+)")
+
+
 @dataclass(frozen=True)
 class Limits:
-    """The server's limits; `from_conf` says which setting of `livy.conf` each one is."""
+    """The server's limits; `from_conf` says which setting of `livy.conf` each one is.
+
+    `threads` is how many sessions can start or be deleted at once, as in Livy 0.8.0 (LIVY-1003): the number of CPUs.
+    """
 
     session_timeout_s: float = 3600.0
     retain_s: float = 600.0
@@ -29,10 +38,12 @@ class Limits:
     ttl_check: bool = False
     ttl_s: float = 8 * 3600.0
     watchdog_every_s: float = 60.0
+    connect_timeout_s: float = 90.0
+    threads: int = os.cpu_count() or 1
 
     @classmethod
-    def from_conf(cls, conf: Mapping[str, str]) -> Limits:
-        """The limits in `livy.*` settings; other settings are ignored."""
+    def from_conf(cls, conf: Mapping[str, str], java_options: str = "") -> Limits:
+        """The limits in `livy.*` settings, and in the options of the server's JVM; others are ignored."""
         default = cls()
 
         def duration(key: str, default_value: float) -> float:
@@ -50,7 +61,14 @@ class Limits:
             ttl_check=flag("livy.server.session.ttl-check", default.ttl_check),
             ttl_s=duration("livy.server.session.ttl", default.ttl_s),
             watchdog_every_s=duration("livy.server.heartbeat-watchdog.interval", default.watchdog_every_s),
+            connect_timeout_s=duration("livy.rsc.server.connect.timeout", default.connect_timeout_s),
+            threads=_threads(java_options, default.threads),
         )
+
+
+def _threads(java_options: str, default: int) -> int:
+    given = {name: int(count) for name, count in _POOL.findall(java_options)}
+    return max(1, min(given.get("numThreads", default), given.get("maxThreads", default)))
 
 
 DriverFactory = Callable[[int, CreateRequest], Driver]
@@ -66,6 +84,8 @@ class SessionManager:
         self._sessions: dict[int, Session] = {}
         self._next_id = 0
         self._watchers: list[asyncio.Task[None]] = []
+        self._threads = asyncio.Semaphore(limits.threads)
+        self._waiting: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         """Start to delete expired sessions in the background."""
@@ -75,9 +95,10 @@ class SessionManager:
         ]
 
     async def stop(self) -> None:
-        for watcher in self._watchers:
-            watcher.cancel()
-        await asyncio.gather(*(self.delete(session) for session in self.all()))
+        for task in (*self._watchers, *self._waiting):
+            task.cancel()
+        await asyncio.gather(*(session.close() for session in self.all()))
+        self._sessions.clear()
 
     @staticmethod
     async def _every(interval_s: float, work: Callable[[], object]) -> None:
@@ -100,10 +121,19 @@ class SessionManager:
                 raise Rejected(f"Duplicate session name: Some({request.name}) for session {number}")
         except Rejected as error:
             raise Rejected(f"Rejected, Reason: {error}") from None
-        session = Session(number, request, self._make_driver(number, request), self._clock)
+        driver = self._make_driver(number, request)
+        session = Session(number, request, driver, self._clock, self._limits.connect_timeout_s)
         self._sessions[number] = session
         session.open()
+        waiting = asyncio.create_task(self._hold_thread(session))
+        self._waiting.add(waiting)
+        waiting.add_done_callback(self._waiting.discard)
         return session
+
+    async def _hold_thread(self, session: Session) -> None:
+        """A session holds a thread until its driver has connected (InteractiveSession.start, 0.8.0)."""
+        async with self._threads:
+            await session.connected.wait()
 
     def all(self) -> list[Session]:
         return list(self._sessions.values())
@@ -115,8 +145,9 @@ class SessionManager:
         return next((session for session in self.all() if session.name == name), None)
 
     async def delete(self, session: Session) -> None:
-        """End the session and forget it; its name is free again."""
-        await session.close()
+        """End the session and forget it; its name is free again. Waits for a thread to do it in (Session.stop)."""
+        async with self._threads:
+            await session.close()
         self._sessions.pop(session.id, None)
 
     async def delete_without_heartbeat(self) -> None:

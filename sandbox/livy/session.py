@@ -53,13 +53,19 @@ class Session:
     """A session; `open` starts it."""
 
     def __init__(
-        self, number: int, request: CreateRequest, driver: Driver, clock: Callable[[], float] = time.monotonic
+        self,
+        number: int,
+        request: CreateRequest,
+        driver: Driver,
+        clock: Callable[[], float] = time.monotonic,
+        connect_timeout_s: float = 90.0,
     ) -> None:
         self.id, self.request = number, request
         self.state = SessionState.STARTING
         self.started_s = self.last_activity_s = self.last_heartbeat_s = clock()
         self.finished_s: float | None = None
-        self._driver, self._clock = driver, clock
+        self.connected = asyncio.Event()  # or given up
+        self._driver, self._clock, self._connect_timeout_s = driver, clock, connect_timeout_s
         self._statements: dict[int, Statement] = {}
         self._next_statement = 0
         self._queue: asyncio.Queue[Statement] = asyncio.Queue()
@@ -80,7 +86,7 @@ class Session:
 
     async def _run(self) -> None:
         try:
-            await self._driver.start()
+            await self._start()
         except DriverFailed as error:
             log.warning("session %s could not start: %s", self.id, error)
             self.state = SessionState.SHUTTING_DOWN  # Livy has this state in between
@@ -88,12 +94,22 @@ class Session:
             self._die()
             return
         self._change_state(SessionState.IDLE)
+        self.connected.set()
         self._spawn(self._run_statements())
         await self._driver.wait_jvm()
         self._die()
         await self._driver.kill()
 
+    async def _start(self) -> None:
+        """Wait until the driver is ready, within `livy.rsc.server.connect.timeout`. Raises DriverFailed."""
+        try:
+            await asyncio.wait_for(self._driver.start(), self._connect_timeout_s)
+        except TimeoutError:
+            # ContextLauncher.connectTimeout; Livy tells it in the server's log alone.
+            raise DriverFailed("Timed out waiting for context to start.") from None
+
     def _die(self) -> None:
+        self.connected.set()
         log.info("session %s: %s -> dead", self.id, self.state)
         self.state, self.finished_s = SessionState.DEAD, self._clock()
 
@@ -112,6 +128,7 @@ class Session:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._driver.kill()
+        self.connected.set()
 
     def heartbeat(self) -> None:
         """Note that the client sent a request."""

@@ -24,7 +24,7 @@ from sandbox.postgres import Postgres
 from sandbox.redshift.cluster import Cluster
 from sandbox.redshift.control import ControlPlane
 from sandbox.redshift.session import Session
-from sandbox.redshift.tls import server_context
+from sandbox.tls import server_context
 
 log = logging.getLogger(__name__)
 

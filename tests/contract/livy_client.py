@@ -1,18 +1,20 @@
-"""Plain HTTP to a Livy server, for the contract suite and the sandbox's tests: nothing of the product's."""
+"""HTTP to a Livy server, for the contract suite and the sandbox's tests: nothing of the product's."""
 
 from __future__ import annotations
 
 import os
+import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import requests
 
-from sandbox import livy
+from sandbox import livy, tls
 from sandbox.processes import Child
 
 START_TIMEOUT_S = 120
@@ -33,12 +35,14 @@ def eventually(look: Callable[[], _T], wanted: Callable[[_T], bool], timeout_s: 
 
 @dataclass(frozen=True)
 class Server:
-    """A Livy server by its URL."""
+    """A Livy server by its URL; `certificate` is a file with the one that https must have, or with its CA's."""
 
     url: str
+    certificate: Path | None = None
 
     def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
-        return requests.request(method, self.url + path, timeout=60, **kwargs)
+        verify = str(self.certificate) if self.certificate else True
+        return requests.request(method, self.url + path, timeout=60, verify=verify, **kwargs)
 
     def get(self, path: str, **parameters: Any) -> requests.Response:
         return self.request("GET", path, params=parameters)
@@ -115,6 +119,16 @@ class Session:
         return self.server.delete(self.path)
 
 
+def given(url: str, ca: str | None, folder: Path) -> Server:
+    """The server of a URL. Without a file `ca`, an https server's own certificate is trusted, as it is seen now."""
+    if not url.startswith("https:") or ca:
+        return Server(url, Path(ca) if ca else None)
+    parts = urlsplit(url)
+    seen = folder / "seen.pem"
+    seen.write_text(ssl.get_server_certificate((str(parts.hostname), parts.port or 443)))
+    return Server(url, seen)
+
+
 @contextmanager
 def embedded(
     host: str,
@@ -122,11 +136,15 @@ def embedded(
     *,
     conf: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    plain: bool = False,
 ) -> Iterator[tuple[Server, Child]]:
     """A server as the sandbox starts it, gone at the end."""
-    server = Server(f"http://{host}:{livy_port()}")
+    certificate = None if plain else work_dir / livy.CERTIFICATE
+    server = Server(f"{'http' if plain else 'https'}://{host}:{livy_port()}", certificate)
+    if certificate is not None:
+        tls.ensure_certificate(certificate, host)
     child = Child(
-        livy.command(host, livy_port(), work_dir, conf),
+        livy.command(host, livy_port(), work_dir, conf, plain=plain),
         name="livy",
         log=work_dir / "server.log",
         environment=livy.environment(work_dir, {**os.environ, **(environment or {})}),

@@ -1,7 +1,9 @@
 """What Mayfly relies on in Livy, asked of a running server over HTTP.
 
-By default the server is the sandbox's own. `make contract LIVY=http://HOST:8998` asks another one; then
-MAYFLY_LIVY_MAX_CREATION tells its `livy.server.session.max-creation`, where that is to be tried.
+By default the server is the sandbox's own, by TLS; what may depend on that is asked of a plain one, too.
+`make contract LIVY=https://HOST:8998` (or http) asks another one; then MAYFLY_LIVY_MAX_CREATION tells its
+`livy.server.session.max-creation`, where that is to be tried, and MAYFLY_LIVY_CA the file of its CA, without which
+its certificate is trusted as it is.
 """
 
 from __future__ import annotations
@@ -17,25 +19,37 @@ from typing import Any
 import pytest
 import requests
 
-from tests.contract.livy_client import Server, Session, embedded, eventually
+from tests.contract.livy_client import Server, Session, embedded, eventually, given
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
 
 _MAX_CREATION = 5
+_NET = random.randrange(20, 250)
 _RUN = random.randrange(10**6)  # names must be new, should the server live longer than this suite
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     if url := os.environ.get("MAYFLY_LIVY_URL"):
-        yield Server(url.rstrip("/"))
+        yield given(url.rstrip("/"), os.environ.get("MAYFLY_LIVY_CA"), tmp_path_factory.mktemp("livy"))
         return
     conf = {
         "livy.server.session.max-creation": str(_MAX_CREATION),
         "livy.server.heartbeat-watchdog.interval": "500ms",
     }
-    host = f"127.{random.randrange(20, 250)}.2.1"
-    with embedded(host, tmp_path_factory.mktemp("livy"), conf=conf) as (running, _):
+    with embedded(f"127.{_NET}.2.1", tmp_path_factory.mktemp("livy"), conf=conf) as (running, _):
+        yield running
+
+
+@pytest.fixture(scope="module", params=["given"] if os.environ.get("MAYFLY_LIVY_URL") else ["tls", "plain"])
+def transport(
+    request: pytest.FixtureRequest, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The server, and a plain one for what may depend on that."""
+    if request.param != "plain":
+        yield server
+        return
+    with embedded(f"127.{_NET}.2.2", tmp_path_factory.mktemp("plain"), plain=True) as (running, _):
         yield running
 
 
@@ -98,8 +112,8 @@ def session(sessions: Sessions) -> Session:
     "body",
     ['{"unknown": 1}', '{"kind": "cobol"}', "{bad", "", "[]", '{"conf": 5}', '{"pyFiles": "s3://a/b"}'],
 )
-def test_a_body_livy_cannot_read_is_400_and_a_bare_string(server: Server, body: str) -> None:
-    answer = server.request("POST", "/sessions", data=body, headers={"Content-Type": "application/json"})
+def test_a_body_livy_cannot_read_is_400_and_a_bare_string(transport: Server, body: str) -> None:
+    answer = transport.request("POST", "/sessions", data=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert isinstance(answer.json(), str)
 
@@ -120,25 +134,35 @@ def test_a_body_livy_cannot_read_is_400_and_a_bare_string(server: Server, body: 
         ),
     ],
 )
-def test_a_wish_livy_refuses_is_400_with_the_reason(server: Server, wish: Any, reason: str) -> None:
-    answer = server.post("/sessions", wish)
+def test_a_wish_livy_refuses_is_400_with_the_reason(transport: Server, wish: Any, reason: str) -> None:
+    answer = transport.post("/sessions", wish)
     assert (answer.status_code, answer.json()) == (400, {"msg": reason})
 
 
 @pytest.mark.parametrize("which", ["987654", "no-such-name"])
 @pytest.mark.parametrize("what", ["", "/state", "/log", "/statements", "/statements/0"])
-def test_an_unknown_session_is_404(server: Server, which: str, what: str) -> None:
-    answer = server.get(f"/sessions/{which}{what}")
+def test_an_unknown_session_is_404(transport: Server, which: str, what: str) -> None:
+    answer = transport.get(f"/sessions/{which}{what}")
     assert (answer.status_code, answer.json()) == (404, {"msg": f"Session '{which}' not found."})
 
 
-def test_deleting_an_unknown_session_is_404(server: Server) -> None:
-    assert server.delete("/sessions/987654").status_code == 404
+def test_deleting_an_unknown_session_is_404(transport: Server) -> None:
+    assert transport.delete("/sessions/987654").status_code == 404
 
 
-def test_a_number_that_is_none_is_400(server: Server) -> None:
-    answer = server.get("/sessions", **{"from": "abc"})
+def test_a_number_that_is_none_is_400(transport: Server) -> None:
+    answer = transport.get("/sessions", **{"from": "abc"})
     assert (answer.status_code, answer.json()) == (400, {"msg": 'For input string: "abc"'})
+
+
+def test_a_session_is_made_runs_a_statement_and_ends(transport: Server) -> None:
+    session = transport.create(
+        kind="pyspark", driverMemory="600m", name=f"{_name('transport')}-{transport.url[:5]}"
+    )
+    assert session.wait_started() == "idle"
+    assert session.text("print(6 * 7)") == "42"
+    assert session.delete().status_code == 200
+    assert transport.get(session.path).status_code == 404
 
 
 # -- birth ---------------------------------------------------------------------------------

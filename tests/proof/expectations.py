@@ -46,6 +46,8 @@ def colour_of(fault: InjectedFault, at: int, calls: Sequence[Call]) -> str:
         return EITHER  # it may have had to lose its lease, or nothing at all
     if call == _IDENTITY and fault.denies:
         return RED  # whose credentials are refused has to renew them: an error at once, and no retry
+    if call.startswith("livy.") and call not in _DISPENSABLE and fault.denies:
+        return RED  # Livy asks for credentials, which Mayfly does not have
     if not fault.lasting:
         return GREEN
     if call in _DISPENSABLE or (call in _TIDYING and rest.count(call) == 1):

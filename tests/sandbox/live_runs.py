@@ -36,6 +36,7 @@ from warehouse_content import read_content
 from airflow_lib.janitor import SETTINGS_FILE
 from airflow_lib.naming import Environment, session_name
 from airflow_lib.spark.livy import LivyClient, LivyError
+from airflow_lib.spark.livy_http import find_endpoint
 from sandbox.account import DEPLOYMENT, Account, variables
 from sandbox.addresses import LIVY_PORT
 from sandbox.airflow.client import AirflowClient, TaskRun
@@ -284,7 +285,7 @@ class LiveRuns:
 
         def poll() -> str:
             try:
-                livy = LivyClient(f"http://{self._master()}:{LIVY_PORT}", self._http)
+                livy = LivyClient(find_endpoint(self._master(), LIVY_PORT, scheme="auto", ca=None))
                 session = livy.probe_session(name)
                 statements = livy.list_statements(session.id) if session else ()
             except LivyError as error:

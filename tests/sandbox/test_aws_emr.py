@@ -342,6 +342,7 @@ def test_an_invalid_livy_distribution_ends_the_cluster(tmp_path, monkeypatch):
         id="j-1",
         name="cluster",
         state="STARTING",
+        release_label="emr-7.13.0",
         steps=[],
         instance_groups=[],
         ec2_instances=[],

@@ -17,6 +17,7 @@ import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 
+from sandbox import livy
 from tests.contract.livy_client import Server, embedded, eventually, livy_port
 
 pytestmark = pytest.mark.sandbox
@@ -122,7 +123,7 @@ def test_no_process_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
     host = f"127.{_NET}.2.4"
     parent = subprocess.Popen([sys.executable, "-c", _PARENT, host, str(livy_port()), str(tmp_path)])
     try:
-        server = Server(f"http://{host}:{livy_port()}")
+        server = Server(f"https://{host}:{livy_port()}", tmp_path / livy.CERTIFICATE)
         eventually(lambda: _answers(server), bool, 60)
         session = server.create(kind="pyspark", driverMemory="600m")
         assert session.wait_started() == "idle"

@@ -72,7 +72,7 @@ class World:
             ("botocore.endpoint.time", SimpleNamespace(sleep=sleep)),
         ):
             self._patches.enter_context(patch(target, value))
-        self._patches.enter_context(patch.object(LivyClient._get.retry, "sleep", sleep))
+        self._patches.enter_context(patch.object(LivyClient._get_patiently.retry, "sleep", sleep))
         return self
 
     def __exit__(
@@ -98,7 +98,9 @@ class World:
 
     def run(self, run_id: str, *, pipeline: Pipeline, window: Window = APRIL, **mayfly: Any) -> Run:
         """A run; `mayfly` are keys of the Variable that differ from the world's own."""
-        services = Services(aws=self.aws, clock=self.timeline, open_livy=self.livy.open)
+        services = Services(
+            aws=self.aws, clock=self.timeline, find_livy=self.livy.contact, open_livy=self.livy.open
+        )
         return Run(pipeline, run_id, window, settings(**mayfly), services)
 
     def put_sources(self, pipeline: Pipeline) -> None:

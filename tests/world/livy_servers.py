@@ -1,17 +1,24 @@
-"""Livy servers, one a cluster, as an HTTP transport below the real LivyClient."""
+"""Livy servers, one a cluster, as an HTTP transport below the real LivyClient.
+
+As on EMR they speak TLS, each with a certificate of its own that nobody signed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from io import BytesIO
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
+from airflow_lib.errors import LivyUnreachable
 from airflow_lib.spark.livy import LivyClient
+from airflow_lib.spark.livy_http import LivyEndpoint, wrong_certificate
 from tests.world.spark import JobRunner
 from tests.world.timeline import Timeline
 from tests.world.wire import AFTER, Kind, Wire, raise_if_killed
@@ -41,6 +48,8 @@ class LivyServers:
     """All servers. `down` refuses every connection; `never_start` leaves every session `starting`.
 
     `lost_after_s`: for how long the servers know a session, if not until its end. `forgets` has them list no statement.
+    `speak_tls` is what they all do; `odd` answers (status and body) instead of Livy; `certificates` are those that are
+    not the host's first.
     """
 
     def __init__(
@@ -55,11 +64,14 @@ class LivyServers:
         self.forgets = False
         self.lost_after_s: float | None = None
         self.ending_s = 0.0
+        self.speak_tls = True
+        self.odd: tuple[int, bytes] | None = None
+        self.certificates: dict[str, str] = {}
 
     def heal(self) -> None:
         """Let all servers answer as they should from now on."""
         self.down = self.never_start = self.forgets = False
-        self.lost_after_s = None
+        self.lost_after_s = self.odd = None
 
     def lose_sessions(self, after_s: float) -> None:
         """Let the servers forget every session `after_s` after it was made, and those that are there in `after_s`."""
@@ -67,9 +79,21 @@ class LivyServers:
         for session in self.listed():
             self._timeline.later(after_s, partial(self._lose, session))
 
-    def open(self, url: str) -> LivyClient:
+    def contact(self, host: str, port: int, *, scheme: str, ca: str | None) -> LivyEndpoint:
+        """What a step calls at first contact with a server: `livy_http.find_endpoint` without its network."""
+        if self.down or not self._serves(host):
+            raise LivyUnreachable(f"Livy at {host}: connection refused")
+        if not self.speak_tls:
+            return LivyEndpoint(f"http://{host}:{port}")
+        return LivyEndpoint(f"https://{host}:{port}", self.fingerprint(host))
+
+    def open(self, endpoint: LivyEndpoint) -> LivyClient:
         """What a step calls to talk to a server."""
-        return LivyClient(url, http=_Transport(self))  # type: ignore[arg-type]
+        return LivyClient(endpoint, http=_Transport(self, endpoint))  # type: ignore[arg-type]
+
+    def fingerprint(self, host: str) -> str:
+        """The SHA-256 of a server's certificate."""
+        return hashlib.sha256(self.certificates.get(host, host).encode()).hexdigest()
 
     def find(self, job: str) -> Session:
         """The newest session of a job."""
@@ -108,24 +132,32 @@ class LivyServers:
         if self.lost_after_s is not None:  # nobody healed the servers
             self.vanish(session)
 
-    def answer(self, method: str, url: str, body: Any, params: dict[str, int]) -> tuple[int, str]:
-        """Status and text of one request's answer. Raises requests' own errors, and Killed."""
+    def answer(
+        self, endpoint: LivyEndpoint, method: str, url: str, body: Any, params: dict[str, int]
+    ) -> tuple[int, bytes]:
+        """Status and body of one request's answer. Raises requests' own errors, LivyUntrusted, and Killed."""
         parts = urlsplit(url)
         host = str(parts.hostname)
         fault = self._wire.enter("livy", f"{method} {_shape(parts.path)}", {"path": parts.path, "body": body})
         if self.down or not self._serves(host):
             raise requests.ConnectionError(f"connection to {host} refused")
+        if (parts.scheme == "https") != self.speak_tls:
+            raise requests.ConnectionError(f"{host} does not speak {parts.scheme}")
+        if self.speak_tls and endpoint.fingerprint != self.fingerprint(host):
+            raise wrong_certificate(endpoint, self.fingerprint(host))
         if fault is not None and fault.kind is Kind.TIMEOUT:
             raise requests.ConnectTimeout("injected")
         if fault is not None and fault.kind is Kind.ANSWERED:
-            return int(fault.code), fault.message
+            return int(fault.code), fault.message.encode()
         if fault is not None and fault.kind not in AFTER:
-            return _STATUS.get(fault.kind, 400), json.dumps({"msg": fault.message})
+            return _STATUS.get(fault.kind, 400), json.dumps({"msg": fault.message}).encode()
+        if self.odd is not None:
+            return self.odd
         status, answer = self._route(host, method, parts.path.strip("/").split("/"), body, params)
         if fault is not None:
             raise_if_killed(fault, f"livy {method}")
             raise requests.ReadTimeout("injected")
-        return status, json.dumps(answer)
+        return status, json.dumps(answer).encode()
 
     def _route(
         self, host: str, method: str, path: list[str], body: Any, params: dict[str, int]
@@ -190,20 +222,24 @@ class LivyServers:
     def _statements(self, session: Session) -> tuple[int, Any]:
         if session.state in _DEAD:
             return 400, {"msg": "requirement failed: Session isn't active."}
+        if session.state == "starting":  # or 200 and none (docs/livy.md)
+            return 500, "java.lang.IllegalStateException: Session is in state starting"
         return 200, {"statements": [] if self.forgets else session.statements}
 
 
 class _Transport:
     """The one method of requests.Session that LivyClient uses."""
 
-    def __init__(self, servers: LivyServers) -> None:
-        self._servers = servers
+    def __init__(self, servers: LivyServers, endpoint: LivyEndpoint) -> None:
+        self._servers, self._endpoint = servers, endpoint
 
     def request(self, method: str, url: str, **more: Any) -> requests.Response:
-        status, answer = self._servers.answer(method, url, more.get("json"), more.get("params") or {})
+        status, answer = self._servers.answer(
+            self._endpoint, method, url, more.get("json"), more.get("params") or {}
+        )
         response = requests.Response()
         response.status_code = status
-        response._content = answer.encode()
+        response.raw = BytesIO(answer)
         return response
 
 

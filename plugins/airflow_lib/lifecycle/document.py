@@ -7,21 +7,23 @@ All times are S3's, in UTC. Values are frozen: a change makes a new document.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
 from airflow_lib.errors import RegisterError
 from airflow_lib.naming import Slot
 
-VERSION = 2
+VERSION = 3
 
 _STRICT = ConfigDict(extra="forbid")
 _NONCES_KEPT = 16
+_SHA_256 = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class Phase(StrEnum):
@@ -47,12 +49,32 @@ class Lease:
 
 
 @dataclass(frozen=True)
+class LivyRecord:
+    """How the cluster's Livy was reached at first contact, which every later connection demands.
+
+    `fingerprint` is the SHA-256 of the certificate that was pinned then (hex); none where `mayfly.livy.ca` verifies.
+    """
+
+    __pydantic_config__ = _STRICT
+
+    scheme: Literal["https", "http"]
+    fingerprint: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.fingerprint is not None and not (self.scheme == "https" and _SHA_256.match(self.fingerprint)):
+            raise ValueError(f"a certificate of {self.scheme} has no fingerprint {self.fingerprint[:80]!r}")
+
+    def __str__(self) -> str:
+        return f"{self.scheme} with certificate {self.fingerprint}" if self.fingerprint else self.scheme
+
+
+@dataclass(frozen=True)
 class SlotState:
     """One slot. Raises ValueError where the parts contradict each other.
 
     `owner` is the one run that creates or tears down; it always has a lease of its own.
     Every name follows from the generation. Only an EMR cluster needs an id as well, for its name is not unique:
-    `requested_at` is when it was last asked for, `cluster_id` what came of it.
+    `requested_at` is when it was last asked for, `cluster_id` what came of it, `livy` how its Livy is reached.
     `snapshot` is the newest one that is available, `predecessor` the one before it, `pending_snapshot` one
     that was asked for while tearing down. `unsaved`: the warehouse may hold rows that no snapshot has.
     """
@@ -67,6 +89,7 @@ class SlotState:
     keep_alive_until: AwareDatetime | None = None
     requested_at: AwareDatetime | None = None
     cluster_id: str | None = None
+    livy: LivyRecord | None = None
     snapshot: str | None = None
     predecessor: str | None = None
     pending_snapshot: str | None = None
@@ -78,7 +101,7 @@ class SlotState:
         if self.owner is not None and self.lease(self.owner) is None:
             raise ValueError(f"slot {self.slot}: its owner {self.owner!r} has no lease")
         if self.phase is Phase.EMPTY and (
-            self.leases or self.cluster_id or self.requested_at or self.unsaved
+            self.leases or self.cluster_id or self.requested_at or self.livy or self.unsaved
         ):
             raise ValueError(f"slot {self.slot} is empty, but holds leases, a cluster or rows")
 
@@ -153,7 +176,7 @@ def encode_document(document: Document) -> bytes:
 def decode_document(body: bytes, uri: str, environment: str) -> Document:
     """The document in `body`, read from `uri`.
 
-    A document of version 1 is read as what it means in this version.
+    A document of an older version is read as what it means in this one.
     Raises RegisterError where it is corrupt, another environment's, or of a version that this one does not know.
     It is never written over then, so nothing is lost.
     """
@@ -166,6 +189,8 @@ def decode_document(body: bytes, uri: str, environment: str) -> Document:
         )
     if version == 1:
         content = _from_version_1(content)
+    if content.get("version") == 2:
+        content = _from_version_2(content)
     try:
         document = _ADAPTER.validate_python(content)
     except ValidationError as error:
@@ -195,11 +220,11 @@ def _parse(body: bytes, uri: str) -> dict[str, Any]:
 
 
 def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
-    """A document of version 1 in this version's form: it kept every resource, and had another name for tearing down.
+    """A document of version 1 in the form of version 2: it kept every resource, and had another name for tearing down.
 
     What has another form stays as it is, and the validation refuses it.
     """
-    converted = {**content, "version": VERSION}
+    converted = {**content, "version": 2}
     for slot in (Slot.EMR, Slot.WAREHOUSE):
         state = content.get(slot)
         if not isinstance(state, dict):
@@ -215,6 +240,18 @@ def _from_version_1(content: dict[str, Any]) -> dict[str, Any]:
         if kept.get("phase") == "draining":
             kept["phase"] = Phase.TEARING_DOWN
         converted[slot] = kept
+    return converted
+
+
+def _from_version_2(content: dict[str, Any]) -> dict[str, Any]:
+    """A document of version 2 in this version's form: it knew Livy by plain HTTP alone.
+
+    So the Livy of a ready cluster was reached that way. That of a cluster which is being created was not reached yet.
+    """
+    converted = {**content, "version": VERSION}
+    emr = content.get("emr")
+    if isinstance(emr, dict) and emr.get("phase") == Phase.READY:
+        converted["emr"] = {"livy": {"scheme": "http"}, **emr}
     return converted
 
 

@@ -52,7 +52,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from airflow_lib.errors import LeaseLost, NotReady, RegisterError
-from airflow_lib.lifecycle.document import Document, Lease, Phase, SlotState
+from airflow_lib.lifecycle.document import Document, Lease, LivyRecord, Phase, SlotState
 from airflow_lib.naming import Slot
 
 A = TypeVar("A")
@@ -236,18 +236,34 @@ def record_cluster(
     return recorded, recorded
 
 
+def record_livy(state: SlotState, caller: Caller, *, generation: int, livy: LivyRecord) -> Change[SlotState]:
+    """The slot with how its cluster's Livy was reached at first contact, which never changes again.
+
+    Raises LeaseLost, and RegisterError where another process of the same run saw something else.
+    """
+    _require_owner(state, caller, Phase.CREATING, generation)
+    if state.livy not in (None, livy):
+        raise RegisterError(
+            f"The Livy of {state} is recorded as {state.livy}, and is {livy} now: never use it. "
+            "Find out who answers there; then clear the run: its release tears the cluster down."
+        )
+    recorded = replace(state, livy=livy)
+    return recorded, recorded
+
+
 def mark_ready(state: SlotState, caller: Caller, *, generation: int) -> Change[SlotState]:
     """The slot ready for every run; the creator becomes a user like the others.
 
-    Raises LeaseLost, and RegisterError while the id of its EMR cluster is not recorded.
+    Raises LeaseLost, and RegisterError while the id of its EMR cluster, or how its Livy is reached, is not recorded.
     """
     if state.phase is Phase.READY:
         _require_lease(state, caller.id, generation)
         return state, state
     _require_owner(state, caller, Phase.CREATING, generation)
-    if state.slot is Slot.EMR and state.cluster_id is None:
+    if state.slot is Slot.EMR and (state.cluster_id is None or state.livy is None):
+        lacking = "how its Livy is reached" if state.cluster_id else "its EMR cluster"
         raise RegisterError(
-            f"{state} cannot be ready: no EMR cluster is recorded. Clear provision.emr: it finds it."
+            f"{state} cannot be ready: {lacking} is not recorded. Clear provision.emr: it finds it."
         )
     ready = replace(state, phase=Phase.READY, owner=None, unsaved=state.slot is Slot.WAREHOUSE)
     return ready, ready
@@ -345,6 +361,7 @@ def mark_empty(state: SlotState, caller: Caller, *, generation: int) -> Change[S
         keep_alive_until=None,
         requested_at=None,
         cluster_id=None,
+        livy=None,
     )
     return empty, empty
 

@@ -2,7 +2,8 @@
 
 Livy's documentation: https://livy.apache.org/docs/latest/rest-api.html. Behaviour beyond that page was measured
 on Livy 0.9.0 (docs/livy.md); the contract suite checks the same behaviour of every server we use.
-What a job is, and when to poll, is decided in `steps.transform`.
+How a server is reached is `livy_http`; what a job is, and when to poll, is decided in `steps.transform`.
+An answer is data from outside: whatever it is, it ends in a value or in one of our errors.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import requests
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from airflow_lib.errors import (
@@ -25,12 +27,14 @@ from airflow_lib.errors import (
     StatementFailed,
     UnknownState,
 )
+from airflow_lib.spark.livy_http import Answer, LivyEndpoint, not_livy, open_http, plain_text, send
 
 log = logging.getLogger(__name__)
 
-_REQUEST_TIMEOUT_S = 30.0
 _HEARTBEAT_TIMEOUT_S = 600  # Livy deletes a session that nobody reads for this long
 _FAILURE_LOG_LINES = 40
+_TEXT_CHARS = 4000  # of a name, a log's line, an error's message
+_LONG_CHARS = 20_000  # of a traceback, and of the end of a log
 
 
 class SessionState(StrEnum):
@@ -111,13 +115,24 @@ class SessionView:
 
 
 @dataclass(frozen=True)
+class StatementOutput:
+    """What a statement that ended left: `text` is what it printed, the rest is the error's, where it raised one."""
+
+    status: str
+    text: str = ""
+    ename: str | None = None
+    evalue: str | None = None
+    traceback: str = ""
+
+
+@dataclass(frozen=True)
 class StatementView:
     """A statement as Livy reports it; `output` is None until there is one, `progress` is 0 to 1."""
 
     id: int
     state: StatementState
     progress: float
-    output: dict[str, Any] | None
+    output: StatementOutput | None
 
     @property
     def finished(self) -> bool:
@@ -136,34 +151,90 @@ class StatementView:
         Raises SourceError where the job raised ValueError, which is how our jobs report input that they cannot
         read; StatementFailed, with the traceback, where it raised anything else or was cancelled.
         """
-        output = self.output or {}
-        if output.get("ename") == "ValueError":
-            raise SourceError(str(output.get("evalue")))
-        if self.state is not StatementState.AVAILABLE or output.get("status") != "ok":
-            reason = f"{output.get('ename')}: {output.get('evalue')}" if output else f"it is {self.state}"
-            trace = "".join(output.get("traceback") or ())
+        output = self.output
+        if output is not None and output.ename == "ValueError":
+            raise SourceError(str(output.evalue))
+        if output is None or self.state is not StatementState.AVAILABLE or output.status != "ok":
+            reason = f"{output.ename}: {output.evalue}" if output else f"it is {self.state}"
+            trace = output.traceback if output else ""
             raise StatementFailed(
                 f"Statement {self.id} of Livy session {session} failed: {reason}\n{trace}".strip()
             )
-        return str((output.get("data") or {}).get("text/plain", ""))
+        return output.text
+
+
+def _shown(value: Any) -> Any:
+    return plain_text(value, _TEXT_CHARS) if isinstance(value, str) else value
+
+
+def _share(value: Any) -> float:
+    """Progress is for people: what is none is 0."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else 0.0
+
+
+_Text = Annotated[str, BeforeValidator(_shown)]
+_Id = Annotated[int, Field(ge=0, le=2**31 - 1)]
+
+
+class _Session(BaseModel):
+    """A session in Livy's JSON, of which the rest is not read."""
+
+    id: _Id
+    name: _Text | None = None
+    state: _Text
+    app_id: _Text | None = Field(default=None, alias="appId")
+
+
+class _Output(BaseModel):
+    status: _Text
+    ename: _Text | None = None
+    evalue: _Text | None = None
+    traceback: list[_Text] | None = None
+    data: dict[str, Any] | None = None
+
+
+class _Statement(BaseModel):
+    id: _Id
+    state: _Text
+    progress: Annotated[float, BeforeValidator(_share)] = 0.0
+    output: _Output | None = None
+
+
+class _Statements(BaseModel):
+    statements: list[_Statement]
+
+
+class _Log(BaseModel):
+    log: list[_Text]
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class LivyClient:
-    """Requests to one Livy server. It keeps no state of its own, so a new client can be made for every call."""
+    """Requests to one Livy server. It keeps no state of its own, so a new client can be made for every call.
 
-    def __init__(self, url: str, http: requests.Session | None = None) -> None:
-        self.url = url.rstrip("/")
-        self._http = http or requests.Session()
+    Every request may raise what `livy_http.send` does.
+    """
 
-    def list_sessions(self) -> tuple[SessionView, ...]:
-        """Every session of the server. An answer also shows that the server is up."""
-        answer = self._read("/sessions", {"from": 0, "size": 1000})
-        return tuple(_parse_session(item) for item in (answer or {}).get("sessions", ()))
+    def __init__(self, endpoint: LivyEndpoint, http: requests.Session | None = None) -> None:
+        self._endpoint = endpoint
+        self._http = http or open_http(endpoint)
+
+    def probe_server(self) -> None:
+        """Return where it is Livy that answers: with an object that has a list of sessions.
+
+        Raises LivyUnreachable for anything else, such as a server or a proxy before it that has only started.
+        """
+        answer = self._get("/sessions", {"from": 0, "size": 1})
+        sessions = answer.json.get("sessions") if isinstance(answer.json, dict) else None
+        if not answer.ok or not isinstance(sessions, list):
+            raise self._not_livy("list its sessions", answer)
 
     def probe_session(self, name: str) -> SessionView | None:
         """The session of that name, or None. Every probe renews the session's heartbeat."""
         answer = self._read(f"/sessions/{name}")
-        return _parse_session(answer) if answer is not None else None
+        return self._parse_session(answer) if answer is not None else None
 
     def create_session(self, spec: SessionSpec) -> SessionView:
         """A new session, or the one that has the name already.
@@ -171,38 +242,43 @@ class LivyClient:
         The name makes the request idempotent: Livy answers 400 "Duplicate session name" to a repeat, also to a
         repeat of a request whose response was lost. Raises LivyError where Livy refuses.
         """
-        response = self._send("POST", "/sessions", spec.body())
-        if response.status_code == 400 and "Duplicate session name" in response.text:
+        answer = self._send("POST", "/sessions", spec.body())
+        if answer.status == 400 and b"Duplicate session name" in answer.body:
             existing = self.probe_session(spec.name)
             if existing is not None:
                 return existing
-        return _parse_session(self._parse_accepted(response, f"create session {spec.name}"))
+        return self._parse_session(self._parse_accepted(answer, f"create session {spec.name}"))
 
     def list_statements(self, session_id: int) -> tuple[StatementView, ...]:
-        """The session's statements; none only where Livy says so.
+        """The session's statements: none only where Livy says so.
 
-        Raises NotReady where Livy answers 500, as it may for a session that starts: whether there are any is not
-        known. Raises SessionInactive once it has ended (Livy answers 400 while it remembers the session, 404 after).
+        Raises NotReady where Livy answers 500, as it may for a session that starts, or whose driver does not answer: a
+        job may be running then, and whoever took that for none would run it twice.
+        Raises SessionInactive once it has ended (Livy answers 400 while it remembers the session, 404 after).
         """
-        response = self._get(f"/sessions/{session_id}/statements")
-        if response.status_code == 500:
-            raise NotReady(f"Livy to list the statements of session {session_id} (500: {_reason(response)})")
-        if response.status_code in (400, 404):
-            raise SessionInactive(
-                f"Livy at {self.url}: session {session_id} has ended, or is ending: {_reason(response)}"
+        answer = self._get_patiently(f"/sessions/{session_id}/statements")
+        if answer.status >= 500:
+            raise NotReady(
+                f"Livy to list the statements of session {session_id} ({answer.status}: {answer.reason})"
             )
-        answer = self._parse_accepted(response, f"list statements of session {session_id}")
-        return tuple(_parse_statement(item) for item in answer.get("statements", ()))
+        if _is_absent(answer) or (answer.status == 400 and _has_message(answer)):
+            raise SessionInactive(
+                f"Livy at {self._endpoint.url}: session {session_id} has ended, or is ending: {answer.reason}"
+            )
+        found = self._parse_accepted(answer, f"list statements of session {session_id}")
+        listed = self._parse(_Statements, found, f"the statements of session {session_id}")
+        return tuple(_view_statement(item) for item in listed.statements)
 
     def submit_statement(self, session_id: int, code: str) -> StatementView:
         """A new statement. A repeat would run the code twice: list the statements first."""
-        response = self._send("POST", f"/sessions/{session_id}/statements", {"code": code, "kind": "pyspark"})
-        return _parse_statement(self._parse_accepted(response, f"submit a statement to session {session_id}"))
+        answer = self._send("POST", f"/sessions/{session_id}/statements", {"code": code, "kind": "pyspark"})
+        found = self._parse_accepted(answer, f"submit a statement to session {session_id}")
+        return _view_statement(self._parse(_Statement, found, "a statement"))
 
     def read_log(self, session_id: int, *, size: int) -> list[str]:
         """The last lines of the session's log, at most `size`; none where there is no such session."""
-        answer = self._read(f"/sessions/{session_id}/log", {"from": -1, "size": size})
-        return [str(line) for line in (answer or {}).get("log", ())]
+        found = self._read(f"/sessions/{session_id}/log", {"from": -1, "size": size})
+        return [] if found is None else self._parse(_Log, found, "a session's log").log[-size:]
 
     def failure(self, session: SessionView) -> SessionFailed:
         """The error to raise for a session that failed, with the end of its log."""
@@ -212,20 +288,28 @@ class LivyClient:
             lines = [f"(its log cannot be read: {error})"]
         return SessionFailed(
             f"Livy session {session.name} is {session.state}; idle or busy was expected "
-            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n" + "\n".join(lines)
+            f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n"
+            + "\n".join(lines)[-_LONG_CHARS:]
         )
 
     def delete_session(self, name: str) -> None:
         """Ask Livy to end the session, given by name or id; absent is success. Takes up to 10 s for a busy one."""
-        response = self._send("DELETE", f"/sessions/{name}")
-        if response.status_code != 404:
-            self._parse_accepted(response, f"delete session {name}")
+        answer = self._send("DELETE", f"/sessions/{name}")
+        if not _is_absent(answer):
+            self._parse_accepted(answer, f"delete session {name}")
 
     def _read(self, path: str, params: dict[str, int] | None = None) -> dict[str, Any] | None:
-        response = self._get(path, params)
-        if response.status_code == 404:
-            return None
-        return self._parse_accepted(response, f"read {path}")
+        answer = self._get(path, params)
+        return None if _is_absent(answer) else self._parse_accepted(answer, f"read {path}")
+
+    def _get(self, path: str, params: dict[str, int] | None = None) -> Answer:
+        answer = self._get_patiently(path, params)
+        if answer.status >= 500:
+            raise LivyUnreachable(
+                f"Livy at {self._endpoint.url} cannot answer GET {path} now: {answer.status} {answer.reason}. "
+                "If that does not change, read Livy's log on the cluster's master."
+            )
+        return answer
 
     @retry(
         retry=retry_if_exception_type(LivyUnreachable),
@@ -233,92 +317,78 @@ class LivyClient:
         wait=wait_random_exponential(multiplier=0.2, max=2),
         reraise=True,
     )
-    def _get(self, path: str, params: dict[str, int] | None = None) -> requests.Response:
-        return self._send("GET", path, params=params)
+    def _get_patiently(self, path: str, params: dict[str, int] | None = None) -> Answer:
+        return send(self._http, self._endpoint, "GET", path, params=params)
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        params: dict[str, int] | None = None,
-    ) -> requests.Response:
-        try:
-            response = self._http.request(
-                method,
-                self.url + path,
-                json=body,
-                params=params,
-                timeout=_REQUEST_TIMEOUT_S,
-                headers={"X-Requested-By": "mayfly"},  # Livy's CSRF protection, where it is on
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
+        return send(self._http, self._endpoint, method, path, body=body)
+
+    def _parse_accepted(self, answer: Answer, what: str) -> dict[str, Any]:
+        """The JSON object of an answer.
+
+        Raises LivyError where Livy refused, LivyUnreachable where the answer is none of Livy's.
+        """
+        if answer.status in (400, 404) and not _is_refusal(answer):
+            raise self._not_livy(what, answer)
+        if not answer.ok:
+            raise LivyError(
+                f"Livy at {self._endpoint.url} refused to {what}: {answer.status} {answer.reason}"
             )
-        except requests.RequestException as error:
-            raise self._unreachable(f"no response to {method} {path} ({error})") from error
-        if response.status_code in (502, 503, 504):
-            raise self._unreachable(f"{response.status_code} in response to {method} {path}")
-        return response
+        if not isinstance(answer.json, dict):
+            raise self._not_livy(what, answer)
+        return answer.json
 
-    def _unreachable(self, what: str) -> LivyUnreachable:
-        return LivyUnreachable(
-            f"Livy at {self.url} cannot be reached: {what}. Check that the EMR cluster is running, and that its "
-            "security group lets Airflow's workers and triggerer in on this port."
+    def _not_livy(self, what: str, answer: Answer) -> LivyUnreachable:
+        return not_livy(self._endpoint, what, f"{answer.status} {answer.reason[:200]!r}")
+
+    def _parse_session(self, answer: dict[str, Any]) -> SessionView:
+        found = self._parse(_Session, answer, "a session")
+        state = _parse_state(SessionState, found.state, f"Livy session {found.id}")
+        return SessionView(id=found.id, name=found.name, state=state, app_id=found.app_id)
+
+    def _parse(self, model: type[_Model], answer: dict[str, Any], what: str) -> _Model:
+        try:
+            return model.model_validate(answer)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            path = plain_text(".".join(str(part) for part in first["loc"]), 200)
+            raise LivyError(
+                f"Livy at {self._endpoint.url} described {what} in a way that Mayfly does not know: {path}: "
+                f"{first['msg']}. Use the EMR release that Mayfly is written for, or upgrade Mayfly."
+            ) from None
+
+
+def _has_message(answer: Answer) -> bool:
+    return isinstance(answer.json, dict) and isinstance(answer.json.get("msg"), str)
+
+
+def _is_absent(answer: Answer) -> bool:
+    """Whether Livy itself says that there is no such session; a proxy's 404 says nothing (SessionServlet.scala)."""
+    return answer.status == 404 and _has_message(answer)
+
+
+def _is_refusal(answer: Answer) -> bool:
+    """Whether a 400 or 404 has one of the forms that Livy's have (JsonServlet.scala), and not those of a proxy."""
+    return _has_message(answer) or (answer.status == 400 and isinstance(answer.json, str))
+
+
+def _view_statement(found: _Statement) -> StatementView:
+    output = None
+    if found.output is not None:
+        printed = (found.output.data or {}).get("text/plain")
+        output = StatementOutput(
+            status=found.output.status,
+            text=plain_text(printed, len(printed)) if isinstance(printed, str) else "",
+            ename=found.output.ename,
+            evalue=found.output.evalue,
+            traceback=plain_text("".join(found.output.traceback or ()), _LONG_CHARS),
         )
-
-    def _parse_accepted(self, response: requests.Response, what: str) -> dict[str, Any]:
-        """The JSON object of a response. Raises LivyError where Livy refused, or answered anything else."""
-        if not response.ok:
-            raise LivyError(
-                f"Livy at {self.url} refused to {what}: {response.status_code} {_reason(response)}"
-            )
-        try:
-            answer = response.json()
-        except requests.JSONDecodeError:
-            answer = None
-        if not isinstance(answer, dict):
-            raise LivyError(
-                f"Livy at {self.url} was asked to {what} and answered {response.text[:200]!r}; a JSON object was "
-                "expected. Check that it is a Livy server that answers at this address."
-            )
-        return answer
-
-
-def _reason(response: requests.Response) -> str:
-    """Livy's error message, which is `{"msg": ...}` or a bare JSON string."""
-    try:
-        answer = response.json()
-    except requests.JSONDecodeError:
-        return response.text[:500]
-    return str(answer.get("msg", answer)) if isinstance(answer, dict) else str(answer)
-
-
-def _parse_session(answer: dict[str, Any]) -> SessionView:
-    session_id = _parse_id("session", answer)
-    return SessionView(
-        id=session_id,
-        name=answer.get("name"),
-        state=_parse_state(SessionState, str(answer.get("state")), f"Livy session {session_id}"),
-        app_id=answer.get("appId"),
-    )
-
-
-def _parse_statement(answer: dict[str, Any]) -> StatementView:
-    statement_id = _parse_id("statement", answer)
     return StatementView(
-        id=statement_id,
-        state=_parse_state(StatementState, str(answer.get("state")), f"Livy statement {statement_id}"),
-        progress=float(answer.get("progress") or 0.0),
-        output=answer.get("output"),
+        id=found.id,
+        state=_parse_state(StatementState, found.state, f"Livy statement {found.id}"),
+        progress=found.progress,
+        output=output,
     )
-
-
-def _parse_id(kind: str, answer: dict[str, Any]) -> int:
-    try:
-        return int(answer["id"])
-    except (KeyError, TypeError, ValueError):
-        raise LivyError(
-            f"Livy described a {kind} without a numeric id: {str(answer)[:200]}. "
-            "Check that it is a Livy server that answers at this address."
-        ) from None
 
 
 _State = TypeVar("_State", SessionState, StatementState)
@@ -330,6 +400,6 @@ def _parse_state(kind: type[_State], value: str, thing: str) -> _State:
     except ValueError:
         known = ", ".join(kind)
         raise UnknownState(
-            f"{thing} is in state {value!r}; this version knows {known}. "
+            f"{thing} is in state {value[:200]!r}; this version knows {known}. "
             "Use the EMR release that Mayfly is written for, or upgrade Mayfly."
         ) from None

@@ -82,6 +82,7 @@ _DRIVER_HEAPS_MIB = (4096, 2048, 1024, 512)
 _MIN_EXECUTOR_MIB = 1024
 # With more than five tasks at a time a JVM gains little, and its garbage collection takes longer.
 _MAX_EXECUTOR_CORES = 5
+_LIVY_LATER_S = 120  # the longest time between two polls
 _ENOUGH_PERCENT = 85  # of the most executor memory that any number of executors has
 
 
@@ -150,6 +151,10 @@ def configurations(hardware: Hardware, size: SessionSize, livy: LivySettings) ->
     node_mib = str(_usable_mib(_find_instance_type(hardware.core_type)))
     return [
         _classification("livy-conf", _livy_conf(size, livy)),
+        {
+            **_classification("livy-env", {}),
+            "Configurations": [_classification("export", _livy_env(size))],
+        },
         _classification(
             "yarn-site",
             {
@@ -180,6 +185,8 @@ def _livy_conf(size: SessionSize, livy: LivySettings) -> dict[str, str]:
     Livy 0.8.0, which EMR 7.13.0 has, honours a session's own ttl by itself and does not read `ttl-check`;
     0.9.0 honours it only with `ttl-check`.
     `max-creation` limits the sessions that are starting: all of the runs', and as many again that killed runs left.
+    `connect.timeout` is how long a session may take to start, 90 s by default (RSCConf.java), which it exceeds
+    while YARN has no room for it. Livy gives up later than we do, so that our error is the one that is told.
     """
     return {
         "livy.server.port": str(livy.port),
@@ -187,9 +194,27 @@ def _livy_conf(size: SessionSize, livy: LivySettings) -> dict[str, str]:
         "livy.server.session.timeout-check": "true",
         "livy.server.session.timeout": f"{livy.session_timeout_s + livy.statement_timeout_s}s",
         "livy.server.session.ttl-check": "true",
-        "livy.server.session.max-creation": str(2 * size.sessions),
+        "livy.server.session.max-creation": str(_max_creation(size)),
+        "livy.rsc.server.connect.timeout": f"{livy.session_timeout_s + _LIVY_LATER_S}s",
         "livy.server.yarn.app-lookup-timeout": f"{livy.session_timeout_s}s",
     }
+
+
+def _livy_env(size: SessionSize) -> dict[str, str]:
+    """What Livy's JVM is started with: threads for all the sessions that start or end.
+
+    In 0.8.0 each session holds a thread of Scala's global pool while it starts (InteractiveSession.start), and DELETE
+    needs another (Session.stop): with as many as there are vCPUs, a second session that waits for YARN lets every
+    DELETE hang (LIVY-1003, mended in 0.9.0). No key of livy.conf sets that pool's size, but these properties do, both
+    together (scala.concurrent.impl.ExecutionContextImpl). livy-server reads the variable (bin/livy-server).
+    """
+    threads = 2 * _max_creation(size)
+    options = (f"-Dscala.concurrent.context.{name}={threads}" for name in ("numThreads", "maxThreads"))
+    return {"LIVY_SERVER_JAVA_OPTS": " ".join(options)}
+
+
+def _max_creation(size: SessionSize) -> int:
+    return 2 * size.sessions
 
 
 def _classification(name: str, properties: dict[str, str]) -> dict[str, Any]:

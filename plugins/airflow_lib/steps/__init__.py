@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_lib.polling import Clock
     from airflow_lib.settings import Settings
     from airflow_lib.spark.livy import LivyClient
+    from airflow_lib.spark.livy_http import LivyEndpoint
 
 Json = dict[str, Any]
 
@@ -57,11 +58,15 @@ Outcome = Done | Waiting | Failed
 
 @dataclass(frozen=True)
 class Services:
-    """The outside world, as a run reaches it; tests bring stand-ins."""
+    """The outside world, as a run reaches it; tests bring stand-ins.
+
+    `find_livy` is `spark.livy_http.find_endpoint`: the first contact with a cluster's Livy.
+    """
 
     aws: Aws
     clock: Clock
-    open_livy: Callable[[str], LivyClient]
+    find_livy: Callable[..., LivyEndpoint]
+    open_livy: Callable[[LivyEndpoint], LivyClient]
 
 
 @dataclass(frozen=True)

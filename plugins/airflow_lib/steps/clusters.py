@@ -6,13 +6,22 @@ import logging
 from dataclasses import dataclass
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.errors import ResourceError, TerminalState
+from airflow_lib.errors import (
+    LivyDenied,
+    LivyError,
+    LivyUntrusted,
+    NotReady,
+    RegisterError,
+    ResourceError,
+    TerminalState,
+)
 from airflow_lib.lifecycle import rules
-from airflow_lib.lifecycle.document import SlotState
+from airflow_lib.lifecycle.document import LivyRecord, SlotState
 from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import emr_cluster, redshift_cluster
 from airflow_lib.resources.emr_cluster import ClusterView
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
+from airflow_lib.spark.livy_http import LivyEndpoint
 from airflow_lib.steps import Run
 from airflow_lib.warehouse.connection import Connection, Endpoint, connect
 
@@ -31,10 +40,11 @@ class WarehouseAccess:
         return connect(self.aws.redshift, self.endpoint)
 
 
-def find_livy_url(run: Run) -> str:
+def find_livy(run: Run) -> LivyEndpoint:
     """The Livy server of the cluster that this run may use.
 
-    Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended.
+    Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended; LivyUntrusted where the settings
+    demand more of it than was recorded.
     """
     state = run.register.apply(Slot.EMR, rules.check)
     view = probe_emr_cluster(run, state)
@@ -49,7 +59,9 @@ def find_livy_url(run: Run) -> str:
             f"EMR cluster {view.name} is {view.state}, WAITING was expected: "
             f"{view.reason or 'AWS gives no reason'}. {view.hint}"
         )
-    return livy_url(run, view)
+    if state.livy is None:  # `rules.mark_ready` lets no slot be ready without it
+        raise RegisterError(f"{state}: how its Livy is reached is not recorded. Clear provision.emr.")
+    return recorded_livy(run, view, state.livy)
 
 
 def probe_emr_cluster(run: Run, state: SlotState) -> ClusterView | None:
@@ -57,9 +69,46 @@ def probe_emr_cluster(run: Run, state: SlotState) -> ClusterView | None:
     return emr_cluster.probe_cluster(run.aws.emr, state.cluster_id) if state.cluster_id else None
 
 
-def livy_url(run: Run, view: ClusterView) -> str:
-    """Livy's address on a cluster's master; plain HTTP, inside the VPC."""
-    return f"http://{view.master_dns}:{run.settings.mayfly.livy.port}"
+def contact_livy(run: Run, state: SlotState, view: ClusterView) -> None:
+    """Return once the Livy of a cluster that this run creates answers, and the register says how it is reached.
+
+    Raises NotReady until then, and LivyDenied or LivyUntrusted at once: waiting would not change that.
+    """
+    livy = run.settings.mayfly.livy
+    try:
+        if state.livy is not None:
+            endpoint = recorded_livy(run, view, state.livy)
+        else:
+            endpoint = run.services.find_livy(str(view.master_dns), livy.port, scheme=livy.scheme, ca=livy.ca)
+        run.services.open_livy(endpoint).probe_server()
+    except (LivyDenied, LivyUntrusted):
+        raise
+    except LivyError as error:
+        raise NotReady(f"Livy on {view.master_dns}: {error}") from error
+    record = LivyRecord("https" if endpoint.url.startswith("https:") else "http", endpoint.fingerprint)
+    if state.livy != record:
+        run.register.apply(Slot.EMR, rules.record_livy, generation=state.generation, livy=record)
+
+
+def recorded_livy(run: Run, view: ClusterView, record: LivyRecord) -> LivyEndpoint:
+    """Livy on a cluster's master, as the register says that it is reached: never by less than that.
+
+    Raises LivyUntrusted where the settings demand TLS by now, and the record is plain HTTP.
+    """
+    settings = run.settings.mayfly.livy
+    url = f"{record.scheme}://{view.master_dns}:{settings.port}"
+    if record.scheme == "http" and (settings.scheme == "https" or settings.ca):
+        raise LivyUntrusted(
+            f"Livy at {url} was reached without TLS when this cluster was made, and mayfly.livy demands TLS now. Clear "
+            "the run: its release tears the cluster down, and the next one is reached by TLS; or undo the setting."
+        )
+    return endpoint_at(run, url, record.fingerprint)
+
+
+def endpoint_at(run: Run, url: str, fingerprint: str | None) -> LivyEndpoint:
+    """The endpoint of a recorded address: where no certificate is pinned, the CA of the settings verifies it."""
+    ca = run.settings.mayfly.livy.ca if fingerprint is None and url.startswith("https:") else None
+    return LivyEndpoint(url, fingerprint, ca)
 
 
 def is_usable(run: Run, state: SlotState) -> bool:

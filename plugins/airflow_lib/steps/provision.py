@@ -18,7 +18,6 @@ from airflow_lib.aws.errors import AWS_ERRORS, is_transient
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import (
     LeaseLost,
-    LivyError,
     NotReady,
     ResourceError,
     ResponseLost,
@@ -38,7 +37,7 @@ from airflow_lib.resources.subnet import probe_subnet
 from airflow_lib.spark.shipping import ensure_shipped
 from airflow_lib.spark.sizing import configurations
 from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run
-from airflow_lib.steps.clusters import livy_url, probe_emr_cluster
+from airflow_lib.steps.clusters import contact_livy, probe_emr_cluster
 from airflow_lib.steps.leases import register_location, renew_leases
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import probe_job, resolve_job
@@ -247,10 +246,7 @@ class EnsureEmr(_EnsureCluster):
             )
         if not view.ready:
             raise NotReady(f"EMR cluster {view.name} ({view.id}), which is {view.state}")
-        try:
-            run.services.open_livy(livy_url(run, view)).list_sessions()
-        except LivyError as error:
-            raise NotReady(f"Livy on {view.master_dns}: {error}") from error
+        contact_livy(run, slot_state, view)
 
     def _why_replace(self, run: Run, view: ClusterView, state: Json) -> str | None:
         """Why a cluster that failed by no fault of this run is replaced, or None; at most _MAX_REPLACEMENTS times.

@@ -31,6 +31,7 @@ from airflow_lib.spark.livy import (
     SESSION_PENDING,
     LivyClient,
     SessionSpec,
+    SessionState,
     SessionView,
     StatementView,
 )
@@ -46,7 +47,7 @@ from airflow_lib.spark.outputs import (
 )
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
-from airflow_lib.steps.clusters import find_livy_url
+from airflow_lib.steps.clusters import endpoint_at, find_livy
 from airflow_lib.steps.polling_step import PollingStep
 
 log = logging.getLogger(__name__)
@@ -137,8 +138,9 @@ class RunJob(PollingStep):
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
             pin_output(run, output)
             return Done(_result(manifest, reused=True))
-        state: Json = {"url": find_livy_url(run)}
-        livy = run.services.open_livy(state["url"])
+        endpoint = find_livy(run)
+        state: Json = {"url": endpoint.url, "fingerprint": endpoint.fingerprint}
+        livy = self._open_livy(run, state)
         session = livy.probe_session(self._name(run))
         if session is not None and self._is_spent(run, livy, session):
             log.info("session %s failed in an earlier try: it is replaced", session.name)
@@ -148,7 +150,7 @@ class RunJob(PollingStep):
         return self.poll(run, state)
 
     def advance(self, run: Run, state: Json) -> Done:
-        livy = run.services.open_livy(state["url"])
+        livy = self._open_livy(run, state)
         session = self._find_ready_session(run, livy, state)
         try:
             statements = livy.list_statements(session.id)
@@ -174,10 +176,14 @@ class RunJob(PollingStep):
         another job's session the id.
         """
         if "session" in state:
-            livy = run.services.open_livy(state["url"])
+            livy = self._open_livy(run, state)
             session = livy.probe_session(self._name(run))
             if session is not None and session.id == state["session"]:
                 livy.delete_session(str(session.id))
+
+    def _open_livy(self, run: Run, state: Json) -> LivyClient:
+        """The server that this try uses. What the version before deferred knows no fingerprint: it is plain HTTP."""
+        return run.services.open_livy(endpoint_at(run, state["url"], state.get("fingerprint")))
 
     def _name(self, run: Run) -> str:
         return session_name(run.environment, run.run_id, self.job)
@@ -186,6 +192,8 @@ class RunJob(PollingStep):
         """Whether nothing can come of the session: it failed, or its job did, or made no output of this input."""
         if session.state in SESSION_FAILED:
             return True
+        if session.state in SESSION_PENDING - {SessionState.SHUTTING_DOWN}:
+            return False  # it cannot tell its statements yet: Livy may answer 500
         try:
             statements = livy.list_statements(session.id)
         except SessionInactive:  # the trigger of a try that was cleared is ending it right now

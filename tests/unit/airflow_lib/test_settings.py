@@ -9,7 +9,9 @@ import pytest
 from airflow_lib.errors import SettingsError
 from airflow_lib.pipeline import Hardware, Pipeline, SparkJob
 from airflow_lib.settings import parse_settings
+from sandbox.tls import make_certificate
 
+CA = "-----BEGIN CERT" + make_certificate("10.0.0.1").decode().partition("-----BEGIN CERT")[2]
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -66,6 +68,16 @@ def test_missing_variables_are_named_all_at_once():
         ({"network__client_security_group_id": None}, "so nobody could connect to Livy or Redshift"),
         ({"network__client_security_group_id": None}, "workers and its triggerer are"),
         ({"keep_alive_s": 3600}, "mayfly: keep_alive_s (3600) must be below emr.idle_timeout_s (3600)"),
+        ({"livy__scheme": "ftp"}, "mayfly: livy.scheme: Input should be 'auto', 'https' or 'http'"),
+        ({"livy__ca": "/etc/ssl/ca.pem"}, "mayfly: livy.ca: no certificate (no start line"),
+        ({"livy__ca": ""}, "mayfly: livy.ca: no certificate ("),
+        ({"livy__ca": "c\u00e4"}, "mayfly: livy.ca: no certificate ("),
+        (
+            {"livy__ca": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"},
+            "mayfly: livy.ca: no certificate (",
+        ),
+        ({"livy__ca": make_certificate("10.0.0.1").decode()}, "mayfly: livy.ca: it holds a private key"),
+        ({"livy": {"ca": CA, "scheme": "http"}}, "mayfly: livy: ca verifies TLS, and scheme is http"),
         ({"lease_s": 5}, "mayfly: lease_s: Input should be greater than or equal to 60"),
     ],
 )
@@ -169,3 +181,13 @@ def test_a_key_may_be_null_where_its_default_is_no_value():
     settings = parse(value).mayfly
     assert settings.network.client_cidr is None
     assert settings.emr.release == "emr-7.14.0"
+
+
+def test_livy_is_reached_by_whichever_scheme_answers_unless_one_is_named():
+    assert parse(mayfly()).mayfly.livy.scheme == "auto"
+    assert parse(mayfly(livy__scheme="http")).mayfly.livy.scheme == "http"
+
+
+def test_a_ca_of_livys_is_pem_text():
+    livy = parse(mayfly(livy__ca=CA)).mayfly.livy
+    assert (livy.scheme, livy.ca) == ("auto", CA)

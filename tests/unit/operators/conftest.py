@@ -36,7 +36,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
 
     def open_run(pipeline: Pipeline, run_id: str, window: Window) -> Run:
         made.append((run_id, window))
-        services = Services(aws=None, clock=SystemClock(), open_livy=None)  # type: ignore[arg-type]
+        services = Services(aws=None, clock=SystemClock(), find_livy=None, open_livy=None)  # type: ignore[arg-type]
         return Run(pipeline, run_id, window, parse_settings(VARIABLES), services)
 
     monkeypatch.setattr(operators.step, "open_run", open_run)

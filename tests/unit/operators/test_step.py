@@ -21,8 +21,10 @@ from airflow.triggers.base import TriggerEvent
 from airflow_lib.errors import (
     DeclarationError,
     LeaseLost,
+    LivyDenied,
     LivyError,
     LivyUnreachable,
+    LivyUntrusted,
     MayflyError,
     SettingsError,
     SizingError,
@@ -151,6 +153,8 @@ def test_the_trigger_repeats_a_poll_that_failed_for_a_transient_reason(
     [
         (WaitTimeout("too late"), {"kind": "WaitTimeout", "message": "too late"}),
         (TerminalState("it ended"), {"kind": "TerminalState", "message": "it ended"}),
+        (LivyDenied("403"), {"kind": "LivyDenied", "message": "403"}),
+        (LivyUntrusted("who?"), {"kind": "LivyUntrusted", "message": "who?"}),
         (ValueError("a bug"), {"kind": "MayflyError", "message": "ValueError: a bug"}),
     ],
 )
@@ -200,6 +204,7 @@ def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
 
 
 NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
+NO_RETRY += [LivyDenied, LivyUntrusted]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)

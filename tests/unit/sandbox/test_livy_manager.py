@@ -102,6 +102,59 @@ def test_a_session_whose_driver_cannot_start_is_dead_and_its_driver_killed() -> 
     _run(test)
 
 
+def test_a_session_that_has_not_started_within_the_connect_timeout_is_given_up() -> None:
+    """Livy 0.8.0: RSCConf.RPC_CLIENT_HANDSHAKE_TIMEOUT, ContextLauncher.connectTimeout."""
+
+    async def test() -> None:
+        world = _World(Limits(connect_timeout_s=0))
+        session = world.manager.create(CreateRequest())
+        await _run_pending()
+        assert (session.state, world.drivers[0].killed) == (SessionState.DEAD, 1)
+
+    _run(test)
+
+
+def test_a_session_may_take_90_s_to_start_unless_the_configuration_says_otherwise() -> None:
+    assert Limits.from_conf({}).connect_timeout_s == 90
+    assert Limits.from_conf({"livy.rsc.server.connect.timeout": "720s"}).connect_timeout_s == 720
+
+
+def test_a_delete_waits_for_a_thread_that_no_starting_session_holds() -> None:
+    """LIVY-1003, in 0.8.0."""
+
+    async def test() -> None:
+        world = _World(Limits(threads=2))
+        idle = await world.idle()
+        for _ in range(2):
+            world.manager.create(CreateRequest())
+        await _run_pending()
+        deleting = asyncio.create_task(world.manager.delete(idle))
+        await _run_pending()
+        assert (deleting.done(), world.ids()) == (False, [0, 1, 2])
+        world.drivers[1].started.set()
+        await _run_pending()
+        assert (deleting.done(), world.ids()) == (True, [1, 2])
+        await world.manager.stop()
+
+    _run(test)
+
+
+@pytest.mark.parametrize(
+    ("options", "threads"),
+    [
+        ("", Limits().threads),
+        ("-Dscala.concurrent.context.numThreads=9 -Xmx1g -Dscala.concurrent.context.maxThreads=16", 9),
+        ("-Dscala.concurrent.context.numThreads=1000", Limits().threads),
+        ("-Dscala.concurrent.context.maxThreads=1000", Limits().threads),
+        ("-Dscala.concurrent.context.numThreads=0 -Dscala.concurrent.context.maxThreads=0", 1),
+    ],
+)
+def test_the_number_of_threads_is_that_of_the_cpus_unless_both_properties_of_the_jvm_raise_it(
+    options: str, threads: int
+) -> None:
+    assert Limits.from_conf({}, options).threads == threads
+
+
 def test_a_session_whose_jvm_ends_during_a_statement_is_dead() -> None:
     async def test() -> None:
         world = _World()

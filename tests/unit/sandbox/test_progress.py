@@ -17,13 +17,15 @@ LIVY = "http://master.test:8998"
 class FakeAccount:
     """An account whose only service is an EMR with the given clusters."""
 
-    def __init__(self, hosts: list[str | None]) -> None:
-        self._hosts = hosts
+    def __init__(self, hosts: list[str | None], release: str) -> None:
+        self._hosts, self._release = hosts, release
 
     def client(self, service: str) -> Any:
         def describe_cluster(**wanted: str) -> dict[str, Any]:
             host = self._hosts[int(wanted["ClusterId"])]
-            return {"Cluster": {"MasterPublicDnsName": host} if host else {}}
+            return {
+                "Cluster": {"ReleaseLabel": self._release, **({"MasterPublicDnsName": host} if host else {})}
+            }
 
         clusters = [{"Id": str(n)} for n in range(len(self._hosts))]
         return SimpleNamespace(
@@ -31,8 +33,15 @@ class FakeAccount:
         )
 
 
-def poll(hosts: list[str | None]) -> tuple[Session, ...]:
-    return SparkProgress(FakeAccount(hosts)).poll()
+def poll(hosts: list[str | None], release: str = "emr-7.3.0") -> tuple[Session, ...]:
+    return SparkProgress(FakeAccount(hosts, release)).poll()
+
+
+@responses.activate
+def test_the_livy_of_a_later_release_is_asked_by_tls() -> None:
+    sessions = [{"id": 0, "name": "a", "state": "starting"}]
+    responses.get(LIVY.replace("http:", "https:") + "/sessions", json={"sessions": sessions})
+    assert poll(["master.test"], "emr-7.4.0") == (Session("a", "starting", 0.0),)
 
 
 @pytest.mark.parametrize(

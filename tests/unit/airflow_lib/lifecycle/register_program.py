@@ -8,13 +8,14 @@ with what it last knew, until a rule tells it that it lost its lease.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from airflow_lib.errors import LeaseLost, RegisterError
-from airflow_lib.lifecycle.document import Document, Lease, sort_leases
+from airflow_lib.lifecycle.document import Document, Lease, LivyRecord, sort_leases
 from airflow_lib.lifecycle.inventory import Standing
 from airflow_lib.lifecycle.rules import AcquireOutcome, Caller, Release, ReleaseOutcome
 from airflow_lib.naming import Slot
@@ -89,7 +90,7 @@ class Program:
     def at_find(self, world: World, run: Process) -> Iterator[World]:
         """Adopt what is recorded, or a cluster of this generation that is there already."""
         if world.slot.cluster_id is not None and world.slot.generation == run.generation:
-            yield _put(world, run._replace(at="mark", id=world.slot.cluster_id))
+            yield _put(world, run._replace(at="contact", id=world.slot.cluster_id))
             return
         found = sorted(cluster.id for cluster in world.clusters if cluster.generation == run.generation)
         if found:
@@ -132,8 +133,14 @@ class Program:
         except RegisterError:  # a duplicate: never used
             yield _put(world, Process(run.name, "release"))
             return
-        yield _put(world._replace(slot=slot), run._replace(at="mark"))
+        yield _put(world._replace(slot=slot), run._replace(at="contact"))
         yield from _failing(world, run)
+
+    def at_contact(self, world: World, run: Process) -> Iterator[World]:
+        """First contact with the cluster's Livy, whose certificate is as unique as the cluster."""
+        seen = LivyRecord("https", hashlib.sha256(run.id.encode()).hexdigest())
+        slot, _ = self.rules.record_livy(world.slot, caller(run), generation=run.generation, livy=seen)
+        yield _put(world._replace(slot=slot), run._replace(at="mark"))
 
     def at_mark(self, world: World, run: Process) -> Iterator[World]:
         slot, _ = self.rules.mark_ready(world.slot, caller(run), generation=run.generation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -12,6 +13,7 @@ from airflow_lib.errors import RegisterError
 from airflow_lib.lifecycle.document import (
     Document,
     Lease,
+    LivyRecord,
     Phase,
     SlotState,
     decode_document,
@@ -20,7 +22,9 @@ from airflow_lib.lifecycle.document import (
 from airflow_lib.naming import Slot
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
-READY = SlotState(Slot.EMR, Phase.READY, 3, leases=(Lease("run1", NOW),), cluster_id="j-3")
+HTTP = LivyRecord("http")  # all that the versions before this one knew
+READY = SlotState(Slot.EMR, Phase.READY, 3, leases=(Lease("run1", NOW),), cluster_id="j-3", livy=HTTP)
+PINNED = LivyRecord("https", "0f" * 32)
 
 # As Mayfly 0.1 wrote it: a slot in use, one being drained.
 VERSION_1 = {
@@ -71,8 +75,9 @@ def decode(content: object) -> Document:
         {"phase": Phase.CREATING, "owner": "run2"},
         {"phase": Phase.EMPTY},
         {"phase": Phase.EMPTY, "leases": ()},
-        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "requested_at": NOW},
-        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "unsaved": True},
+        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None},
+        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "livy": None, "requested_at": NOW},
+        {"phase": Phase.EMPTY, "leases": (), "cluster_id": None, "livy": None, "unsaved": True},
     ],
 )
 def test_a_slot_that_contradicts_itself_is_refused(change: dict[str, object]) -> None:
@@ -85,9 +90,46 @@ def test_slots_that_are_mixed_up_are_refused() -> None:
         Document("dev-birds", emr=SlotState(Slot.WAREHOUSE))
 
 
-def test_a_document_survives_its_json() -> None:
-    document = Document("dev-birds").with_slot(READY).with_nonce("n1")
+@pytest.mark.parametrize("livy", [HTTP, PINNED, LivyRecord("https"), None])
+def test_a_document_survives_its_json(livy: LivyRecord | None) -> None:
+    document = Document("dev-birds").with_slot(replace(READY, livy=livy)).with_nonce("n1")
     assert decode(json.loads(encode_document(document))) == document
+
+
+@pytest.mark.parametrize(
+    ("scheme", "fingerprint"),
+    [("http", "0f" * 32), ("https", "0F" * 32), ("https", "0f"), ("https", "x" * 64)],
+)
+def test_a_fingerprint_that_is_none_is_refused(scheme: Literal["http", "https"], fingerprint: str) -> None:
+    with pytest.raises(ValueError, match=f"a certificate of {scheme} has no fingerprint"):
+        LivyRecord(scheme, fingerprint)
+    livy = {"scheme": scheme, "fingerprint": fingerprint}
+    content = json.loads(encode_document(Document("dev-birds").with_slot(READY)))
+    with pytest.raises(RegisterError, match="is corrupt"):
+        decode({**content, "emr": {**content["emr"], "livy": livy}})
+
+
+def version_2(state: SlotState) -> Document:
+    """What is read of a document of version 2, which had no record of Livy."""
+    content = json.loads(encode_document(Document("dev-birds", version=2).with_slot(state)))
+    del content["emr"]["livy"]
+    return decode(content)
+
+
+def test_the_livy_of_a_cluster_that_version_2_made_ready_is_reached_by_plain_http() -> None:
+    assert version_2(replace(READY, livy=None)) == Document("dev-birds").with_slot(READY)
+
+
+def test_the_livy_of_a_cluster_that_version_2_was_creating_is_yet_to_be_reached() -> None:
+    creating = replace(READY, phase=Phase.CREATING, owner="run1", livy=None)
+    assert version_2(creating).emr == creating
+
+
+@pytest.mark.parametrize(
+    "state", [SlotState(Slot.EMR), replace(READY, phase=Phase.TEARING_DOWN, owner="run1")]
+)
+def test_where_version_2_held_no_cluster_there_is_no_livy(state: SlotState) -> None:
+    assert version_2(replace(state, livy=None)).emr.livy is None
 
 
 def test_only_the_latest_nonces_are_kept() -> None:
@@ -99,7 +141,7 @@ def test_only_the_latest_nonces_are_kept() -> None:
 
 def test_a_document_of_version_1_keeps_its_cluster_its_teardown_and_its_snapshots() -> None:
     document = decode(VERSION_1)
-    assert (document.version, document.nonces) == (2, ("n1",))
+    assert (document.version, document.nonces) == (3, ("n1",))
     assert document.emr == READY
     warehouse = document.warehouse
     assert (warehouse.phase, warehouse.owner, warehouse.generation) == (Phase.TEARING_DOWN, "run0", 7)

@@ -16,7 +16,7 @@ import pytest
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import LeaseLost, RegisterError
 from airflow_lib.lifecycle import rules
-from airflow_lib.lifecycle.document import Phase
+from airflow_lib.lifecycle.document import LivyRecord, Phase
 from airflow_lib.lifecycle.register import Register
 from airflow_lib.lifecycle.rules import AcquireOutcome, Release, ReleaseOutcome
 from airflow_lib.naming import Environment, Slot
@@ -66,6 +66,7 @@ def make_ready(register: Register, slot: Slot) -> int:
         register.apply(slot, rules.record_request, generation=grant.generation, last=None)
         cluster_id = f"j-{grant.generation}"
         register.apply(slot, rules.record_cluster, generation=grant.generation, cluster_id=cluster_id)
+        register.apply(slot, rules.record_livy, generation=grant.generation, livy=LivyRecord("http"))
     register.apply(slot, rules.mark_ready, generation=grant.generation)
     return grant.generation
 
@@ -108,7 +109,7 @@ def test_the_document_survives_its_json(register: Register, s3: MemoryS3) -> Non
     document = register.read()
     assert document.warehouse.lease("run1").until == START + timedelta(seconds=LEASE_S)
     content = json.loads(s3.objects[KEY])
-    assert content["version"] == 2
+    assert content["version"] == 3
     assert content["warehouse"]["phase"] == "ready"
 
 
@@ -329,9 +330,9 @@ def test_a_corrupt_document_is_an_error_and_left_as_it_is(
 
 
 def test_a_newer_document_is_an_error_and_left_as_it_is(register: Register, s3: MemoryS3) -> None:
-    body = b'{"version": 3, "slots": {"emr": "in a form of the future"}}'
+    body = b'{"version": 4, "slots": {"emr": "in a form of the future"}}'
     s3.put(*KEY, body)
-    with pytest.raises(RegisterError, match=r"version 3; this Mayfly knows 2\. .* deploy that version"):
+    with pytest.raises(RegisterError, match=r"version 4; this Mayfly knows 3\. .* deploy that version"):
         register.apply(Slot.EMR, rules.release)
     assert s3.objects[KEY] == body
 

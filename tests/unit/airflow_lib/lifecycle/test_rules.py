@@ -11,7 +11,7 @@ import pytest
 
 from airflow_lib.errors import LeaseLost, NotReady, RegisterError
 from airflow_lib.lifecycle import rules
-from airflow_lib.lifecycle.document import Document, Lease, Phase, SlotState
+from airflow_lib.lifecycle.document import Document, Lease, LivyRecord, Phase, SlotState
 from airflow_lib.lifecycle.rules import AcquireOutcome, Caller, ReleaseOutcome
 from airflow_lib.naming import Slot
 
@@ -26,6 +26,7 @@ TEARING_DOWN = replace(READY, phase=Phase.TEARING_DOWN, owner="remover", leases=
 
 
 EMR_CREATING = replace(CREATING, slot=Slot.EMR, snapshot=None, predecessor=None)
+PINNED = LivyRecord("https", "a" * 64)
 
 
 def by(run: str) -> Caller:
@@ -75,8 +76,9 @@ def test_an_acquirer_gets_its_outcome(
 def test_who_takes_a_creation_over_finds_what_was_recorded() -> None:
     state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
     state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
-    grant = rules.acquire(expired(state), by("run"))[1]
-    assert (grant.state.requested_at, grant.state.cluster_id) == (NOW, "j-1")
+    state, _ = rules.record_livy(state, by("creator"), generation=3, livy=PINNED)
+    found = rules.acquire(expired(state), by("run"))[1].state
+    assert (found.requested_at, found.cluster_id, found.livy) == (NOW, "j-1", PINNED)
 
 
 @pytest.mark.parametrize(
@@ -304,13 +306,28 @@ def test_only_the_creator_creates() -> None:
 def test_an_emr_cluster_is_recorded_once_and_only_then_is_its_slot_ready() -> None:
     state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
     assert state.requested_at == NOW
-    with pytest.raises(RegisterError, match="cannot be ready: no EMR cluster is recorded"):
+    with pytest.raises(RegisterError, match="cannot be ready: its EMR cluster is not recorded"):
         rules.mark_ready(state, by("creator"), generation=3)
     state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
     assert rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")[0] == state
     with pytest.raises(RegisterError, match="is j-1; j-2 is a duplicate"):
         rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-2")
+    state, _ = rules.record_livy(state, by("creator"), generation=3, livy=PINNED)
     assert rules.mark_ready(state, by("creator"), generation=3)[0].phase is Phase.READY
+
+
+@pytest.mark.parametrize("other", [LivyRecord("http"), LivyRecord("https"), LivyRecord("https", "b" * 64)])
+def test_how_livy_is_reached_is_recorded_once_and_only_then_is_its_slot_ready(other: LivyRecord) -> None:
+    state, _ = rules.record_cluster(EMR_CREATING, by("creator"), generation=3, cluster_id="j-1")
+    with pytest.raises(RegisterError, match="cannot be ready: how its Livy is reached is not recorded"):
+        rules.mark_ready(state, by("creator"), generation=3)
+    state, _ = rules.record_livy(state, by("creator"), generation=3, livy=PINNED)
+    assert rules.record_livy(state, by("creator"), generation=3, livy=PINNED)[0] == state
+    with pytest.raises(
+        RegisterError, match=f"is recorded as https with certificate {'a' * 64}, and is {other} now"
+    ):
+        rules.record_livy(state, by("creator"), generation=3, livy=other)
+    assert rules.mark_ready(state, by("creator"), generation=3)[0].livy == PINNED
 
 
 def test_an_emr_cluster_is_requested_again_only_by_who_knows_the_newest_request() -> None:
@@ -328,6 +345,7 @@ def test_an_emr_cluster_is_requested_again_only_by_who_knows_the_newest_request(
     [
         (EMR_CREATING, rules.record_request, {"last": None}),
         (EMR_CREATING, rules.record_cluster, {"cluster_id": "j-1"}),
+        (EMR_CREATING, rules.record_livy, {"livy": PINNED}),
         (CREATING, rules.mark_ready, {}),
         (replace(READY, leases=(Lease("creator", LATER),)), rules.mark_ready, {}),
         (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.plan_snapshot, {"name": "s4"}),
@@ -371,10 +389,11 @@ def test_a_slot_is_empty_only_once_every_row_is_saved() -> None:
 def test_the_next_generation_knows_nothing_of_the_cluster_before_it() -> None:
     state, _ = rules.record_request(EMR_CREATING, by("creator"), generation=3, last=None)
     state, _ = rules.record_cluster(state, by("creator"), generation=3, cluster_id="j-1")
+    state, _ = rules.record_livy(state, by("creator"), generation=3, livy=PINNED)
     state, _ = rules.release(state, by("creator"))
     state, _ = rules.mark_empty(state, by("creator"), generation=3)
     state, _ = rules.acquire(state, by("run"))
-    assert (state.generation, state.requested_at, state.cluster_id) == (4, None, None)
+    assert (state.generation, state.requested_at, state.cluster_id, state.livy) == (4, None, None, None)
 
 
 def test_the_register_advances_only_to_the_snapshot_that_was_planned_and_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_lib.errors import DeclarationError, SizingError
 from airflow_lib.pipeline import Hardware
-from airflow_lib.settings import LivySettings
+from airflow_lib.settings import LivySettings, MayflySettings
 from airflow_lib.spark.sizing import (
     ALLOCATION_MIB,
     INSTANCE_TYPES,
@@ -174,3 +174,29 @@ def test_livy_runs_drivers_in_yarn_and_ends_sessions_that_nobody_reads() -> None
     assert conf["livy.server.session.timeout"] == "7800s"
     assert conf["livy.server.session.ttl-check"] == "true"
     assert conf["livy.server.session.max-creation"] == "8"
+
+
+def test_livy_waits_longer_for_a_session_to_start_than_mayfly_does() -> None:
+    """RSCConf.java of 0.8.0: RPC_CLIENT_HANDSHAKE_TIMEOUT("server.connect.timeout", "90s"), after which
+    ContextLauncher.connectTimeout kills the driver."""
+    livy, size = LivySettings(session_timeout_s=600), size_sessions(Hardware(), 4, 1)
+    found = configurations(Hardware(), size, livy)
+    (conf,) = (one["Properties"] for one in found if one["Classification"] == "livy-conf")
+    timeout = conf["livy.rsc.server.connect.timeout"]
+    assert timeout.endswith("s")
+    assert int(timeout[:-1]) >= livy.session_timeout_s + MayflySettings.model_fields["poll_s"].metadata[1].le
+
+
+def test_livy_has_a_thread_for_each_session_that_starts_and_each_that_ends() -> None:
+    """LIVY-1003; numThreads is capped by maxThreads, which is the number of vCPUs by default
+    (scala.concurrent.impl.ExecutionContextImpl, 2.12)."""
+    size = size_sessions(Hardware(), 4, 1)
+    (environment,) = (
+        one for one in configurations(Hardware(), size, LivySettings()) if one["Classification"] == "livy-env"
+    )
+    assert environment["Properties"] == {}
+    (export,) = environment["Configurations"]
+    assert export["Classification"] == "export"
+    options = export["Properties"]["LIVY_SERVER_JAVA_OPTS"].split()
+    wanted = 2 * 2 * size.sessions
+    assert options == [f"-Dscala.concurrent.context.{name}={wanted}" for name in ("numThreads", "maxThreads")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from airflow_lib.lifecycle import rules
+from airflow_lib.lifecycle.document import LivyRecord
 from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
 from airflow_lib.steps import Run
 from tests.world import World
@@ -21,6 +22,8 @@ def use_emr(world: World, run: Run) -> Run:
     )
     register, generation = run.register, state.generation
     register.apply(Slot.EMR, rules.record_cluster, generation=generation, cluster_id=made["JobFlowId"])
+    livy = LivyRecord("https", world.livy.fingerprint(f"{made['JobFlowId'].lower()}.world.test"))
+    register.apply(Slot.EMR, rules.record_livy, generation=generation, livy=livy)
     register.apply(Slot.EMR, rules.mark_ready, generation=generation)
     world.advance(300)
     return run

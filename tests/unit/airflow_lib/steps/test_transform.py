@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from airflow_lib.errors import (
     LeaseLost,
+    LivyDenied,
     LivyUnreachable,
+    LivyUntrusted,
     OutputError,
     SessionFailed,
     SourceError,
@@ -68,6 +72,19 @@ def poll(world: World, run: Run, state: Json, seconds: float = 30) -> Json:
 def start(world: World, run: Run) -> Json:
     """The state with which the job runs."""
     return poll(world, run, begin(run))
+
+
+def host_of(state: Json) -> str:
+    """The address of the server that a try uses."""
+    return str(urlsplit(state["url"]).hostname)
+
+
+def drive_on(world: World, run: Run, state: Json) -> None:
+    """Poll until the job is done."""
+    outcome = JOB.poll(run, state)
+    while isinstance(outcome, Waiting):
+        world.advance(30)
+        outcome = JOB.poll(run, outcome.state)
 
 
 def attempts(world: World) -> set[str]:
@@ -294,6 +311,65 @@ def test_a_job_that_never_ends_ends_at_a_deadline(
     run = make_run(ready.run_id, livy={"statement_timeout_s": 30}, poll_s=20)
     with pytest.raises(WaitTimeout, match="job arrivals"):
         drive(JOB, run, world)
+
+
+def test_a_retry_goes_on_with_a_session_that_still_starts(world: World, ready: Run) -> None:
+    """Which cannot tell its statements yet: the retry does not ask."""
+    begin(ready)
+    assert isinstance(JOB.begin(ready), Waiting)
+    drive(JOB, ready, world)
+    assert len(world.livy.made) == 1
+
+
+def test_a_server_with_another_certificate_is_sent_nothing(world: World, ready: Run) -> None:
+    state = begin(ready)
+    world.livy.certificates[host_of(state)] = "another"
+    with pytest.raises(LivyUntrusted):
+        poll(world, ready, state)
+    with pytest.raises(LivyUntrusted):
+        JOB.begin(ready)
+    assert world.livy.made[0].code == []
+
+
+def test_livy_that_asks_for_credentials_in_the_middle_of_a_job_fails_it_at_once(
+    world: World, ready: Run
+) -> None:
+    state = start(world, ready)
+    world.livy.odd = (403, b"User not authorised to use Livy.")
+    with pytest.raises(LivyDenied):
+        poll(world, ready, state)
+
+
+@pytest.mark.parametrize("odd", [(404, b"<html>404</html>"), (500, b'"java.lang.IllegalStateException"')])
+def test_an_answer_that_says_nothing_of_the_session_makes_no_other_and_submits_nothing(
+    world: World, ready: Run, odd: tuple[int, bytes]
+) -> None:
+    state = start(world, ready)
+    world.livy.odd = odd
+    for _ in range(5):
+        with pytest.raises(LivyUnreachable):
+            poll(world, ready, state)
+    world.livy.odd = None
+    drive_on(world, ready, state)
+    assert len(world.livy.made) == 1
+    assert len(world.livy.made[0].code) == 1
+
+
+def test_what_the_version_before_deferred_goes_on_by_plain_http(world: World, ready: Run) -> None:
+    state = begin(ready)
+    world.livy.speak_tls = False
+    before = {"url": f"http://{host_of(state)}:8998", "deadline": state["deadline"]}
+    began = poll(world, ready, before)
+    assert world.livy.find("arrivals").state == "busy"
+    JOB.cancel(ready, began)
+    assert world.livy.listed() == []
+
+
+def test_a_session_is_ended_by_what_the_state_keeps_as_json(world: World, ready: Run) -> None:
+    state = json.loads(json.dumps(begin(ready)))
+    assert state["fingerprint"] == world.livy.fingerprint(host_of(state))
+    JOB.cancel(ready, state)
+    assert world.livy.listed() == []
 
 
 def test_livy_that_cannot_be_reached_is_polled_again(world: World, ready: Run) -> None:
