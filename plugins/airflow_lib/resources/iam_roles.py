@@ -110,7 +110,7 @@ def list_owned_roles(iam: IAMClient, environment: Environment) -> list[Owned]:
     """Every role of the environment, of whatever generation."""
     with translate_aws_errors("list IAM roles"):
         pages = iam.get_paginator("list_roles").paginate()
-        named = [role["RoleName"] for page in pages for role in page["Roles"]]
+        named = [role.get("RoleName", "") for page in pages for role in page.get("Roles", ())]
     found = (probe_role(iam, environment, name) for name in named if name.startswith(environment.prefix))
     return [role for role in found if role]
 
