@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import translate_aws_errors
 from airflow_lib.errors import ForeignResource, NotReady
-from airflow_lib.naming import Environment, Names, Slot, is_ours
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours
 from airflow_lib.resources.iam_roles import ROLE
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import Owned, as_tag_list, as_tags, check_ours
@@ -98,7 +98,7 @@ def list_owned_instance_profiles(iam: IAMClient, environment: Environment) -> li
         pages = iam.get_paginator("list_instance_profiles").paginate()
         listed = [profile for page in pages for profile in page.get("InstanceProfiles", ())]
         names = [profile.get("InstanceProfileName", "") for profile in listed]
-    ours = [name for name in names if name.startswith(environment.prefix)]
+    ours = [name for name in names if generation_of(environment, name) is not None]
     found = (probe_instance_profile(iam, environment, name) for name in ours)
     return [profile for profile in found if profile]
 
