@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_lib.lifecycle.document import Document, encode_document
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT
 from tests.world import World
 from tests.world.account import BUCKET
@@ -15,7 +16,7 @@ from tests.world.account import BUCKET
 BROKEN, ODD = "broken", "odd"
 REGISTERS = {
     f"state/{BROKEN}/register.json": b"[" * 100_000,
-    f"state/{ODD}/register.json": b'{"environment": "dev-odd", "version": 2}',
+    f"state/{ODD}/register.json": encode_document(Document("dev-odd")),
     "state/No Pipeline/register.json": b"\xff",
     "state//register.json": b"",
 }

@@ -20,7 +20,7 @@ from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.bounded_json import MAX_TEXT, as_json
 from airflow_lib.errors import MayflyError, SettingsError
 from airflow_lib.janitor import SETTINGS_FILE, load_settings
-from airflow_lib.lifecycle.document import decode_document, encode_document
+from airflow_lib.lifecycle.document import VERSION, decode_document, encode_document
 from airflow_lib.lifecycle.rules import Caller, acquire, release, take_over
 from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, slot_of
 from airflow_lib.resources.owned import Owned, as_tags
@@ -152,7 +152,7 @@ def ends_in_a_value_or_one_of_our_errors(read: Callable[[], Any]) -> Any:
 
 REGISTER = {
     "environment": "dev-birds",
-    "version": 2,
+    "version": VERSION,
     "emr": {
         "slot": "emr",
         "phase": "creating",

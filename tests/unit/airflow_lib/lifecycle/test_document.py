@@ -10,6 +10,7 @@ import pytest
 
 from airflow_lib.errors import RegisterError
 from airflow_lib.lifecycle.document import (
+    VERSION,
     Document,
     Lease,
     Phase,
@@ -131,7 +132,9 @@ def test_a_slot_shows_its_generation_phase_and_owner() -> None:
 def test_a_generation_that_no_name_has_room_for_is_corrupt(generation: object) -> None:
     """-5 made a role `…-g-5`, which no inventory sees."""
     with pytest.raises(RegisterError, match=r"is corrupt \((emr|emr.generation)"):
-        decode({"environment": "dev-birds", "version": 2, "emr": {"slot": "emr", "generation": generation}})
+        decode(
+            {"environment": "dev-birds", "version": VERSION, "emr": {"slot": "emr", "generation": generation}}
+        )
 
 
 @pytest.mark.parametrize(
@@ -160,7 +163,7 @@ def test_a_lease_or_keep_alive_further_ahead_than_any_setting_allows_holds_nothi
 def test_the_ends_of_time_are_read_and_hold_nothing(until: str) -> None:
     leases = [{"run": "run1", "until": until}]
     emr = {"slot": "emr", "phase": "ready", "generation": 3, "leases": leases, "keep_alive_until": until}
-    document = decode({"environment": "dev-birds", "version": 2, "emr": emr})
+    document = decode({"environment": "dev-birds", "version": VERSION, "emr": emr})
     assert document.emr.live(NOW) == ()
     assert not document.emr.kept_alive(NOW)
     assert decode(json.loads(encode_document(document))) == document
