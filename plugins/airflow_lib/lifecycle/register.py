@@ -176,7 +176,7 @@ class Register:
     def _read_date(self, headers: Mapping[str, str]) -> datetime:
         try:
             return parsedate_to_datetime(headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise RegisterError(
                 f"{self.uri}: S3's answer has no usable Date header ({error}), and leases are counted by it. "
                 "Check whether a proxy between this host and S3 removes it."

@@ -398,3 +398,27 @@ def test_a_register_that_is_no_document_is_an_error_and_is_left_as_it_is(
         assert "s3://state/mayfly/immigration/register.json" in str(caught.value)
         assert cause in str(caught.value)
     assert s3.objects[KEY] == body
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        *(
+            "",
+            "never",
+            "\x00",
+            "21 Nov 2026",
+            "Sat, 21 Nov 2026 25:00:00 GMT",
+            "Sat, 21 Nov 99999 12:00:00 GMT",
+        ),
+        *(
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "Sat, 21 Nov 2026 12:00:00 +99999999",
+        ),
+    ],
+)
+def test_a_date_of_s3_that_is_none_is_an_error_that_names_the_register(s3: MemoryS3, date: str) -> None:
+    register = Register(s3, LOCATION, ENVIRONMENT, holder="run1", lease_s=LEASE_S)
+    s3._meta = lambda status: {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"date": date}}}
+    with pytest.raises(RegisterError, match=r"register.json: S3's answer has no usable Date header"):
+        register.read()
