@@ -33,11 +33,18 @@ Each class takes the message alone, so that every error survives pickling betwee
 
 from __future__ import annotations
 
+from airflow_lib.bounded_json import as_text
+
 
 class MayflyError(Exception):
-    """Base of all; `str(error)` is the whole message for a person."""
+    """Base of all; `str(error)` is the whole message for a person.
+
+    A message may quote what AWS, Livy or the warehouse answered: it is cut to a length that logs and Airflow's
+    database take, and every character of it can be encoded.
+    """
 
     def __init__(self, message: str) -> None:
+        message = as_text(message)
         super().__init__(message)
         self.message = message
 

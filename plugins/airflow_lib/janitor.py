@@ -5,8 +5,8 @@
     MAYFLY_SETTINGS     path of a JSON file in the form of variables.example.json
     MAYFLY_AWS_REGION   the region, where the file does not say it
 
-It ends with 0 where all is clean, 1 where it found something (removed by now, or still being deleted), and 2 where
-something could not be done. What may go in one environment is `lifecycle.sweeper`'s.
+It ends with 0 where all is clean, 1 where it found something (removed by now, still being deleted, or an alarm), and
+2 where something could not be done, whatever else it found. What may go in one environment is `lifecycle.sweeper`'s.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, TextIO
 
 from airflow_lib.aws.clients import Aws, open_aws
-from airflow_lib.aws.errors import AWS_ERRORS
+from airflow_lib.aws.errors import explain
 from airflow_lib.aws.s3 import list_folders, probe_object
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import MayflyError, SettingsError
+from airflow_lib.bounded_json import MAX_JSON_BYTES, load_json
+from airflow_lib.errors import SettingsError
 from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.lifecycle.notify import notify
 from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import Environment
+from airflow_lib.pipeline import PIPELINE_NAME
 from airflow_lib.polling import Clock, SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 
@@ -47,10 +50,21 @@ LEASE_S = 240
 
 
 def list_pipelines(aws: Aws, settings: Settings) -> list[str]:
-    """The pipelines of the deployment that have a register. Raises ResourceError where S3 refuses."""
-    s3, state = aws.s3, S3Location.parse(settings.mayfly.s3.state)
-    folders = list_folders(s3, state.bucket, state.folder_key)
-    return [name for name in folders if probe_object(s3, state.bucket, state.key(name, "register.json"))]
+    """The pipelines of the deployment that have a register, or one of which S3 does not say whether it is there.
+
+    Raises ResourceError where S3 does not list their folders.
+    """
+    state = S3Location.parse(settings.mayfly.s3.state)
+    folders = list_folders(aws.s3, state.bucket, state.folder_key)
+    return [name for name in folders if PIPELINE_NAME.match(name) and _has_register(aws, state, name)]
+
+
+def _has_register(aws: Aws, state: S3Location, pipeline: str) -> bool:
+    try:
+        return probe_object(aws.s3, state.bucket, state.key(pipeline, "register.json")) is not None
+    except Exception as error:  # noqa: BLE001  reading it will fail so, too, as an error of this environment alone
+        log.warning("%s: whether it has a register cannot be seen: %s", pipeline, explain(error))
+        return True
 
 
 def make_pass(
@@ -94,12 +108,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     path = environ.get(SETTINGS_FILE)
     if not path:
         raise SettingsError(f"{SETTINGS_FILE} is not set: let it name a file like variables.example.json.")
-    try:
-        content = json.loads(Path(path).read_text())
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"{SETTINGS_FILE}: {path} cannot be read: {error}. It must be a JSON file like variables.example.json."
-        ) from error
+    content = _load_file(path)
     if not isinstance(content, dict):
         raise SettingsError(f"{SETTINGS_FILE}: {path} holds no JSON object; variables.example.json is one.")
     unknown = sorted(content.keys() - set(VARIABLES))
@@ -116,32 +125,62 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     return parse_settings({"aws_region": environ.get(REGION), **texts})
 
 
+def _load_file(path: str) -> Any:
+    def unreadable(cause: object) -> SettingsError:
+        return SettingsError(
+            f"{SETTINGS_FILE}: {path} cannot be read: {cause}. It must be a JSON file like variables.example.json."
+        )
+
+    try:
+        with Path(path).open("rb") as file:
+            text = file.read(MAX_JSON_BYTES + 1)
+    except OSError as error:
+        raise unreadable(error) from error
+    return load_json(text, unreadable)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Make one pass, print what it found to stdout, and return the exit code."""
+    """Make one pass, print what it found to stdout, and return the exit code.
+
+    Whatever happens ends with `ERROR`: Python's own code for an exception that nobody caught is that of `FOUND`.
+    """
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = load_settings(os.environ)
-        sweepers = make_pass(
-            settings,
-            open_aws(settings),
-            SystemClock(),
-            sleep=time.sleep,
-            dry_run=options.dry_run,
-            only=options.environment,
-        )
-    except (MayflyError, *AWS_ERRORS) as error:
-        sys.stderr.write(f"{error}\n")
+        sweepers = _make_pass_of(options)
+        for sweeper in sweepers:
+            _print(sweeper)
+        return judge(sweepers)
+    except Exception as error:  # noqa: BLE001
+        _write(sys.stderr, explain(error))
         return ERROR
-    for sweeper in sweepers:
-        name = sweeper.holder.environment.name
-        for line in sweeper.findings or [
-            "clean" if not sweeper.errors else "not checked completely: see the errors"
-        ]:
-            sys.stdout.write(f"{name}: {line}\n")
-        for line in sweeper.errors:
-            sys.stderr.write(f"{name}: {line}\n")
-    return judge(sweepers)
+
+
+def _make_pass_of(options: argparse.Namespace) -> list[EnvironmentSweeper]:
+    settings = load_settings(os.environ)
+    return make_pass(
+        settings,
+        open_aws(settings),
+        SystemClock(),
+        sleep=time.sleep,
+        dry_run=options.dry_run,
+        only=options.environment,
+    )
+
+
+def _print(sweeper: EnvironmentSweeper) -> None:
+    name = sweeper.holder.environment.name
+    clean = "clean" if not sweeper.errors else "not checked completely: see the errors"
+    for line in sweeper.findings or [clean]:
+        _write(sys.stdout, f"{name}: {line}")
+    for line in sweeper.errors:
+        _write(sys.stderr, f"{name}: {line}")
+
+
+def _write(stream: TextIO, line: str) -> None:
+    """The line, in whatever encoding cron left us: tags and messages of AWS may hold any character."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(line.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -187,9 +226,10 @@ def _report(sweeper: EnvironmentSweeper) -> None:
     else:
         try:
             notify(sweeper.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
-        except AWS_ERRORS as error:
+        except Exception as error:  # noqa: BLE001  the other environments are still to be told of
             sweeper.errors.append(
-                f"the notification could not be sent: {error}. Check notify.sns_topic_arn and the right sns:Publish"
+                f"the notification could not be sent: {explain(error)}. "
+                "Check notify.sns_topic_arn and the right sns:Publish"
             )
 
 

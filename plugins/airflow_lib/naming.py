@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 PREFIX = "mayfly"
+# Seven digits are what the longest name has room for (`Names`).
+MAX_GENERATION = 9_999_999
 TAG_ENVIRONMENT = "mayfly:environment"
 TAG_GENERATION = "mayfly:generation"
 TAG_EXPIRES_AT = "mayfly:expires-at"
@@ -129,7 +131,7 @@ def slot_of(environment: Environment, name: str) -> Slot | None:
 
 
 def _parse(environment: Environment, name: str) -> re.Match[str] | None:
-    rest = r"(?P<slot>emr|warehouse)-(?:[a-z0-9]+-)?g(?P<generation>\d+)"
+    rest = r"(?P<slot>emr|warehouse)-(?:[a-z0-9]+-)?g(?P<generation>0|[1-9][0-9]{0,6})"
     return re.fullmatch(re.escape(environment.prefix) + rest, name)
 
 

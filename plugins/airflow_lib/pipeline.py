@@ -17,7 +17,7 @@ from enum import StrEnum
 from airflow_lib.errors import DeclarationError
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
+PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
 
 _DECLARE_IT = "declare it, or correct the name"
 
@@ -241,7 +241,7 @@ class Pipeline:
 
 
 def _mistakes(pipeline: Pipeline) -> Iterator[str]:
-    if not _PIPELINE_NAME.match(pipeline.name):
+    if not PIPELINE_NAME.match(pipeline.name):
         yield (
             f"name {pipeline.name!r}: use 1 to 16 lower-case letters and digits, a letter first; "
             "the names of AWS resources are built from it"

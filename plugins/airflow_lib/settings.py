@@ -7,7 +7,6 @@ lists every mistake, with the Variable and the key. setup_backend.md documents e
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 import ssl
 from collections.abc import Mapping
@@ -23,17 +22,22 @@ from pydantic import (
     model_validator,
 )
 
+from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import SettingsError
 from airflow_lib.pipeline import Hardware, Pipeline
 
 VARIABLES = ("aws_credentials", "aws_region", "mayfly")
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d\Z")
+# The longest time that a wait, a lease or a keep-alive may be set to. The register relies on it: what is further ahead
+# there was not written by Mayfly (`lifecycle.document.MAX_AHEAD`).
+DAY_S = 86_400
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]{1,2}\Z")
 _S3_LOCATION = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()=-]+)*/?\Z")
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=4096, allow_inf_nan=False)
 
 
 _M = TypeVar("_M", bound=_Model)
@@ -111,13 +115,13 @@ class EmrSettings(_Model):
     core_count: int | None = Field(default=None, ge=1, le=100)
     ebs_gib: int | None = Field(default=None, ge=15, le=2048)
     idle_timeout_s: int = Field(default=3600, ge=60, le=604800)
-    create_timeout_s: int = Field(default=1800, ge=1)
-    delete_timeout_s: int = Field(default=1200, ge=1)
+    create_timeout_s: int = Field(default=1800, ge=1, le=DAY_S)
+    delete_timeout_s: int = Field(default=1200, ge=1, le=DAY_S)
 
     @field_validator("release")
     @classmethod
     def _is_emr_7(cls, value: str) -> str:
-        if not re.match(r"emr-7\.\d+\.\d+\Z", value):
+        if not re.match(r"emr-7\.[0-9]{1,3}\.[0-9]{1,3}\Z", value):
             raise ValueError(
                 f"{value!r} is not an EMR 7 release; write one such as emr-7.13.0, which the Spark jobs are written for"
             )
@@ -131,8 +135,8 @@ class WarehouseSettings(_Model):
     nodes: int | None = Field(default=None, ge=1, le=32)
     database: str = Field(default="mayfly", pattern=r"^[a-z][a-z0-9_]{0,62}$")
     keep_snapshots: int = Field(default=2, ge=2, le=20)
-    create_timeout_s: int = Field(default=2400, ge=1)
-    delete_timeout_s: int = Field(default=2400, ge=1)
+    create_timeout_s: int = Field(default=2400, ge=1, le=DAY_S)
+    delete_timeout_s: int = Field(default=2400, ge=1, le=DAY_S)
 
     @field_validator("node_type")
     @classmethod
@@ -153,8 +157,8 @@ class LivySettings(_Model):
     port: int = Field(default=8998, ge=1, le=65535)
     scheme: Literal["auto", "https", "http"] = "auto"
     ca: str | None = Field(default=None, max_length=100_000)
-    session_timeout_s: int = Field(default=600, ge=1)
-    statement_timeout_s: int = Field(default=7200, ge=1)
+    session_timeout_s: int = Field(default=600, ge=1, le=DAY_S)
+    statement_timeout_s: int = Field(default=7200, ge=1, le=DAY_S)
 
     @field_validator("ca")
     @classmethod
@@ -203,10 +207,10 @@ class MayflySettings(_Model):
     warehouse: WarehouseSettings = WarehouseSettings()
     livy: LivySettings = LivySettings()
     notify: NotifySettings = NotifySettings()
-    lease_s: int = Field(default=1800, ge=60)
-    keep_alive_s: int = Field(default=0, ge=0, le=86400)
-    max_age_s: int = Field(default=14400, ge=600)
-    poll_s: float = Field(default=20.0, gt=0, le=120)
+    lease_s: int = Field(default=1800, ge=60, le=DAY_S)
+    keep_alive_s: int = Field(default=0, ge=0, le=DAY_S)
+    max_age_s: int = Field(default=14400, ge=600, le=30 * DAY_S)
+    poll_s: float = Field(default=20.0, ge=0.1, le=120)
     pipelines: dict[str, PipelineSettings] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -286,11 +290,11 @@ def parse_settings(variables: Mapping[str, str | None]) -> Settings:
 
 def _json(variables: Mapping[str, str | None], name: str, mistakes: list[str]) -> dict[str, Any] | None:
     try:
-        value = json.loads(variables[name] or "")
-    except json.JSONDecodeError as error:
-        mistakes.append(
-            f"{name}: not JSON (line {error.lineno}, column {error.colno}: {error.msg}); correct it there"
+        value = load_json(
+            variables[name] or "", lambda cause: SettingsError(f"{name}: {cause}; correct it there")
         )
+    except SettingsError as error:
+        mistakes.append(error.message)
         return None
     if not isinstance(value, dict):
         mistakes.append(

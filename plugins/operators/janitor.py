@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.janitor import make_pass
-from airflow_lib.steps import Json
+from airflow_lib.steps import Done, Json
 from operators.airflow_run import open_services, read_settings
 
 
@@ -29,4 +29,4 @@ class JanitorOperator(BaseOperator):
         errors = [f"{one.holder.environment.name}: {error}" for one in sweepers for error in one.errors]
         if errors:
             raise AirflowFailException("\n".join(errors))
-        return {"environments": len(sweepers), "found": found}
+        return Done({"environments": len(sweepers), "found": found}).result

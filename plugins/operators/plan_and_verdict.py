@@ -9,9 +9,10 @@ from typing import Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_lib.bounded_json import as_text
 from airflow_lib.lifecycle.notify import notify
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps import Json
+from airflow_lib.steps import Done, Json
 from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import open_run, window_of
 
@@ -43,11 +44,12 @@ class PlanOperator(BaseOperator):
         try:
             plan = describe_plan(open_run(self.pipeline, context["run_id"], window_of(context)))
         except Exception as error:  # noqa: BLE001  see the docstring
-            log.warning("the plan cannot be described: %s", error)
-            return {"problem": str(error)}
+            problem = as_text(str(error))
+            log.warning("the plan cannot be described: %s", problem)
+            return {"problem": problem}
         for line in plan["lines"]:
             log.info("%s", line)
-        return plan
+        return Done(plan).result  # as JSON that Airflow stores, whatever the register and AWS answered
 
 
 class VerdictOperator(BaseOperator):

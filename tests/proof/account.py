@@ -13,7 +13,9 @@ from moto.redshift.models import redshift_backends
 
 from airflow_lib.resources.owned import as_tags
 from sandbox.aws.emr_life import ENDED
-from tests.world.account import REGION
+from tests.world.account import BUCKET, REGION
+from tests.world.neighbours import REGISTERS
+from tests.world.wired_s3 import MotoObjects
 
 SNAPSHOT = "Redshift snapshot"
 
@@ -49,6 +51,7 @@ def _everything() -> Iterator[Entry]:
     yield from _redshift()
     yield from _groups()
     yield from _roles()
+    yield from _registers()
 
 
 def _emr() -> Iterator[Entry]:
@@ -84,3 +87,11 @@ def _roles() -> Iterator[Entry]:
     for profile in backend.instance_profiles.values():
         held = str([role.name for role in profile.roles])
         yield Thing("IAM instance profile", profile.name), as_tags(profile.tags), held
+
+
+def _registers() -> Iterator[Entry]:
+    """The neighbours': what cannot be read is never written over."""
+    bodies = MotoObjects()
+    for key, body in REGISTERS.items():
+        found = bodies.get((BUCKET, key))
+        yield Thing("register", key), {}, "as it was" if found == body else repr(found)[:200]

@@ -15,6 +15,7 @@ from tests.proof.observer import Observer
 from tests.proof.scenario import Scenario, ScenarioRunner
 from tests.world import APRIL, World
 from tests.world.foreign import ForeignResources
+from tests.world.neighbours import put_malformed_neighbours
 from tests.world.pipeline import PIPELINE, tables_of
 from tests.world.walk import Walk
 from tests.world.wire import Call
@@ -34,10 +35,11 @@ class Baseline:
 
 @contextmanager
 def prepared_world() -> Iterator[World]:
-    """A world with the pipeline's sources, and strangers' things that look like ours."""
+    """A world with the pipeline's sources, strangers' things that look like ours, and malformed neighbours."""
     with World() as world:
         world.put_sources(PIPELINE)
         ForeignResources(world)
+        put_malformed_neighbours(world)
         world.bill.forget()
         world.wire.read_cache.on = True
         yield world

@@ -58,18 +58,21 @@ MUTANTS = (
     Mutant("a restored warehouse is not tagged", f"{_RESOURCES}/redshift_cluster.py", "    _ensure_tags(redshift, spec, view, attached)\n", ""),
     Mutant("the final snapshot is not tagged", f"{_LIFECYCLE}/teardown.py", "    snapshots.ensure_snapshot_tags(holder.aws.redshift, names, holder.tags(names.generation))\n    state = holder", "    state = holder"),
     # What is not ours.
+    Mutant("names with a zero in front are ours", "plugins/airflow_lib/naming.py", "(?P<generation>0|[1-9][0-9]{0,6})", r"(?P<generation>\d+)"),
+    Mutant("a neighbour's register stops the janitor", f"{_LIFECYCLE}/sweeper.py", "self._attempt(self._survey)", "self._survey()", likely="Airflow gone for good"),
+    Mutant("a neighbour's tag is an error", f"{_RESOURCES}/owned.py", "        except ValueError:\n            return None\n", "        except KeyError:\n            return None\n", likely="Airflow gone for good"),
     Mutant("a name is enough to be ours", "plugins/airflow_lib/naming.py", " and tags.get(TAG_ENVIRONMENT) == environment.name", ""),
     Mutant("a tag is enough to be ours", "plugins/airflow_lib/naming.py", "generation_of(environment, name) is not None and ", ""),
     # Leases.
     Mutant("who releases ignores the others' leases", f"{_LIFECYCLE}/rules.py", "    others = state.live(caller.now)\n    if others:", "    others = state.live(caller.now)\n    if False:"),
-    Mutant("leases never expire", f"{_LIFECYCLE}/document.py", "tuple(lease.run for lease in self.leases if lease.until > now)", "tuple(lease.run for lease in self.leases)", "Airflow gone for good"),
+    Mutant("leases never expire", f"{_LIFECYCLE}/document.py", "tuple(lease.run for lease in self.leases if lease.is_live(now))", "tuple(lease.run for lease in self.leases)", "Airflow gone for good"),
     Mutant("a lease is taken although it is alive", f"{_LIFECYCLE}/rules.py", "    if owner not in state.live(caller.now):", "    if True:"),
     # Write-ahead: every name follows from the generation, so opening it comes first, and its number never comes again.
     Mutant("a generation is opened again", f"{_LIFECYCLE}/rules.py", "generation=state.generation + 1,", "generation=max(1, state.generation),"),
     Mutant("a cluster's names do not bear the generation", "plugins/airflow_lib/naming.py", 'return f"{self.environment.prefix}{middle}g{self.generation}"', 'return f"{self.environment.prefix}{middle}g1"'),
     # RunJobFlow.
     Mutant("RunJobFlow is sent again by botocore", f"{_RESOURCES}/emr_cluster.py", "aws.emr_no_retry.run_job_flow", "aws.emr.run_job_flow", "effect, then response lost"),
-    Mutant("a lost answer to RunJobFlow is not waited for", f"{_STEPS}/provision.py", "if now - requested_at < timedelta(seconds=_LISTED_AFTER_S):", "if False:", "effects seen late"),
+    Mutant("a lost answer to RunJobFlow is not waited for", f"{_STEPS}/provision.py", "if abs(now - requested_at) < timedelta(seconds=_LISTED_AFTER_S):", "if False:", "effects seen late"),
     Mutant("the request is not recorded", f"{_LIFECYCLE}/rules.py", "requested = replace(state, requested_at=caller.now)", "requested = state", "killed before the answer is written down"),
     Mutant("a cluster of our name is not adopted", f"{_STEPS}/provision.py", "        found = emr_cluster.find_clusters(run.aws.emr, names)\n", "        found = []\n", "killed before the answer is written down"),
     # Tearing down.
@@ -86,8 +89,8 @@ MUTANTS = (
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     # The janitor.
-    Mutant("the janitor takes over no slot", f"{_LIFECYCLE}/sweeper.py", "                self._take_over(document.slot(slot), findings, now)", "                pass", "Airflow gone for good"),
-    Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "            self._plan_orphans(findings, now)\n", "", "asleep past its lease"),
-    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "    live = tuple(lease for lease in state.leases if lease.until > caller.now or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
+    Mutant("the janitor takes over no slot", f"{_LIFECYCLE}/sweeper.py", "            self._attempt(partial(self._take_over, document.slot(slot), findings, now))", "            pass", "Airflow gone for good"),
+    Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "        self._attempt(partial(self._plan_orphans, findings, now))\n", "", "asleep past its lease"),
+    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "    live = tuple(lease for lease in state.leases if lease.is_live(caller.now) or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
 )
 # fmt: on

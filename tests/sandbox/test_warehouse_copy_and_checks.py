@@ -246,6 +246,35 @@ def test_only_the_not_null_check_fails_for_a_null(conn: Connection, which: Check
     assert check(conn, which).passed
 
 
+@pytest.fixture
+def oddities(cluster: Warehouse) -> Iterator[None]:
+    """A table of values that JSON has not, or Python."""
+    cluster.ask("CREATE TABLE oddities (mean FLOAT8, rate FLOAT8, at TIME, day DATE, gone INTEGER)")
+    cluster.ask("INSERT INTO oddities VALUES ('NaN', '-Infinity', '23:59:59', '2016-04-01', NULL)")
+    yield
+    cluster.ask("DROP TABLE oddities")
+
+
+def test_a_verdict_holds_samples_that_json_has_not(conn: Connection, oddities: None) -> None:
+    verdict = check(conn, NotNull("oddities", ("gone",)))
+
+    assert (verdict.passed, verdict.failing_rows) == (False, 1)
+    assert verdict.samples == (
+        {"mean": "NaN", "rate": "-Infinity", "at": "23:59:59", "day": "2016-04-01", "gone": None},
+    )
+
+
+def test_a_verdict_is_kept_where_its_samples_are_none_that_python_has(
+    cluster: Warehouse, conn: Connection, oddities: None
+) -> None:
+    cluster.ask("INSERT INTO oddities VALUES (1, 1, '12:00:00', '12016-04-01', NULL)")
+
+    verdict = check(conn, NotNull("oddities", ("gone",)))
+
+    assert (verdict.passed, verdict.failing_rows) == (False, 2)
+    assert "year 12016 is out of range" in verdict.samples[0]["unreadable"]
+
+
 def test_an_invalid_predicate_is_an_error(conn: Connection) -> None:
     with pytest.raises(WarehouseError, match=r"Check odd failed\. SQLSTATE 42703"):
         check(conn, Holds("odd", "dimTourist", "no_such_column > 1", severity=Severity.WARN))

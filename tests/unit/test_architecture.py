@@ -24,12 +24,13 @@ MAY_IMPORT = {
 
 
 # What each room of the library may import of it, besides itself (docs/architecture.md). No two import each other.
-WORDS = {"errors", "naming", "pipeline", "settings"}
+WORDS = {"bounded_json", "errors", "naming", "pipeline", "settings"}
 ROOMS = {
-    "errors": set(),
+    "bounded_json": set(),
+    "errors": {"bounded_json"},
     "naming": set(),
     "pipeline": {"errors"},
-    "settings": {"errors", "pipeline"},
+    "settings": {"bounded_json", "errors", "pipeline"},
     "aws": WORDS,
     "polling": WORDS | {"aws"},
     "resources": WORDS | {"aws"},

@@ -1,18 +1,23 @@
-"""Foreign resources that look like ours: another environment's things, ours by name alone, ours by tag alone."""
+"""Foreign resources that look like ours: another environment's things, ours by name alone, ours by tag alone.
+
+One kind bears our tag and a name that is ours but for a zero: `Names` never makes it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from airflow_lib.naming import TAG_ENVIRONMENT
+from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT
 from tests.world import World
 
-# Environment dev-immigration: the first is another's, the second has our name, the third our tag.
+# Environment dev-immigration: the first is another's, the second has our name, the others our tag.
 _KINDS = (
     ("mayfly-dev-immigration2-{slot}g1", "dev-immigration2"),
     ("mayfly-dev-immigration-{slot}g9", "somebody-else"),
     ("immigration-{slot}of-ours", "dev-immigration"),
+    ("mayfly-dev-immigration-{slot}g01", "dev-immigration"),
 )
+_NOT_OURS = ("-g9", "-g01", "-g-5")
 _TRUST = '{"Version": "2012-10-17", "Statement": []}'
 
 
@@ -21,8 +26,9 @@ class ForeignResources:
 
     def __init__(self, world: World) -> None:
         self._world, self._aws = world, world.others
+        self._make_role("mayfly-dev-immigration-emr-ec2-g-5", _tags("dev-immigration"))
         for pattern, owner in _KINDS:
-            tags = [{"Key": TAG_ENVIRONMENT, "Value": owner}]
+            tags = _tags(owner)
             self._make_emr(pattern.format(slot="emr-"), tags)
             self._make_warehouse(pattern.format(slot="warehouse-"), tags)
             for slot in ("emr-master-", "warehouse-sg-"):
@@ -31,7 +37,7 @@ class ForeignResources:
                 self._make_role(pattern.format(slot=slot), tags)
         world.advance(600)
         for pattern, owner in _KINDS:
-            self._make_snapshot(pattern, [{"Key": TAG_ENVIRONMENT, "Value": owner}])
+            self._make_snapshot(pattern, _tags(owner))
         world.advance(600)
         self._before = self._look()
 
@@ -106,4 +112,8 @@ class ForeignResources:
 
 
 def _is_foreign(name: str) -> bool:
-    return not name.startswith("mayfly-dev-immigration-") or name.endswith("-g9")
+    return not name.startswith("mayfly-dev-immigration-") or name.endswith(_NOT_OURS)
+
+
+def _tags(owner: str) -> list[Any]:
+    return [{"Key": TAG_ENVIRONMENT, "Value": owner}, {"Key": TAG_EXPIRES_AT, "Value": "never"}]

@@ -44,7 +44,7 @@ class MemoryS3:
     def get_object(self, *, Bucket: str, Key: str) -> Answer:
         def get() -> Answer:
             body = self._find("GetObject", Bucket, Key)
-            return {"Body": io.BytesIO(body), "ETag": etag_of(body)}
+            return {"Body": io.BytesIO(body), "ContentLength": len(body), "ETag": etag_of(body)}
 
         return self._call("GetObject", {"Bucket": Bucket, "Key": Key}, get)
 

@@ -6,6 +6,7 @@ long to go on (`polling.TransientBudget`).
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 
@@ -13,7 +14,10 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
-from airflow_lib.errors import NotReady, ResourceError
+from airflow_lib.bounded_json import as_text
+from airflow_lib.errors import MayflyError, NotReady, ResourceError
+
+log = logging.getLogger(__name__)
 
 # All that boto3 raises.
 AWS_ERRORS = (BotoCoreError, ClientError)
@@ -65,6 +69,17 @@ def is_transient(error: BaseException) -> bool:
     if not isinstance(error, ClientError):
         return False
     return status_of(error) >= 500 or is_throttling(error) or _matches(_TRANSIENT, error)
+
+
+def explain(error: Exception) -> str:
+    """The message of an error that is told beside others.
+
+    Of one that nobody foresaw it says the type, too, and the traceback is logged.
+    """
+    if isinstance(error, (MayflyError, *AWS_ERRORS)):
+        return as_text(str(error))
+    log.error("unexpected error", exc_info=error)
+    return as_text(f"unexpected {type(error).__name__}: {error}")
 
 
 def refusal(action: str, error: ClientError) -> ResourceError:

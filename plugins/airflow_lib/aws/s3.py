@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 
 from airflow_lib.aws.errors import code_of, status_of, translate_aws_errors
 from airflow_lib.aws.s3_location import uri_of
+from airflow_lib.bounded_json import MAX_JSON_BYTES
 from airflow_lib.errors import ResourceError
 
 if TYPE_CHECKING:
@@ -45,13 +46,23 @@ class ListedObject:
 
 
 def get_object(s3: S3Client, bucket: str, key: str) -> StoredObject:
-    """The object as S3 answers it. Raises ClientError; an absent object is no error."""
+    """The object as S3 answers it; an absent object is no error.
+
+    Raises ClientError, and ResourceError, before any of it is read, where it is larger than a document of ours can be.
+    """
     try:
         answer = s3.get_object(Bucket=bucket, Key=key)
     except ClientError as error:
         if code_of(error) != "NoSuchKey":
             raise
         return StoredObject(None, None, error.response["ResponseMetadata"]["HTTPHeaders"])
+    length = answer["ContentLength"]
+    if length > MAX_JSON_BYTES:
+        answer["Body"].close()
+        raise ResourceError(
+            f"{uri_of(bucket, key)} is {length} bytes long, {MAX_JSON_BYTES} at most were expected, so it is not what "
+            "Mayfly wrote. Nothing was changed: find out who wrote it, and restore its last good version."
+        )
     return StoredObject(answer["Body"].read(), answer["ETag"], answer["ResponseMetadata"]["HTTPHeaders"])
 
 

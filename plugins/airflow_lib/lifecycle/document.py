@@ -6,20 +6,24 @@ All times are S3's, in UTC. Values are frozen: a change makes a new document.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 
+from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import RegisterError
-from airflow_lib.naming import Slot
+from airflow_lib.naming import MAX_GENERATION, Slot
 
 VERSION = 3
+
+# No setting allows a lease or a keep-alive of more than a day, so Mayfly wrote none that ends later than this.
+# Twice a day: S3's hosts need not agree on the second.
+MAX_AHEAD = timedelta(days=2)
 
 _STRICT = ConfigDict(extra="forbid")
 _NONCES_KEPT = 16
@@ -46,6 +50,10 @@ class Lease:
 
     run: str
     until: AwareDatetime
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether it holds. One that ends beyond `MAX_AHEAD` counts as expired, or nobody could ever clean up."""
+        return _is_ahead(self.until, now)
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,8 @@ class SlotState:
     unsaved: bool = False
 
     def __post_init__(self) -> None:
+        if not 0 <= self.generation <= MAX_GENERATION:
+            raise ValueError(f"slot {self.slot} has no generation {self.generation}: 0 to {MAX_GENERATION}")
         if (self.owner is not None) != (self.phase in _OWNED):
             raise ValueError(f"slot {self.slot} is {self.phase} with owner {self.owner!r}")
         if self.owner is not None and self.lease(self.owner) is None:
@@ -114,10 +124,10 @@ class SlotState:
 
     def live(self, now: datetime) -> tuple[str, ...]:
         """The runs whose leases have not expired."""
-        return tuple(lease.run for lease in self.leases if lease.until > now)
+        return tuple(lease.run for lease in self.leases if lease.is_live(now))
 
     def kept_alive(self, now: datetime) -> bool:
-        return self.keep_alive_until is not None and self.keep_alive_until > now
+        return self.keep_alive_until is not None and _is_ahead(self.keep_alive_until, now)
 
     @property
     def protected_snapshots(self) -> frozenset[str]:
@@ -131,6 +141,10 @@ class SlotState:
 
     def without_lease(self, run: str) -> tuple[Lease, ...]:
         return tuple(lease for lease in self.leases if lease.run != run)
+
+
+def _is_ahead(until: datetime, now: datetime) -> bool:
+    return now < until and until - now <= MAX_AHEAD
 
 
 def sort_leases(leases: Iterable[Lease]) -> tuple[Lease, ...]:
@@ -208,10 +222,7 @@ def decode_document(body: bytes, uri: str, environment: str) -> Document:
 
 
 def _parse(body: bytes, uri: str) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except ValueError as error:
-        raise RegisterError(_format_corrupt(uri, str(error))) from error
+    content = load_json(body, lambda cause: RegisterError(_format_corrupt(uri, cause)))
     if not isinstance(content, dict):
         raise RegisterError(
             _format_corrupt(uri, f"a JSON object is expected, found {type(content).__name__}")

@@ -8,8 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.aws.errors import AWS_ERRORS
-from airflow_lib.errors import MayflyError
+from airflow_lib.aws.errors import explain
 from airflow_lib.lifecycle.document import Document, Phase, SlotState
 from airflow_lib.naming import Environment, Names, Slot, generation_of, slot_of
 from airflow_lib.resources import emr_cluster
@@ -73,8 +72,8 @@ def list_owned(aws: Aws, environment: Environment) -> Listing:
     for kind in REGISTRY:
         try:
             owned += kind.list_owned(aws, environment)
-        except (MayflyError, *AWS_ERRORS) as error:
-            unlisted[kind.title] = str(error)
+        except Exception as error:  # noqa: BLE001  an answer that nobody foresaw must not hide the other kinds
+            unlisted[kind.title] = explain(error)
     return Listing(tuple(owned), unlisted)
 
 
@@ -148,6 +147,11 @@ def names_of(environment: Environment, state: SlotState) -> list[str]:
     """One line per thing that the slot's generation may consist of, whether or not AWS lists it."""
     names = Names(environment, state.slot, state.generation)
     return [f"{kind.title} {name}" for kind in REGISTRY if kind.delete for name in kind.names(names)]
+
+
+def names_of_kind(title: str, names: Names) -> frozenset[str]:
+    """The names that things of one kind bear in a generation."""
+    return frozenset(name for kind in REGISTRY if kind.title == title for name in kind.names(names))
 
 
 def _names_of_unlisted(

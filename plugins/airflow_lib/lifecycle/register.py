@@ -23,7 +23,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from airflow_lib.aws.errors import is_transient, refusal, status_of
 from airflow_lib.aws.s3 import get_object, put_object_if
 from airflow_lib.aws.s3_location import S3Location, uri_of
-from airflow_lib.errors import RegisterError
+from airflow_lib.errors import RegisterError, ResourceError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import Document, SlotState, decode_document, encode_document
 from airflow_lib.lifecycle.rules import Caller, Change
@@ -153,7 +153,10 @@ class Register:
         )
 
     def _read(self) -> _Reading:
-        stored = get_object(self._s3, self._bucket, self._key)
+        try:
+            stored = get_object(self._s3, self._bucket, self._key)
+        except ResourceError as error:
+            raise RegisterError(error.message) from error
         now = self._read_time(stored.headers)
         if stored.body is None:
             return _Reading(Document(self._environment.name), None, now)
@@ -173,7 +176,7 @@ class Register:
     def _read_date(self, headers: Mapping[str, str]) -> datetime:
         try:
             return parsedate_to_datetime(headers["date"]).astimezone(UTC)
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise RegisterError(
                 f"{self.uri}: S3's answer has no usable Date header ({error}), and leases are counted by it. "
                 "Check whether a proxy between this host and S3 removes it."

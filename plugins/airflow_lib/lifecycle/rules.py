@@ -53,7 +53,7 @@ from typing import TypeVar
 
 from airflow_lib.errors import LeaseLost, NotReady, RegisterError
 from airflow_lib.lifecycle.document import Document, Lease, LivyRecord, Phase, SlotState
-from airflow_lib.naming import Slot
+from airflow_lib.naming import MAX_GENERATION, Slot
 
 A = TypeVar("A")
 Change = tuple[SlotState, A]
@@ -126,6 +126,11 @@ class Release:
 def acquire(state: SlotState, caller: Caller) -> Change[Grant]:
     """What the run is to do (table above), with a lease unless it waits for a teardown to end."""
     if state.phase is Phase.EMPTY:
+        if state.generation >= MAX_GENERATION:
+            raise RegisterError(
+                f"Slot {state.slot} is at generation {state.generation}, the last that names have room for; no run "
+                "came so far. Restore the register's last good version."
+            )
         opened = replace(
             state,
             phase=Phase.CREATING,
@@ -174,10 +179,11 @@ def check(state: SlotState, caller: Caller, *, generation: int | None = None) ->
     Raises LeaseLost where it may not; a lease that expired counts as lost although nobody took it.
     """
     lease = _require_lease(state, caller.id, generation)
-    if lease.until <= caller.now:
+    if not lease.is_live(caller.now):
+        expired = lease.until <= caller.now
+        why = f"expired at {lease.until:%H:%M:%S} UTC" if expired else "ends later than any lease can"
         raise LeaseLost(
-            f"The lease of {caller.id} on {state} expired at {lease.until:%H:%M:%S} UTC. "
-            "Touch nothing: clear the task to take a new lease."
+            f"The lease of {caller.id} on {state} {why}. Touch nothing: clear the task to take a new lease."
         )
     if state.phase is not Phase.READY and state.owner != caller.id:
         raise LeaseLost(f"{caller.id} may not use {state} yet: wait until it is ready.")
@@ -299,7 +305,7 @@ def take_over(state: SlotState, caller: Caller) -> Change[Release]:
         return state, Release(ReleaseOutcome.NOT_HELD, state)
     if state.owner == caller.id:
         return _begin_teardown(state, caller)
-    live = tuple(lease for lease in state.leases if lease.until > caller.now or lease.run == state.owner)
+    live = tuple(lease for lease in state.leases if lease.is_live(caller.now) or lease.run == state.owner)
     return _tear_down_if_unheld(replace(state, leases=live), caller)
 
 

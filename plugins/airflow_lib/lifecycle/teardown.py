@@ -8,9 +8,10 @@ others from being tried.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.aws.errors import AWS_ERRORS, is_transient
+from airflow_lib.aws.errors import AWS_ERRORS, explain, is_transient
 from airflow_lib.errors import MayflyError, NotReady, RowsLost, TeardownError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import SlotState
@@ -26,10 +27,12 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
     """Ask for the removal of all of a generation's resources; returning means that none is left.
 
     `keep_data` is whether a warehouse leaves a final snapshot.
-    Raises NotReady while something is still being deleted, else TeardownError naming what could not be removed.
+    Raises NotReady while something is still being deleted, else TeardownError naming what could not be removed; what
+    is none of ours is raised as it is, where nothing else failed.
     """
     pending: list[str] = []
     failed: list[str] = []
+    unforeseen: list[Exception] = []
     for kind in REGISTRY:
         if kind.delete is None:
             continue
@@ -39,21 +42,30 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
             pending.append(error.message)
         except MayflyError as error:
             failed.append(error.message.removeprefix("- "))
-        except AWS_ERRORS as error:
-            if not is_transient(error):
-                raise
-            pending.append(f"AWS is busy: {error}")
+        except Exception as error:  # noqa: BLE001  whatever it is, the other kinds are tried, and it is raised below
+            if is_transient(error):
+                pending.append(f"AWS is busy: {error}")
+            else:
+                unforeseen.append(error)
+                failed.append(explain(error))
         if kind.uses_the_rest and (pending or failed):
             break
     if pending:
         raise NotReady("; ".join((*pending, *failed)))
     if failed:
-        lines = "\n".join(f"- {line}" for line in failed)
-        raise TeardownError(
-            f"Slot {names.slot} of {names.environment.name}, generation {names.generation}, could not be removed "
-            f"completely; left are:\n{lines}\n"
-            "Remove the cause and clear this task; until then the janitor keeps trying."
-        )
+        raise _error_of(names, failed, unforeseen)
+
+
+def _error_of(names: Names, failed: Sequence[str], unforeseen: Sequence[Exception]) -> Exception:
+    """The error to raise where nothing is pending."""
+    if len(unforeseen) == len(failed):
+        return unforeseen[0]
+    lines = "\n".join(f"- {line}" for line in failed)
+    return TeardownError(
+        f"Slot {names.slot} of {names.environment.name}, generation {names.generation}, could not be removed "
+        f"completely; left are:\n{lines}\n"
+        "Remove the cause and clear this task; until then the janitor keeps trying."
+    )
 
 
 def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:

@@ -15,7 +15,7 @@ from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import translate_aws_errors
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import NotReady
-from airflow_lib.naming import Environment, Names, Slot, is_ours
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours
 from airflow_lib.resources import iam_policies as policies
 from airflow_lib.resources.iam_policies import EmrScope
 from airflow_lib.resources.kind import GenerationSpec, Kind
@@ -110,8 +110,9 @@ def list_owned_roles(iam: IAMClient, environment: Environment) -> list[Owned]:
     """Every role of the environment, of whatever generation."""
     with translate_aws_errors("list IAM roles"):
         pages = iam.get_paginator("list_roles").paginate()
-        named = [role["RoleName"] for page in pages for role in page["Roles"]]
-    found = (probe_role(iam, environment, name) for name in named if name.startswith(environment.prefix))
+        named = [role.get("RoleName", "") for page in pages for role in page.get("Roles", ())]
+    ours = [name for name in named if generation_of(environment, name) is not None]
+    found = (probe_role(iam, environment, name) for name in ours)
     return [role for role in found if role]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import translate_aws_errors
 from airflow_lib.errors import ForeignResource, NotReady
-from airflow_lib.naming import Environment, Names, Slot, is_ours
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours
 from airflow_lib.resources.iam_roles import ROLE
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import Owned, as_tag_list, as_tags, check_ours
@@ -49,7 +49,7 @@ def ensure_instance_profile(
     if profile is None:
         raise NotReady(f"{PROFILE} {name} was created, but IAM does not find it yet")
     check_ours(PROFILE, name, as_tags(profile.get("Tags")), environment)
-    held = {role["RoleName"] for role in profile["Roles"]}
+    held = {role["RoleName"] for role in profile.get("Roles", ())}
     if held - {name}:
         raise ForeignResource(
             f"{PROFILE} {name} holds another role ({', '.join(sorted(held))}): take it out, "
@@ -85,7 +85,7 @@ def delete_instance_profile(iam: IAMClient, environment: Environment, name: str)
     if profile is None:
         return
     check_ours(PROFILE, name, as_tags(profile.get("Tags")), environment)
-    for role in profile["Roles"]:
+    for role in profile.get("Roles", ()):
         with translate_aws_errors(f"take {ROLE} {role['RoleName']} out of {PROFILE} {name}", ignore=_ABSENT):
             iam.remove_role_from_instance_profile(InstanceProfileName=name, RoleName=role["RoleName"])
     with translate_aws_errors(f"delete {PROFILE} {name}", ignore=_ABSENT, retry=_HELD):
@@ -96,8 +96,9 @@ def list_owned_instance_profiles(iam: IAMClient, environment: Environment) -> li
     """Every instance profile of the environment, of whatever generation."""
     with translate_aws_errors("list IAM instance profiles"):
         pages = iam.get_paginator("list_instance_profiles").paginate()
-        names = [profile["InstanceProfileName"] for page in pages for profile in page["InstanceProfiles"]]
-    ours = [name for name in names if name.startswith(environment.prefix)]
+        listed = [profile for page in pages for profile in page.get("InstanceProfiles", ())]
+        names = [profile.get("InstanceProfileName", "") for profile in listed]
+    ours = [name for name in names if generation_of(environment, name) is not None]
     found = (probe_instance_profile(iam, environment, name) for name in ours)
     return [profile for profile in found if profile]
 

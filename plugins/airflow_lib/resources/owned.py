@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, is_ours
 
@@ -24,9 +23,12 @@ class Owned:
 
     @property
     def expires_at(self) -> datetime | None:
-        """When it should be gone (UTC), from its birth tag."""
-        value = self.tags.get(TAG_EXPIRES_AT)
-        return datetime.fromisoformat(value) if value else None
+        """When it should be gone, from its birth tag; None where the tag is absent or holds no time with a zone."""
+        try:
+            time = datetime.fromisoformat(self.tags.get(TAG_EXPIRES_AT, ""))
+        except ValueError:
+            return None
+        return None if time.tzinfo is None else time
 
     def __str__(self) -> str:
         state = f", {self.state}" if self.state else ""
@@ -39,8 +41,8 @@ def as_tag_list(tags: Mapping[str, str]) -> list[Any]:
 
 
 def as_tags(tag_list: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
-    """Tags out of the shape that every AWS API answers."""
-    return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}
+    """Tags out of the shape that every AWS API answers; one without a key is none, one without a value is empty."""
+    return {tag["Key"]: tag.get("Value") or "" for tag in tag_list or () if tag.get("Key")}
 
 
 def same_generation(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -75,7 +77,7 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
     """Try every action, whatever the others do; then raise what failed.
 
     Raises NotReady where the only trouble is that some must be called again, else TeardownError naming all.
-    What AWS's client raises (throttling, a broken connection) is raised after the rest was tried.
+    What is none of ours (throttling, a broken connection, a bug) is raised after the rest was tried.
     """
     pending: list[NotReady] = []
     failed: list[ResourceError] = []
@@ -87,7 +89,7 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
             pending.append(error)
         except ResourceError as error:
             failed.append(error)
-        except AWS_ERRORS as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, the others are tried, and it is raised below
             unexpected.append(error)
     if unexpected:
         raise unexpected[0]

@@ -17,8 +17,8 @@ from botocore.exceptions import ClientError
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import code_of, message_of, translate_aws_errors
-from airflow_lib.errors import NotReady, ResourceError
-from airflow_lib.naming import TAG_ENVIRONMENT, Environment, Names, Slot, is_ours
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError
+from airflow_lib.naming import TAG_ENVIRONMENT, Environment, Names, Slot, is_ours, slot_of
 from airflow_lib.resources.iam_roles import probe_role
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import (
@@ -143,7 +143,7 @@ def ensure_cluster(aws: Aws, spec: GenerationSpec) -> WarehouseView:
     """
     name, environment, redshift = spec.names.cluster, spec.names.environment, aws.redshift
     attached = _find_attachments(aws, spec)
-    snapshot = None if spec.restore_from is None else _find_snapshot(redshift, name, spec.restore_from)
+    snapshot = None if spec.restore_from is None else _find_snapshot(redshift, spec.names, spec.restore_from)
     try:
         if snapshot is None:
             redshift.create_cluster(**render_create(spec, attached, admin_password=make_password()))
@@ -201,12 +201,20 @@ def render_restore(spec: GenerationSpec, attached: Attachments, snapshot: Snapsh
     }
 
 
-def _find_snapshot(redshift: RedshiftClient, cluster: str, name: str) -> SnapshotView:
+def _find_snapshot(redshift: RedshiftClient, names: Names, name: str) -> SnapshotView:
+    """The snapshot that the register names. Raises ResourceError where it is gone, ForeignResource where not ours."""
     snapshot = probe_snapshot(redshift, name)
     if snapshot is None:
         raise ResourceError(
-            f"Could not restore {CLUSTER} {cluster}: there is no {SNAPSHOT} {name}. "
+            f"Could not restore {CLUSTER} {names.cluster}: there is no {SNAPSHOT} {name}. "
             "Look in the Redshift console, and in CloudTrail, for who deleted it."
+        )
+    environment = names.environment
+    if slot_of(environment, name) is not Slot.WAREHOUSE or not is_ours(environment, name, snapshot.tags):
+        raise ForeignResource(
+            f"Could not restore {CLUSTER} {names.cluster}: the register names {SNAPSHOT} {name}, which is not ours (a "
+            f"name such as {names.final_snapshot} and the tag {TAG_ENVIRONMENT}={environment.name} were expected), so "
+            "others' rows would be loaded. Restore the register's last good version."
         )
     return snapshot
 

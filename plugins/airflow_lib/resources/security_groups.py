@@ -187,9 +187,10 @@ def _rules(group: Mapping[str, Any]) -> set[Rule]:
     rules: set[Rule] = set()
     for permission in group.get("IpPermissions", []):
         ports = permission["IpProtocol"], permission.get("FromPort", -1), permission.get("ToPort", -1)
-        rules.update(Rule(*ports, group_id=pair["GroupId"]) for pair in permission["UserIdGroupPairs"])
-        rules.update(Rule(*ports, cidr=one["CidrIp"]) for one in permission["IpRanges"])
-        rules.update(Rule(*ports, cidr=one["CidrIpv6"]) for one in permission["Ipv6Ranges"])
+        pairs = permission.get("UserIdGroupPairs", ())  # one of a peered VPC may have no id any more
+        rules.update(Rule(*ports, group_id=pair.get("GroupId")) for pair in pairs)
+        rules.update(Rule(*ports, cidr=one["CidrIp"]) for one in permission.get("IpRanges", ()))
+        rules.update(Rule(*ports, cidr=one["CidrIpv6"]) for one in permission.get("Ipv6Ranges", ()))
     return rules
 
 
@@ -220,8 +221,12 @@ def _own_groups(ec2: EC2Client, environment: Environment) -> list[Mapping[str, A
         pages = ec2.get_paginator("describe_security_groups").paginate(
             Filters=[{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": [environment.name]}]
         )
-        groups = [group for page in pages for group in page["SecurityGroups"]]
-    return [group for group in groups if is_ours(environment, group["GroupName"], as_tags(group.get("Tags")))]
+        groups = [group for page in pages for group in page.get("SecurityGroups", ())]
+    return [
+        group
+        for group in groups
+        if is_ours(environment, group.get("GroupName", ""), as_tags(group.get("Tags")))
+    ]
 
 
 def _revoke_rules(ec2: EC2Client, group: Mapping[str, Any]) -> None:

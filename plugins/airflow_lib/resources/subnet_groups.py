@@ -78,11 +78,11 @@ def list_owned_subnet_groups(redshift: RedshiftClient, environment: Environment)
     """Every subnet group of the environment, of whatever generation."""
     with translate_aws_errors("list Redshift subnet groups"):
         pages = redshift.get_paginator("describe_cluster_subnet_groups").paginate()
-        groups = [group for page in pages for group in page["ClusterSubnetGroups"]]
+        groups = [group for page in pages for group in page.get("ClusterSubnetGroups", ())]
     return [
         _owned(group)
         for group in groups
-        if is_ours(environment, group["ClusterSubnetGroupName"], as_tags(group.get("Tags")))
+        if is_ours(environment, group.get("ClusterSubnetGroupName", ""), as_tags(group.get("Tags")))
     ]
 
 

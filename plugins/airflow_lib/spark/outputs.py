@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lib.aws.s3 import ListedObject, list_objects, probe_object, put_if_absent, read_object
 from airflow_lib.aws.s3_location import S3Location, uri_of
+from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import OutputError, SourceError
 from airflow_lib.pipeline import OneOf, SparkJob, Window
 
@@ -284,7 +285,7 @@ def _list_attempt(s3: S3Client, output: Output, attempt: str) -> list[ListedObje
 def _parse_manifest(output: Output, body: bytes) -> Manifest:
     uri = output.manifest_uri
     try:
-        content = json.loads(body)
+        content = load_json(body, OutputError)
         about = content["meta"]["mayfly"]
         version = about["version"]
         if version == MANIFEST_VERSION:

@@ -3,6 +3,7 @@
 A step begins, and answers `Done`, `Failed` or `Waiting`; while it waits it is polled. The operators drive steps
 in Airflow; the tests drive the same steps with a clock of their own. Steps keep nothing in memory between
 calls: what they must remember is in the register, in S3, or in `Waiting.state` (JSON).
+Outcomes make sure themselves that Airflow can send and store what they hold.
 Steps that wait are `polling_step.PollingStep`s.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.bounded_json import as_json, as_text
 from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
@@ -35,6 +37,9 @@ class Done:
 
     result: Json = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "result", as_json(self.result))
+
 
 @dataclass(frozen=True)
 class Waiting:
@@ -44,6 +49,9 @@ class Waiting:
     state: Json
     poll_s: float
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", as_json(self.state))
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -51,6 +59,10 @@ class Failed:
 
     result: Json
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "result", as_json(self.result))
+        object.__setattr__(self, "message", as_text(self.message))
 
 
 Outcome = Done | Waiting | Failed

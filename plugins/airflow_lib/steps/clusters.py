@@ -20,6 +20,7 @@ from airflow_lib.lifecycle.document import LivyRecord, SlotState
 from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import emr_cluster, redshift_cluster
 from airflow_lib.resources.emr_cluster import ClusterView
+from airflow_lib.resources.owned import check_ours
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.spark.livy_http import LivyEndpoint
 from airflow_lib.steps import Run
@@ -65,8 +66,14 @@ def find_livy(run: Run) -> LivyEndpoint:
 
 
 def probe_emr_cluster(run: Run, state: SlotState) -> ClusterView | None:
-    """The slot's recorded cluster as it is, or None where none is recorded or EMR does not know it."""
-    return emr_cluster.probe_cluster(run.aws.emr, state.cluster_id) if state.cluster_id else None
+    """The slot's recorded cluster as it is, or None where none is recorded or EMR does not know it.
+
+    Raises ForeignResource where the id that is recorded is that of somebody else's cluster.
+    """
+    view = emr_cluster.probe_cluster(run.aws.emr, state.cluster_id) if state.cluster_id else None
+    if view is not None:
+        check_ours(emr_cluster.CLUSTER, view.name, view.tags, run.environment)
+    return view
 
 
 def contact_livy(run: Run, state: SlotState, view: ClusterView) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.spark.outputs import Manifest
-from airflow_lib.steps import Done, Failed, ImmediateStep, Outcome, Run
+from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.transform import read_pinned
@@ -114,7 +114,11 @@ class Answer(ImmediateStep):
             )
         for row in result.rows[:10]:
             log.info("%s", dict(zip(result.columns, row, strict=True)))
-        return Done({"columns": list(result.columns), "rows": [list(row) for row in result.rows]})
+        answer: Json = {"columns": list(result.columns), "rows": [list(row) for row in result.rows]}
+        if result.left_out:
+            log.warning("%s rows are too many to be kept here and were left out", result.left_out)
+            answer["rows_left_out"] = result.left_out
+        return Done(answer)
 
 
 @contextmanager

@@ -282,7 +282,8 @@ class EnsureEmr(_EnsureCluster):
         requested_at = slot_state.requested_at
         if requested_at is None or state.get("refused_at") == requested_at.isoformat():
             return
-        if now - requested_at < timedelta(seconds=_LISTED_AFTER_S):
+        # A request of the future was never made: it must not be waited for until then.
+        if abs(now - requested_at) < timedelta(seconds=_LISTED_AFTER_S):
             raise NotReady("EMR to list the cluster that a request without an answer may have created")
 
     def _request(self, run: Run, slot_state: SlotState, state: Json) -> str:

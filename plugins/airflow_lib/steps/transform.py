@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from airflow_lib.aws.s3 import read_object
+from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
     LivyError,
     MayflyError,
@@ -56,6 +58,7 @@ _LOG_LINES = 100
 # A Livy server that restarts loses every session, and one is lost where no triggerer ran for ten minutes. What is lost
 # more often than that in one task is lost by what the job does, such as taking the memory of Livy's host.
 _MAX_REPLACEMENTS = 3
+_HEX = re.compile(r"[0-9a-f]{32}\Z")  # an output's address, and an attempt (uuid4)
 
 
 @dataclass(frozen=True)
@@ -92,11 +95,27 @@ def read_pinned(run: Run, job: SparkJob) -> Manifest:
     pinned = read_object(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
     manifest = None
     if pinned is not None:
-        output = Output(run.processed, job.name, str(json.loads(pinned)["address"]))
+        output = Output(run.processed, job.name, parse_pin(pinned, job.name))
         manifest = probe_manifest(run.aws.s3, output)
     if manifest is None:
         raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
     return manifest
+
+
+def parse_pin(body: bytes, job: str) -> str:
+    """The output's address that a pin holds. Raises OutputError where it is not one that Mayfly wrote."""
+
+    def unusable(cause: str) -> OutputError:
+        return OutputError(
+            f"Which output of job {job!r} this run loads cannot be read: what was written down is {cause}. "
+            f"Clear transform.{job}: it is written again."
+        )
+
+    content = load_json(body, unusable)
+    address = content.get("address") if isinstance(content, dict) else None
+    if not isinstance(address, str) or not _HEX.match(address):
+        raise unusable("no JSON object with an address of 32 hex digits")
+    return address
 
 
 def _pin_key(run: Run, job: str) -> str:
@@ -340,11 +359,18 @@ def parse_answer(text: str, job: str) -> Json:
     """The JSON line that the statement printed last. Raises LivyError where there is none."""
     for line in reversed(text.splitlines()):
         try:
-            answer = json.loads(line)
-        except json.JSONDecodeError:
+            answer = load_json(line, LivyError)
+        except LivyError:
             continue
         if isinstance(answer, dict) and answer.get("mayfly") == 1:
-            return answer
+            if all(
+                isinstance(answer.get(key), str) and _HEX.match(answer[key]) for key in ("address", "attempt")
+            ):
+                return answer
+            raise LivyError(
+                f"Job {job!r} printed a result without the address and attempt that its statement names, of 32 hex "
+                f"digits each: {line[-500:]!r}. Let `run` return nothing but counts, then clear the task."
+            )
     raise LivyError(
         f"Job {job!r} printed no result; one JSON line was expected. The end of what it printed: {text[-500:]!r}"
     )

@@ -127,7 +127,11 @@ def _complete_values(
 
 
 def _fetch_samples(cursor: Cursor, script: str) -> tuple[dict[str, Any], ...]:
-    result = fetch_result(cursor, script)
+    """Failing rows, for people. That they cannot be read must not lose the verdict."""
+    try:
+        result = fetch_result(cursor, script)
+    except WarehouseError as error:
+        return ({"unreadable": error.message},)
     return tuple(dict(zip(result.columns, row, strict=True)) for row in result.rows)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import airflow_lib
 from airflow_lib import errors
+from airflow_lib.bounded_json import MAX_TEXT
 from airflow_lib.errors import MayflyError
 
 _LINE = re.compile(r"^    (?P<lead>(?:│   |    )*)[├└]── (?P<name>\w+) +(?P<meaning>\S.*)$", re.MULTILINE)
@@ -68,3 +69,11 @@ def test_an_error_is_found_again_by_its_name(kind: type[MayflyError]) -> None:
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.__name__)
 def test_every_error_says_what_it_means(kind: type[MayflyError]) -> None:
     assert kind.__doc__
+
+
+def test_a_message_is_cut_and_can_be_encoded_whatever_it_quotes() -> None:
+    error = MayflyError("Livy answered \ud800\x00" + "x" * 10**6)
+    assert error.message.startswith("Livy answered \ufffd\ufffdxxx")
+    assert error.message.endswith("… (1000016 characters)")
+    assert len(error.message) == MAX_TEXT
+    assert str(error) == error.message

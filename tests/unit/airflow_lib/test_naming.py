@@ -4,7 +4,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, session_name, slot_of, tags
+from airflow_lib.naming import (
+    MAX_GENERATION,
+    Environment,
+    Names,
+    Slot,
+    generation_of,
+    is_ours,
+    session_name,
+    slot_of,
+    tags,
+)
 
 ENVIRONMENT = Environment("prod", "immigration")
 NAMES = Names(ENVIRONMENT, Slot.EMR, 7)
@@ -60,3 +70,18 @@ def test_a_retry_of_the_same_run_finds_the_same_session_and_another_run_does_not
     first = session_name(ENVIRONMENT, "manual__2026", "arrivals")
     assert first == session_name(ENVIRONMENT, "manual__2026", "arrivals")
     assert first != session_name(ENVIRONMENT, "manual__2027", "arrivals")
+
+
+@pytest.mark.parametrize("generation", ["01", "-5", "00", "+1", "1 ", "١", "10000000", "9" * 5000, ""])
+def test_what_no_generation_is_written_as_is_not_ours(generation):
+    name = f"mayfly-prod-immigration-emr-g{generation}"
+    assert generation_of(ENVIRONMENT, name) is None
+    assert slot_of(ENVIRONMENT, name) is None
+    assert not is_ours(ENVIRONMENT, name, {"mayfly:environment": "prod-immigration"})
+
+
+def test_the_highest_generation_has_room_in_every_name():
+    longest = Names(Environment("d" * 12, "p" * 16), Slot.WAREHOUSE, MAX_GENERATION)
+    for name in ALL_NAMES:
+        assert len(getattr(longest, name)) <= 63, name
+        assert generation_of(longest.environment, getattr(longest, name)) == MAX_GENERATION

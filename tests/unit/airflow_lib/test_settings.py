@@ -191,3 +191,77 @@ def test_livy_is_reached_by_whichever_scheme_answers_unless_one_is_named():
 def test_a_ca_of_livys_is_pem_text():
     livy = parse(mayfly(livy__ca=CA)).mayfly.livy
     assert (livy.scheme, livy.ca) == ("auto", CA)
+
+
+NUMBERS = [
+    *(
+        "emr__create_timeout_s",
+        "emr__delete_timeout_s",
+        "warehouse__create_timeout_s",
+        "warehouse__delete_timeout_s",
+    ),
+    *(
+        "livy__session_timeout_s",
+        "livy__statement_timeout_s",
+        "livy__port",
+        "lease_s",
+        "keep_alive_s",
+        "max_age_s",
+    ),
+    *(
+        "poll_s",
+        "emr__core_count",
+        "emr__ebs_gib",
+        "emr__idle_timeout_s",
+        "warehouse__nodes",
+        "warehouse__keep_snapshots",
+    ),
+]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", [10**9, 10**18, -1, 1e-300, 1e308])
+def test_every_number_is_bounded_on_both_sides(key, value):
+    with pytest.raises(
+        SettingsError, match=rf"mayfly: {key.replace('__', '.')}: (Input should be|Unable to parse)"
+    ):
+        parse(mayfly(**{key: value}))
+
+
+def test_a_lease_of_decades_and_a_poll_without_a_pause_are_refused():
+    with pytest.raises(SettingsError, match="lease_s: Input should be less than or equal to 86400"):
+        parse(mayfly(lease_s=10**9))
+    with pytest.raises(SettingsError, match="poll_s: Input should be greater than or equal to 0.1"):
+        parse(mayfly(poll_s=1e-300))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"lease_s": ' + "9" * 5000 + "}", "mayfly: an integer of more than 64 bits; correct it there"),
+        ('{"poll_s": NaN}', "mayfly: NaN is not JSON; correct it there"),
+        ("[" * 100_000, "mayfly: nested deeper than 64 levels; correct it there"),
+        ('{"poll_s": 1, "poll_s": 2}', "mayfly: the key 'poll_s' is there twice; correct it there"),
+        (" " * 5_000_000, "mayfly: 5000000 bytes long, 4194304 at most are read; correct it there"),
+    ],
+    ids=["digits", "NaN", "deep", "twice", "huge"],
+)
+def test_json_that_is_out_of_bounds_is_refused_like_any_other_mistake(text, message):
+    with pytest.raises(SettingsError) as caught:
+        parse_settings({"aws_region": "us-east-1", "mayfly": text})
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["s3__source", "network__subnet_id", "emr__core_type", "notify__sns_topic_arn"]
+)
+def test_every_text_is_bounded(key):
+    with pytest.raises(SettingsError, match="should have at most 4096 characters") as caught:
+        parse(mayfly(**{key: "s3://bucket/" + "x" * 10_000}))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("region", ["us-east-١", "us-" + "a" * 1000 + "-1", "us" + "-a" * 1000 + "-1"])
+def test_a_regions_name_is_short_and_of_ascii(region):
+    with pytest.raises(SettingsError, match="is not a region's name"):
+        parse(mayfly(), aws_region=region)

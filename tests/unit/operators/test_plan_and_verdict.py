@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
-from airflow_lib.errors import SettingsError
+from airflow_lib.errors import RegisterError, SettingsError
 from operators import plan_and_verdict as module
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from tests.unit.operators.context import PIPELINE, Task
@@ -85,3 +86,30 @@ def test_a_notification_that_cannot_be_sent_does_not_hide_the_verdict(
     monkeypatch.setattr(module, "notify", refuse)
     with pytest.raises(AirflowFailException, match=r"failed in: load\.a"):
         judge(context, {"load.a": "failed"})
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        ValueError("\ud800\x00"),
+        RegisterError("\ud800\x00"),
+        {"lines": ["creates mayfly\x00"], "complete": [float("nan")]},
+    ],
+    ids=["an error", "an error of ours", "a plan"],
+)
+def test_whatever_the_plan_says_its_xcom_is_stored_or_no_teardown_would_run(
+    context: dict[str, Any], opened: list[Any], monkeypatch: pytest.MonkeyPatch, described: Any
+) -> None:
+    """What it says comes from the register and from AWS; PostgreSQL takes no NUL, and msgpack no lone surrogate."""
+
+    def describe(_: Any) -> Any:
+        if isinstance(described, Exception):
+            raise described
+        return described
+
+    monkeypatch.setattr(module, "describe_plan", describe)
+    result = PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context)
+    text = json.dumps(result, allow_nan=False, ensure_ascii=False)
+    assert text.encode()
+    assert "\\u0000" not in text
+    assert "\ufffd" in text

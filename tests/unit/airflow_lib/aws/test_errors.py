@@ -16,6 +16,7 @@ from botocore.retries.standard import ThrottledRetryableChecker, TransientRetrya
 
 from airflow_lib.aws.errors import (
     code_of,
+    explain,
     is_throttling,
     is_transient,
     message_of,
@@ -181,3 +182,14 @@ def test_where_nothing_is_raised_the_block_returns_what_it_returns() -> None:
             return "role"
 
     assert read() == "role"
+
+
+def test_an_error_that_nobody_foresaw_is_explained_with_its_type_and_its_traceback_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert explain(ResourceError("it is gone")) == "it is gone"
+    assert "Throttling" in explain(refused("Throttling"))
+    assert caplog.records == []
+    assert explain(KeyError("Name\x00")) == "unexpected KeyError: 'Name\\x00'"
+    (record,) = caplog.records
+    assert record.exc_info is not None

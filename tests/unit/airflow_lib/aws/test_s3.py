@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from moto import mock_aws
 
 from airflow_lib.aws import s3
+from airflow_lib.bounded_json import MAX_JSON_BYTES
 from airflow_lib.errors import ResourceError
 from tests.world.memory_s3 import MemoryS3
 
@@ -233,3 +234,16 @@ def test_the_folders_right_below_one_are_listed_by_name_in_order(bucket: Any) ->
 def test_folders_of_an_absent_bucket_are_refused_with_the_uri(bucket: Any) -> None:
     with pytest.raises(ResourceError, match="s3://absent/a/.*NoSuchBucket"):
         s3.list_folders(bucket, "absent", "a/")
+
+
+def test_an_object_that_no_document_of_ours_can_be_is_not_read_at_all(store: Any, bucket: Any) -> None:
+    """S3 says the length before the body: GetObject, ContentLength."""
+    body = b" " * (MAX_JSON_BYTES + 1)
+    store.put("lake", "register.json", body)
+    bucket.put_object(Bucket="lake", Key="register.json", Body=body)
+    expected = rf"s3://lake/register.json is {len(body)} bytes long, {MAX_JSON_BYTES} at most were expected"
+    for client in (store, bucket):
+        with pytest.raises(ResourceError, match=expected):
+            s3.get_object(client, "lake", "register.json")
+        with pytest.raises(ResourceError, match=expected):
+            s3.read_object(client, "lake", "register.json")

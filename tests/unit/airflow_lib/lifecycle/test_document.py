@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import pytest
 
 from airflow_lib.errors import RegisterError
 from airflow_lib.lifecycle.document import (
+    VERSION,
     Document,
     Lease,
     LivyRecord,
@@ -167,3 +168,44 @@ def test_a_corrupt_document_of_version_1_is_an_error(damage: dict[str, object]) 
 def test_a_slot_shows_its_generation_phase_and_owner() -> None:
     assert str(READY) == "emr generation 3, ready"
     assert str(decode(VERSION_1).warehouse) == "warehouse generation 7, tearing down by run0"
+
+
+@pytest.mark.parametrize("generation", [-5, -1, 10_000_000, 10**18, 1.5, "x", None])
+def test_a_generation_that_no_name_has_room_for_is_corrupt(generation: object) -> None:
+    """-5 made a role `…-g-5`, which no inventory sees."""
+    with pytest.raises(RegisterError, match=r"is corrupt \((emr|emr.generation)"):
+        decode(
+            {"environment": "dev-birds", "version": VERSION, "emr": {"slot": "emr", "generation": generation}}
+        )
+
+
+@pytest.mark.parametrize(
+    ("ahead", "live"),
+    [
+        (timedelta(seconds=1), True),
+        (timedelta(days=2), True),
+        (timedelta(days=2, seconds=1), False),
+        (-timedelta(1), False),
+    ],
+)
+def test_a_lease_or_keep_alive_further_ahead_than_any_setting_allows_holds_nothing(
+    ahead: timedelta,
+    live: bool,
+) -> None:
+    slot = SlotState(
+        Slot.EMR, Phase.READY, 3, leases=(Lease("run1", NOW + ahead),), keep_alive_until=NOW + ahead
+    )
+    assert slot.live(NOW) == (("run1",) if live else ())
+    assert slot.kept_alive(NOW) == live
+
+
+@pytest.mark.parametrize(
+    "until", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]
+)
+def test_the_ends_of_time_are_read_and_hold_nothing(until: str) -> None:
+    leases = [{"run": "run1", "until": until}]
+    emr = {"slot": "emr", "phase": "ready", "generation": 3, "leases": leases, "keep_alive_until": until}
+    document = decode({"environment": "dev-birds", "version": VERSION, "emr": emr})
+    assert document.emr.live(NOW) == ()
+    assert not document.emr.kept_alive(NOW)
+    assert decode(json.loads(encode_document(document))) == document

@@ -147,3 +147,17 @@ def test_a_kind_that_cannot_be_listed_keeps_no_other_from_it(monkeypatch: pytest
     listing = list_owned(Aws(None), ENVIRONMENT)  # type: ignore[arg-type]
     assert listing.owned == (role(3),)
     assert listing.problems == ["ghost: cannot be listed: denied"]
+
+
+def test_an_answer_that_nobody_foresaw_hides_no_other_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stumble(aws: Aws, environment: Environment) -> list[Owned]:
+        raise KeyError("Name")
+
+    kinds = (
+        Kind("ghost", names=lambda _: (), list_owned=stumble),
+        Kind("IAM role", names=lambda _: (), list_owned=lambda *_: [role(3)]),
+    )
+    monkeypatch.setattr(inventory, "REGISTRY", kinds)
+    listing = list_owned(Aws(None), ENVIRONMENT)  # type: ignore[arg-type]
+    assert listing.owned == (role(3),)
+    assert listing.problems == ["ghost: cannot be listed: unexpected KeyError: 'Name'"]

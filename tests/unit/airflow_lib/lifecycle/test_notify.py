@@ -38,3 +38,11 @@ def test_a_topic_gets_the_message_under_a_subject_that_sns_takes(make_run: Calla
     assert (message["TopicArn"], message["Message"]) == (TOPIC, "it failed")
     assert message["Subject"].startswith("Mayfly: dev-x")
     assert len(message["Subject"]) == 100
+
+
+def test_a_message_is_cut_to_what_sns_takes(make_run: Callable[..., Run]) -> None:
+    published: list[dict[str, Any]] = []
+    notify(holder_with(make_run(notify={"sns_topic_arn": TOPIC}), published), "\ud800" + "é€" * 100_000)
+    (message,) = published
+    assert len(message["Message"].encode()) <= 256 * 1024
+    assert message["Message"].endswith("… (200001 characters)")

@@ -372,3 +372,54 @@ def test_a_run_that_resumes_after_its_lease_was_taken_can_do_nothing(
             call()
     assert warehouse(rules.release).outcome is ReleaseOutcome.NOT_HELD
     assert s3.objects[KEY] == before
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b"[" * 100_000, "is corrupt (nested deeper than 64 levels)"),
+        (b" " * (5 * 1024 * 1024), "is 5242880 bytes long"),
+        (b'{"environment": "prod-immigration", "version": NaN}', "is corrupt (NaN is not JSON)"),
+        (b'{"version": 2, "version": 2}', "is corrupt (the key 'version' is there twice)"),
+        (
+            b'{"environment": "prod-immigration", "version": ' + b"9" * 5000 + b"}",
+            "an integer of more than 64 bits",
+        ),
+        (b"\xff\xfe", "is corrupt (not UTF-8"),
+    ],
+    ids=["deep", "huge", "NaN", "twice", "digits", "bytes"],
+)
+def test_a_register_that_is_no_document_is_an_error_and_is_left_as_it_is(
+    s3: MemoryS3, register: Register, body: bytes, cause: str
+) -> None:
+    s3.put(*KEY, body)
+    for call in (register.read, partial(register.apply, Slot.EMR, rules.acquire), register.renew):
+        with pytest.raises(RegisterError) as caught:
+            call()
+        assert "s3://state/mayfly/immigration/register.json" in str(caught.value)
+        assert cause in str(caught.value)
+    assert s3.objects[KEY] == body
+
+
+@pytest.mark.parametrize(
+    "date",
+    [
+        *(
+            "",
+            "never",
+            "\x00",
+            "21 Nov 2026",
+            "Sat, 21 Nov 2026 25:00:00 GMT",
+            "Sat, 21 Nov 99999 12:00:00 GMT",
+        ),
+        *(
+            "Fri, 31 Dec 9999 23:59:59 -2359",
+            "Sat, 21 Nov 2026 12:00:00 +99999999",
+        ),
+    ],
+)
+def test_a_date_of_s3_that_is_none_is_an_error_that_names_the_register(s3: MemoryS3, date: str) -> None:
+    register = Register(s3, LOCATION, ENVIRONMENT, holder="run1", lease_s=LEASE_S)
+    s3._meta = lambda status: {"ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": {"date": date}}}
+    with pytest.raises(RegisterError, match=r"register.json: S3's answer has no usable Date header"):
+        register.read()

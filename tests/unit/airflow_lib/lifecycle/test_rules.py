@@ -418,3 +418,32 @@ def test_the_named_snapshot_its_predecessor_and_the_pending_one_are_protected() 
     state, _ = rules.plan_snapshot(TEARING_DOWN, by("remover"), generation=3, name="s4")
     assert state.protected_snapshots == {"s2", "s3", "s4"}
     assert SlotState(Slot.WAREHOUSE).protected_snapshots == frozenset()
+
+
+FOREVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def forever(state: SlotState) -> SlotState:
+    return replace(state, leases=tuple(Lease(lease.run, FOREVER) for lease in state.leases))
+
+
+def test_a_lease_until_9999_keeps_nobody_from_cleaning_up() -> None:
+    for state in (CREATING, READY, TEARING_DOWN):
+        _, taken = rules.take_over(forever(state), by("janitor"))
+        assert taken.outcome is ReleaseOutcome.TEAR_DOWN
+    _, grant = rules.acquire(forever(CREATING), by("run"))
+    assert grant.outcome is AcquireOutcome.CREATE
+    kept = replace(READY, leases=(Lease("user", EARLIER),), keep_alive_until=FOREVER)
+    assert rules.take_over(kept, by("janitor"))[1].outcome is ReleaseOutcome.TEAR_DOWN
+
+
+def test_a_run_whose_lease_is_longer_than_any_can_be_uses_nothing_until_it_is_renewed() -> None:
+    with pytest.raises(LeaseLost, match="ends later than any lease can. Touch nothing"):
+        rules.check(forever(READY), by("user"))
+    document = rules.renew(Document("e", warehouse=forever(READY)), by("user"))
+    assert rules.check(document.warehouse, by("user"))
+
+
+def test_the_last_generation_that_names_have_room_for_is_the_last() -> None:
+    with pytest.raises(RegisterError, match="generation 9999999, the last .* Restore the register"):
+        rules.acquire(replace(EMPTY, generation=9_999_999), by("run"))

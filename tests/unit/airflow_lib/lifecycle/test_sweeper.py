@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from airflow_lib import janitor
-from airflow_lib.errors import SettingsError
+from airflow_lib.errors import RegisterError, SettingsError
 from airflow_lib.janitor import CLEAN, ERROR, FOUND, judge, make_pass
+from airflow_lib.lifecycle import rules, sweeper
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
-from airflow_lib.naming import TAG_ENVIRONMENT, Slot
+from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, Slot
 from airflow_lib.steps import Run
 from airflow_lib.steps.provision import EnsureEmr, TakeLease
 from airflow_lib.steps.release import ReleaseSlot
@@ -389,3 +390,176 @@ def test_the_principals_policy_grants_every_call_of_the_janitor(world: World, de
         granted |= {actions} if isinstance(actions, str) else set(actions)
     assert "redshift:DeleteCluster" in asked
     assert asked - granted == set()
+
+
+ODD_TIMES = [
+    "never",
+    "2026-01-01",
+    "2026-01-01T12:00:00",
+    "99999-01-01T00:00:00Z",
+    "9999-12-31T23:59:59Z",
+    "",
+    "0001-01-01T00:00:00Z",
+]
+ROLE = "mayfly-dev-immigration-warehouse-copy-g1"
+
+
+def tag_role(world: World, value: str) -> None:
+    world.others.iam.tag_role(RoleName=ROLE, Tags=[{"Key": TAG_EXPIRES_AT, "Value": value}])
+
+
+@pytest.mark.parametrize("value", ODD_TIMES)
+def test_a_tag_that_is_no_time_does_not_keep_a_dead_runs_things(world: World, dead: Run, value: str) -> None:
+    tag_role(world, value)
+    found = clean_up(world, dead)
+    assert (found.errors, left(world, dead)) == ([], {SNAPSHOT.format(1)})
+    assert any(ROLE in line and line.endswith("; removed") for line in found.findings)
+
+
+@pytest.mark.parametrize("value", ["never", "2026-01-01", "2026-01-01T12:00:00", "99999-01-01T00:00:00Z", ""])
+def test_a_tag_that_is_no_time_raises_an_alarm_on_what_is_held(world: World, run: Run, value: str) -> None:
+    provided(world, run)
+    tag_role(world, value)
+    world.wire.calls.clear()
+    found = clean_up(world, run)
+    (line,) = found.findings
+    assert f"{ROLE}" in line
+    assert f"its tag mayfly:expires-at is {value!r}, a time such as 2026-01-31T12:00:00Z was expected" in line
+    assert (found.errors, judge([found]), written(world)) == ([], FOUND, [])
+
+
+def put_register(world: World, content: Any, pipeline: str = "immigration") -> None:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    world.others.s3.put_object(Bucket=BUCKET, Key=f"state/{pipeline}/register.json", Body=body)
+
+
+def read_register(world: World) -> Any:
+    answer = world.others.s3.get_object(Bucket=BUCKET, Key="state/immigration/register.json")
+    return json.loads(answer["Body"].read())
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59Z", "2100-01-01T00:00:00Z"])
+def test_a_lease_that_nobody_can_have_taken_raises_an_alarm_and_keeps_nothing(
+    world: World, run: Run, until: str
+) -> None:
+    provided(world, run)
+    content = read_register(world)
+    for slot in Slot:
+        content[slot]["leases"] = [{"run": "run1", "until": until}]
+        content[slot]["keep_alive_until"] = until
+    put_register(world, content)
+    told = clean_up(world, run, dry_run=True)
+    found = clean_up(world, run)
+    for one in (told, found):
+        alarms = [line for line in one.findings if "at most 48 hours ahead were expected" in line]
+        assert len(alarms) == 4
+        assert f"the register has a lease of run1 until {until[:10]}" in alarms[0]
+    assert (found.errors, left(world, run)) == ([], {SNAPSHOT.format(1)})
+    assert world.register(PIPELINE).warehouse.snapshot == SNAPSHOT.format(1)
+    assert clean_up(world, run).findings == []
+
+
+def test_what_was_never_named_so_is_left_alone_and_not_found_again_and_again(world: World, run: Run) -> None:
+    """`g01` was "removed" on each pass, and stayed; so was a role named as no role of ours is."""
+    walk(world, run)
+    tags = [{"Key": TAG_ENVIRONMENT, "Value": "dev-immigration"}]
+    iam = world.others.iam
+    for name in ("emr-ec2-g01", "emr-ec2-g-5", "emr-ec2-g", "emr-mine-g1"):
+        role = f"mayfly-dev-immigration-{name}"
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}", Tags=tags)
+    found = clean_up(world, run)
+    (alarm,) = found.findings
+    assert "mayfly-dev-immigration-emr-mine-g1" in alarm
+    assert "Mayfly gives no IAM role such a name; not touched: remove it by hand" in alarm
+    assert found.errors == []
+    assert len([role for role in iam.list_roles()["Roles"] if "immigration" in role["RoleName"]]) == 4
+
+
+def test_whatever_befalls_one_environment_the_others_are_served(
+    world: World, dead: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    bodies = {
+        "deep": b"[" * 100_000,
+        "huge": b" " * (5 * 1024 * 1024),
+        "odd": b"\xff",
+        "array": b"[]",
+        "zero": b"",
+    }
+    for pipeline, body in bodies.items():
+        put_register(world, body, pipeline)
+    for folder in ("Not A Pipeline", "..", "a" * 60, "ärger", "x-emr"):
+        put_register(world, b"{}", folder)
+    list_all = sweeper.list_owned
+
+    def stumble(aws: Any, environment: Any) -> Any:
+        if environment.pipeline == "bug":
+            raise ZeroDivisionError("of a library")
+        return list_all(aws, environment)
+
+    put_register(world, {"environment": "dev-bug"}, "bug")
+    monkeypatch.setattr(sweeper, "list_owned", stumble)
+    found = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
+    by_pipeline = {one.holder.environment.pipeline: one for one in found}
+    assert set(by_pipeline) == {*bodies, "bug", "immigration"}
+    assert by_pipeline["bug"].errors == ["unexpected ZeroDivisionError: of a library"]
+    assert "ZeroDivisionError" in caplog.text
+    for pipeline in bodies:
+        (error,) = by_pipeline[pipeline].errors
+        assert f"/state/{pipeline}/register.json" in error
+    assert by_pipeline["immigration"].errors == []
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+    assert judge(found) == ERROR
+
+
+def test_a_register_that_cannot_be_asked_for_is_an_error_of_its_environment_alone(
+    world: World, dead: Run
+) -> None:
+    put_register(world, b"{}", "flats")
+    world.wire.inject("s3.HeadObject", Kind.DENIED)  # of flats, the first by name
+    flats, immigration = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
+    assert "state/flats/register.json" in flats.errors[0]
+    assert (immigration.errors, left(world, dead)) == ([], {SNAPSHOT.format(1)})
+
+
+def test_a_clean_up_that_stumbles_keeps_no_other_from_being_done(
+    world: World, dead: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tear_down = sweeper.tear_down_slot
+
+    def stumble(holder: Any, slot: Slot, generation: int) -> None:
+        if slot is Slot.EMR:
+            raise KeyError("Clusters")
+        tear_down(holder, slot, generation)
+
+    monkeypatch.setattr(sweeper, "tear_down_slot", stumble)
+    found = clean_up(world, dead)
+    assert found.errors == ["unexpected KeyError: 'Clusters'"]
+    assert any("could not be removed" in line for line in found.findings)
+    assert phases(world) == [Phase.TEARING_DOWN, Phase.EMPTY]
+    assert judge([found]) == ERROR
+
+
+def test_a_slot_that_cannot_be_taken_over_keeps_the_other_from_nothing(
+    world: World, dead: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_over = rules.take_over
+
+    def stumble(state: Any, caller: Any) -> Any:
+        if state.slot is Slot.EMR:
+            raise RegisterError("not now")
+        return take_over(state, caller)
+
+    monkeypatch.setattr(rules, "take_over", stumble)
+    found = clean_up(world, dead)
+    assert found.errors == ["not now"]
+    assert phases(world) == [Phase.READY, Phase.EMPTY]
+
+
+def test_a_notification_that_stumbles_is_an_error_of_its_environment_alone(
+    world: World, dead: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_register(world, b"[]", "birds")
+    monkeypatch.setattr(janitor, "notify", lambda *_: 1 / 0)
+    birds, immigration = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
+    for one in (birds, immigration):
+        assert "the notification could not be sent: unexpected ZeroDivisionError" in one.errors[-1]

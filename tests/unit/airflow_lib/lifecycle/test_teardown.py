@@ -119,3 +119,23 @@ def tear_down_until_empty(world: World, run: Run) -> None:
             return tear_down_slot(run.holder, Slot.WAREHOUSE, 1)
         world.advance(60)
     raise AssertionError("still not empty")
+
+
+def test_a_fault_of_our_own_keeps_nothing_else_from_being_removed_and_is_named(registry: Registry) -> None:
+    tried = registry(cluster=None, group=KeyError("GroupName"), role=ResourceError("in use"), profile=None)
+    with pytest.raises(TeardownError, match=r"(?s)unexpected KeyError: 'GroupName'.*in use"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+    assert tried == ["cluster", "group", "role", "profile"]
+
+
+def test_a_fault_of_our_own_does_not_end_the_wait_for_what_is_pending(registry: Registry) -> None:
+    registry(cluster=None, group=KeyError("GroupName"), role=NotReady("in use"))
+    with pytest.raises(NotReady, match=r"in use; unexpected KeyError"):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+
+
+def test_a_cluster_that_nobody_knows_whether_it_is_gone_keeps_what_it_uses(registry: Registry) -> None:
+    tried = registry(cluster=KeyError("ClusterStatus"), role=None)
+    with pytest.raises(KeyError):
+        tear_down_resources(AWS, NAMES, keep_data=False)
+    assert tried == ["cluster"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -130,3 +131,43 @@ def test_an_unknown_state_is_named_with_the_console_to_look_in() -> None:
     error = unknown_state("EMR cluster c", "HIBERNATING", "EMR")
     assert str(error).startswith("EMR cluster c is 'HIBERNATING'")
     assert "EMR console" in str(error)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "never",
+        "2026-01-01",
+        "2026-01-01T12:00:00",
+        "99999-01-01T00:00:00Z",
+        "",
+        "١",
+        "2026-13-01T00:00:00Z",
+        "\x00",
+    ],
+)
+def test_an_expiry_that_is_no_time_with_a_zone_is_none(value: str) -> None:
+    """Anybody who may tag may write it: tags are free text of up to 256 characters."""
+    assert Owned("IAM role", "arn", NAME, {"mayfly:expires-at": value}).expires_at is None
+
+
+def test_tags_of_any_shape_are_read() -> None:
+    odd: list[Any] = [
+        {"Key": "a", "Value": None},
+        {"Value": "x"},
+        {},
+        {"Key": ""},
+        {"Key": "b", "Value": "1"},
+    ]
+    assert as_tags(odd) == {"a": "", "b": "1"}
+
+
+def test_a_fault_of_our_own_keeps_no_other_action_from_being_tried() -> None:
+    tried: list[str] = []
+
+    def fail() -> None:
+        raise KeyError("GroupName")
+
+    with pytest.raises(KeyError, match="GroupName"):
+        attempt_all((fail, lambda: tried.append("next")))
+    assert tried == ["next"]

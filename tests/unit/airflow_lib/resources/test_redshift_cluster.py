@@ -405,3 +405,29 @@ def test_the_warehouses_of_an_environment_are_listed_whatever_their_generation(
     listed = redshift.list_owned_clusters(aws.redshift, ENVIRONMENT)
     assert {owned.name for owned in listed} == {spec.names.cluster, newer.names.cluster}
     assert redshift.list_owned_clusters(aws.redshift, OTHER) == []
+
+
+def test_only_a_snapshot_of_ours_is_restored(aws: Aws, spec: GenerationSpec, newer: GenerationSpec) -> None:
+    """The register is a document that others may write: a name in it is not yet a snapshot of ours."""
+    redshift.ensure_cluster(aws, spec)
+    ours = [{"Key": key, "Value": value} for key, value in TAGS.items()]
+    theirs = [{"Key": key, "Value": value} for key, value in tags_of(3, OTHER).items()]
+    strange = {
+        "payroll-2026": ours,
+        "mayfly-dev-immigration-emr-final-g2": ours,
+        "mayfly-dev-immigration2-warehouse-final-g2": ours,
+        "mayfly-dev-immigration-warehouse-final-g1": theirs,
+        "mayfly-dev-immigration-warehouse-final-g2": [],
+    }
+    for name, tags in strange.items():
+        aws.redshift.create_cluster_snapshot(
+            SnapshotIdentifier=name, ClusterIdentifier=spec.names.cluster, Tags=tags
+        )
+        if not tags:
+            arn = probe_snapshot(aws.redshift, name).arn  # type: ignore[union-attr]
+            aws.redshift.delete_tags(ResourceName=arn, TagKeys=list(TAGS))
+        with pytest.raises(
+            ForeignResource, match=f"{name}, which is not ours .* Restore the register's last"
+        ):
+            redshift.ensure_cluster(aws, replace(newer, restore_from=name))
+    assert redshift.probe_cluster(aws.redshift, newer.names.cluster) is None

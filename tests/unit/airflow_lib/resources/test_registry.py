@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import replace
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +14,15 @@ import pytest
 from airflow_lib import resources
 from airflow_lib.aws.clients import Aws
 from airflow_lib.naming import Environment, Names, Slot, generation_of, slot_of
-from airflow_lib.resources import emr_cluster, instance_profiles, redshift_cluster, snapshots
+from airflow_lib.resources import (
+    emr_cluster,
+    iam_roles,
+    instance_profiles,
+    redshift_cluster,
+    security_groups,
+    snapshots,
+    subnet_groups,
+)
 from airflow_lib.resources.iam_roles import ROLE
 from airflow_lib.resources.instance_profiles import PROFILE
 from airflow_lib.resources.kind import GenerationSpec, Kind
@@ -209,3 +217,39 @@ def test_a_role_cannot_be_deleted_before_the_profile_that_holds_it(
 @pytest.mark.parametrize("kind", REGISTRY, ids=TITLES)
 def test_in_an_empty_account_nothing_is_owned(aws: Aws, kind: Kind) -> None:
     assert kind.list_owned(aws, Environment("dev", "immigration")) == []
+
+
+class Pages:
+    """A client each of whose lists has one page, as given."""
+
+    def __init__(self, **pages: Any) -> None:
+        self._pages = pages
+
+    def get_paginator(self, operation: str) -> Any:
+        return SimpleNamespace(paginate=lambda **_: [self._pages[operation]])
+
+
+@pytest.mark.parametrize(
+    "things", [None, [], [{}, {"Tags": None}, {"Tags": [{}]}, {"Tags": [{"Key": None}]}]]
+)
+def test_what_aws_lists_without_a_name_or_tags_is_not_ours_and_no_error(things: list[Any] | None) -> None:
+    def page(key: str) -> dict[str, Any]:
+        return {} if things is None else {key: things}
+
+    client: Any = Pages(
+        list_roles=page("Roles"),
+        list_instance_profiles=page("InstanceProfiles"),
+        describe_security_groups=page("SecurityGroups"),
+        describe_cluster_subnet_groups=page("ClusterSubnetGroups"),
+    )
+    aws: Any = SimpleNamespace(iam=client, ec2=client, redshift=client)
+    for kind in (iam_roles.KIND, instance_profiles.KIND, security_groups.KIND, subnet_groups.KIND):
+        assert kind.list_owned(aws, ENVIRONMENT) == []
+
+
+def test_a_rule_of_a_group_may_lack_any_part() -> None:
+    """One that refers to a deleted group of a peered VPC, or to a prefix list, has no GroupId or range."""
+    group = {
+        "IpPermissions": [{"IpProtocol": "tcp"}, {"IpProtocol": "tcp", "UserIdGroupPairs": [{"UserId": "1"}]}]
+    }
+    assert len(security_groups._rules(group)) == 1

@@ -7,7 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, LivyUntrusted, NotReady, ResourceError, TerminalState
+from airflow_lib.errors import (
+    ForeignResource,
+    LeaseLost,
+    LivyUntrusted,
+    NotReady,
+    ResourceError,
+    TerminalState,
+)
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import LivyRecord
 from airflow_lib.naming import TAG_ENVIRONMENT, Names, Slot
@@ -22,6 +29,7 @@ from airflow_lib.steps.clusters import (
     probe_emr_cluster,
 )
 from tests.world import World
+from tests.world.account import BUCKET
 from tests.world.emr_clusters import Reason
 from tests.world.pipeline import PIPELINE
 from tests.world.walk import walk
@@ -150,4 +158,18 @@ def test_clusters_in_use_are_usable(world: World, provided: Run) -> None:
 
 def test_a_cluster_that_may_not_be_described_is_not_usable(world: World, provided: Run) -> None:
     world.wire.inject("emr.DescribeCluster", Kind.DENIED)
+    assert not is_usable(provided, world.register(PIPELINE).emr)
+
+
+def test_a_cluster_of_others_is_never_used_though_the_register_names_it(world: World, provided: Run) -> None:
+    made = world.others.emr.run_job_flow(
+        Name="payroll", ReleaseLabel="emr-7.13.0", Instances={}, JobFlowRole="r", ServiceRole="r"
+    )
+    key = "state/immigration/register.json"
+    body = world.others.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    recorded = str(world.register(PIPELINE).emr.cluster_id)
+    changed = body.replace(recorded.encode(), made["JobFlowId"].encode())
+    world.others.s3.put_object(Bucket=BUCKET, Key=key, Body=changed)
+    with pytest.raises(ForeignResource, match="payroll exists without our tag"):
+        find_livy(provided)
     assert not is_usable(provided, world.register(PIPELINE).emr)

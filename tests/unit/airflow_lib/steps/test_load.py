@@ -13,11 +13,12 @@ from airflow_lib.errors import LeaseLost, OutputError, WarehouseError
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Holds, NotNull, Severity
-from airflow_lib.steps import Done, Failed, Run
+from airflow_lib.steps import Done, Failed, Run, load
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, RunCheck
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob
+from airflow_lib.warehouse.cursor import Result
 from airflow_lib.warehouse.load import drop_staging
 from tests.world import World
 from tests.world.pipeline import APRIL, PIPELINE, tables_of
@@ -107,3 +108,11 @@ def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) ->
         with pytest.raises(LeaseLost):
             step.begin(run)
     assert world.wire.sent("warehouse.Connect") == []
+
+
+def test_rows_of_an_answer_that_were_left_out_are_counted(
+    world: World, loaded: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(load.warehouse, "ask", lambda *_: Result(("n",), ((1,), (2,)), left_out=7))
+    outcome = drive(Answer("arrivals_by_airport"), loaded, world)
+    assert outcome.result == {"columns": ["n"], "rows": [[1], [2]], "rows_left_out": 7}

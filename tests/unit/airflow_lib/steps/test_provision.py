@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from datetime import datetime
@@ -20,6 +21,7 @@ from airflow_lib.steps.provision import (
 )
 from airflow_lib.steps.release import ReleaseSlot
 from tests.world import World
+from tests.world.account import BUCKET
 from tests.world.emr_clusters import Reason
 from tests.world.pipeline import PIPELINE
 from tests.world.walk import drive, walk
@@ -607,3 +609,15 @@ def test_a_creator_that_was_suspended_beyond_its_lease_creates_no_cluster(
         drive(step, late, world)
     assert world.emr.all == []
     assert world.warehouses.live == []
+
+
+def test_a_request_of_the_future_is_not_waited_for(world: World, run: Run) -> None:
+    lease(world, run)
+    key = "state/immigration/register.json"
+    content = json.loads(world.others.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    content["emr"]["requested_at"] = "9999-12-31T23:59:59Z"
+    world.others.s3.put_object(Bucket=BUCKET, Key=key, Body=json.dumps(content).encode())
+    outcome = EnsureEmr().begin(run)
+    assert isinstance(outcome, Waiting)
+    assert "list the cluster" not in outcome.what
+    assert len(world.emr.live) == 1

@@ -16,6 +16,7 @@ import pytest
 from airflow_lib.errors import (
     LeaseLost,
     LivyDenied,
+    LivyError,
     LivyUnreachable,
     LivyUntrusted,
     OutputError,
@@ -24,14 +25,16 @@ from airflow_lib.errors import (
     StatementFailed,
     WaitTimeout,
 )
+from airflow_lib.naming import run_key
 from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.provision import TakeLease
-from airflow_lib.steps.transform import RunJob, lines_after
+from airflow_lib.steps.transform import RunJob, lines_after, parse_answer, read_pinned
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
+from tests.world.pipeline import PIPELINE
 from tests.world.spark import put, write_rows
 from tests.world.walk import drive
 from tests.world.wire import Call, Kind
@@ -500,3 +503,46 @@ def test_a_run_that_lost_its_lease_submits_nothing(
 def test_a_log_that_cannot_be_read_fails_no_job(world: World, ready: Run, kind: Kind) -> None:
     world.wire.inject("livy.GET /sessions/{session}/log", kind, times=math.inf)
     assert drive(JOB, ready, world).result["written"] > 0
+
+
+HEX = "0123456789abcdef" * 2
+
+
+def answer_line(**parts: str) -> str:
+    """A job's answer as JSON, with these parts of its text changed."""
+    given = {"attempt": f'"{HEX}"', "address": f'"{HEX}"', "read": "1", **parts}
+    return '{"mayfly": 1, ' + ", ".join(f'"{key}": {text}' for key, text in given.items()) + "}"
+
+
+def test_an_answer_of_that_form_is_read() -> None:
+    assert parse_answer(f"rows: 3\n{answer_line()}\n", "arrivals")["attempt"] == HEX
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"mayfly": 1}',
+        answer_line(attempt="5"),
+        answer_line(attempt='"../../other"'),
+        answer_line(address="null"),
+        answer_line(read="NaN"),
+        answer_line(read="9" * 5000),
+        "[" * 100_000,
+    ],
+    ids=["bare", "number", "path", "null", "NaN", "digits", "deep"],
+)
+def test_an_answer_that_is_malformed_is_an_error_of_livys(line: str) -> None:
+    with pytest.raises(LivyError, match="Job 'arrivals' printed"):
+        parse_answer(f"rows: 3\n{line}\n", "arrivals")
+
+
+@pytest.mark.parametrize(
+    "pin", [b"", b"{", b"[]", b"{}", b'{"address": 5}', b'{"address": "../x"}', b"[" * 100_000, b"\xff"]
+)
+def test_a_pin_that_is_malformed_says_which_task_to_clear(world: World, ready: Run, pin: bytes) -> None:
+    drive(JOB, ready, world)
+    key = f"logs/immigration/runs/{run_key(ready.run_id)}/outputs/arrivals.json"
+    assert key in world.objects()
+    world.others.s3.put_object(Bucket=BUCKET, Key=key, Body=pin)
+    with pytest.raises(OutputError, match=r"what was written down is .* Clear transform\.arrivals"):
+        read_pinned(ready, PIPELINE.job("arrivals"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -149,3 +149,27 @@ def test_a_failing_check_is_logged_with_a_sample(caplog: pytest.LogCaptureFixtur
 
     (record,) = [record for record in caplog.records if record.levelname == "WARNING"]
     assert record.getMessage() == "Check not_null_dimItem (warn): 2 failing rows, such as ({'item': 7},)"
+
+
+def test_a_verdict_is_not_lost_with_samples_of_any_kind() -> None:
+    odd = [(float("nan"), Decimal("NaN"), timedelta(1), "\x00\ud800", b"\xff")]
+    conn = RecordingConnection(lambda sql: [(1,)] if "COUNT(*)" in sql else odd, columns=tuple("abcde"))
+    verdict = run(conn, NotNull("dimItem", ("item",)))
+    assert verdict.samples == (
+        {"a": "NaN", "b": "NaN", "c": "1 day, 0:00:00", "d": "\ufffd\ufffd", "e": "\\xff"},
+    )
+    json.dumps(verdict.samples, allow_nan=False)
+
+
+def test_a_verdict_is_not_lost_with_samples_that_cannot_be_read() -> None:
+    class Unreadable(RecordingConnection):
+        def fetchall(self) -> Any:
+            if "COUNT(*)" in self.log[-1]:
+                return super().fetchall()
+            raise OverflowError("days=1000000000000; must have magnitude <= 999999999")
+
+    conn = Unreadable(lambda _: [(7,)])
+    verdict = run(conn, NotNull("dimItem", ("item",)))
+    assert (verdict.passed, verdict.failing_rows) == (False, 7)
+    assert "must have magnitude" in verdict.samples[0]["unreadable"]
+    assert conn.log[-1] == "COMMIT"
