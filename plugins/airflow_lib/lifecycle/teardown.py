@@ -11,7 +11,7 @@ import logging
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import AWS_ERRORS, is_transient
-from airflow_lib.errors import MayflyError, NotReady, RowsLost, TeardownError
+from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, RowsLost, TeardownError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import SlotState
 from airflow_lib.lifecycle.holder import Holder
@@ -37,12 +37,8 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
             kind.delete(aws, names, keep_data=keep_data)
         except NotReady as error:
             pending.append(error.message)
-        except MayflyError as error:
-            failed.append(error.message.removeprefix("- "))
-        except AWS_ERRORS as error:
-            if not is_transient(error):
-                raise
-            pending.append(f"AWS is busy: {error}")
+        except (MayflyError, *AWS_ERRORS) as error:
+            _collect(error, pending, failed)
         if kind.uses_the_rest and (pending or failed):
             break
     if pending:
@@ -54,6 +50,16 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
             f"completely; left are:\n{lines}\n"
             "Remove the cause and clear this task; until then the janitor keeps trying."
         )
+
+
+def _collect(error: Exception, pending: list[str], failed: list[str]) -> None:
+    """Raises an error that is not about one resource: nothing else could be asked for, either."""
+    if isinstance(error, MayflyError) and not isinstance(error, CredentialsRefused):
+        failed.append(error.message.removeprefix("- "))
+    elif is_transient(error):
+        pending.append(f"AWS is busy: {error}")
+    else:
+        raise error
 
 
 def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:

@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from airflow_lib.aws.errors import AWS_ERRORS
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
+from airflow_lib.errors import (
+    CredentialsRefused,
+    ForeignResource,
+    NotReady,
+    ResourceError,
+    TeardownError,
+    UnknownState,
+)
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, is_ours
 
 
@@ -85,6 +92,8 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
             action()
         except NotReady as error:
             pending.append(error)
+        except CredentialsRefused:
+            raise  # nothing else could be asked for, either
         except ResourceError as error:
             failed.append(error)
         except AWS_ERRORS as error:
