@@ -15,7 +15,9 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    FlexibleChecksumError,
     HTTPClientError,
+    IncompleteReadError,
     LoginError,
     MetadataRetrievalError,
     NoAuthTokenError,
@@ -26,6 +28,7 @@ from botocore.exceptions import (
     TokenRetrievalError,
 )
 from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.parsers import ResponseParserError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
 from airflow_lib.errors import CredentialsRefused, NotReady, ResourceError
@@ -65,6 +68,15 @@ _MORE_TRANSIENT = frozenset(
         "BadDigest",  # S3, 400: the body was damaged on its way
     }
 )
+# No answer, or one that was cut off or damaged on its way, which botocore does not repeat while a body is read.
+_NO_ANSWER = (
+    AwsConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    FlexibleChecksumError,
+    ResponseParserError,
+)
+
 # Answers without a body, as to S3's HEAD, have no code but their status: Request Timeout, Too Many Requests.
 _TRANSIENT_STATUS = frozenset({408, 429})
 
@@ -155,7 +167,7 @@ def is_throttling(error: ClientError) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Whether asking AWS again may well succeed: no answer, throttling, or a fault of AWS's own."""
-    if isinstance(error, (AwsConnectionError, HTTPClientError)):
+    if isinstance(error, _NO_ANSWER):
         return True
     if not isinstance(error, ClientError) or _CAPACITY_CODE.search(code_of(error)):
         return False

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from airflow_lib.aws.errors import is_transient, refusal, status_of
 from airflow_lib.aws.s3 import get_object, put_object_if
@@ -146,8 +146,10 @@ class Register:
                     raise refused from error
                 if status_of(error) not in _OVERTAKEN and not is_busy:
                     raise RegisterError(last) from error
-            except (HTTPClientError, AwsConnectionError) as error:
-                last, is_busy = str(error), True
+            except (BotoCoreError, ResponseParserError) as error:
+                last, is_busy = str(error), is_transient(error)
+                if not is_busy:
+                    raise
             log.debug("Register %s: %s", self.uri, last)
             self._sleep(pause_s * self._jitter())
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -9,13 +9,17 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     CredentialRetrievalError,
     EndpointConnectionError,
+    FlexibleChecksumError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
+    ResponseStreamingError,
     SSOTokenLoadError,
     TokenRetrievalError,
     UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from airflow_lib.aws.errors import (
@@ -200,6 +204,10 @@ def test_a_fault_of_awss_own_is_transient_and_no_throttling(status: int) -> None
         ReadTimeoutError(endpoint_url="https://emr"),
         EndpointConnectionError(endpoint_url="https://emr"),
         ConnectionClosedError(endpoint_url="https://emr"),
+        ResponseStreamingError(error="Connection reset by peer"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        FlexibleChecksumError(error_msg="Expected checksum a did not match calculated checksum: b"),
+        ResponseParserError("Unable to parse response, invalid XML received"),
     ],
     ids=lambda error: type(error).__name__,
 )

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import CredentialsRefused, LeaseLost, RegisterError, RegisterUnreachable
@@ -280,6 +281,18 @@ def test_an_s3_that_stays_busy_is_unreachable_and_may_be_tried_again(
     with pytest.raises(RegisterUnreachable, match=code):
         register.read()
     assert s3.count("GetObject") == 12
+
+
+def test_an_answer_that_is_cut_off_is_read_again(s3: MemoryS3) -> None:
+    left = [IncompleteReadError(actual_bytes=1, expected_bytes=2), ResponseStreamingError(error="reset")]
+
+    def cut(_: str) -> None:
+        if left:
+            raise left.pop(0)
+
+    s3.before["GetObject"] = cut
+    assert open_register(s3, pauses=[]).read().slot(Slot.EMR).phase is Phase.EMPTY
+    assert left == []
 
 
 def test_a_conflict_that_stays_is_not_taken_for_a_busy_s3(s3: MemoryS3) -> None:
