@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg2
+import psycopg2.extensions
 from botocore.exceptions import ClientError
 from rich.console import Console
 
@@ -98,9 +99,21 @@ def connection_arguments(redshift: Any, cluster: dict[str, Any]) -> dict[str, An
     }
 
 
+def connect(dsn: dict[str, Any]) -> psycopg2.extensions.connection:
+    """A connection to a warehouse that is available, which refuses connections for a moment yet."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            return psycopg2.connect(**dsn)
+        except psycopg2.OperationalError as error:
+            if "Connection refused" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(_POLL_S)
+
+
 def _query(dsn: dict[str, Any], statement: str) -> tuple[list[str], list[list[Any]]]:
     try:
-        connection = psycopg2.connect(**dsn)
+        connection = connect(dsn)
         try:
             with connection, connection.cursor() as cursor:
                 cursor.execute(statement)

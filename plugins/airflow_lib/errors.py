@@ -7,11 +7,13 @@
     ├── SourceError           the input is missing, or the pipeline cannot read it
     ├── OutputError           a Spark job's output is incomplete, or its manifest cannot be used
     ├── RegisterError         the register cannot be read, or the outcome of a write is unknown
-    │   └── LeaseLost         this run no longer holds what it is about to use
+    │   ├── LeaseLost         this run no longer holds what it is about to use
+    │   └── RegisterUnreachable  S3 does not answer, or is busy: try again
     ├── ResourceError         an AWS resource failed, AWS refused a call, or the resource is not ours
     │   ├── TerminalState     the resource ended in a state it cannot leave, or is lost again and again
     │   ├── UnknownState      AWS or Livy reports a state this version does not know
     │   ├── ForeignResource   the name is taken by something without our tags
+    │   ├── CredentialsRefused  AWS does not accept the credentials, or there are none: wait for renewed ones
     │   ├── NotReady          AWS is not ready for this call, but will be: poll again until the deadline
     │   ├── ResponseLost      no response to a create request: whether it took effect is unknown
     │   └── TeardownError     what could not be removed, all of it
@@ -26,6 +28,7 @@
     │   └── StatementFailed   the Spark job raised, or was cancelled
     └── WarehouseError        a statement or a COPY failed
         └── ConnectionLost    the warehouse cannot be reached, or the connection broke
+            └── WarehouseUnreachable  no connection could be opened, so nothing was done: try again
 
 A message says what is wrong, what was expected, and what to do.
 Each class takes the message alone, so that every error survives pickling between Airflow's processes.
@@ -77,6 +80,10 @@ class LeaseLost(RegisterError):
     """This run no longer holds the slot or generation it is about to use."""
 
 
+class RegisterUnreachable(RegisterError):
+    """S3 does not answer, or is busy, so the register could not be read or written: try again."""
+
+
 class ResourceError(MayflyError):
     """An AWS resource failed, AWS refused a call, or the resource is not ours to touch."""
 
@@ -91,6 +98,10 @@ class UnknownState(ResourceError):
 
 class ForeignResource(ResourceError):
     """The name is taken by something that does not bear our tags."""
+
+
+class CredentialsRefused(ResourceError):
+    """AWS does not accept the credentials, or there are none: wait for renewed ones, which need a new session."""
 
 
 class NotReady(ResourceError):
@@ -153,3 +164,7 @@ class WarehouseError(MayflyError):
 
 class ConnectionLost(WarehouseError):
     """The warehouse cannot be reached, or the connection broke: a read can be repeated on a new connection."""
+
+
+class WarehouseUnreachable(ConnectionLost):
+    """No connection to the warehouse could be opened, so nothing was done there: try again."""

@@ -5,13 +5,22 @@ Polling itself is a step's: it answers `Waiting`, and whoever drives it (Airflow
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from airflow_lib.aws.errors import is_transient
-from airflow_lib.errors import LivyUnreachable
+from airflow_lib.errors import LivyUnreachable, RegisterUnreachable, WarehouseUnreachable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 TRANSIENT_BUDGET_S = 300
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 60.0
+
+_UNREACHABLE = (LivyUnreachable, RegisterUnreachable, WarehouseUnreachable)
 
 
 class Clock(Protocol):
@@ -52,8 +61,25 @@ class TransientBudget:
 
     def allows(self, error: BaseException) -> bool:
         """Whether to poll again after `error`."""
-        if not isinstance(error, LivyUnreachable) and not is_transient(error):
+        if not isinstance(error, _UNREACHABLE) and not is_transient(error):
             return False
         now = self._clock.now()
         self._since = self._since or now
         return now - self._since < timedelta(seconds=TRANSIENT_BUDGET_S)
+
+
+def repeat_transient(work: Callable[[], T], *, clock: Clock, sleep: Callable[[float], None]) -> T:
+    """What `work` returns, which may be repeated at any time; repeated for as long as the budget allows.
+
+    For what begins in a worker, so that it bears as much as what is polled. Raises what `work` raises.
+    """
+    budget, pause_s = TransientBudget(clock), _FIRST_PAUSE_S
+    while True:
+        try:
+            return work()
+        except Exception as error:
+            if not budget.allows(error):
+                raise
+            log.warning("failed for a passing reason, and is repeated in %.0f s: %s", pause_s, error)
+        sleep(pause_s)
+        pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -1,7 +1,13 @@
-"""The library's `Run`, built from what Airflow has: Variables, connection, run id, window."""
+"""The library's `Run`, built from what Airflow has: Variables, connection, run id, window.
+
+Each process keeps its boto3 sessions and clients, one for each credentials and region: a triggerer has a run open
+for every task that waits.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
@@ -10,14 +16,20 @@ from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk import Variable
 from airflow.sdk.log import mask_secret
 
-from airflow_lib.aws.clients import Aws, open_aws
-from airflow_lib.errors import SettingsError
+from airflow_lib.aws.clients import Aws, AwsCache, ClientOptions, open_aws
+from airflow_lib.aws.errors import AWS_ERRORS, describe_credentials_error, is_credentials_error
+from airflow_lib.errors import CredentialsRefused, SettingsError
 from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
 from airflow_lib.spark.livy_http import find_endpoint
 from airflow_lib.steps import Run, Services
+
+_CONNECTION = "aws_default"
+_SERVICES = ("ec2", "emr", "iam", "redshift", "s3", "sns", "sts")
+
+_cache = AwsCache()
 
 
 def read_settings() -> Settings:
@@ -44,12 +56,51 @@ def open_services(settings: Settings) -> Services:
     return Services(aws=_aws(settings), clock=SystemClock(), find_livy=find_endpoint, open_livy=LivyClient)
 
 
+def forget_aws(aws: Aws) -> None:
+    """AWS refused these credentials: whoever opens a run next gets a session of its own, and not this one."""
+    _cache.forget(aws)
+
+
 def _aws(settings: Settings) -> Aws:
-    """By the Variable's credentials, else the connection `aws_default`'s, else boto3's chain (AwsBaseHook's rule)."""
-    if settings.credentials is not None:
-        return open_aws(settings)
-    hook = AwsBaseHook(aws_conn_id="aws_default", region_name=settings.region)
-    return Aws(hook.get_session(region_name=settings.region))
+    """By the Variable's credentials, else the connection `aws_default`'s, else boto3's chain (AwsBaseHook's rule).
+
+    Raises CredentialsRefused where the connection's role cannot be assumed.
+    """
+    given = settings.credentials
+    if given is not None:
+        token = given.session_token
+        secrets = (given.secret_access_key.get_secret_value(), token.get_secret_value() if token else None)
+        return _cache.get(_key(settings.region, given.access_key_id, secrets), lambda: open_aws(settings))
+    hook = AwsBaseHook(aws_conn_id=_CONNECTION, region_name=settings.region)
+    conn = hook.conn_config  # read anew each time: it may have been changed
+    what = (conn.login, conn.password, conn.extra_config)
+    return _cache.get(_key(settings.region, _CONNECTION, what), lambda: _open_connection(hook, settings))
+
+
+def _open_connection(hook: AwsBaseHook, settings: Settings) -> Aws:
+    """Clients as the hook's own would be, with the connection's endpoints, certificates and configuration."""
+    conn = hook.conn_config
+    origin = f"the Airflow connection {_CONNECTION}" + (f" (role {conn.role_arn})" if conn.role_arn else "")
+    try:
+        session = hook.get_session(region_name=settings.region)
+    except AWS_ERRORS as error:
+        if not is_credentials_error(error):
+            raise
+        raise CredentialsRefused(f"{origin}: {describe_credentials_error(error)}") from error
+    if not conn:
+        return Aws(session)
+    urls = {name: conn.get_service_endpoint_url(name) for name in _SERVICES}
+    options = ClientOptions(
+        endpoint_urls={name: url for name, url in urls.items() if url},
+        verify=conn.verify,
+        config=conn.botocore_config,
+    )
+    return Aws(session, origin, options)
+
+
+def _key(*parts: object) -> str:
+    """A digest of what identifies credentials, so that the cache holds no secret."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def window_of(context: Mapping[str, Any]) -> Window:

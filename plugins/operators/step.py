@@ -1,6 +1,9 @@
 """One operator and one trigger that carry any step of the library through Airflow.
 
 The worker begins a step; while it waits, the triggerer polls it, so no worker slot is held.
+What passes (AWS is busy, Livy or the warehouse does not answer) is borne for as long in a worker as in the triggerer.
+Where AWS does not accept the credentials, the run is opened anew until it does, or until the step's deadline: a
+session that is kept does not see what was renewed.
 What a step does is in `airflow_lib.steps`; nothing of that is here.
 """
 
@@ -8,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -18,7 +22,9 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
+from airflow_lib.aws.errors import describe_credentials_error, is_credentials_error
 from airflow_lib.errors import (
+    CredentialsRefused,
     DeclarationError,
     LivyDenied,
     LivyUntrusted,
@@ -30,10 +36,10 @@ from airflow_lib.errors import (
     WaitTimeout,
 )
 from airflow_lib.pipeline import Pipeline, Window
-from airflow_lib.polling import SystemClock, TransientBudget
-from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting
+from airflow_lib.polling import SystemClock, TransientBudget, is_past, repeat_transient, time_after
+from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
-from operators.airflow_run import open_run, window_of
+from operators.airflow_run import forget_aws, open_run, open_services, read_settings, window_of
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +60,9 @@ NO_RETRY = (
 # the resumed task for a killed one (scheduler_job_runner.process_executor_events, Airflow 3.3).
 _FIRST_POLL_S = 3.0
 
+# A step that has not begun has no deadline yet: for how long it waits for renewed credentials, and how often it looks.
+RENEWAL_S, _RENEWAL_POLL_S = 3600.0, 30.0
+
 
 class StepOperator(BaseOperator):
     """Begins a step, defers while it waits, and returns the step's result (JSON, kept as XCom).
@@ -69,14 +78,46 @@ class StepOperator(BaseOperator):
         self.custom_operator_name = custom_operator_name
 
     def execute(self, context: Any) -> Json:
+        return self._begin(context, time_after(SystemClock(), RENEWAL_S))
+
+    def begin_again(self, context: Any, event: Json) -> Json:
+        """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
+        return self._begin(context, event["give_up_at"])
+
+    def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
-            run = self.open_run(context)
-            outcome = self.step.begin(run)
+            run, outcome = repeat_transient(
+                lambda: self._open_and_begin(context), clock=SystemClock(), sleep=time.sleep
+            )
         except NO_RETRY as error:
             raise AirflowFailException(str(error)) from error
+        except CredentialsRefused as error:
+            self._wait_for_credentials(error, give_up_at)
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
         return _finish(context, outcome)
+
+    def _wait_for_credentials(self, refused: CredentialsRefused, give_up_at: str) -> NoReturn:
+        if self.step.checks_credentials:
+            raise AirflowFailException(str(refused)) from refused
+        if is_past(SystemClock(), give_up_at):
+            raise refused
+        log.warning("waiting for renewed credentials: %s", refused)
+        self.defer(trigger=CredentialsTrigger(give_up_at=give_up_at), method_name="begin_again")
+
+    def _open_and_begin(self, context: Any) -> tuple[Run, Outcome]:
+        """Raises CredentialsRefused, naming them, where that is what keeps the step from beginning."""
+        run: Run | None = None
+        try:
+            run = self.open_run(context)
+            return run, self.step.begin(run)
+        except Exception as error:
+            if not is_credentials_error(error):
+                raise
+            if run is None:
+                raise CredentialsRefused(describe_credentials_error(error)) from error
+            forget_aws(run.aws)
+            raise CredentialsRefused(f"{run.aws.origin}: {describe_credentials_error(error)}") from error
 
     def open_run(self, context: Any) -> Run:
         """The run that the step is given. Raises SettingsError."""
@@ -142,6 +183,7 @@ class StepTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         budget = TransientBudget(SystemClock())
         run: Run | None = None
+        renewing = False
         pause_s = max(self._poll_s, _FIRST_POLL_S)
         while True:
             await asyncio.sleep(pause_s)
@@ -151,8 +193,9 @@ class StepTrigger(BaseTrigger):
                     run = await asyncio.to_thread(self._open_run)
                 outcome = await asyncio.to_thread(self._step.poll, run, self._state)
             except Exception as error:  # noqa: BLE001  whatever it is, the task must fail with it
-                if budget.allows(error):
+                if budget.allows(error) or (run is None and self._may_be_renewed(error, renewing=renewing)):
                     log.warning("the poll failed and is repeated: %s", error)
+                    renewing = renewing or is_credentials_error(error)
                     continue
                 yield TriggerEvent(_error_event(error))
                 return
@@ -160,17 +203,63 @@ class StepTrigger(BaseTrigger):
             if not isinstance(outcome, Waiting):
                 yield TriggerEvent({"outcome": to_json(outcome)})
                 return
-            self._state, pause_s = outcome.state, outcome.poll_s
+            self._state, pause_s, renewing = outcome.state, outcome.poll_s, outcome.reopen
+            if outcome.reopen:
+                log.warning("waiting: %s", outcome.what)
+                forget_aws(run.aws)
+                run = None
 
     async def on_kill(self) -> None:
         run = await asyncio.to_thread(self._open_run)
         await asyncio.to_thread(self._step.cancel, run, self._state)
+
+    def _may_be_renewed(self, error: Exception, *, renewing: bool) -> bool:
+        """Whether a run that cannot be opened may be, before the step's deadline.
+
+        Whoever renews credentials in a Variable may save half of them first.
+        """
+        if not is_credentials_error(error) and not (renewing and isinstance(error, SettingsError)):
+            return False
+        return "deadline" in self._state and not is_past(SystemClock(), self._state["deadline"])
 
     def _open_run(self) -> Run:
         pipeline: Pipeline = from_json(self._arguments["pipeline"])
         window: Window = from_json(self._arguments["window"])
         run = open_run(pipeline, str(self._arguments["run_id"]), window)
         return replace(run, max_tries=self._arguments["max_tries"])
+
+
+class CredentialsTrigger(BaseTrigger):
+    """Fires once AWS accepts the credentials that Airflow has, or at `give_up_at`: a step can begin then."""
+
+    def __init__(self, *, give_up_at: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._give_up_at = give_up_at
+
+    def serialize(self) -> tuple[str, Json]:
+        return "operators.step.CredentialsTrigger", {"give_up_at": self._give_up_at}
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        while not is_past(SystemClock(), self._give_up_at):
+            await asyncio.sleep(_RENEWAL_POLL_S)
+            if await asyncio.to_thread(_are_accepted):
+                break
+        yield TriggerEvent({"give_up_at": self._give_up_at})
+
+
+def _are_accepted() -> bool:
+    """Whether AWS accepts the credentials that the Variables and the connection name now."""
+    try:
+        aws = open_services(read_settings()).aws
+        try:
+            aws.sts.get_caller_identity()
+        except Exception:
+            forget_aws(aws)
+            raise
+    except Exception as error:  # noqa: BLE001  whatever it is may be mended until there is no more time
+        log.warning("waiting for renewed credentials: %s", error)
+        return False
+    return True
 
 
 def _finish(context: Any, outcome: Done | Failed) -> Json:

@@ -28,6 +28,7 @@ class Config:
     fresh: bool = False
     emr_delay_s: float = 1.5
     redshift_delay_s: float = 1.0
+    redshift_refusing_s: float = 1.5
     livy_restart_s: float = 5.0
     livy_command: str | None = None
     redshift_command: str | None = None
@@ -48,6 +49,7 @@ class Delays:
 
     emr_s: float
     redshift_s: float
+    redshift_refusing_s: float
 
     def change(self, changes: Mapping[str, float]) -> None:
         """Set the named delays. Raises ValueError if a name is unknown."""
@@ -66,7 +68,8 @@ class Context:
 
     @cached_property
     def delays(self) -> Delays:
-        return Delays(self.config.emr_delay_s, self.config.redshift_delay_s)
+        config = self.config
+        return Delays(config.emr_delay_s, config.redshift_delay_s, config.redshift_refusing_s)
 
     @cached_property
     def state(self) -> State:

@@ -5,6 +5,7 @@ A rule names a service and action (`*` for any) and is used up after `times` cal
     error_before   the answer is an error, nothing was done
     error_after    it was done, and the answer is an error all the same
     throttle       nothing was done; the service's own throttling error
+    busy           nothing was done; the service, or one behind it, is busy, in a code that the SDK does not repeat
     access_denied  nothing was done; the service's own refusal
     timeout        nothing was done, and after `delay_s` the connection closes without an answer
                    (`after: true`: it was done)
@@ -20,13 +21,34 @@ from typing import Any
 from sandbox.aws.calls import Call
 
 # tests/world/wire.py takes its errors from here, too.
-KINDS = ("error_before", "error_after", "throttle", "access_denied", "timeout", "delay")
+KINDS = ("error_before", "error_after", "throttle", "busy", "access_denied", "timeout", "delay")
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/throttling.html and each service's common errors.
 _THROTTLES = {
     "ec2": ("RequestLimitExceeded", "Request limit exceeded.", 503),
     "s3": ("SlowDown", "Please reduce your request rate.", 503),
     "elasticmapreduce": ("ThrottlingException", "Rate exceeded", 400),
+}
+# Names and words of botocore's service models (botocore/data/<service>/*/service-2.json).
+_BUSY = {
+    "redshift": (
+        "DependentServiceUnavailableFault",
+        "Your request cannot be completed because a dependent internal service is temporarily unavailable.",
+        400,
+    ),
+    "elasticmapreduce": ("InternalServerException", "There was an internal failure.", 400),
+    "iam": (
+        "ConcurrentModification",
+        "The request was rejected because multiple requests to change this object were submitted simultaneously.",
+        409,
+    ),
+    "sts": ("IDPCommunicationError", "The identity provider cannot be reached.", 400),
+    # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+    "s3": (
+        "RequestTimeout",
+        "Your socket connection to the server was not read from or written to within the timeout period.",
+        400,
+    ),
 }
 _INTERNAL = ("InternalFailure", "The request processing has failed.", 500)
 _INTERNALS = {"s3": ("InternalError", "We encountered an internal error. Please try again.", 500)}
@@ -86,6 +108,8 @@ def aws_error(kind: str, service: str, action: str) -> tuple[str, str, int]:
     """Code, message and HTTP status with which a service answers; `service` is its IAM prefix."""
     if kind == "throttle":
         return _THROTTLES.get(service, ("Throttling", "Rate exceeded", 400))
+    if kind == "busy":
+        return _BUSY.get(service, ("Unavailable", "The server is overloaded.", 503))
     if kind == "access_denied":
         code, message, status = _DENIALS.get(service, ("AccessDenied", "", 403))
         return code, message or f"User is not authorized to perform: {service}:{action}", status

@@ -47,6 +47,7 @@ class Warehouses(WarehouseLives):
         delay_s = self._context.delays.redshift_s
         return Durations(
             creating_s=delay_s,
+            refusing_s=self._context.delays.redshift_refusing_s,
             final_snapshot_s=delay_s * 0.5,
             final_available_s=0.0,
             manual_snapshot_s=delay_s * 0.5,
@@ -74,6 +75,9 @@ class Warehouses(WarehouseLives):
     def _bring_up(self, cluster: Cluster, restored: Snapshot | None) -> str:
         data = self.snapshots.data(restored.snapshot_identifier) if restored else None
         return self._running[cluster.cluster_identifier].create(data)
+
+    def _accept(self, cluster: Cluster) -> None:
+        self._running[cluster.cluster_identifier].accept()
 
     def _start(self, cluster: Cluster) -> str:
         return self._running[cluster.cluster_identifier].start()
@@ -116,6 +120,7 @@ class Warehouse:
         self.host = context.config.addresses.redshift(number)
         name = f"{cluster.cluster_identifier}-{cluster.unique_cluster_id}"
         self.data_dir: Path = context.state.redshift / name / "data"
+        self._accepting = self.data_dir.parent / "accepting"  # where it is, the process takes connections
         self.lock = threading.Lock()
         self.is_up = False
         self._worker: Worker | None = None
@@ -137,6 +142,7 @@ class Warehouse:
     def start(self) -> str:
         """Start the process on what lies in the data directory; the state that the cluster comes to."""
         cluster = self._cluster
+        self._accepting.unlink(missing_ok=True)
         self._worker = Worker(
             WorkerSpec(
                 name=f"Redshift {cluster.cluster_identifier}",
@@ -159,8 +165,15 @@ class Warehouse:
             self.stop()
             return "hardware-failure"
         self.is_up = True
-        logger.info("Redshift %s listens at %s:%s", cluster.cluster_identifier, self.host, cluster.port)
+        logger.info("Redshift %s runs", cluster.cluster_identifier)
         return "available"
+
+    def accept(self) -> None:
+        """Let the process take connections; until then it refuses them."""
+        self._accepting.touch()
+        logger.info(
+            "Redshift %s listens at %s:%s", self._cluster.cluster_identifier, self.host, self._cluster.port
+        )
 
     def stop(self) -> None:
         """End the process; PostgreSQL first checkpoints, so that the data directory is whole."""
@@ -174,6 +187,7 @@ class Warehouse:
             "host": self.host,
             "port": self._cluster.port,
             "data_dir": self.data_dir,
+            "accepting_file": self._accepting,
             "cluster_id": self._cluster.cluster_identifier,
             "database": self._cluster.db_name,
             "admin_user": self._cluster.master_username,

@@ -1,5 +1,9 @@
 """The states of Redshift's clusters and snapshots, and what moves them from one to the next.
 
+A cluster that is available refuses connections for a while yet: "Connection to …:5439 refused" is what Trino's tests
+met a minute after `available` (trinodb/trino issues 27902 and 29011, and 25942: "Sometimes aws cli returns that cluster
+is ready but you cannot connect to it").
+
 A cluster is creating, available, final-snapshot, deleting, and gone, or pausing, paused and resuming; a snapshot is
 creating, and available or failed:
 https://docs.aws.amazon.com/redshift/latest/mgmt/working-with-clusters.html#rs-mgmt-cluster-status
@@ -28,6 +32,7 @@ class Durations:
     """How long AWS's own work takes, in seconds."""
 
     creating_s: float
+    refusing_s: float  # from available until it takes connections
     final_snapshot_s: float  # in the state final-snapshot
     final_available_s: float  # from the end of that state until the snapshot can be restored
     manual_snapshot_s: float
@@ -129,6 +134,10 @@ class WarehouseLives:
         """Give a new cluster its data, and start it; the state that it comes to."""
         return "available"
 
+    def _accept(self, cluster: Cluster) -> None:
+        """The cluster, which is available, takes connections from now on."""
+        raise NotImplementedError
+
     def _start(self, cluster: Cluster) -> str:
         """Start a cluster that was stopped; the state that it comes to."""
         return "available"
@@ -160,6 +169,13 @@ class WarehouseLives:
                 return
             thing.status = after
         logger.info("Redshift %s: %s -> %s", _name_of(thing), before, after)
+        if isinstance(thing, Cluster) and after == "available":
+            self._schedule.later(self._durations.refusing_s, lambda: self._let_in(thing))
+
+    def _let_in(self, cluster: Cluster) -> None:
+        with self.lock:
+            if cluster.status == "available":
+                self._accept(cluster)
 
     def _finish(self, snapshot: Snapshot, kept: bool, available_s: float) -> None:
         if kept:

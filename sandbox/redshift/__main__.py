@@ -1,4 +1,4 @@
-"""`python -m sandbox.redshift`: serve one cluster until SIGTERM. Prints `ready` when it accepts connections."""
+"""`python -m sandbox.redshift`: serve one cluster until SIGTERM. Prints `ready` when it can accept connections."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ def main() -> int:
     parser.add_argument("--host", required=True, help="the cluster's own loopback address")
     parser.add_argument("--port", type=int, default=REDSHIFT_PORT)
     parser.add_argument("--data-dir", type=Path, required=True, help="initialised if it is empty")
+    parser.add_argument(
+        "--accepting-file", type=Path, help="connections are refused until this file is there"
+    )
     parser.add_argument("--cluster-id", required=True)
     parser.add_argument("--database", required=True)
     parser.add_argument("--admin-user", required=True)

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _SUPERUSER = "rdsdb"
 _WATCH_S = 0.5
+_LOOK_S = 0.1  # for the file that lets connections in
 _LINE_LIMIT = 1 << 20
 _SETTINGS = {
     # As on Redshift: snapshot isolation by default (clusters created since May 2024), and backslash escapes, as in
@@ -52,6 +54,7 @@ class Options:
     database: str
     admin_user: str
     aws_url: str
+    accepting_file: Path | None = None
 
 
 def run(options: Options) -> int:
@@ -146,11 +149,14 @@ async def _serve(cluster: Cluster, options: Options) -> int:
             log.exception("a session failed")
             writer.close()
 
+    file = options.accepting_file
+    if file is not None:
+        print("ready", flush=True)
+        await _watch(cluster, stopping, lambda: file.exists(), _LOOK_S)
     server = await asyncio.start_server(serve_client, options.host, options.port, limit=_LINE_LIMIT)
-    print("ready", flush=True)
-    while not stopping.is_set() and cluster.postgres.alive:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), _WATCH_S)
+    if file is None:
+        print("ready", flush=True)
+    await _watch(cluster, stopping, lambda: False, _WATCH_S)
     server.close()
     if stopping.is_set():
         return 0
@@ -159,3 +165,12 @@ async def _serve(cluster: Cluster, options: Options) -> int:
         file=sys.stderr,
     )
     return 1
+
+
+async def _watch(
+    cluster: Cluster, stopping: asyncio.Event, is_over: Callable[[], bool], every_s: float
+) -> None:
+    """Return when `is_over`, or there is nothing to serve any more."""
+    while not is_over() and not stopping.is_set() and cluster.postgres.alive:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), every_s)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from airflow_lib.janitor import PASS_S
+from airflow_lib.polling import TRANSIENT_BUDGET_S
 from airflow_lib.settings import WarehouseSettings
 from tests.proof.faults import (
     AIRFLOW_GONE,
@@ -59,10 +60,10 @@ def billed_s(fault: InjectedFault | None, clean_s: float) -> float:
     """For how long a cluster may be paid for at most, if it is `clean_s` in a fault-free run; None: under any faults.
 
     What passes costs what slow transitions cost. The dead cost a lease more, and a pass of the janitor. Where AWS
-    refuses to delete, every try of a release waits for its deadline.
+    refuses to delete, every try of a release waits for its deadline, after a worker bore what may be passing trouble.
     """
     if fault is not None and fault.name == AIRFLOW_GONE:
         return clean_s + LEASE_S + PASS_S
     if fault is not None and not fault.lasting:
         return clean_s * SLOWNESS
-    return clean_s + _TRIES * _DELETE_S + LEASE_S + PASS_S
+    return clean_s + _TRIES * (TRANSIENT_BUDGET_S + _DELETE_S) + LEASE_S + PASS_S

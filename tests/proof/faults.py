@@ -141,6 +141,7 @@ FAULTS = (
     InjectedFault(LOST_ANSWER, _fail_calls(Kind.LOST)),
     InjectedFault("throttled twice", _fail_calls(Kind.THROTTLED, 2)),
     InjectedFault("throttled for ever", _fail_calls(Kind.THROTTLED, math.inf), lasting=True),
+    InjectedFault("busy twice", _fail_calls(Kind.BUSY, 2)),
     InjectedFault("access denied once", _fail_calls(Kind.DENIED), denies=True),
     InjectedFault("access denied for ever", _fail_calls(Kind.DENIED, math.inf), lasting=True, denies=True),
     InjectedFault("timed out", _fail_calls(Kind.TIMEOUT)),

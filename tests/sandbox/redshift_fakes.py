@@ -82,7 +82,9 @@ def start_control_plane() -> ControlPlaneServer:
     return server
 
 
-def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOST) -> Child:
+def start_cluster(
+    data_dir: Path, control_url: str, s3_url: str, host: str = HOST, accepting_file: Path | None = None
+) -> Child:
     """Start a cluster and return once it is ready. The caller stops it; it cannot outlive the tests."""
     command = [sys.executable, "-m", "sandbox.redshift", "--host", host, "--data-dir", str(data_dir)]
     command += [
@@ -94,6 +96,7 @@ def start_cluster(data_dir: Path, control_url: str, s3_url: str, host: str = HOS
         "owner",
         "--aws-url",
         control_url,
+        *(["--accepting-file", str(accepting_file)] if accepting_file else []),
     ]
     environment = {
         **os.environ,

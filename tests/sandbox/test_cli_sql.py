@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 from nets import unused_net
 from sandbox_process import SandboxProcess
 
 from sandbox.account import Account
 from sandbox.addresses import Addresses
+from sandbox.sql import connect, connection_arguments
 from sandbox.stack import Aws
 from sandbox.state import Workspace
 
@@ -57,15 +57,7 @@ def leave_a_snapshot(account: Account, name: str, value: int) -> None:
             MasterUserPassword="Random1Password",
         )
     cluster = wait_for(redshift, "available")
-    keys = redshift.get_cluster_credentials(ClusterIdentifier=CLUSTER, DbUser="mayfly", DbName="mayfly")
-    connection = psycopg2.connect(
-        host=cluster["Endpoint"]["Address"],
-        port=cluster["Endpoint"]["Port"],
-        dbname="mayfly",
-        user=keys["DbUser"],
-        password=keys["DbPassword"],
-        sslmode="require",
-    )
+    connection = connect(connection_arguments(redshift, cluster))
     with connection, connection.cursor() as cursor:
         cursor.execute("CREATE TABLE IF NOT EXISTS kept (n INT, word VARCHAR(8))")
         cursor.execute("INSERT INTO kept VALUES (%s, NULL)", (value,))

@@ -1,6 +1,7 @@
 """The Redshift simulator as a server: authentication, protocol, start and stop."""
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,6 +145,28 @@ def test_copied_data_can_be_started_again_and_a_dead_database_ends_the_cluster(t
     postgres = int((tmp_path / "b" / "postmaster.pid").read_text().split()[0])
     os.kill(postgres, signal.SIGKILL)
     assert end_of(process) == 1  # the cluster ends with an error
+    control.shutdown()
+    control.server_close()
+
+
+def test_connections_are_refused_until_they_are_let_in(tmp_path: Path) -> None:
+    """As for a while after `available` (trinodb/trino issue 27902)."""
+    control = start_control_plane()
+    here, gate = Warehouse(control.state, None, OTHER_HOST), tmp_path / "accepting"
+    process = start_cluster(
+        tmp_path / "a", f"http://{AWS_HOST}:{control.server_port}", NOWHERE, OTHER_HOST, gate
+    )
+    with pytest.raises(psycopg2.OperationalError, match="Connection refused"):
+        here.connect()
+    gate.touch()
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(psycopg2.OperationalError):
+            here.connect().close()
+            break
+        time.sleep(0.1)
+    assert here.ask("SELECT 1") == [(1,)]
+    assert stop_cluster(process) == 0
     control.shutdown()
     control.server_close()
 

@@ -15,7 +15,7 @@ import pytest
 from sqlglot import exp
 
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.errors import ConnectionLost, WarehouseError, WarehouseUnreachable
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import Window
 from airflow_lib.spark.outputs import Counts, Output, write_manifest
@@ -250,8 +250,36 @@ def test_the_wire_has_connecting_copies_and_commits_of_changes_alone(
     assert sent()[2:] == ["warehouse.Commit", *copied, *copied]  # first its schema
 
 
+def test_a_reader_that_may_not_connect_is_told_at_once(world: World) -> None:
+    fault = world.wire.inject("warehouse.Connect", Kind.DENIED, times=2)
+    with pytest.raises(WarehouseError, match="password authentication failed"):
+        read(
+            lambda: connect(world.aws.redshift, Endpoint(f"{NAME}.world.test", 5439, "dev", NAME, "a")),
+            lambda opened: run(opened, "SELECT 1"),
+        )
+    assert fault.times == 1
+
+
+def test_a_warehouse_that_is_available_refuses_connections_for_a_minute(world: World) -> None:
+    redshift = world.others.redshift
+    redshift.create_cluster(
+        ClusterIdentifier="second",
+        NodeType="ra3.large",
+        ClusterType="single-node",
+        MasterUsername="a",
+        MasterUserPassword="Aa123456",
+    )
+    while world.warehouses.find_open("second") is None:
+        world.advance(10)
+    endpoint = Endpoint("second.world.test", 5439, "dev", "second", "a")
+    with pytest.raises(WarehouseUnreachable, match="Connection refused"):
+        connect(world.aws.redshift, endpoint)
+    world.advance(60)
+    connect(world.aws.redshift, endpoint).close()
+
+
 @pytest.mark.parametrize(
-    "kind", [Kind.ERROR, Kind.TIMEOUT, Kind.LOST, Kind.DENIED, Kind.THROTTLED, Kind.REFUSED]
+    "kind", [Kind.ERROR, Kind.TIMEOUT, Kind.LOST, Kind.BUSY, Kind.THROTTLED, Kind.REFUSED]
 )
 def test_a_reader_that_cannot_connect_tries_again(world: World, kind: Kind) -> None:
     endpoint = Endpoint(f"{NAME}.world.test", 5439, "dev", NAME, "a")

@@ -24,7 +24,7 @@ from tests.world.timeline import Timeline
 from tests.world.wire import AFTER, Kind, Wire, raise_if_killed
 
 STARTING_S, STATEMENT_S = 20, 60
-_STATUS = {Kind.ERROR: 500, Kind.THROTTLED: 503, Kind.DENIED: 403}
+_STATUS = {Kind.ERROR: 500, Kind.THROTTLED: 503, Kind.BUSY: 502, Kind.DENIED: 403}
 _DEAD = ("dead", "error", "killed", "shutting_down")
 
 

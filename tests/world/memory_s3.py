@@ -41,9 +41,11 @@ class MemoryS3:
         self.before: dict[str, Callable[[str], None]] = {}
         self.lose_after = 0
 
-    def get_object(self, *, Bucket: str, Key: str) -> Answer:
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> Answer:
+        """The whole object, or its first byte: no other range is asked for."""
+
         def get() -> Answer:
-            body = self._find("GetObject", Bucket, Key)
+            body = self._find("GetObject", Bucket, Key)[: 1 if Range else None]
             return {"Body": io.BytesIO(body), "ContentLength": len(body), "ETag": etag_of(body)}
 
         return self._call("GetObject", {"Bucket": Bucket, "Key": Key}, get)

@@ -64,7 +64,14 @@ class SqlWarehouses:
 
     def _open(self, name: str) -> Connection:
         if self.warehouses.find_open(name) is None:
-            raise _unreachable()
+            raise psycopg2.OperationalError(
+                f'could not translate host name "{name}.world.test" to address: Name or service not known'
+            )
+        if not self.warehouses.takes_connections(name):
+            raise psycopg2.OperationalError(
+                f'connection to server at "{name}.world.test" (10.0.0.7), port 5439 failed: Connection refused\n'
+                "\tIs the server running on that host and accepting TCP/IP connections?"
+            )
         return Connection(self, name, next(self._sessions))
 
 
@@ -196,6 +203,7 @@ class Cursor:
 def _refusal(fault: Fault) -> psycopg2.Error:
     code, message = {
         Kind.THROTTLED: ("40001", "1023: Serializable isolation violation: injected"),
+        Kind.BUSY: ("40001", "1023: Serializable isolation violation: injected"),
         Kind.DENIED: ("42501", "permission denied: injected"),
         Kind.REFUSED: (fault.code, fault.message),
     }[fault.kind]
@@ -207,6 +215,10 @@ def _unreachable() -> psycopg2.Error:
 
 
 def _shut_out(fault: Fault) -> psycopg2.Error:
-    """psycopg2 raises whatever keeps it from connecting as an OperationalError."""
-    code = {Kind.DENIED: "28000", Kind.THROTTLED: "53300"}.get(fault.kind, fault.code)
-    return refused(code, f"FATAL: {fault.message}", psycopg2.OperationalError)
+    """psycopg2 raises whatever keeps it from connecting as an OperationalError without a SQLSTATE."""
+    message = {
+        Kind.DENIED: 'password authentication failed for user "IAM:mayfly_admin"',
+        Kind.THROTTLED: 'connection limit "500" exceeded for non-bootstrap users',
+        Kind.BUSY: "the database system is starting up",
+    }.get(fault.kind, fault.message)
+    return psycopg2.OperationalError(f"FATAL:  {message}")

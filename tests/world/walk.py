@@ -1,7 +1,7 @@
 """Runs' steps carried out in the DAG's order, with as much of Airflow as matters to them.
 
 Tasks, edges, teardowns and retries are those of the DAG that `build_dag` makes. All ready tasks are under way
-at once; a poll's transient errors are allowed as the trigger allows them; an upstream failure skips what follows,
+at once; transient errors are borne as the operator and the trigger bear them; an upstream failure skips what follows,
 except teardowns, which run when everything before them is over.
 """
 
@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from airflow_lib.errors import MayflyError
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.polling import TransientBudget
+from airflow_lib.polling import TransientBudget, repeat_transient
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.step import NO_RETRY
@@ -71,7 +71,11 @@ class Attempt:
         return self._world.now() + timedelta(seconds=self.waiting.poll_s)
 
     def begin(self) -> Outcome:
-        outcome = self._keep(self._step.begin(self._run))
+        outcome = self._keep(
+            repeat_transient(
+                lambda: self._step.begin(self._run), clock=self._world.timeline, sleep=self._world.advance
+            )
+        )
         self._deferred = self.waiting
         return outcome
 

@@ -17,7 +17,12 @@ from tests.world.timeline import Timeline
 
 # A cluster may be gone before its final snapshot can be restored: the register must wait for that.
 DURATIONS = Durations(
-    creating_s=180, final_snapshot_s=60, final_available_s=120, manual_snapshot_s=60, deleting_s=60
+    creating_s=180,
+    refusing_s=60,
+    final_snapshot_s=60,
+    final_available_s=120,
+    manual_snapshot_s=60,
+    deleting_s=60,
 )
 
 
@@ -33,6 +38,7 @@ class Warehouses(WarehouseLives):
         self.contents: dict[str, bytes] = {}
         self.kept: dict[str, bytes] = {}
         self.failing_snapshots = 0
+        self._accepting: set[str] = set()
 
     @property
     def backend(self) -> RedshiftBackend:
@@ -61,8 +67,12 @@ class Warehouses(WarehouseLives):
         """The runs whose load each snapshot holds that is there."""
         return {name: _run_ids(content) for name, content in self.kept.items() if name in self.snapshots}
 
+    def takes_connections(self, name: str) -> bool:
+        """Whether new connections are accepted: a minute after it is available."""
+        return self.find_open(name) is not None and name in self._accepting
+
     def find_open(self, name: str) -> Cluster | None:
-        """The warehouse of that name where it accepts connections."""
+        """The warehouse of that name where it is available."""
         cluster = self.backend.clusters.get(name)
         return cluster if cluster is not None and cluster.status == "available" else None
 
@@ -102,6 +112,12 @@ class Warehouses(WarehouseLives):
     def _keep_live(self, snapshot: Snapshot, cluster: Cluster) -> bool:
         self.kept[snapshot.snapshot_identifier] = self.contents[cluster.cluster_identifier]
         return True
+
+    def _accept(self, cluster: Cluster) -> None:
+        self._accepting.add(cluster.cluster_identifier)
+
+    def _stop(self, cluster: Cluster) -> None:
+        self._accepting.discard(cluster.cluster_identifier)
 
     def _end_billing(self, cluster: Cluster) -> None:
         self._bill.end(cluster.cluster_identifier)

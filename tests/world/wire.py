@@ -42,6 +42,7 @@ class Kind(StrEnum):
     LOST = "lost"  # it takes effect; no response comes, and no time passes: what is seen late is not seen yet
     TIMEOUT = "timeout"  # it never arrives
     THROTTLED = "throttled"
+    BUSY = "busy"  # as `sandbox.aws.faults` says it: a code that botocore does not repeat
     DENIED = "denied"
     REFUSED = "refused"  # with `code` and `message`
     ANSWERED = "answered"  # by something else than the service: `code` is the status and `message` the body
@@ -53,7 +54,12 @@ class Kind(StrEnum):
 AFTER = frozenset({Kind.LOST, Kind.KILLED_AFTER, Kind.GONE})
 
 # As sandbox.aws.faults calls them.
-_KINDS = {Kind.ERROR: "error_before", Kind.THROTTLED: "throttle", Kind.DENIED: "access_denied"}
+_KINDS = {
+    Kind.ERROR: "error_before",
+    Kind.THROTTLED: "throttle",
+    Kind.BUSY: "busy",
+    Kind.DENIED: "access_denied",
+}
 _IAM_PREFIXES = {"emr": "elasticmapreduce"}
 _PROTOCOLS = {"emr": "json", "ec2": "ec2", "s3": "s3"}  # else "query"
 

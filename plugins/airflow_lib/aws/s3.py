@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from airflow_lib.aws.errors import code_of, status_of, translate_aws_errors
+from airflow_lib.aws.errors import code_of, is_credentials_error, status_of, translate_aws_errors
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.bounded_json import MAX_JSON_BYTES
 from airflow_lib.errors import ResourceError
@@ -87,9 +87,27 @@ def probe_object(s3: S3Client, bucket: str, key: str) -> ListedObject | None:
     https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
     """
     with translate_aws_errors(f"read {uri_of(bucket, key)}", ignore={"404", "NoSuchKey"}):
-        answer = s3.head_object(Bucket=bucket, Key=key)
+        try:
+            answer = s3.head_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            _raise_if_credentials_are_refused(s3, bucket, key, error)
+            raise
         return ListedObject(key, answer["ETag"], answer["ContentLength"])
     return None
+
+
+def _raise_if_credentials_are_refused(s3: S3Client, bucket: str, key: str, error: ClientError) -> None:
+    """Ask by a request whose answer has a body: HEAD says "400" of an expired token, and "403" of a deleted key.
+
+    https://github.com/boto/boto3/issues/2598
+    """
+    if code_of(error) not in {"400", "403"}:
+        return
+    try:
+        s3.get_object(Bucket=bucket, Key=key, Range="bytes=0-0")["Body"].close()
+    except ClientError as told:
+        if is_credentials_error(told):
+            raise told from error
 
 
 def list_objects(s3: S3Client, bucket: str, prefix: str) -> Iterator[ListedObject]:

@@ -17,13 +17,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from botocore.exceptions import ClientError, HTTPClientError
-from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from airflow_lib.aws.errors import is_transient, refusal, status_of
 from airflow_lib.aws.s3 import get_object, put_object_if
 from airflow_lib.aws.s3_location import S3Location, uri_of
-from airflow_lib.errors import RegisterError, ResourceError
+from airflow_lib.errors import CredentialsRefused, RegisterError, RegisterUnreachable, ResourceError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import Document, SlotState, decode_document, encode_document
 from airflow_lib.lifecycle.rules import Caller, Change
@@ -57,8 +57,9 @@ class _Reading:
 class Register:
     """The register at `location`/register.json, for one `holder`: a run, or a pass of the janitor.
 
-    Each call raises RegisterError where the document cannot be read or written, and LeaseLost where the holder
-    no longer holds what the call is about. Each may be repeated after a crash.
+    Each call raises RegisterError where the document cannot be read or written (RegisterUnreachable where S3 is only
+    busy), CredentialsRefused, and LeaseLost where the holder no longer holds what the call is about. Each may be
+    repeated after a crash.
     """
 
     def __init__(
@@ -134,20 +135,25 @@ class Register:
 
     def _retry(self, attempt: Callable[[], A]) -> A:
         """The attempt's answer, tried again while others write, S3 is busy, or an answer gets lost."""
-        pause_s, last = _FIRST_PAUSE_S, ""
+        pause_s, last, is_busy = _FIRST_PAUSE_S, "", False
         for _ in range(_ATTEMPTS):
             try:
                 return attempt()
             except ClientError as error:
-                last = refusal(f"access {self.uri}", error).message
-                if status_of(error) not in _OVERTAKEN and not is_transient(error):
+                refused = refusal(f"access {self.uri}", error)
+                last, is_busy = refused.message, is_transient(error)
+                if isinstance(refused, CredentialsRefused):
+                    raise refused from error
+                if status_of(error) not in _OVERTAKEN and not is_busy:
                     raise RegisterError(last) from error
-            except (HTTPClientError, AwsConnectionError) as error:
-                last = str(error)
+            except (BotoCoreError, ResponseParserError) as error:
+                last, is_busy = str(error), is_transient(error)
+                if not is_busy:
+                    raise
             log.debug("Register %s: %s", self.uri, last)
             self._sleep(pause_s * self._jitter())
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-        raise RegisterError(
+        raise (RegisterUnreachable if is_busy else RegisterError)(
             f"{self.uri} could not be read or changed in {_ATTEMPTS} attempts; the last: {last} "
             "Run the task again: it finds out what was written."
         )

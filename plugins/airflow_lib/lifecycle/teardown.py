@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import AWS_ERRORS, explain, is_transient
-from airflow_lib.errors import MayflyError, NotReady, RowsLost, TeardownError
+from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, RowsLost, TeardownError
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import SlotState
 from airflow_lib.lifecycle.holder import Holder
@@ -38,22 +38,28 @@ def tear_down_resources(aws: Aws, names: Names, *, keep_data: bool) -> None:
             continue
         try:
             kind.delete(aws, names, keep_data=keep_data)
-        except NotReady as error:
-            pending.append(error.message)
-        except MayflyError as error:
-            failed.append(error.message.removeprefix("- "))
+        except CredentialsRefused:
+            raise  # nothing else could be asked for, either
         except Exception as error:  # noqa: BLE001  whatever it is, the other kinds are tried, and it is raised below
-            if is_transient(error):
-                pending.append(f"AWS is busy: {error}")
-            else:
-                unforeseen.append(error)
-                failed.append(explain(error))
+            _collect(error, pending, failed, unforeseen)
         if kind.uses_the_rest and (pending or failed):
             break
     if pending:
         raise NotReady("; ".join((*pending, *failed)))
     if failed:
         raise _error_of(names, failed, unforeseen)
+
+
+def _collect(error: Exception, pending: list[str], failed: list[str], unforeseen: list[Exception]) -> None:
+    if isinstance(error, NotReady):
+        pending.append(error.message)
+    elif isinstance(error, MayflyError):
+        failed.append(error.message.removeprefix("- "))
+    elif is_transient(error):
+        pending.append(f"AWS is busy: {error}")
+    else:
+        unforeseen.append(error)
+        failed.append(explain(error))
 
 
 def _error_of(names: Names, failed: Sequence[str], unforeseen: Sequence[Exception]) -> Exception:

@@ -31,6 +31,7 @@ from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import (
     code_of,
     is_throttling,
+    is_transient,
     message_of,
     refusal,
     status_of,
@@ -183,7 +184,7 @@ def _request_error(action: str, error: ClientError) -> ResourceError:
     answer = f"{code_of(error)}: {message_of(error)}"
     if is_throttling(error) or _IAM_LAG.search(message_of(error)):
         return NotReady(f"Could not {action} yet: {answer}")
-    if status_of(error) >= 500:
+    if status_of(error) >= 500 or is_transient(error):
         return ResponseLost(f"EMR failed while trying to {action}: {answer}")
     if _CAPACITY.search(message_of(error)):
         return ResourceError(f"Could not {action}: AWS answered {answer}. {_CAPACITY_HINT}")

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
+from airflow_lib.errors import (
+    CredentialsRefused,
+    ForeignResource,
+    NotReady,
+    ResourceError,
+    TeardownError,
+    UnknownState,
+)
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_EXPIRES_AT, TAG_GENERATION, Environment, is_ours
 
 
@@ -87,6 +94,8 @@ def attempt_all(actions: Iterable[Callable[[], None]]) -> None:
             action()
         except NotReady as error:
             pending.append(error)
+        except CredentialsRefused:
+            raise  # nothing else could be asked for, either
         except ResourceError as error:
             failed.append(error)
         except Exception as error:  # noqa: BLE001  whatever it is, the others are tried, and it is raised below

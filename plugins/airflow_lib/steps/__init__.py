@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.bounded_json import as_json, as_text
@@ -43,11 +43,15 @@ class Done:
 
 @dataclass(frozen=True)
 class Waiting:
-    """The step waits: poll again in `poll_s` with `state` (JSON). `what` says what is not ready."""
+    """The step waits: poll again in `poll_s` with `state` (JSON). `what` says what is not ready.
+
+    `reopen`: AWS does not accept the run's credentials, so the next poll needs a run that was opened anew.
+    """
 
     what: str
     state: Json
     poll_s: float
+    reopen: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", as_json(self.state))
@@ -149,7 +153,12 @@ class Run:
 
 
 class Step(Protocol):
-    """A frozen dataclass of JSON-able fields."""
+    """A frozen dataclass of JSON-able fields.
+
+    `checks_credentials`: it is there to say that AWS does not accept them, so it does not wait for renewed ones.
+    """
+
+    checks_credentials: ClassVar[bool]
 
     def begin(self, run: Run) -> Outcome:
         """Start, or find what an earlier attempt started. Raises MayflyError."""
@@ -166,6 +175,8 @@ class Step(Protocol):
 
 class ImmediateStep:
     """A step that never waits."""
+
+    checks_credentials: ClassVar[bool] = False
 
     def poll(self, run: Run, state: Json) -> Outcome:
         raise NotImplementedError(f"{type(self).__name__} is done when it has begun")

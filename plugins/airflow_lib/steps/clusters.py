@@ -21,6 +21,7 @@ from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import emr_cluster, redshift_cluster
 from airflow_lib.resources.emr_cluster import ClusterView
 from airflow_lib.resources.owned import check_ours
+from airflow_lib.resources.redshift_cluster import WarehouseView
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.spark.livy_http import LivyEndpoint
 from airflow_lib.steps import Run
@@ -145,11 +146,15 @@ def find_warehouse(run: Run) -> WarehouseAccess:
             "If it is only restarting, clear this task later; else wait until release_warehouse has torn it down, "
             "then clear the run."
         )
-    endpoint = Endpoint(
+    return WarehouseAccess(run.aws, warehouse_endpoint(view), role)
+
+
+def warehouse_endpoint(view: WarehouseView) -> Endpoint:
+    """Where a warehouse that is ready takes connections."""
+    return Endpoint(
         host=str(view.host),
         port=int(view.port or WAREHOUSE_PORT),
         database=view.database,
         cluster_id=view.name,
         admin_user=view.admin_user,
     )
-    return WarehouseAccess(run.aws, endpoint, role)

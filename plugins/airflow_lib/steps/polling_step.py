@@ -3,6 +3,7 @@
 The deadline is a time that is written down when the step first has to wait: into the step's state, which Airflow
 stores with the deferred task, so it is the same for every poll and for every triggerer; and into S3 beside the
 run's other files, so it is the same for every try. With it in S3 is how often the step replaced what was lost.
+It bounds the wait for renewed credentials, too.
 """
 
 from __future__ import annotations
@@ -12,10 +13,15 @@ from typing import ClassVar
 
 from pydantic import AwareDatetime, BaseModel, Field, NonNegativeInt, ValidationError
 
-from airflow_lib.aws.errors import translate_aws_errors
+from airflow_lib.aws.errors import (
+    AWS_ERRORS,
+    describe_credentials_error,
+    is_credentials_error,
+    translate_aws_errors,
+)
 from airflow_lib.aws.s3 import put_if_absent, read_object
 from airflow_lib.aws.s3_location import uri_of
-from airflow_lib.errors import MayflyError, NotReady, ResourceError, WaitTimeout
+from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, ResourceError, WaitTimeout
 from airflow_lib.naming import Slot, run_key
 from airflow_lib.polling import is_past, time_after
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Waiting
@@ -38,6 +44,7 @@ class PollingStep:
 
     slot: ClassVar[Slot | None] = None
     retry_renews_deadline: ClassVar[bool] = False
+    checks_credentials: ClassVar[bool] = False
 
     @property
     def name(self) -> str:
@@ -71,16 +78,31 @@ class PollingStep:
 
     def poll(self, run: Run, state: Json) -> Outcome:
         state = dict(state)
-        self.keep_leases(run, state)
         try:
+            return self._advance(run, state)
+        except (CredentialsRefused, *AWS_ERRORS) as error:
+            if not is_credentials_error(error):
+                raise
+            # S3 cannot be asked for the deadline of an earlier try.
+            state.setdefault("deadline", time_after(run.services.clock, self.timeout_s(run)))
+            what = f"renewed credentials in {run.aws.origin}. {describe_credentials_error(error)}"
+            return self._wait(run, state, what, error, reopen=True)
+
+    def _advance(self, run: Run, state: Json) -> Outcome:
+        try:
+            self.keep_leases(run, state)
             return self.advance(run, state)
         except NotReady as pending:
-            deadline = self._ensure_deadline(run, state)
-            until = min(deadline, state.get("until") or deadline)
-            if is_past(run.services.clock, until):
-                self.give_up(run, state)
-                raise self.timed_out(run, pending.message, until) from pending
-            return Waiting(pending.message, state, run.settings.mayfly.poll_s)
+            self._ensure_deadline(run, state)
+            return self._wait(run, state, pending.message, pending)
+
+    def _wait(self, run: Run, state: Json, what: str, cause: Exception, *, reopen: bool = False) -> Waiting:
+        """Waiting for `what`. Raises `timed_out` where the deadline has passed."""
+        until = min(state["deadline"], state.get("until") or state["deadline"])
+        if is_past(run.services.clock, until):
+            self.give_up(run, state)
+            raise self.timed_out(run, what, until) from cause
+        return Waiting(what, state, run.settings.mayfly.poll_s, reopen)
 
     def keep_leases(self, run: Run, state: Json) -> None:
         """Renew what this run holds, when it is due. Raises LeaseLost where `slot` was taken away."""

@@ -17,12 +17,14 @@ from airflow_lib.aws.clients import READ_TIMEOUT_S
 from airflow_lib.aws.errors import AWS_ERRORS, is_transient
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import (
+    CredentialsRefused,
     LeaseLost,
     NotReady,
     ResourceError,
     ResponseLost,
     SettingsError,
     TerminalState,
+    WarehouseUnreachable,
 )
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import Phase, SlotState
@@ -37,10 +39,11 @@ from airflow_lib.resources.subnet import probe_subnet
 from airflow_lib.spark.shipping import ensure_shipped
 from airflow_lib.spark.sizing import configurations
 from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run
-from airflow_lib.steps.clusters import contact_livy, probe_emr_cluster
+from airflow_lib.steps.clusters import contact_livy, probe_emr_cluster, warehouse_endpoint
 from airflow_lib.steps.leases import register_location, renew_leases
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import probe_job, resolve_job
+from airflow_lib.warehouse.connection import connect
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +65,8 @@ class Preflight(ImmediateStep):
 
     Raises SettingsError (credentials, locations), SourceError (input), SizingError (hardware).
     """
+
+    checks_credentials = True
 
     def begin(self, run: Run) -> Outcome:
         size = run.session_size
@@ -85,13 +90,8 @@ class Preflight(ImmediateStep):
         except AWS_ERRORS as error:
             if is_transient(error):
                 raise
-            source = (
-                "aws_credentials"
-                if run.settings.credentials
-                else "The connection aws_default, or boto3's chain"
-            )
             raise SettingsError(
-                f"{source}: AWS does not accept the credentials: {error}. Renew them."
+                f"AWS does not accept the credentials in {run.aws.origin}: {error}. Renew them."
             ) from error
 
 
@@ -299,7 +299,7 @@ class EnsureEmr(_EnsureCluster):
         except ResponseLost as error:
             log.warning("%s", error)
             raise NotReady(f"EMR to show whether it created a cluster: {error}") from error
-        except NotReady:
+        except (NotReady, CredentialsRefused):
             state["refused_at"] = requested_at.isoformat() if requested_at else None  # nothing was created
             raise
         log.info("EMR cluster %s requested: %s", spec.names.cluster, cluster_id)
@@ -327,6 +327,11 @@ class EnsureWarehouse(_EnsureCluster):
             )
         if not view.ready:
             raise NotReady(f"Redshift cluster {view.name}, which is {view.state}")
+        try:
+            connect(run.aws.redshift, warehouse_endpoint(view)).close()
+        except WarehouseUnreachable as error:
+            # A cluster may be available and refuse connections for a while (trinodb/trino issue 29011).
+            raise NotReady(f"Redshift cluster {view.name} to take connections: {error.message}") from error
 
     def _create(self, run: Run, slot_state: SlotState, state: Json) -> redshift_cluster.WarehouseView:
         if slot_state.snapshot is None:

@@ -145,7 +145,7 @@ def _naming_what_is_held(error: RegisterError, run: Run, state: SlotState) -> Re
         return error
     held = _format_list(names_of(run.environment, state))
     head = f"This stays until run {run.run_id} gives up its lease on slot {state.slot}, or the lease expires:"
-    return RegisterError("\n".join((str(error), head, *held)))
+    return type(error)("\n".join((str(error), head, *held)))
 
 
 def _format_left(run: Run, left: Iterable[str]) -> list[str]:

@@ -1,13 +1,16 @@
 """Connecting to the warehouse: temporary credentials, TLS, transactions, and what is retried.
 
-Reading is repeated on a new connection (`read`). A transaction is repeated only where the warehouse itself says that
-it rolled it back (`transact`): after a lost connection it is unknown whether the transaction was committed, so that is
-an error, and the caller decides. What is done with a connection is in `load` and `quality`.
+A connection that cannot be opened is WarehouseUnreachable where waiting may help: whoever began the work bears that for
+a while (`polling.repeat_transient`). Reading is repeated on a new connection (`read`). A transaction is repeated only
+where the warehouse itself says that it rolled it back (`transact`): after a lost connection it is unknown whether the
+transaction was committed, so that is an error, and the caller decides. What is done with a connection is in `load` and
+`quality`.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -19,7 +22,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, connection, cursor
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.aws.errors import (
+    describe_credentials_error,
+    is_credentials_error,
+    is_throttling,
+    is_transient,
+)
+from airflow_lib.errors import ConnectionLost, CredentialsRefused, WarehouseError, WarehouseUnreachable
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -31,7 +40,7 @@ Connection = connection
 Cursor = cursor
 
 CREDENTIALS_S = 900  # the shortest that GetClusterCredentials grants; an open connection outlives them
-CONNECT_TIMEOUT_S = 20
+CONNECT_TIMEOUT_S = 20  # for how long a thread of the triggerer may be held
 ATTEMPTS = 5
 
 # TCP keepalives. AWS drops a connection that was idle for 350 s; a probe after 60 s keeps a long COPY's open:
@@ -54,6 +63,17 @@ _CONFLICT_MESSAGES = ("1023", "conflict with concurrent transaction")
 _CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
 
 
+# Why no connection was opened, where waiting does not help. psycopg2 gives no SQLSTATE for it, so the words have to do:
+# libpq's (postgres/src/interfaces/libpq/fe-connect.c, fe-secure-openssl.c) and the server's own FATAL.
+_HOPELESS = re.compile(
+    r"password authentication failed|authentication failed for user|no pg_hba\.conf entry"
+    r"|(database|role|user) \S+ does not exist|permission denied for|is not permitted to log in"
+    r"|server does not support SSL|SSL error: (?!unexpected eof)|server certificate|root certificate"
+    r"|no password supplied|authentication method \S+ not supported",
+    re.IGNORECASE,
+)
+
+
 @dataclass(frozen=True)
 class Endpoint:
     """Where a warehouse is, and which database user connects to it."""
@@ -68,7 +88,8 @@ class Endpoint:
 def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
     """A new connection over TLS, with temporary credentials; close it when done.
 
-    Raises ConnectionLost where the warehouse cannot be reached, WarehouseError where AWS refuses credentials.
+    Raises WarehouseUnreachable where waiting may help: refused, no address yet, starting up, AWS busy. Else
+    WarehouseError, where AWS or the warehouse refuses; CredentialsRefused, where it is Mayfly's own credentials.
     """
     user, password = _credentials(redshift, endpoint)
     try:
@@ -84,13 +105,23 @@ def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
             **_KEEPALIVES,
         )
     except psycopg2.OperationalError as error:
-        reason = str(error).replace(password, "***").strip()
-        raise ConnectionLost(
-            f"Cannot connect to warehouse {endpoint.cluster_id} at {endpoint.host}:{endpoint.port}: {reason}. "
-            "Check that the security group lets Airflow's workers in, and that the cluster is available."
-        ) from None  # the cause's own text may hold the password
+        reason = " ".join(str(error).replace(password, "***").split())
+        raise _no_connection(endpoint, reason) from None  # the cause's own text may hold the password
     logger.debug("Connected to warehouse %s as %s", endpoint.cluster_id, user)
     return opened
+
+
+def _no_connection(endpoint: Endpoint, reason: str) -> WarehouseError:
+    what = f"Cannot connect to warehouse {endpoint.cluster_id} at {endpoint.host}:{endpoint.port}: {reason}. "
+    if _HOPELESS.search(reason):
+        return WarehouseError(
+            f"{what}Waiting does not help. Check the cluster's user and database in the Redshift console, and that "
+            "nothing between this host and the cluster takes part in its TLS."
+        )
+    return WarehouseUnreachable(
+        f"{what}If this lasts, check that the cluster is available, that its security group lets in Airflow's workers "
+        "and triggerer, and that they can resolve its name."
+    )
 
 
 def _credentials(redshift: RedshiftClient, endpoint: Endpoint) -> tuple[str, str]:
@@ -103,9 +134,17 @@ def _credentials(redshift: RedshiftClient, endpoint: Endpoint) -> tuple[str, str
             DurationSeconds=CREDENTIALS_S,
         )
     except (ClientError, BotoCoreError) as error:
+        what = f"AWS granted no temporary credentials for {endpoint.admin_user} of warehouse {endpoint.cluster_id}: "
+        if is_credentials_error(error):
+            raise CredentialsRefused(what + describe_credentials_error(error)) from error
+        if is_transient(error):
+            is_slow_down = isinstance(error, ClientError) and is_throttling(error)
+            why = "AWS throttles these requests" if is_slow_down else "AWS does not answer"
+            raise WarehouseUnreachable(
+                f"{what}{error}. {why}; no permission is missing. Try again."
+            ) from error
         raise WarehouseError(
-            f"AWS granted no temporary credentials for {endpoint.admin_user} of warehouse {endpoint.cluster_id}: "
-            f"{error}. Grant redshift:GetClusterCredentials to the principal that Airflow runs as "
+            f"{what}{error}. Grant redshift:GetClusterCredentials to the principal that Airflow runs as "
             "(docs/iam-principal-policy.json), and check that the cluster is available."
         ) from error
     return granted["DbUser"], granted["DbPassword"]

@@ -8,8 +8,25 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from airflow_lib.errors import LivyError, LivyUnreachable, NotReady, ResourceError, SessionFailed
-from airflow_lib.polling import TRANSIENT_BUDGET_S, SystemClock, TransientBudget, is_past, time_after
+from airflow_lib.errors import (
+    ConnectionLost,
+    CredentialsRefused,
+    LivyError,
+    LivyUnreachable,
+    NotReady,
+    RegisterUnreachable,
+    ResourceError,
+    SessionFailed,
+    WarehouseUnreachable,
+)
+from airflow_lib.polling import (
+    TRANSIENT_BUDGET_S,
+    SystemClock,
+    TransientBudget,
+    is_past,
+    repeat_transient,
+    time_after,
+)
 
 START = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 NO_ANSWER = ReadTimeoutError(endpoint_url="https://emr")
@@ -88,9 +105,12 @@ def test_the_systems_clock_is_in_utc() -> None:
         _answer("Throttling"),
         _answer("RequestTimeout"),
         _answer("InternalFailure", 500),
+        _answer("DependentServiceUnavailableFault"),
         LivyUnreachable("no answer"),
+        RegisterUnreachable("S3 is busy"),
+        WarehouseUnreachable("refused"),
     ],
-    ids=["no answer", "throttling", "time-out at AWS", "fault of AWS", "Livy unreachable"],
+    ids=lambda error: f"{type(error).__name__} {error}",
 )
 def test_a_transient_error_is_allowed_until_the_budget_is_spent(
     clock: ManualClock, budget: TransientBudget, error: Exception
@@ -143,6 +163,8 @@ def test_a_spent_budget_is_restored_by_a_poll_that_succeeded(
         NotReady("a step's own to poll for"),
         LivyError("refused"),
         SessionFailed("died"),
+        ConnectionLost("it is unknown whether the commit took effect"),
+        CredentialsRefused("expired"),
         KeyError("a bug"),
     ],
     ids=lambda error: type(error).__name__,
@@ -162,3 +184,44 @@ def test_an_error_of_another_kind_in_between_does_not_start_the_budget_anew(
     assert not budget.allows(ResourceError("refused"))
     clock.pass_time(TRANSIENT_BUDGET_S)
     assert not budget.allows(NO_ANSWER)
+
+
+class Work:
+    """Raises what is in `script`, one a call, and then returns how often it was called."""
+
+    def __init__(self, *script: Exception) -> None:
+        self.script = list(script)
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        if self.script:
+            raise self.script.pop(0)
+        return self.calls
+
+
+def test_what_fails_for_a_passing_reason_is_repeated_ever_more_rarely(clock: ManualClock) -> None:
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        clock.pass_time(seconds)
+
+    work = Work(*[WarehouseUnreachable("refused")] * 5)
+    assert repeat_transient(work, clock=clock, sleep=sleep) == 6
+    assert pauses == [5, 10, 20, 40, 60]
+
+
+def test_what_fails_for_longer_than_the_budget_is_raised(clock: ManualClock) -> None:
+    work = Work(*[WarehouseUnreachable("refused")] * 100)
+    with pytest.raises(WarehouseUnreachable):
+        repeat_transient(work, clock=clock, sleep=clock.pass_time)
+    assert timedelta(seconds=TRANSIENT_BUDGET_S) <= clock.time - START
+    assert clock.time - START < timedelta(seconds=TRANSIENT_BUDGET_S + 60)
+
+
+def test_what_does_not_pass_is_raised_at_once(clock: ManualClock) -> None:
+    work = Work(ConnectionLost("in the middle of a commit"))
+    with pytest.raises(ConnectionLost):
+        repeat_transient(work, clock=clock, sleep=clock.pass_time)
+    assert (work.calls, clock.time) == (1, START)

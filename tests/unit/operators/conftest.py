@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_lib.aws.clients import Aws
 from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import parse_settings
@@ -36,7 +37,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
 
     def open_run(pipeline: Pipeline, run_id: str, window: Window) -> Run:
         made.append((run_id, window))
-        services = Services(aws=None, clock=SystemClock(), find_livy=None, open_livy=None)  # type: ignore[arg-type]
+        services = Services(aws=Aws(None), clock=SystemClock(), find_livy=None, open_livy=None)  # type: ignore[arg-type]
         return Run(pipeline, run_id, window, parse_settings(VARIABLES), services)
 
     monkeypatch.setattr(operators.step, "open_run", open_run)

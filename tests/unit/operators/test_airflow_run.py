@@ -8,8 +8,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from botocore.exceptions import ClientError
 
-from airflow_lib.errors import DeclarationError, SettingsError
+from airflow_lib.aws.clients import AwsCache
+from airflow_lib.errors import CredentialsRefused, DeclarationError, SettingsError
 from airflow_lib.pipeline import Window
 from operators import airflow_run
 from operators.airflow_run import open_run, read_settings, window_of
@@ -66,21 +69,144 @@ def test_the_variables_credentials_are_used(variables: dict[str, str], masked: l
     assert run.aws.session.region_name == "us-east-1"
 
 
+class Connections:
+    """Stands for AwsBaseHook's look into Airflow's database: the connection `aws_default`, or none."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] | None = None
+        self.sessions: list[AwsConnectionWrapper] = []
+        self.refused: Exception | None = None
+
+    def hook(self, *, aws_conn_id: str, region_name: str) -> Any:
+        assert (aws_conn_id, region_name) == ("aws_default", "us-east-1")
+        given = self.values
+        conn = (
+            AwsConnectionWrapper(None)
+            if given is None
+            else AwsConnectionWrapper.from_connection_metadata(conn_id=aws_conn_id, **given)
+        )
+
+        def get_session(region_name: str) -> Any:
+            if self.refused:
+                raise self.refused
+            self.sessions.append(conn)
+            return SimpleNamespace(number=len(self.sessions), client=lambda service, **given: given)
+
+        return SimpleNamespace(conn_config=conn, get_session=get_session)
+
+
+@pytest.fixture
+def connections(monkeypatch: pytest.MonkeyPatch) -> Connections:
+    made = Connections()
+    monkeypatch.setattr(airflow_run, "AwsBaseHook", made.hook)
+    return made
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch) -> AwsCache:
+    """What the process keeps: nothing, when a test begins."""
+    kept = AwsCache()
+    monkeypatch.setattr(airflow_run, "_cache", kept)
+    return kept
+
+
+def aws() -> Any:
+    return open_run(PIPELINE, "run1", APRIL).aws
+
+
 def test_without_the_variable_the_connection_aws_default_is_asked(
-    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    variables: dict[str, str], connections: Connections
 ) -> None:
-    asked: list[Any] = []
+    connections.values = {"login": "AKIA", "password": "geheim"}
+    assert aws().session.number == 1
+    assert aws().origin == "the Airflow connection aws_default"
 
-    class Hook:
-        def __init__(self, **arguments: Any) -> None:
-            asked.append(arguments)
 
-        def get_session(self, region_name: str) -> str:
-            return f"session in {region_name}"
+def test_without_a_connection_boto3s_own_chain_is_named(
+    variables: dict[str, str], connections: Connections
+) -> None:
+    assert "boto3's own chain" in aws().origin
 
-    monkeypatch.setattr(airflow_run, "AwsBaseHook", Hook)
-    assert open_run(PIPELINE, "run1", APRIL).aws.session == "session in us-east-1"
-    assert asked == [{"aws_conn_id": "aws_default", "region_name": "us-east-1"}]
+
+# The keys are those of the Amazon provider's page on the connection:
+# https://airflow.apache.org/docs/apache-airflow-providers-amazon/stable/connections/aws.html
+def test_the_connections_endpoints_certificates_and_configuration_are_those_of_the_clients(
+    variables: dict[str, str], connections: Connections
+) -> None:
+    connections.values = {
+        "extra": {
+            "endpoint_url": "https://aws.example",
+            "service_config": {"s3": {"endpoint_url": "https://s3.example"}},
+            "verify": "/etc/ca.pem",
+            "config_kwargs": {"proxies": {"https": "proxy:3128"}, "retries": {"max_attempts": 50}},
+        }
+    }
+    run = aws()
+    assert run.s3["endpoint_url"] == "https://s3.example"
+    assert run.emr["endpoint_url"] == run.emr_no_retry["endpoint_url"] == "https://aws.example"
+    assert run.iam["verify"] == "/etc/ca.pem"
+    assert run.ec2["config"].proxies == {"https": "proxy:3128"}
+    assert run.emr_no_retry["config"].retries["total_max_attempts"] == 1
+
+
+def test_a_verify_that_is_off_is_honoured(variables: dict[str, str], connections: Connections) -> None:
+    connections.values = {"extra": {"verify": False}}
+    assert aws().s3["verify"] is False
+
+
+def test_a_role_of_the_connection_that_cannot_be_assumed_is_named(
+    variables: dict[str, str], connections: Connections
+) -> None:
+    role = "arn:aws:iam::123456789012:role/mayfly"
+    connections.values = {"login": "AKIA", "password": "geheim", "extra": {"role_arn": role}}
+    connections.refused = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "AssumeRole")
+    with pytest.raises(CredentialsRefused, match=rf"aws_default \(role {role}\): AWS answered ExpiredToken"):
+        aws()
+    connections.refused = None
+    assert aws().session.number == 1
+
+
+def test_a_process_keeps_one_session_for_each_credentials_and_region(
+    variables: dict[str, str], connections: Connections, masked: list[str]
+) -> None:
+    connections.values = {"login": "AKIA", "password": "geheim"}
+    first = aws()
+    assert aws() is first
+    connections.values = {"login": "AKIA", "password": "renewed"}
+    renewed = aws()
+    assert renewed is not first
+    connections.values = {
+        "login": "AKIA",
+        "password": "renewed",
+        "extra": {"endpoint_url": "https://x.example"},
+    }
+    assert aws() is not renewed
+    variables["aws_credentials"] = json.dumps(CREDENTIALS)
+    assert aws() is aws()
+    assert aws().session.get_credentials().access_key == "AKIAKEY"
+    variables["aws_credentials"] = json.dumps({**CREDENTIALS, "session_token": "another"})
+    assert aws().session.get_credentials().token == "another"
+    assert len(connections.sessions) == 3
+
+
+def test_a_session_that_aws_refused_is_not_used_again(
+    variables: dict[str, str], connections: Connections
+) -> None:
+    """The host's role or a file may have been renewed, which a session that is kept does not see."""
+    refused = aws()
+    airflow_run.forget_aws(refused)
+    assert aws() is not refused
+
+
+def test_what_is_kept_holds_no_secret_in_clear(
+    variables: dict[str, str], connections: Connections, cache: AwsCache, masked: list[str]
+) -> None:
+    connections.values = {"login": "AKIA", "password": "geheim"}
+    aws()
+    variables["aws_credentials"] = json.dumps(CREDENTIALS)
+    aws()
+    assert len(cache._kept) == 2
+    assert "geheim" not in repr(cache._kept)
 
 
 def test_a_pipelines_own_settings_are_merged_in(variables: dict[str, str]) -> None:

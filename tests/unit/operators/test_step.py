@@ -17,8 +17,10 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 from airflow.triggers.base import TriggerEvent
+from botocore.exceptions import ClientError
 
 from airflow_lib.errors import (
+    CredentialsRefused,
     DeclarationError,
     LeaseLost,
     LivyDenied,
@@ -32,12 +34,15 @@ from airflow_lib.errors import (
     TeardownError,
     TerminalState,
     WaitTimeout,
+    WarehouseUnreachable,
 )
+from airflow_lib.polling import SystemClock, time_after
 from airflow_lib.steps import Done, Failed, Run, Waiting
+from airflow_lib.steps.provision import Preflight
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import to_json
 from operators import step as module
-from operators.step import StepOperator, StepTrigger
+from operators.step import CredentialsTrigger, StepOperator, StepTrigger
 from tests.unit.operators.context import APRIL, PIPELINE, STEP
 
 Script = Callable[..., list[Any]]
@@ -281,3 +286,200 @@ def test_airflow_keeps_max_tries_in_a_retry_and_raises_it_in_a_clear() -> None:
     assert "ti.max_tries = ti.try_number + task.retries" in source
     assert "max_tries" not in inspect.getsource(taskinstance.TaskInstance.prepare_db_for_next_try)
     assert "max_tries=what.ti_context.max_tries" in inspect.getsource(task_runner)
+
+
+EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetObject")
+REFUSED = Waiting("renewed credentials", {"deadline": time_after(SystemClock(), 600)}, 20, reopen=True)
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The clients that are not to be used again."""
+    clients: list[Any] = []
+    monkeypatch.setattr(module, "forget_aws", clients.append)
+    return clients
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """How long a worker meant to sleep, each time."""
+    pauses: list[float] = []
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    return pauses
+
+
+def test_after_credentials_were_refused_the_trigger_polls_with_a_run_opened_anew(
+    trigger: StepTrigger, opened: list[Any], script: Script, pauses: list[float], forgotten: list[Any]
+) -> None:
+    script(WAITING, REFUSED, REFUSED, WAITING, Done())
+    assert "outcome" in fire(trigger).payload
+    assert len(opened) == 3
+    assert len(forgotten) == 2
+
+
+def _opens(monkeypatch: pytest.MonkeyPatch, *outcomes: Any) -> list[Any]:
+    """Let runs be opened as they are, but for the errors at the head of the list; what is left of it."""
+    opens, left = module.open_run, list(outcomes)
+
+    def open_run(*arguments: Any) -> Any:
+        outcome = left.pop(0) if left else None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return opens(*arguments)
+
+    monkeypatch.setattr(module, "open_run", open_run)
+    return left
+
+
+@pytest.mark.parametrize(
+    "half_saved", [EXPIRED, CredentialsRefused("aws_default"), SettingsError("aws_credentials: no JSON")]
+)
+def test_a_run_that_cannot_be_opened_anew_yet_is_waited_for(
+    trigger: StepTrigger,
+    opened: list[Any],
+    script: Script,
+    pauses: list[float],
+    forgotten: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+    half_saved: Exception,
+) -> None:
+    calls = script(REFUSED, Done())
+    left = _opens(monkeypatch, None, half_saved, EXPIRED, half_saved)
+    assert "outcome" in fire(trigger).payload
+    assert left == []
+    assert calls == [{"by": "noon"}, REFUSED.state]
+
+
+def test_a_run_that_cannot_be_opened_by_the_deadline_ends_the_trigger_with_the_cause(
+    trigger: StepTrigger,
+    opened: list[Any],
+    script: Script,
+    pauses: list[float],
+    forgotten: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    script(Waiting("renewed credentials", {"deadline": time_after(SystemClock(), -1)}, 20, reopen=True))
+    _opens(monkeypatch, None, CredentialsRefused("the Airflow connection aws_default: expired"))
+    assert fire(trigger).payload == {
+        "kind": "CredentialsRefused",
+        "message": "the Airflow connection aws_default: expired",
+    }
+
+
+def test_a_variable_that_is_wrong_ends_a_trigger_whose_credentials_were_accepted(
+    trigger: StepTrigger,
+    pauses: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    opened: list[Any],
+    script: Script,
+) -> None:
+    calls = script()
+    _opens(monkeypatch, SettingsError("mayfly: the Variable is missing"))
+    assert fire(trigger).payload["kind"] == "SettingsError"
+    assert calls == []
+
+
+@pytest.mark.parametrize(
+    "error", [WarehouseUnreachable("refused"), ClientError({"Error": {"Code": "SlowDown"}}, "PutObject")]
+)
+def test_what_passes_is_borne_in_a_worker_too_with_the_run_opened_each_time(
+    operator: StepOperator,
+    opened: list[Any],
+    script: Script,
+    context: dict[str, Any],
+    slept: list[float],
+    error: Exception,
+) -> None:
+    calls = script(error, error, Done({"rows": 3}))
+    assert operator.execute(context) == {"rows": 3}
+    assert calls == ["begin"] * 3
+    assert slept == [5, 10]
+    assert len(opened) == 3
+
+
+@pytest.mark.parametrize("error", [EXPIRED, CredentialsRefused("Could not delete role x: ExpiredToken")])
+def test_a_step_whose_credentials_are_refused_begins_again_once_they_are_accepted(
+    operator: StepOperator,
+    opened: list[Any],
+    script: Script,
+    context: dict[str, Any],
+    slept: list[float],
+    forgotten: list[Any],
+    error: Exception,
+) -> None:
+    script(error, Done({"rows": 3}))
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    trigger = deferred.value.trigger
+    assert isinstance(trigger, CredentialsTrigger)
+    assert len(forgotten) == 1
+    assert slept == []
+    again = getattr(operator, deferred.value.method_name)
+    assert again(context, trigger.serialize()[1]) == {"rows": 3}
+
+
+def test_a_step_does_not_wait_for_credentials_for_ever(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any], forgotten: list[Any]
+) -> None:
+    script(EXPIRED, EXPIRED)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.begin_again(context, {"give_up_at": time_after(SystemClock(), 60)})
+    assert deferred.value.trigger.serialize()[1]["give_up_at"] < time_after(SystemClock(), 61)
+    with pytest.raises(CredentialsRefused, match=r"boto3's own chain.*: AWS answered ExpiredToken"):
+        operator.begin_again(context, {"give_up_at": time_after(SystemClock(), -1)})
+
+
+def test_the_preflight_tells_at_once_that_credentials_are_refused(
+    context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, opened: list[Any]
+) -> None:
+    preflight = StepOperator(
+        task_id="preflight", pipeline=PIPELINE, step=Preflight(), custom_operator_name="Preflight"
+    )
+    _opens(monkeypatch, CredentialsRefused("the Airflow connection aws_default: expired"))
+    with pytest.raises(AirflowFailException, match="aws_default: expired"):
+        preflight.execute(context)
+
+
+class Identity:
+    """Answers, or raises what is left in `script`, who asks."""
+
+    def __init__(self, *script: Exception) -> None:
+        self.script, self.asked = list(script), 0
+        self.sts = self
+
+    def get_caller_identity(self) -> None:
+        self.asked += 1
+        if self.script:
+            raise self.script.pop(0)
+
+
+@pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> Identity:
+    asked = Identity()
+    monkeypatch.setattr(module, "read_settings", lambda: None)
+    monkeypatch.setattr(module, "open_services", lambda _: SimpleNamespace(aws=asked))
+    return asked
+
+
+def wait_for_credentials(within_s: float) -> TriggerEvent:
+    path, arguments = CredentialsTrigger(give_up_at=time_after(SystemClock(), within_s)).serialize()
+    assert path == "operators.step.CredentialsTrigger"
+    return fire(CredentialsTrigger(**arguments))  # type: ignore[arg-type]
+
+
+def test_credentials_are_tried_until_aws_accepts_them(
+    identity: Identity, pauses: list[float], forgotten: list[Any]
+) -> None:
+    identity.script = [EXPIRED, SettingsError("aws_credentials: no JSON"), EXPIRED]
+    event = wait_for_credentials(600)
+    assert identity.asked == 4
+    assert pauses == [30] * 4
+    assert set(event.payload) == {"give_up_at"}
+    assert forgotten == [identity] * 3
+
+
+def test_credentials_are_not_tried_beyond_the_time_to_give_up(
+    identity: Identity, pauses: list[float], forgotten: list[Any]
+) -> None:
+    wait_for_credentials(-1)
+    assert identity.asked == 0

@@ -7,16 +7,26 @@ from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    FlexibleChecksumError,
+    IncompleteReadError,
     NoCredentialsError,
     ParamValidationError,
     ReadTimeoutError,
+    ResponseStreamingError,
+    SSOTokenLoadError,
+    TokenRetrievalError,
+    UnauthorizedSSOTokenError,
 )
+from botocore.parsers import ResponseParserError
 from botocore.retries.standard import ThrottledRetryableChecker, TransientRetryableChecker
 
 from airflow_lib.aws.errors import (
     code_of,
+    describe_credentials_error,
     explain,
+    is_credentials_error,
     is_throttling,
     is_transient,
     message_of,
@@ -24,7 +34,7 @@ from airflow_lib.aws.errors import (
     status_of,
     translate_aws_errors,
 )
-from airflow_lib.errors import NotReady, ResourceError
+from airflow_lib.errors import CredentialsRefused, NotReady, ResourceError
 
 THROTTLING = ThrottledRetryableChecker._THROTTLED_ERROR_CODES
 TIMEOUTS = TransientRetryableChecker._TRANSIENT_ERROR_CODES
@@ -58,6 +68,125 @@ def test_every_code_that_botocore_takes_for_throttling_is_transient(code: str) -
     assert is_transient(refused(code))
 
 
+# Of botocore's service models and of AWS's pages; see aws/errors.py.
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("DependentServiceRequestThrottlingFault", 400),
+        ("Throttled", 429),
+        ("KMSThrottling", 400),
+        ("429", 429),
+    ],
+)
+def test_throttling_that_botocores_lists_lack_is_throttling(code: str, status: int) -> None:
+    assert is_throttling(refused(code, status=status))
+    assert is_transient(refused(code, status=status))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("DependentServiceUnavailableFault", 400),
+        ("InternalServerException", 400),
+        ("InternalServerError", 400),
+        ("InternalError", 400),
+        ("ServiceUnavailable", 400),
+        ("ConcurrentModification", 409),
+        ("EntityTemporarilyUnmodifiable", 409),
+        ("OperationAborted", 409),
+        ("IDPCommunicationError", 400),
+        ("BadDigest", 400),
+        ("408", 408),
+    ],
+)
+def test_passing_trouble_that_botocores_lists_lack_is_transient_and_no_throttling(
+    code: str, status: int
+) -> None:
+    assert is_transient(refused(code, status=status))
+    assert not is_throttling(refused(code, status=status))
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("InsufficientInstanceCapacity", 500),
+        ("InsufficientClusterCapacity", 400),
+        ("InsufficientCapacity", 503),
+    ],
+)
+def test_a_lack_of_capacity_does_not_pass_in_seconds_whatever_its_status(code: str, status: int) -> None:
+    assert not is_transient(refused(code, status=status))
+
+
+CREDENTIALS = [
+    ("ExpiredToken", "The security token included in the request is expired"),
+    ("ExpiredTokenException", "The security token included in the request is expired"),
+    ("RequestExpired", "Request has expired."),  # EC2: aws-sdk-java issue 1443
+    ("TokenRefreshRequired", "The provided token must be refreshed."),
+    ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+    ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    ("UnrecognizedClientException", "The security token included in the request is invalid."),
+    ("AuthFailure", "AWS was not able to validate the provided access credentials"),
+    (
+        "SignatureDoesNotMatch",
+        "The request signature we calculated does not match the signature you provided.",
+    ),
+]
+CLOCK = [
+    ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    (
+        "SignatureDoesNotMatch",
+        "Signature expired: 20151221T200419Z is now earlier than 20151221T201450Z (20151221T201950Z - 5 min.)",
+    ),
+    (
+        "InvalidSignatureException",
+        "Signature not yet current: 20190305T002809Z is still later than 20190304T214315Z",
+    ),
+]
+
+
+@pytest.mark.parametrize(("code", "message"), CREDENTIALS)
+def test_credentials_that_aws_does_not_accept_are_to_be_renewed(code: str, message: str) -> None:
+    error = refused(code, message, status=403)
+    assert is_credentials_error(error)
+    assert not is_transient(error)
+    with pytest.raises(
+        CredentialsRefused, match=f"delete role x: AWS answered {code}: .*Renew the credentials"
+    ):
+        raise refusal("delete role x", error)
+
+
+@pytest.mark.parametrize(("code", "message"), CLOCK)
+def test_a_wrong_clock_of_the_host_has_its_own_hint(code: str, message: str) -> None:
+    error = refused(code, message, status=403)
+    assert is_credentials_error(error)
+    told = str(refusal("read s3://lake/x", error))
+    assert "clock of this host is wrong" in told
+    assert "Renew" not in told
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NoCredentialsError(),
+        CredentialRetrievalError(provider="iam-role", error_msg="timed out"),
+        TokenRetrievalError(provider="sso", error_msg="Token has expired and refresh failed"),
+        SSOTokenLoadError(error_msg="Token for start URL does not exist"),
+        UnauthorizedSSOTokenError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_credentials_that_botocore_does_not_find_or_cannot_renew_count_too(error: Exception) -> None:
+    assert is_credentials_error(error)
+    assert "Renew the credentials" in describe_credentials_error(error)
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "UnauthorizedOperation", "Throttling", "403", "400"])
+def test_a_missing_right_is_not_a_matter_of_credentials(code: str) -> None:
+    assert not is_credentials_error(refused(code, status=403))
+    assert not isinstance(refusal("read s3://lake/x", refused(code)), CredentialsRefused)
+
+
 @pytest.mark.parametrize("code", TIMEOUTS)
 def test_a_request_that_timed_out_at_aws_is_transient(code: str) -> None:
     assert is_transient(refused(code))
@@ -76,6 +205,10 @@ def test_a_fault_of_awss_own_is_transient_and_no_throttling(status: int) -> None
         ReadTimeoutError(endpoint_url="https://emr"),
         EndpointConnectionError(endpoint_url="https://emr"),
         ConnectionClosedError(endpoint_url="https://emr"),
+        ResponseStreamingError(error="Connection reset by peer"),
+        IncompleteReadError(actual_bytes=1, expected_bytes=2),
+        FlexibleChecksumError(error_msg="Expected checksum a did not match calculated checksum: b"),
+        ResponseParserError("Unable to parse response, invalid XML received"),
     ],
     ids=lambda error: type(error).__name__,
 )

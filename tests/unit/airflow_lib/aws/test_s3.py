@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from airflow_lib.aws import s3
 from airflow_lib.bounded_json import MAX_JSON_BYTES
-from airflow_lib.errors import ResourceError
+from airflow_lib.errors import CredentialsRefused, ResourceError
 from tests.world.memory_s3 import MemoryS3
 
 HTTP_DATE = "Sat, 21 Nov 2026 12:00:00 GMT"
@@ -124,6 +124,27 @@ def test_a_refused_probe_points_to_the_policy_for_a_head_has_no_code_but_its_sta
     _refuse(store, "HeadObject", ("403", 403))
     with pytest.raises(ResourceError, match="s3://lake/k.*iam-principal-policy.json"):
         s3.probe_object(store, "lake", "k")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "ExpiredToken"), (403, "InvalidAccessKeyId"), (403, "RequestTimeTooSkewed")]
+)
+def test_credentials_that_a_head_cannot_name_are_asked_for_by_a_get(
+    store: Any, status: int, code: str
+) -> None:
+    """HEAD's answer to an expired token is a bare 400: https://github.com/boto/boto3/issues/2598"""
+    _refuse(store, "HeadObject", (str(status), status))
+    _refuse(store, "GetObject", (code, status))
+    with pytest.raises(CredentialsRefused, match=f"s3://lake/k: AWS answered {code}"):
+        s3.probe_object(store, "lake", "k")
+
+
+def test_a_head_that_is_refused_for_another_reason_is_reported_as_it_is(store: Any) -> None:
+    store.put("lake", "k", b"one")
+    _refuse(store, "HeadObject", ("400", 400))
+    with pytest.raises(ResourceError, match="AWS answered 400") as caught:
+        s3.probe_object(store, "lake", "k")
+    assert not isinstance(caught.value, CredentialsRefused)
 
 
 def test_what_is_absent_is_written(store: Any) -> None:

@@ -12,9 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import LeaseLost, RegisterError
+from airflow_lib.errors import CredentialsRefused, LeaseLost, RegisterError, RegisterUnreachable
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import LivyRecord, Phase
 from airflow_lib.lifecycle.register import Register
@@ -266,6 +267,55 @@ def test_a_persistent_conflict_ends_after_bounded_attempts(s3: MemoryS3) -> None
         register.apply(Slot.EMR, rules.acquire)
     assert len(pauses) == 12
     assert sum(pauses) < 20
+
+
+@pytest.mark.parametrize(("code", "status"), [("SlowDown", 503), ("RequestTimeout", 400)])
+def test_an_s3_that_stays_busy_is_unreachable_and_may_be_tried_again(
+    s3: MemoryS3, code: str, status: int
+) -> None:
+    register = open_register(s3, pauses=[])
+
+    def fail(_: str) -> None:
+        raise s3.error("GetObject", code, status)
+
+    s3.before["GetObject"] = fail
+    with pytest.raises(RegisterUnreachable, match=code):
+        register.read()
+    assert s3.count("GetObject") == 12
+
+
+def test_an_answer_that_is_cut_off_is_read_again(s3: MemoryS3) -> None:
+    left = [IncompleteReadError(actual_bytes=1, expected_bytes=2), ResponseStreamingError(error="reset")]
+
+    def cut(_: str) -> None:
+        if left:
+            raise left.pop(0)
+
+    s3.before["GetObject"] = cut
+    assert open_register(s3, pauses=[]).read().slot(Slot.EMR).phase is Phase.EMPTY
+    assert left == []
+
+
+def test_a_conflict_that_stays_is_not_taken_for_a_busy_s3(s3: MemoryS3) -> None:
+    register = open_register(s3, pauses=[])
+
+    def fail(_: str) -> None:
+        raise s3.error("PutObject", "PreconditionFailed", 412)
+
+    s3.before["PutObject"] = fail
+    with pytest.raises(RegisterError) as caught:
+        register.apply(Slot.EMR, rules.acquire)
+    assert not isinstance(caught.value, RegisterUnreachable)
+
+
+def test_expired_credentials_are_told_as_such_and_at_once(register: Register, s3: MemoryS3) -> None:
+    def refuse(_: str) -> None:
+        raise s3.error("GetObject", "ExpiredToken", 400)
+
+    s3.before["GetObject"] = refuse
+    with pytest.raises(CredentialsRefused, match=r"register.json: AWS answered ExpiredToken"):
+        register.read()
+    assert s3.count("GetObject") == 1
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("NoSuchBucket", 404)])

@@ -162,7 +162,7 @@ def list_all(aws: Aws, environment: Environment = ENVIRONMENT) -> dict[str, list
 def with_clients(aws: Aws, **replaced: Any) -> Aws:
     """The same clients but for the named ones."""
     changed = Aws(aws.session)
-    vars(changed).update({**vars(aws), **replaced})
+    changed._made.update({**aws._made, **replaced})
     return changed
 
 

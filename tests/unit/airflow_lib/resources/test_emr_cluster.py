@@ -138,6 +138,7 @@ def test_a_cluster_of_another_generation_or_that_has_ended_is_not_found(
         ConnectionClosedError(endpoint_url="https://emr"),
         refused("InternalFailure", "oops", status=500),
         refused("InternalServerException", "oops", status=503),
+        refused("InternalServerException", "oops", status=400),  # EMR's model gives it no status
     ],
 )
 def test_where_the_answer_was_lost_the_cluster_can_still_be_found(

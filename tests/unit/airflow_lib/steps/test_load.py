@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from contextlib import closing
 from typing import Any
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, OutputError, WarehouseError
+from airflow_lib.errors import LeaseLost, OutputError, WarehouseError, WarehouseUnreachable
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Holds, NotNull, Severity
-from airflow_lib.steps import Done, Failed, Run, load
+from airflow_lib.polling import TRANSIENT_BUDGET_S
+from airflow_lib.steps import Done, Failed, Run, Step, load
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, RunCheck
 from airflow_lib.steps.provision import TakeLease
@@ -24,6 +26,7 @@ from tests.world import World
 from tests.world.pipeline import APRIL, PIPELINE, tables_of
 from tests.world.sqlite_redshift import read_schemas
 from tests.world.walk import drive, walk
+from tests.world.wire import Kind
 
 FAILS = Holds("no_arrivals", "arrivals", "1 = 0")
 
@@ -116,3 +119,31 @@ def test_rows_of_an_answer_that_were_left_out_are_counted(
     monkeypatch.setattr(load.warehouse, "ask", lambda *_: Result(("n",), ((1,), (2,)), left_out=7))
     outcome = drive(Answer("arrivals_by_airport"), loaded, world)
     assert outcome.result == {"columns": ["n"], "rows": [[1], [2]], "rows_left_out": 7}
+
+
+@pytest.mark.parametrize(
+    "step", [CreateTables(), CopyStaging("staging_arrivals"), LoadWindow(), Answer("arrivals_by_airport")]
+)
+@pytest.mark.parametrize("operation", ["warehouse.Connect", "redshift.GetClusterCredentials"])
+def test_a_warehouse_that_cannot_be_reached_for_minutes_is_waited_for(
+    world: World, loaded: Run, step: Step, operation: str
+) -> None:
+    world.wire.inject(operation, Kind.THROTTLED, times=6)
+    before = world.now()
+    assert isinstance(drive(step, loaded, world), Done)
+    assert 0 < (world.now() - before).total_seconds() < TRANSIENT_BUDGET_S
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_warehouse_that_stays_unreachable_is_an_error_after_the_budget(world: World, loaded: Run) -> None:
+    world.wire.inject("warehouse.Connect", Kind.TIMEOUT, times=math.inf)
+    before = world.now()
+    with pytest.raises(WarehouseUnreachable, match="security group"):
+        drive(LoadWindow(), loaded, world)
+    assert (world.now() - before).total_seconds() >= TRANSIENT_BUDGET_S
+
+
+@pytest.mark.parametrize("code", ["SlowDown", "RequestTimeout", "InternalError"])
+def test_an_s3_that_is_busy_for_minutes_is_waited_for(world: World, loaded: Run, code: str) -> None:
+    world.wire.inject("s3.GetObject", Kind.REFUSED, times=30, code=code)
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)

@@ -10,8 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, NoCredentialsError
 
-from airflow_lib.errors import LeaseLost, NotReady, ResourceError, TeardownError, WaitTimeout
+from airflow_lib.errors import (
+    CredentialsRefused,
+    LeaseLost,
+    NotReady,
+    ResourceError,
+    TeardownError,
+    WaitTimeout,
+)
 from airflow_lib.naming import Slot
 from airflow_lib.polling import time_after
 from airflow_lib.steps import Done, Json, Run, Waiting
@@ -254,3 +262,57 @@ def test_a_release_may_wait_as_long_again_in_each_try(world: World, make_run: Ca
 def test_no_two_tasks_of_a_run_share_a_record() -> None:
     names = [task.step.name for task in tasks_of(PIPELINE) if isinstance(task.step, PollingStep)]
     assert len(names) == len(set(names)) == 5 + len(PIPELINE.jobs)
+
+
+def expired() -> ClientError:
+    answer = {"Error": {"Code": "ExpiredToken", "Message": "The provided token has expired."}}
+    return ClientError(answer, "GetObject")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        expired(),
+        NoCredentialsError(),
+        CredentialsRefused("Could not delete role x: AWS answered ExpiredToken"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_renewed_credentials_are_waited_for_with_a_run_opened_anew(
+    world: World, run: Run, error: Exception
+) -> None:
+    step = Scripted(script=[error])
+    refused = waiting(step.begin(run))
+    assert refused.reopen
+    assert "renewed credentials in boto3's own chain" in refused.what
+    done = step.poll(run, refused.state)
+    assert done == Done({"polls": 2})
+
+
+def test_what_is_only_not_ready_needs_no_new_run(run: Run) -> None:
+    assert not waiting(Scripted(script=["it"]).begin(run)).reopen
+
+
+def test_credentials_that_are_never_renewed_end_at_the_steps_deadline_which_names_them(
+    world: World, run: Run
+) -> None:
+    step = Scripted(script=[expired()] * 9)
+    stored = waiting(step.begin(run)).state
+    world.advance(299)
+    assert waiting(step.poll(run, stored)).state["deadline"] == stored["deadline"]
+    world.advance(1)
+    with pytest.raises(WaitTimeout, match=r"renewed credentials in boto3's own chain.*ExpiredToken"):
+        step.poll(run, stored)
+
+
+def test_credentials_that_expire_when_a_lease_is_due_are_waited_for_too(world: World, run: Run) -> None:
+    world.wire.inject("s3.GetObject", Kind.REFUSED, code="ExpiredToken")
+    refused = waiting(NeedsEmr().begin(run))
+    assert refused.reopen
+    assert "register.json: AWS answered ExpiredToken" in refused.what
+
+
+def test_a_refusal_that_is_no_matter_of_credentials_is_raised(run: Run) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject")
+    with pytest.raises(ClientError, match="AccessDenied"):
+        Scripted(script=[denied]).begin(run)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from pydantic import SecretStr
 
+from airflow_lib.aws.clients import open_aws
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SizingError, SourceError
 from airflow_lib.settings import AwsCredentials
 from airflow_lib.steps import Done, Run
@@ -24,6 +25,11 @@ def refused(run: Run, kind: type[MayflyError], told: str) -> None:
         Preflight().begin(run)
 
 
+def with_origin(run: Run, origin: str) -> Run:
+    """The run, with credentials that come from there."""
+    return replace(run, services=replace(run.services, aws=replace(run.services.aws, origin=origin)))
+
+
 def test_what_a_run_needs_is_told_and_its_code_is_shipped(world: World, run: Run) -> None:
     outcome = Preflight().begin(run)
     assert isinstance(outcome, Done)
@@ -36,15 +42,18 @@ def test_what_a_run_needs_is_told_and_its_code_is_shipped(world: World, run: Run
 def test_wrong_credentials_name_the_variable_and_not_the_secret(world: World, run: Run) -> None:
     world.wire.inject("sts.GetCallerIdentity", Kind.REFUSED, code="InvalidClientTokenId")
     credentials = AwsCredentials(access_key_id="AKIA", secret_access_key=SecretStr("geheim"))
-    run = replace(run, settings=run.settings.model_copy(update={"credentials": credentials}))
-    with pytest.raises(SettingsError, match="aws_credentials: .*InvalidClientTokenId") as caught:
+    settings = run.settings.model_copy(update={"credentials": credentials})
+    run = replace(with_origin(run, open_aws(settings).origin), settings=settings)
+    with pytest.raises(SettingsError, match="Variable aws_credentials: .*InvalidClientTokenId") as caught:
         Preflight().begin(run)
     assert "geheim" not in str(caught.value)
 
 
-def test_without_the_variable_the_connection_is_named(world: World, run: Run) -> None:
+def test_the_origin_of_the_credentials_is_named(world: World, run: Run) -> None:
     world.wire.inject("sts.GetCallerIdentity", Kind.REFUSED, code="ExpiredToken")
-    refused(run, SettingsError, "aws_default.*ExpiredToken")
+    refused(
+        with_origin(run, "the Airflow connection aws_default"), SettingsError, "aws_default: .*ExpiredToken"
+    )
 
 
 def test_a_missing_source_is_named_with_what_is_there(world: World, run: Run) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, LivyDenied, TerminalState, WaitTimeout
+from airflow_lib.errors import LeaseLost, LivyDenied, TerminalState, WaitTimeout, WarehouseError
 from airflow_lib.lifecycle.document import LivyRecord, Phase
 from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot, generation_of, slot_of
@@ -621,3 +621,41 @@ def test_a_request_of_the_future_is_not_waited_for(world: World, run: Run) -> No
     assert isinstance(outcome, Waiting)
     assert "list the cluster" not in outcome.what
     assert len(world.emr.live) == 1
+
+
+def test_a_warehouse_that_is_available_is_waited_for_until_it_takes_connections(
+    world: World, run: Run
+) -> None:
+    """It may refuse them for a minute: https://github.com/trinodb/trino/issues/27902"""
+    lease(world, run)
+    step = EnsureWarehouse()
+    outcome = step.begin(run)
+    seen = []
+    while isinstance(outcome, Waiting):
+        seen.append(outcome.what)
+        world.advance(20)
+        outcome = step.poll(run, outcome.state)
+    refused = [what for what in seen if "to take connections" in what]
+    assert len(refused) >= 2
+    assert "Connection refused" in refused[0]
+    assert isinstance(outcome, Done)
+    assert world.warehouses.takes_connections(outcome.result["cluster"])
+
+
+@pytest.mark.parametrize("operation", ["warehouse.Connect", "redshift.GetClusterCredentials"])
+def test_a_warehouse_that_never_takes_connections_ends_at_a_deadline_that_names_the_cause(
+    world: World, make_run: MakeRun, operation: str
+) -> None:
+    run = make_run(**HASTY)
+    lease(world, run)
+    world.wire.inject(operation, Kind.THROTTLED, times=math.inf)
+    with pytest.raises(WaitTimeout, match="to take connections: .*(connection limit|Rate exceeded)"):
+        drive(EnsureWarehouse(), run, world)
+
+
+def test_a_warehouse_that_refuses_for_good_is_told_at_once(world: World, run: Run) -> None:
+    lease(world, run)
+    fault = world.wire.inject("warehouse.Connect", Kind.DENIED, times=9)
+    with pytest.raises(WarehouseError, match="password authentication failed.*Waiting does not help"):
+        drive(EnsureWarehouse(), run, world)
+    assert fault.times == 8

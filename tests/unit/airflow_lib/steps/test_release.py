@@ -12,7 +12,7 @@ from datetime import date
 import pytest
 from moto.redshift.models import Cluster
 
-from airflow_lib.errors import LeaseLost, RegisterError, ResourceError, TeardownError
+from airflow_lib.errors import CredentialsRefused, LeaseLost, RegisterError, ResourceError, TeardownError
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.lifecycle.teardown import tear_down_slot
@@ -178,6 +178,39 @@ def test_a_throttled_teardown_goes_on(world: World, run: Run) -> None:
     provide_slot(world, run)
     for operation in ("iam.DeleteRole", "ec2.DeleteSecurityGroup", "emr.TerminateJobFlows"):
         world.wire.inject(operation, Kind.THROTTLED, times=7)
+    assert isinstance(drive(EMR, run, world), Done)
+    assert not {name for name in left(world, run) if "-emr-" in name}
+
+
+@pytest.mark.parametrize("operation", ["emr.TerminateJobFlows", "ec2.DeleteSecurityGroup", "iam.DeleteRole"])
+def test_a_teardown_whose_credentials_expire_goes_on_once_they_are_renewed(
+    world: World, run: Run, operation: str
+) -> None:
+    provide_slot(world, run)
+    expired = world.wire.inject(operation, Kind.REFUSED, times=math.inf, code="ExpiredToken")
+    outcome = EMR.begin(run)
+    for _ in range(8):
+        world.advance(60)
+        assert isinstance(outcome, Waiting)
+        outcome = EMR.poll(run, outcome.state)
+    assert isinstance(outcome, Waiting)
+    assert outcome.reopen
+    assert "AWS answered ExpiredToken" in outcome.what
+    expired.times = 0  # renewed
+    while isinstance(outcome, Waiting):
+        world.advance(outcome.poll_s)
+        outcome = EMR.poll(run, outcome.state)
+    assert isinstance(outcome, Done)
+    assert not {name for name in left(world, run) if "-emr-" in name}
+
+
+def test_a_release_that_cannot_begin_for_its_credentials_says_so_and_begins_once_they_are_renewed(
+    world: World, run: Run
+) -> None:
+    provide_slot(world, run)
+    world.wire.inject("s3.PutObject", Kind.REFUSED, code="ExpiredToken")
+    with pytest.raises(CredentialsRefused, match="AWS answered ExpiredToken"):
+        EMR.begin(run)
     assert isinstance(drive(EMR, run, world), Done)
     assert not {name for name in left(world, run) if "-emr-" in name}
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 
-from airflow_lib.errors import ConnectionLost, WarehouseError
+from airflow_lib.errors import ConnectionLost, CredentialsRefused, WarehouseError, WarehouseUnreachable
 from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
 
 ENDPOINT = Endpoint("warehouse.example", 5439, "mayfly", "mayfly-test-immigration-warehouse-g1", "admin")
@@ -110,15 +110,82 @@ def test_a_connection_is_encrypted_and_made_with_temporary_credentials(
     }
 
 
+def _refuse_connections(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
+    def refuse(**_: object) -> None:
+        raise psycopg2.OperationalError(message)
+
+    monkeypatch.setattr(psycopg2, "connect", refuse)
+
+
+# libpq 16's words (src/interfaces/libpq/fe-connect.c, fe-secure-openssl.c), PostgreSQL's, and Redshift's own.
+@pytest.mark.parametrize(
+    "message",
+    [
+        'connection to server at "w.example" (10.0.0.7), port 5439 failed: Connection refused',
+        'could not translate host name "w.example" to address: Name or service not known',
+        'could not translate host name "w.example" to address: Temporary failure in name resolution',
+        'connection to server at "w.example" (10.0.0.7), port 5439 failed: timeout expired',
+        'connection to server at "w.example" (10.0.0.7), port 5439 failed: No route to host',
+        "server closed the connection unexpectedly",
+        "SSL SYSCALL error: Connection reset by peer",
+        "SSL error: unexpected eof while reading",
+        "FATAL:  the database system is starting up",
+        'FATAL:  connection limit "500" exceeded for non-bootstrap users',
+    ],
+)
+def test_a_connection_that_waiting_may_open_is_unreachable(
+    monkeypatch: pytest.MonkeyPatch, message: str
+) -> None:
+    _refuse_connections(monkeypatch, message)
+    with pytest.raises(WarehouseUnreachable, match="workers and triggerer"):
+        connect(Redshift(), ENDPOINT)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        'FATAL:  password authentication failed for user "IAM:admin"',
+        'FATAL:  database "mayfly" does not exist',
+        'FATAL:  role "IAM:admin" does not exist',
+        'FATAL:  permission denied for database "mayfly"',
+        'FATAL:  no pg_hba.conf entry for host "10.0.0.9", user "admin", database "mayfly", SSL off',
+        "server does not support SSL, but SSL was required",
+        "SSL error: certificate verify failed",
+        "SSL error: tlsv1 alert protocol version",
+        'server certificate for "other.example" does not match host name "w.example"',
+    ],
+)
+def test_a_refusal_that_waiting_does_not_mend_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, sleeps: list[float], message: str
+) -> None:
+    _refuse_connections(monkeypatch, message)
+    with pytest.raises(WarehouseError, match="Waiting does not help") as caught:
+        read(lambda: connect(Redshift(), ENDPOINT), lambda _: None, sleep=sleeps.append)  # type: ignore[arg-type]
+    assert not isinstance(caught.value, ConnectionLost)
+    assert sleeps == []
+
+
+# "Throttling" and the faults of botocore's model of Redshift, all of them with status 400.
+@pytest.mark.parametrize("code", ["Throttling", "DependentServiceRequestThrottlingFault"])
+def test_throttled_credentials_are_told_as_throttling_and_not_as_a_missing_permission(code: str) -> None:
+    throttled = ClientError({"Error": {"Code": code, "Message": "Rate exceeded"}}, "GetClusterCredentials")
+    with pytest.raises(WarehouseUnreachable, match="AWS throttles these requests") as caught:
+        connect(Redshift(throttled), ENDPOINT)  # type: ignore[arg-type]
+    assert "Grant" not in str(caught.value)
+
+
+def test_expired_credentials_of_mayflys_own_are_told_as_such() -> None:
+    expired = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetClusterCredentials")
+    with pytest.raises(CredentialsRefused, match=r"ExpiredToken: expired\. Renew the credentials"):
+        connect(Redshift(expired), ENDPOINT)  # type: ignore[arg-type]
+
+
 def test_no_password_is_in_an_error_or_a_log(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("DEBUG")
 
-    def refuse(**_: object) -> None:
-        raise psycopg2.OperationalError(f"FATAL: password {PASSWORD} is wrong")
-
-    monkeypatch.setattr(psycopg2, "connect", refuse)
+    _refuse_connections(monkeypatch, f"FATAL: password {PASSWORD} is wrong")
 
     with pytest.raises(ConnectionLost, match=r"warehouse\.example:5439") as raised:
         connect(Redshift(), ENDPOINT)  # type: ignore[arg-type]
@@ -139,7 +206,7 @@ def test_credentials_that_cannot_be_asked_for_are_an_error_of_the_warehouse() ->
     unreachable = EndpointConnectionError(endpoint_url="https://redshift.eu-central-1.amazonaws.com")
 
     with pytest.raises(
-        WarehouseError, match="granted no temporary credentials for admin .*Could not connect"
+        WarehouseUnreachable, match="granted no temporary credentials for admin .*Could not connect"
     ):
         connect(Redshift(unreachable), ENDPOINT)  # type: ignore[arg-type]
 
