@@ -53,8 +53,8 @@ proof-mutants: $(VENV)/.installed   ## That the proof catches every safeguard th
 bench: $(VENV)/.installed   ## Measure speed and memory
 	$(BIN)/python -m bench
 
-contract: $(VENV)/.installed    ## The Livy contract suite against a real Livy: make contract LIVY=http://...
-	@test -n "$(LIVY)" || { echo "Name the Livy to ask: make contract LIVY=http://HOST:8998"; exit 1; }
+contract: $(VENV)/.installed    ## The Livy contract suite against a real Livy: make contract LIVY=https://...
+	@test -n "$(LIVY)" || { echo "Name the Livy to ask: make contract LIVY=https://HOST:8998 (or http)"; exit 1; }
 	MAYFLY_LIVY_URL=$(LIVY) $(BIN)/python -m pytest tests/contract/test_livy_contract.py
 
 lock: $(VENV)/.installed    ## Compile requirements.in to requirements.txt

@@ -98,7 +98,8 @@ class PollingStep:
 
     def _wait(self, run: Run, state: Json, what: str, cause: Exception, *, reopen: bool = False) -> Waiting:
         """Waiting for `what`. Raises `timed_out` where the deadline has passed."""
-        until = min(state["deadline"], state.get("until") or state["deadline"])
+        deadline = str(state["deadline"])
+        until = deadline if reopen else min(deadline, state.get("until") or deadline)
         if is_past(run.services.clock, until):
             self.give_up(run, state)
             raise self.timed_out(run, what, until) from cause

@@ -12,6 +12,7 @@ from airflow_lib.errors import (
     LeaseLost,
     LivyUntrusted,
     NotReady,
+    RegisterError,
     ResourceError,
     TerminalState,
 )
@@ -88,6 +89,11 @@ def test_whoever_takes_a_creation_over_demands_the_certificate_seen_first(
     with pytest.raises(NotReady):
         contact(world, creating)
     assert world.register(PIPELINE).emr.livy == first
+
+
+def test_the_livy_of_a_cluster_that_was_never_contacted_is_not_used(creating: Run) -> None:
+    with pytest.raises(RegisterError, match="how its Livy is reached is not recorded"):
+        find_livy(creating)
 
 
 def test_a_certificate_that_a_ca_verifies_is_not_pinned(
