@@ -133,7 +133,9 @@ def take_inventory(
     Kept is what a keep-alive or a live lease of another run holds: what `run` itself still holds is what it could not
     remove. Of a kind that could not be listed, every name of a live generation counts as there.
     """
-    owned = [*listing.owned, *_names_of_unlisted(environment, document, listing.unlisted)]
+    slots = [document.slot(slot) for slot in Slot]
+    alive = [(state.slot, state.generation) for state in slots if state.phase is not Phase.EMPTY]
+    owned = [*listing.owned, *_names_of_unlisted(environment, alive, listing.unlisted)]
     left: list[str] = []
     kept: list[str] = []
     for finding in classify(owned, environment, document, now, keep_snapshots=keep_snapshots):
@@ -141,6 +143,22 @@ def take_inventory(
         is_kept = held if finding.item.kind != SNAPSHOT else finding.standing is Standing.KEPT_SNAPSHOT
         (kept if is_kept else left).append(str(finding.item))
     return Inventory(tuple(left), tuple(kept))
+
+
+def take_unregistered_inventory(environment: Environment, listing: Listing) -> Inventory:
+    """What is left where the register cannot be read: all that there is, for nothing is known to be held.
+
+    Of a kind that could not be listed, every name counts as there of each generation of which anything else is.
+    """
+    seen = dict.fromkeys(
+        (slot, generation)
+        for item in listing.owned
+        if item.kind != SNAPSHOT  # it outlives its generation
+        and (slot := slot_of(environment, item.name)) is not None
+        and (generation := generation_of(environment, item.name)) is not None
+    )
+    owned = [*listing.owned, *_names_of_unlisted(environment, seen, listing.unlisted)]
+    return Inventory(left=tuple(str(item) for item in owned), kept=())
 
 
 def names_of(environment: Environment, state: SlotState) -> list[str]:
@@ -155,13 +173,10 @@ def names_of_kind(title: str, names: Names) -> frozenset[str]:
 
 
 def _names_of_unlisted(
-    environment: Environment, document: Document, unlisted: Mapping[str, str]
+    environment: Environment, generations: Iterable[tuple[Slot, int]], unlisted: Mapping[str, str]
 ) -> Iterator[Owned]:
-    for slot in Slot:
-        state = document.slot(slot)
-        if state.phase is Phase.EMPTY:
-            continue
-        names = Names(environment, slot, state.generation)
+    for slot, generation in generations:
+        names = Names(environment, slot, generation)
         for kind in REGISTRY:
             if kind.title in unlisted and kind.delete:  # a snapshot is to stay
                 yield from (Owned(kind.title, name, name, state="not listed") for name in kind.names(names))

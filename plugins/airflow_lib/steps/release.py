@@ -12,7 +12,13 @@ from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import RegisterError, ResourceError, RowsLost, TeardownError
 from airflow_lib.lifecycle import inventory, rules
 from airflow_lib.lifecycle.document import SlotState
-from airflow_lib.lifecycle.inventory import Listing, list_owned, names_of, take_inventory
+from airflow_lib.lifecycle.inventory import (
+    Listing,
+    list_owned,
+    names_of,
+    take_inventory,
+    take_unregistered_inventory,
+)
 from airflow_lib.lifecycle.rules import Release, ReleaseOutcome
 from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Slot, run_key, staging_schema
@@ -107,7 +113,7 @@ class TakeInventory(ImmediateStep):
             taken = self._take(run, listing)
         except RegisterError as error:
             problems.append(str(error))
-            taken = inventory.Inventory(left=tuple(str(item) for item in listing.owned), kept=())
+            taken = take_unregistered_inventory(run.environment, listing)
         result: Json = {"left": list(taken.left), "kept": list(taken.kept)}
         log.info("inventory: %s left, %s kept", len(taken.left), len(taken.kept))
         try:

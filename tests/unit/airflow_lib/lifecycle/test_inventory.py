@@ -19,6 +19,7 @@ from airflow_lib.lifecycle.inventory import (
     list_owned,
     names_of,
     take_inventory,
+    take_unregistered_inventory,
 )
 from airflow_lib.naming import Environment, Slot
 from airflow_lib.resources import emr_cluster, iam_roles, redshift_cluster
@@ -120,6 +121,16 @@ def test_a_kind_that_cannot_be_listed_is_there_by_its_names() -> None:
         take(document(SlotState(Slot.EMR, generation=3)), run="run1", unlisted={iam_roles.ROLE: "no"}).left
         == ()
     )
+
+
+def test_without_a_register_a_kind_that_cannot_be_listed_is_there_by_the_names_of_what_is() -> None:
+    listing = Listing((emr("j-2", 2), snapshot(1)), {iam_roles.ROLE: "denied"})
+    taken = take_unregistered_inventory(ENVIRONMENT, listing)
+    assert taken.kept == ()
+    assert [line.split(",")[0] for line in taken.left[2:]] == [
+        "IAM role mayfly-dev-birds-emr-ec2-g2",
+        "IAM role mayfly-dev-birds-emr-service-g2",
+    ]
 
 
 def test_snapshots_that_cannot_be_listed_are_not_made_up() -> None:

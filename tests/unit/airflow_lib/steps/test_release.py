@@ -494,6 +494,17 @@ def test_what_cannot_be_listed_is_named_by_the_register(world: World, run: Run) 
     assert "mayfly-dev-immigration-emr-master-g1" in str(told.value)
 
 
+def test_what_cannot_be_listed_is_named_without_a_register_by_what_is_listed(world: World, run: Run) -> None:
+    """The proof met it: security groups refused and the register throttled, both for ever."""
+    provide(world, run)
+    there = left(world, run)
+    world.wire.inject("s3.GetObject", Kind.THROTTLED, times=math.inf)
+    world.wire.inject("ec2.DescribeSecurityGroups", Kind.DENIED, times=math.inf)
+    with pytest.raises(ResourceError, match="security group: cannot be listed") as told:
+        drive(TakeInventory(), run, world)
+    assert [name for name in there if name not in str(told.value)] == []
+
+
 def test_an_inventory_that_cannot_be_stored_still_names_what_is_left(world: World, run: Run) -> None:
     provide(world, run)
     world.wire.inject("s3.PutObject", Kind.DENIED, times=math.inf)
