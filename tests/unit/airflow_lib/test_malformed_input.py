@@ -97,6 +97,12 @@ def paths_of(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     return [path, *(found for key, item in items for found in paths_of(item, (*path, key)))]
 
 
+def value_at(value: Any, path: tuple[Any, ...]) -> Any:
+    for key in path:
+        value = value[key]
+    return value
+
+
 def with_put(value: Any, path: tuple[Any, ...], put: Any) -> Any:
     if not path:
         return put
@@ -115,12 +121,16 @@ def without(value: Any, path: tuple[Any, ...]) -> Any:
 def like(valid: Any) -> st.SearchStrategy[bytes]:
     """The document with anything put in one or two of its places, one taken out, a key added, or cut off."""
     places = st.sampled_from(paths_of(valid))
+    leaves = st.sampled_from(
+        [path for path in paths_of(valid) if not isinstance(value_at(valid, path), dict | list)]
+    )
 
     def put_two(first: Any, second: Any, where: tuple[Any, ...], there: tuple[Any, ...]) -> Any:
         changed = with_put(valid, where, first)
         return with_put(changed, there, second) if there in paths_of(changed) else changed
 
     changed = st.one_of(
+        st.builds(with_put, st.just(valid), leaves, SCALARS),
         st.builds(with_put, st.just(valid), places, VALUES),
         st.builds(put_two, VALUES, VALUES, places, places),
         st.builds(without, st.just(valid), places),
@@ -185,6 +195,8 @@ REGISTER = {
 @fuzzed
 @given(like(REGISTER))
 @example(b"[" * 100_000)
+@example(json.dumps(with_put(REGISTER, ("emr", "generation"), -5)).encode())
+@example(json.dumps(with_put(REGISTER, ("warehouse", "generation"), 10**9)).encode())
 def test_a_register(body: bytes) -> None:
     document = ends_in_a_value_or_one_of_our_errors(
         lambda: decode_document(body, "s3://ops/state/birds/register.json", ENVIRONMENT.name)
