@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
+from airflow_lib.aws.causes import hint_of
 from airflow_lib.errors import NotReady, ResourceError
 
 # All that boto3 raises.
@@ -20,22 +21,6 @@ AWS_ERRORS = (BotoCoreError, ClientError)
 
 # botocore's own lists of codes: the union of what AWS's services were seen to answer.
 _THROTTLED, _TRANSIENT = ThrottledRetryableChecker(), TransientRetryableChecker()
-
-_DENIED_HINT = (
-    "Grant the action to the principal that Airflow runs as: docs/iam-principal-policy.json lists it."
-)
-_SETTINGS_HINT = "Check the settings in the Airflow Variable `mayfly`."
-_HINTS = {
-    "AccessDenied": _DENIED_HINT,
-    "AccessDeniedException": _DENIED_HINT,
-    "UnauthorizedOperation": _DENIED_HINT,
-    # A HEAD's answer has no body, so its status is all the code there is.
-    "403": f"{_DENIED_HINT} Without s3:ListBucket S3 answers so for a missing key, too.",
-    "LimitExceeded": "Raise the account's quota, or remove what is no longer needed.",
-    "InvalidParameterValue": _SETTINGS_HINT,
-    "ValidationException": _SETTINGS_HINT,
-    "NoSuchBucket": "Create the bucket, or correct mayfly.s3: no run creates one.",
-}
 
 
 def code_of(error: ClientError) -> str:
@@ -69,9 +54,9 @@ def is_transient(error: BaseException) -> bool:
 
 def refusal(action: str, error: ClientError) -> ResourceError:
     """The error to raise when AWS refuses for good: the action, AWS's words, and what to do."""
-    code = code_of(error)
-    hint = _HINTS.get(code, "")
-    return ResourceError(f"Could not {action}: AWS answered {code}: {message_of(error)}. {hint}".rstrip())
+    code, message = code_of(error), message_of(error)
+    hint = hint_of(code, message)
+    return ResourceError(f"Could not {action}: AWS answered {code}: {message.rstrip('.')}. {hint}".rstrip())
 
 
 @contextmanager
