@@ -12,6 +12,7 @@
     │   ├── TerminalState     the resource ended in a state it cannot leave
     │   ├── UnknownState      AWS or Livy reports a state this version does not know
     │   ├── ForeignResource   the name is taken by something without our tags
+    │   ├── SnapshotAbsent    AWS answers that the snapshot to restore from does not exist
     │   ├── NotReady          AWS is not ready for this call, but will be: poll again until the deadline
     │   ├── ResponseLost      no response to a create request: whether it took effect is unknown
     │   └── TeardownError     what could not be removed, all of it
@@ -82,6 +83,10 @@ class UnknownState(ResourceError):
 
 class ForeignResource(ResourceError):
     """The name is taken by something that does not bear our tags."""
+
+
+class SnapshotAbsent(ResourceError):
+    """AWS answers that the snapshot to restore from does not exist: one such answer is not believed."""
 
 
 class NotReady(ResourceError):

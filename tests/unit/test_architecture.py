@@ -35,7 +35,7 @@ ROOMS = {
     "resources": WORDS | {"aws"},
     "lifecycle": WORDS | {"aws", "polling", "resources"},
     "spark": WORDS | {"aws"},
-    "warehouse": WORDS,
+    "warehouse": WORDS | {"aws"},
     "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "spark", "warehouse"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
 }

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, ConfigDict, TypeAdapter, ValidationError
 from airflow_lib.errors import RegisterError
 from airflow_lib.naming import Slot
 
-VERSION = 2
+VERSION = 3
 
 _STRICT = ConfigDict(extra="forbid")
 _NONCES_KEPT = 16
@@ -55,6 +55,8 @@ class SlotState:
     `requested_at` is when it was last asked for, `cluster_id` what came of it.
     `snapshot` is the newest one that is available, `predecessor` the one before it, `pending_snapshot` one
     that was asked for while tearing down. `unsaved`: the warehouse may hold rows that no snapshot has.
+    `absent_since` is when AWS first answered, and ever since, that the pending one does not exist although the
+    warehouse is gone.
     """
 
     __pydantic_config__ = _STRICT
@@ -71,6 +73,7 @@ class SlotState:
     predecessor: str | None = None
     pending_snapshot: str | None = None
     unsaved: bool = False
+    absent_since: AwareDatetime | None = None
 
     def __post_init__(self) -> None:
         if (self.owner is not None) != (self.phase in _OWNED):
@@ -153,7 +156,7 @@ def encode_document(document: Document) -> bytes:
 def decode_document(body: bytes, uri: str, environment: str) -> Document:
     """The document in `body`, read from `uri`.
 
-    A document of version 1 is read as what it means in this version.
+    A document of version 1 or 2 is read as what it means in this version.
     Raises RegisterError where it is corrupt, another environment's, or of a version that this one does not know.
     It is never written over then, so nothing is lost.
     """
@@ -166,6 +169,8 @@ def decode_document(body: bytes, uri: str, environment: str) -> Document:
         )
     if version == 1:
         content = _from_version_1(content)
+    elif version == 2:  # it had fewer fields, and none that this one lacks
+        content = {**content, "version": VERSION}
     try:
         document = _ADAPTER.validate_python(content)
     except ValidationError as error:

@@ -96,7 +96,9 @@ def list_owned_instance_profiles(iam: IAMClient, environment: Environment) -> li
     """Every instance profile of the environment, of whatever generation."""
     with translate_aws_errors("list IAM instance profiles"):
         pages = iam.get_paginator("list_instance_profiles").paginate()
-        names = [profile["InstanceProfileName"] for page in pages for profile in page["InstanceProfiles"]]
+        names = [
+            profile.get("InstanceProfileName", "") for page in pages for profile in page["InstanceProfiles"]
+        ]
     ours = [name for name in names if name.startswith(environment.prefix)]
     found = (probe_instance_profile(iam, environment, name) for name in ours)
     return [profile for profile in found if profile]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from airflow_lib.aws.errors import AWS_ERRORS
@@ -40,7 +41,7 @@ def as_tag_list(tags: Mapping[str, str]) -> list[Any]:
 
 def as_tags(tag_list: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Tags out of the shape that every AWS API answers."""
-    return {tag["Key"]: tag.get("Value", "") for tag in tag_list or ()}
+    return {tag["Key"]: tag.get("Value", "") for tag in tag_list or () if "Key" in tag}
 
 
 def same_generation(tags: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
@@ -63,12 +64,16 @@ def check_ours(kind: str, name: str, tags: Mapping[str, str], environment: Envir
         raise foreign(kind, name, environment)
 
 
-def unknown_state(thing: str, state: str, console: str) -> UnknownState:
-    """The error to raise where AWS reports a state that the enum of a kind does not have."""
-    return UnknownState(
-        f"{thing} is {state!r}, a state that this version does not know. "
-        f"Look at it in the {console} console, then update Mayfly."
-    )
+def check_known(thing: str, state: str, known: type[StrEnum], console: str) -> None:
+    """Raise UnknownState for a state that the enum of a kind does not have.
+
+    For whoever waits until a thing is ready, and for nobody else: what must go goes whatever its state is called.
+    """
+    if state not in set(known):
+        raise UnknownState(
+            f"{thing} is {state!r}, a state that this version does not know. "
+            f"Look at it in the {console} console, then update Mayfly."
+        )
 
 
 def attempt_all(actions: Iterable[Callable[[], None]]) -> None:

@@ -221,7 +221,11 @@ def _own_groups(ec2: EC2Client, environment: Environment) -> list[Mapping[str, A
             Filters=[{"Name": f"tag:{TAG_ENVIRONMENT}", "Values": [environment.name]}]
         )
         groups = [group for page in pages for group in page["SecurityGroups"]]
-    return [group for group in groups if is_ours(environment, group["GroupName"], as_tags(group.get("Tags")))]
+    return [
+        group
+        for group in groups
+        if is_ours(environment, group.get("GroupName", ""), as_tags(group.get("Tags")))
+    ]
 
 
 def _revoke_rules(ec2: EC2Client, group: Mapping[str, Any]) -> None:

@@ -82,7 +82,7 @@ def list_owned_subnet_groups(redshift: RedshiftClient, environment: Environment)
     return [
         _owned(group)
         for group in groups
-        if is_ours(environment, group["ClusterSubnetGroupName"], as_tags(group.get("Tags")))
+        if is_ours(environment, group.get("ClusterSubnetGroupName", ""), as_tags(group.get("Tags")))
     ]
 
 

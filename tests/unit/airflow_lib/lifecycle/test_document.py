@@ -99,12 +99,20 @@ def test_only_the_latest_nonces_are_kept() -> None:
 
 def test_a_document_of_version_1_keeps_its_cluster_its_teardown_and_its_snapshots() -> None:
     document = decode(VERSION_1)
-    assert (document.version, document.nonces) == (2, ("n1",))
+    assert (document.version, document.nonces) == (3, ("n1",))
     assert document.emr == READY
     warehouse = document.warehouse
     assert (warehouse.phase, warehouse.owner, warehouse.generation) == (Phase.TEARING_DOWN, "run0", 7)
     assert (warehouse.snapshot, warehouse.predecessor, warehouse.pending_snapshot) == ("s6", "s5", "s7")
     assert warehouse.unsaved
+
+
+def test_a_document_of_version_2_is_read_as_it_is() -> None:
+    document = Document("dev-birds", emr=READY)
+    content = json.loads(encode_document(document))
+    for slot in ("emr", "warehouse"):
+        del content[slot]["absent_since"]  # it had no such field
+    assert decode_document(json.dumps(content | {"version": 2}).encode(), "uri", "dev-birds") == document
 
 
 def test_a_cluster_that_version_1_had_asked_for_without_an_answer_may_still_come() -> None:

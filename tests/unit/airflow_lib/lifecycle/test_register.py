@@ -108,7 +108,7 @@ def test_the_document_survives_its_json(register: Register, s3: MemoryS3) -> Non
     document = register.read()
     assert document.warehouse.lease("run1").until == START + timedelta(seconds=LEASE_S)
     content = json.loads(s3.objects[KEY])
-    assert content["version"] == 2
+    assert content["version"] == 3
     assert content["warehouse"]["phase"] == "ready"
 
 
@@ -329,9 +329,9 @@ def test_a_corrupt_document_is_an_error_and_left_as_it_is(
 
 
 def test_a_newer_document_is_an_error_and_left_as_it_is(register: Register, s3: MemoryS3) -> None:
-    body = b'{"version": 3, "slots": {"emr": "in a form of the future"}}'
+    body = b'{"version": 4, "slots": {"emr": "in a form of the future"}}'
     s3.put(*KEY, body)
-    with pytest.raises(RegisterError, match=r"version 3; this Mayfly knows 2\. .* deploy that version"):
+    with pytest.raises(RegisterError, match=r"version 4; this Mayfly knows 3\. .* deploy that version"):
         register.apply(Slot.EMR, rules.release)
     assert s3.objects[KEY] == body
 
@@ -362,6 +362,7 @@ def test_a_run_that_resumes_after_its_lease_was_taken_can_do_nothing(
         lambda: warehouse(rules.mark_ready, generation=generation),
         lambda: warehouse(rules.plan_snapshot, generation=generation, name="s1"),
         lambda: warehouse(rules.record_snapshot, generation=generation, name="s1"),
+        lambda: warehouse(rules.record_absence, generation=generation, absent=True),
         lambda: warehouse(rules.record_loss, generation=generation),
         lambda: warehouse(rules.mark_empty, generation=generation),
     ):

@@ -7,16 +7,17 @@ from datetime import UTC, datetime
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
 from airflow_lib.naming import TAG_ENVIRONMENT, generation_of
+from airflow_lib.resources.emr_cluster import ClusterState
 from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
     attempt_all,
+    check_known,
     check_ours,
     same_generation,
-    unknown_state,
 )
 
 from .conftest import ENVIRONMENT, OTHER, TAGS, refused, tags_of
@@ -127,6 +128,14 @@ def test_what_lacks_our_name_or_our_tag_is_foreign_and_the_message_says_what_to_
 
 
 def test_an_unknown_state_is_named_with_the_console_to_look_in() -> None:
-    error = unknown_state("EMR cluster c", "HIBERNATING", "EMR")
-    assert str(error).startswith("EMR cluster c is 'HIBERNATING'")
-    assert "EMR console" in str(error)
+    with pytest.raises(UnknownState, match=r"\AEMR cluster c is 'HIBERNATING'.*EMR console"):
+        check_known("EMR cluster c", "HIBERNATING", ClusterState, "EMR")
+
+
+@pytest.mark.parametrize("state", ["WAITING", ClusterState.WAITING])
+def test_a_known_state_passes(state: str) -> None:
+    check_known("EMR cluster c", state, ClusterState, "EMR")
+
+
+def test_a_tag_without_a_key_keeps_no_other_from_being_read() -> None:
+    assert as_tags([{"Value": "x"}, *as_tag_list(TAGS)]) == TAGS
