@@ -28,6 +28,7 @@ class Config:
     fresh: bool = False
     emr_delay_s: float = 1.5
     redshift_delay_s: float = 1.0
+    iam_delay_s: float = 2.0
     livy_restart_s: float = 5.0
     livy_command: str | None = None
     redshift_command: str | None = None
@@ -48,6 +49,7 @@ class Delays:
 
     emr_s: float
     redshift_s: float
+    iam_s: float
 
     def change(self, changes: Mapping[str, float]) -> None:
         """Set the named delays. Raises ValueError if a name is unknown."""
@@ -66,7 +68,7 @@ class Context:
 
     @cached_property
     def delays(self) -> Delays:
-        return Delays(self.config.emr_delay_s, self.config.redshift_delay_s)
+        return Delays(self.config.emr_delay_s, self.config.redshift_delay_s, self.config.iam_delay_s)
 
     @cached_property
     def state(self) -> State:
