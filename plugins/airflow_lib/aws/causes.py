@@ -38,7 +38,7 @@ _HINTS = {
     ),
     Cause.LAG: (
         "While roles are minutes old these words are only IAM's delay, which is waited for; this time it was not that: "
-        "look whether the roles, their policies, trust and instance profile are as Mayfly made them, whether a "
+        "look whether the roles, their policies, trust, instance profile and groups are as Mayfly made them, whether a "
         "permissions boundary or a service control policy limits them, and whether the subnet has EMR's tag."
     ),
     Cause.CAPACITY: (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, ResourceError, TerminalState
+from airflow_lib.errors import LeaseLost, ResourceError, TerminalState, UnknownState
 from airflow_lib.naming import Slot
 from airflow_lib.steps import Run
 from airflow_lib.steps.clusters import find_livy_url, find_warehouse, is_usable
@@ -46,6 +46,18 @@ def test_a_warehouse_that_is_not_available_is_an_error_that_says_what_to_do(
     with pytest.raises(ResourceError, match=r"is rebooting; available .* clear this task later"):
         find_warehouse(provided)
     assert not is_usable(provided, world.register(PIPELINE).warehouse)
+
+
+def test_a_cluster_in_a_state_that_this_version_does_not_know_is_not_used(
+    world: World, provided: Run
+) -> None:
+    world.warehouses.live[0].status = world.emr.live[0].state = "HIBERNATING"
+    with pytest.raises(UnknownState, match="Redshift cluster .* is 'HIBERNATING'"):
+        find_warehouse(provided)
+    with pytest.raises(UnknownState, match="EMR cluster .* is 'HIBERNATING'"):
+        find_livy_url(provided)
+    for slot in Slot:
+        assert not is_usable(provided, world.register(PIPELINE).slot(slot))
 
 
 def test_without_a_lease_no_cluster_is_found(world: World, run: Run) -> None:
