@@ -37,7 +37,7 @@ def variables() -> dict[str, str]:
         "s3": S3_LOCATIONS,
         "network": {"client_cidr": _CLIENT_CIDR},
         "emr": {"create_timeout_s": 300, "delete_timeout_s": 300},
-        "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 300},
+        "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 300, "absent_after_s": 2},
         "livy": {"session_timeout_s": 600, "statement_timeout_s": 1800},
         "keep_alive_s": 0,
         "poll_s": 0.5,

@@ -14,6 +14,7 @@
     │   ├── UnknownState      AWS or Livy reports a state this version does not know
     │   ├── ForeignResource   the name is taken by something without our tags
     │   ├── CredentialsRefused  AWS does not accept the credentials, or there are none: wait for renewed ones
+    │   ├── SnapshotAbsent    AWS answers that the snapshot to restore from does not exist
     │   ├── NotReady          AWS is not ready for this call, but will be: poll again until the deadline
     │   ├── ResponseLost      no response to a create request: whether it took effect is unknown
     │   └── TeardownError     what could not be removed, all of it
@@ -102,6 +103,10 @@ class ForeignResource(ResourceError):
 
 class CredentialsRefused(ResourceError):
     """AWS does not accept the credentials, or there are none: wait for renewed ones, which need a new session."""
+
+
+class SnapshotAbsent(ResourceError):
+    """AWS answers that the snapshot to restore from does not exist: one such answer is not believed."""
 
 
 class NotReady(ResourceError):

@@ -137,6 +137,7 @@ class WarehouseSettings(_Model):
     keep_snapshots: int = Field(default=2, ge=2, le=20)
     create_timeout_s: int = Field(default=2400, ge=1, le=DAY_S)
     delete_timeout_s: int = Field(default=2400, ge=1, le=DAY_S)
+    absent_after_s: float = Field(default=60, ge=1, le=3600)
 
     @field_validator("node_type")
     @classmethod

@@ -34,6 +34,12 @@ def _serve() -> None:
         "--redshift-delay", type=float, default=1.0, help="least seconds for a Redshift cluster"
     )
     parser.add_argument(
+        "--iam-delay",
+        type=float,
+        default=2.0,
+        help="seconds for which EMR and Redshift see no new role or policy",
+    )
+    parser.add_argument(
         "--livy-restart", type=float, default=5.0, help="seconds until a Livy server that died is restarted"
     )
     parser.add_argument(
@@ -53,6 +59,7 @@ def _serve() -> None:
             fresh=options.fresh,
             emr_delay_s=options.emr_delay,
             redshift_delay_s=options.redshift_delay,
+            iam_delay_s=options.iam_delay,
             livy_restart_s=options.livy_restart,
             livy_command=options.livy_command,
             redshift_command=options.redshift_command,

@@ -38,7 +38,7 @@ def assemble(context: Context) -> Parts:
     warehouses = Warehouses(context, snapshots)
     objects = s3.install(context.state.s3)
     ec2.install()
-    iam.install()
+    iam.install(context.delays)
     emr_api.install(lives)
     redshift_api.install(warehouses, credentials)
     snapshots.reload()

@@ -29,6 +29,7 @@ class Config:
     emr_delay_s: float = 1.5
     redshift_delay_s: float = 1.0
     redshift_refusing_s: float = 1.5
+    iam_delay_s: float = 2.0
     livy_restart_s: float = 5.0
     livy_command: str | None = None
     redshift_command: str | None = None
@@ -50,6 +51,7 @@ class Delays:
     emr_s: float
     redshift_s: float
     redshift_refusing_s: float
+    iam_s: float
 
     def change(self, changes: Mapping[str, float]) -> None:
         """Set the named delays. Raises ValueError if a name is unknown."""
@@ -69,7 +71,9 @@ class Context:
     @cached_property
     def delays(self) -> Delays:
         config = self.config
-        return Delays(config.emr_delay_s, config.redshift_delay_s, config.redshift_refusing_s)
+        return Delays(
+            config.emr_delay_s, config.redshift_delay_s, config.redshift_refusing_s, config.iam_delay_s
+        )
 
     @cached_property
     def state(self) -> State:

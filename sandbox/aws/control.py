@@ -3,7 +3,7 @@
 GET    health
 GET    calls?since=n
 GET    faults · POST faults · DELETE faults
-GET    delays · POST delays {emr_s?, redshift_s?, redshift_refusing_s?}
+GET    delays · POST delays {emr_s?, redshift_s?, redshift_refusing_s?, iam_s?}
 GET    redshift/<cluster>/credentials/<dbuser> · GET redshift/<cluster>/roles
 POST   authorize {role, action, resource, context?}
 POST   emr/<id or name>/fail {reason, code?} · POST emr/next/fail

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from moto.core.exceptions import JsonRESTError
 from moto.ec2.exceptions import InvalidSubnetIdError
 from moto.ec2.models import EC2Backend, ec2_backends
 from moto.emr.exceptions import ValidationException
+from moto.iam.models import InstanceProfile, Role
 
 from sandbox.aws import iam
 from sandbox.aws.context import ACCOUNT
@@ -26,22 +28,36 @@ _IDLE_TIMEOUT_S = range(60, 604801)
 
 
 def refuse(request: Request, region: str, known_releases: list[str]) -> None:
-    """Raise ValidationException if RunJobFlow itself refuses the request.
+    """Raise what RunJobFlow itself answers to a request that it refuses.
 
-    Source of a wording: Terraform's AWS provider matches "Invalid InstanceProfile:" (internal/service/emr/cluster.go).
+    Source of the wordings about a profile: Terraform's AWS provider asks again on both
+    (internal/service/emr/cluster.go).
     """
     if not request.get("Name"):
         raise ValidationException("The job flow name is required.")
     _refuse_release(request.get("ReleaseLabel"), known_releases)
     service_role = request.get("ServiceRole")
-    if not service_role or iam.find_role(service_role) is None:
+    role = iam.find_role(service_role) if service_role else None
+    if role is None:
         raise ValidationException(f"EMR service role {service_role} is invalid")
     profile = iam.find_instance_profile(request.get("JobFlowRole") or "")
     if profile is None or not profile.roles:
         raise ValidationException(f"Invalid InstanceProfile: {request.get('JobFlowRole')}.")
+    _refuse_unseen(role, profile)
     _refuse_instances(request)
     _refuse_public_access(request, region)
     check_idle_timeout(request.get("AutoTerminationPolicy"))
+
+
+def _refuse_unseen(service_role: Role, profile: InstanceProfile) -> None:
+    """EMR does not see yet what IAM has: first not the profile, then not the role in it."""
+    left = iam.unseen(profile.roles[0].name)
+    if left > 0.5:
+        raise ValidationException(f"Invalid InstanceProfile: {profile.name}.")
+    if left > 0:
+        raise JsonRESTError("AccessDeniedException", f"Failed to authorize instance profile {profile.arn}")
+    if iam.unseen(service_role.name) > 0:
+        raise ValidationException(f"EMR service role {service_role.arn} is invalid")
 
 
 def check_idle_timeout(policy: dict[str, Any] | None) -> None:

@@ -1,18 +1,25 @@
-"""Which roles and profiles exist, and which actions a role's policies allow, as moto evaluates them."""
+"""Which roles and profiles exist, and which actions a role's policies allow, as moto evaluates them.
+
+IAM is eventually consistent: for a while (`Delays.iam_s`) other services do not see what a role was just given.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+"""
 
 from __future__ import annotations
 
 import fnmatch
+import inspect
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from moto.iam import policy_conditions
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
 from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
 
-from sandbox.aws.context import ACCOUNT, PARTITION
+from sandbox.aws.context import ACCOUNT, PARTITION, Delays
 
 
 @dataclass(frozen=True)
@@ -23,7 +30,59 @@ class Verdict:
     reason: str
 
 
-def install() -> None:
+@dataclass
+class _Lag:
+    """When each role was first given each thing: given again, it has been seen. Without `delays` nothing is late."""
+
+    delays: Delays | None = None
+    given: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def note(self, role: str, *what: str) -> None:
+        self.given.setdefault((role, *what), time.monotonic())
+
+    def forget(self, role: str) -> None:
+        self.given = {key: at for key, at in list(self.given.items()) if key[0] != role}
+
+    def age_s(self, role: str) -> float:
+        newest = max((at for (name, *_), at in list(self.given.items()) if name == role), default=-math.inf)
+        return time.monotonic() - newest
+
+
+_lag = _Lag()
+
+
+def install(delays: Delays) -> None:
+    """Patch moto: changes are seen `delays.iam_s` late, and the condition operators that it takes as met are added."""
+    _lag.delays = delays
+    _note("create_role", lambda request: (request["role_name"],))
+    _note("put_role_policy", lambda request: (request["role_name"], "policy", request["policy_name"]))
+    _note("attach_role_policy", lambda request: (request["role_name"], "policy", request["policy_arn"]))
+    _note("add_role_to_instance_profile", lambda request: (request["role_name"], "profile"))
+    _install_operators()
+
+
+def _note(method: str, what: Callable[[Mapping[str, Any]], tuple[str, ...]]) -> None:
+    change = getattr(IAMBackend, method)
+    signature = inspect.signature(change)
+
+    def noted(self: IAMBackend, *args: Any, **kwargs: Any) -> Any:
+        answer = change(self, *args, **kwargs)
+        given = what(signature.bind(self, *args, **kwargs).arguments)
+        if method == "create_role":
+            _lag.forget(given[0])
+        _lag.note(*given)
+        return answer
+
+    setattr(IAMBackend, method, noted)
+
+
+def unseen(role: str) -> float:
+    """How much of its lag is left of what a role was given last: 1 at first, 0 once every service sees it."""
+    lag_s = _lag.delays.iam_s if _lag.delays else 0.0
+    return max(0.0, 1 - _lag.age_s(role) / lag_s) if lag_s > 0 else 0.0
+
+
+def _install_operators() -> None:
     """Add the condition operators StringLike and StringLikeIfExists to moto, which takes them as met."""
     for operator in ("StringLike", "StringLikeIfExists"):
         policy_conditions.CONDITION_OPERATIONS[operator] = _is_like
@@ -79,6 +138,8 @@ def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, s
     role = find_role(role_arn)
     if role is None:
         return Verdict(False, f"role {role_arn} does not exist")
+    if unseen(role.name):
+        return Verdict(False, f"a policy of {role.name} is too new to be seen")
     allowed_by = None
     for policy_name, statement in _policies(role):
         if _applies(statement, action, resource, context):

@@ -56,11 +56,13 @@ def check_network_and_roles(request: dict[str, Any], region: str) -> None:
 
 
 def check_roles(arns: Sequence[str]) -> None:
-    """Raise RedshiftClientError for a role that does not exist, or that Redshift cannot assume."""
+    """Raise RedshiftClientError for a role that does not exist, that Redshift does not see yet or cannot assume."""
     for arn in arns:
         role = iam.find_role(arn)
         if role is None or role.arn != arn:
             raise invalid("InvalidParameterValue", f"The IAM role {arn} does not exist.")
+        if iam.unseen(role.name) > 0:
+            raise invalid("InvalidParameterValue", f"The IAM role {arn} is not valid. Cannot assume role")
         if not iam.trusts(role, "redshift.amazonaws.com"):
             raise invalid("InvalidParameterValue", f"The IAM role {arn} cannot be assumed by Redshift.")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from airflow_lib.naming import Environment, is_ours
 from airflow_lib.resources.owned import as_tags
@@ -20,6 +21,7 @@ ENVIRONMENT = Environment("dev", PIPELINE.name)
 
 CAPACITY_REFUSED, EMR_ENDS = "capacity refused", "EMR ends with errors"
 LOST_ANSWER, SEEN_LATE = "effect, then response lost", "effects seen late"
+ROLES_LATE = "EMR takes roles that it does not see"
 KILLED_AFTER = "killed before the answer is written down"
 AIRFLOW_GONE, ASLEEP = "Airflow gone for good", "asleep past its lease"
 UNLISTED, SESSIONS_LOST = "Livy lists no statements for ever", "Livy loses each session"
@@ -69,6 +71,15 @@ def _slow(world: World, _: Call) -> None:
 
 def _late(world: World, _: Call) -> None:
     world.wire.late.delay_s = world.emr.listed_after_s = _LATE_S
+
+
+def _late_roles(world: World, _: Call) -> None:
+    world.wire.lag.takes = True
+
+
+def _late_snapshots(world: World, _: Call) -> None:
+    world.wire.late.was_on = True
+    world.wire.late.snapshots_unseen_until = world.now() + timedelta(seconds=_LATE_S)
 
 
 def _no_capacity(world: World, _: Call) -> Fault | None:
@@ -146,6 +157,8 @@ FAULTS = (
     InjectedFault("access denied for ever", _fail_calls(Kind.DENIED, math.inf), lasting=True, denies=True),
     InjectedFault("timed out", _fail_calls(Kind.TIMEOUT)),
     InjectedFault(SEEN_LATE, _late),
+    InjectedFault(ROLES_LATE, _late_roles),
+    InjectedFault("snapshots not shown for a while", _late_snapshots),
     InjectedFault("slow transitions", _slow),
     InjectedFault(CAPACITY_REFUSED, _no_capacity, lasting=True),
     InjectedFault(EMR_ENDS, _end_emr, lasting=True),

@@ -45,7 +45,17 @@ class AwsProcess:
     def _start(self) -> Child:
         python = sys.executable
         command = [python, "-m", "sandbox.aws", "--host", self.host, "--state-dir", str(self.state_dir)]
-        command += ["--emr-delay", "0.3", "--redshift-delay", "0.2", "--livy-restart", "0.2"]
+        # Tests that make roles are about other things than IAM's delay, but for those that set it.
+        command += [
+            "--emr-delay",
+            "0.3",
+            "--redshift-delay",
+            "0.2",
+            "--livy-restart",
+            "0.2",
+            "--iam-delay",
+            "0",
+        ]
         command += ["--livy-command", f"{python} -S {HERE / 'aws_fake_livy.py'} {{host}} {{port}}"]
         command += [
             "--redshift-command",

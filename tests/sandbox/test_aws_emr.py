@@ -352,3 +352,25 @@ def test_an_invalid_livy_distribution_ends_the_cluster(tmp_path, monkeypatch):
     until(lambda: cluster.state, lambda state: state == "TERMINATED_WITH_ERRORS")
     assert cluster.state_change_reason["Code"] == "BOOTSTRAP_FAILURE"
     assert "nosuch" in cluster.state_change_reason["Message"]
+
+
+def test_while_iam_lags_run_job_flow_refuses_the_roles_first_in_one_way_and_then_in_another(aws, emr, wanted):
+    iam = aws.client("iam")
+    iam.create_role(RoleName="new", AssumeRolePolicyDocument=trust("ec2.amazonaws.com"))
+    iam.create_instance_profile(InstanceProfileName="new")
+    iam.add_role_to_instance_profile(InstanceProfileName="new", RoleName="new")
+    aws.ask("POST", "delays", {"iam_s": 2.0})
+    allowed = {"role": "arn:aws:iam::123456789012:role/new", "action": "s3:GetObject", "resource": "*"}
+    assert "too new to be seen" in aws.ask("POST", "authorize", allowed)[1]["reason"]
+
+    def ask():
+        try:
+            return emr.run_job_flow(**{**wanted, "JobFlowRole": "new"})["JobFlowId"][:2]
+        except ClientError as error:
+            return error.response["Error"]["Code"]
+
+    try:
+        seen = until(ask, lambda answer: answer == "j-")
+    finally:
+        aws.ask("POST", "delays", {"iam_s": 0.0})
+    assert seen == ["ValidationException", "AccessDeniedException", "j-"]

@@ -90,13 +90,24 @@ def _retry_until_ready(work: Callable[[], None]) -> None:
     until(attempt, bool)
 
 
+def _once_roles_are_seen(create: Callable[[], Any]) -> Any:
+    """What `create` answers once IAM lags no longer; while it did, it was NotReady."""
+    shared_aws().ask("POST", "delays", {"iam_s": 3600})
+    try:
+        with pytest.raises(NotReady, match="too young"):
+            create()
+    finally:
+        shared_aws().ask("POST", "delays", {"iam_s": 0})
+    return create()
+
+
 def test_an_emr_cluster_is_created_and_deleted_without_leftovers(aws: Aws) -> None:
     spec = _spec(aws, Slot.EMR, 1)
     names = spec.names
     assert spec.subnet.public
     assert spec.subnet.has_managed_tag
     _ensure_prerequisites(aws, spec)
-    cluster_id = emr_cluster.request_cluster(aws, spec)
+    cluster_id = _once_roles_are_seen(lambda: emr_cluster.request_cluster(aws, spec, datetime.now(UTC)))
     assert [view.id for view in emr_cluster.find_clusters(aws.emr, names)] == [cluster_id]
     last = until(
         lambda: emr_cluster.probe_cluster(aws.emr, cluster_id), lambda view: view.ready or view.failed
@@ -114,8 +125,8 @@ def test_an_emr_cluster_is_created_and_deleted_without_leftovers(aws: Aws) -> No
 def _create_warehouse(aws: Aws, generation: int, restore_from: str | None = None) -> Any:
     spec = replace(_spec(aws, Slot.WAREHOUSE, generation), restore_from=restore_from)
     _ensure_prerequisites(aws, spec)
-    redshift_cluster.ensure_cluster(aws, spec)
-    redshift_cluster.ensure_cluster(aws, spec)  # the second call adopts it
+    _once_roles_are_seen(lambda: redshift_cluster.ensure_cluster(aws, spec, datetime.now(UTC)))
+    redshift_cluster.ensure_cluster(aws, spec, datetime.now(UTC))  # the second call adopts it
     last = until(
         lambda: redshift_cluster.probe_cluster(aws.redshift, spec.names.cluster),
         lambda view: view.ready or view.failed,

@@ -264,13 +264,25 @@ def test_snapshots_can_be_filtered_by_cluster_type_and_tag(aws, redshift, wareho
 def test_the_creation_of_a_warehouse_can_be_delayed(tmp_path):
     with AwsProcess(tmp_path / "state") as aws:
         slow = {"redshift_s": 3600.0}
-        assert aws.ask("POST", "delays", slow) == (200, {"emr_s": 0.3, **slow})
-        assert aws.ask("GET", "delays") == (200, {"emr_s": 0.3, **slow})
+        assert aws.ask("POST", "delays", slow) == (200, {"emr_s": 0.3, "iam_s": 0.0, **slow})
+        assert aws.ask("GET", "delays") == (200, {"emr_s": 0.3, "iam_s": 0.0, **slow})
         redshift = aws.client("redshift")
         redshift.create_cluster(**_request("slow"))
         until(lambda: _listens(f"127.{aws.net}.1.1"), bool)  # its process runs, but it is still creating
         assert redshift.describe_clusters()["Clusters"][0]["ClusterStatus"] == "creating"
         assert aws.ask("POST", "delays", {"s3_s": 1})[0] == 400
+
+
+def test_while_iam_lags_a_warehouse_is_refused_its_role(aws, redshift):
+    arn = aws.client("iam").create_role(
+        RoleName="new-copy", AssumeRolePolicyDocument=trust("redshift.amazonaws.com")
+    )["Role"]["Arn"]
+    aws.ask("POST", "delays", {"iam_s": 3600})
+    try:
+        with pytest.raises(ClientError, match="Cannot assume role"):
+            redshift.create_cluster(**_request("lagging", IamRoles=[arn]))
+    finally:
+        aws.ask("POST", "delays", {"iam_s": 0.0})
 
 
 def _listens(host):

@@ -49,7 +49,7 @@ class World:
         self.wire = Wire(self.timeline)
         self.jobs = Jobs()
         self.bill = Bill(self.timeline)
-        self.emr = EmrClusters(self.timeline, REGION, self.bill)
+        self.emr = EmrClusters(self.timeline, REGION, self.bill, self.wire.lag)
         self.warehouses = Warehouses(self.timeline, REGION, self.bill)
         self.livy = LivyServers(self.timeline, self.wire, self.emr.serves, self.jobs.run_code)
         self.sql = SqlWarehouses(self.timeline, self.wire, self.warehouses)
@@ -70,6 +70,7 @@ class World:
             ("airflow_lib.warehouse.connection.Retrying", partial(_retrying, sleep)),
             ("airflow_lib.warehouse.sql._environment", sql_environment),
             ("botocore.endpoint.time", SimpleNamespace(sleep=sleep)),
+            ("moto.iam.models.utcnow", lambda: self.now().replace(tzinfo=None)),
         ):
             self._patches.enter_context(patch(target, value))
         self._patches.enter_context(patch.object(LivyClient._get_patiently.retry, "sleep", sleep))
@@ -92,6 +93,8 @@ class World:
         self.wire.choose_fault = lambda _: None
         self.wire.faults.clear()
         self.wire.late.delay_s = self.emr.listed_after_s = 0
+        self.wire.lag.takes = False
+        self.wire.late.snapshots_unseen_until = self.now()
         self.emr.failures.clear()
         self.livy.heal()
         self.timeline.slowness = 1.0

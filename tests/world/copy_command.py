@@ -17,6 +17,7 @@ from moto.iam.models import iam_backends
 from moto.redshift.models import Cluster
 from psycopg2 import Error
 
+from tests.world.late import IamLag
 from tests.world.spark import get
 from tests.world.sqlite_redshift import Database, refused
 
@@ -48,10 +49,13 @@ class Copy:
             raise refused("42601", "syntax error in COPY, or more of it than this stand-in knows")
         return cls(**match.groupdict())
 
-    def run(self, database: Database, cluster: Cluster, load_errors: list[LoadError]) -> None:
+    def run(self, database: Database, cluster: Cluster, load_errors: list[LoadError], lag: IamLag) -> None:
         """Insert the manifest's rows. Raises psycopg2.Error."""
         columns = database.columns(self.schema, self.table)
         self._check_role(cluster)
+        refused_for_now = lag.refuse_copy(self.role)
+        if refused_for_now is not None:
+            raise _failed(refused_for_now)
         for url in self._files():
             rows = self._read(url, columns, load_errors)
             if rows:

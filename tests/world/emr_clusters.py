@@ -11,6 +11,7 @@ from moto.emr.models import Cluster, ElasticMapReduceBackend, emr_backends
 from sandbox.aws import emr_life
 from sandbox.aws.emr_life import ENDED, USER_REQUEST, ClusterLife, Durations, Reason
 from tests.world.bill import Bill
+from tests.world.late import IamLag
 from tests.world.patching import restore_after
 from tests.world.timeline import Timeline
 
@@ -23,8 +24,8 @@ class EmrClusters:
     `duplicates` are the names that two clusters had at the same time.
     """
 
-    def __init__(self, timeline: Timeline, region: str, bill: Bill) -> None:
-        self._timeline, self._region, self._bill = timeline, region, bill
+    def __init__(self, timeline: Timeline, region: str, bill: Bill, lag: IamLag) -> None:
+        self._timeline, self._region, self._bill, self._lag = timeline, region, bill, lag
         self._lives: dict[str, _Life] = {}
         self.failures: list[Reason] = []
         self.duplicates: set[str] = set()
@@ -67,7 +68,8 @@ class EmrClusters:
         if [one.name for one in self.live].count(cluster.name) > 1:
             self.duplicates.add(cluster.name)
         life = self._lives[cluster.id] = _Life(cluster, self._timeline, self._bill)
-        life.begin(boot_failure=self.failures.pop(0) if self.failures else None)
+        doom = self._lag.find_doom(cluster.service_role)
+        life.begin(invalid=doom, boot_failure=self.failures.pop(0) if self.failures and not doom else None)
 
     def _is_listed(self, cluster: Cluster) -> bool:
         age = self._timeline.now() - cluster.creation_datetime

@@ -147,7 +147,7 @@ class Connection:
         self._send(
             "Copy",
             {"table": copy.table, "manifest": copy.manifest},
-            lambda: copy.run(database, cluster, self._load_errors),
+            lambda: copy.run(database, cluster, self._load_errors, self._server.wire.lag),
         )
         return None, []
 

@@ -20,7 +20,7 @@ from moto.core.models import botocore_stubber
 
 from sandbox.aws.faults import aws_error
 from sandbox.aws.gateway import error_answer
-from tests.world.late import Late
+from tests.world.late import IamLag, Late, with_neighbours
 from tests.world.read_cache import ReadCache
 from tests.world.timeline import Timeline
 
@@ -115,6 +115,7 @@ class Wire:
     def __init__(self, timeline: Timeline) -> None:
         self._timeline = timeline
         self.late = Late(timeline)
+        self.lag = IamLag(timeline)
         self.read_cache = ReadCache(timeline)
         self.choose_fault: Callable[[Call], Fault | None] = lambda _: None
         self._params: dict[str, Mapping[str, Any]] = {}
@@ -162,9 +163,11 @@ class Wire:
         """One call of a client: the fault of its first request is chosen here, those of its retries in `_send`."""
         self._entered = [self.enter(service, operation, params)]
         if self._entered == [None] and self.read_cache.on and not self.late.was_on:
-            return self.read_cache.ask(service, operation, params, lambda: ask(operation, params))
-        self.read_cache.forget(service)
-        return ask(operation, params)
+            answer = self.read_cache.ask(service, operation, params, lambda: ask(operation, params))
+        else:
+            self.read_cache.forget(service)
+            answer = ask(operation, params)
+        return with_neighbours(operation, params, answer, hide_snapshots=self.late.hides_snapshots)
 
     def _note_params(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         self._params[model.name] = dict(params)
@@ -175,14 +178,22 @@ class Wire:
         fault = self._entered.pop() if self._entered else self.enter(service, operation, params)
         if fault is not None and fault.kind not in AFTER:
             return _fail(fault, request, service, operation)
-        unseen = self.late.refusal(operation, params)
+        absent = self.late.refusal(operation, params)
+        unseen = (absent, "not seen yet") if absent else self.lag.refusal(operation, params)
         if unseen is not None:
-            not_seen = Fault(service, operation, Kind.REFUSED, code=unseen, message="not seen yet")
-            return _fail(not_seen, request, service, operation)
+            code, message = unseen
+            return _fail(
+                Fault(service, operation, Kind.REFUSED, code=code, message=message),
+                request,
+                service,
+                operation,
+            )
         response = botocore_stubber(event_name, request)
         assert response is not None, f"moto does not know {request.url}"
         if self.late.delay_s and response.status_code < 300:
             self.late.note(operation, params, response.content)
+        if response.status_code < 300:
+            self.lag.note(operation, params)
         if fault is not None:
             raise_if_killed(fault, f"{service}.{operation}")
             raise ReadTimeoutError(endpoint_url=request.url)

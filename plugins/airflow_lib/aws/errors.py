@@ -32,6 +32,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 from botocore.retries.standard import RetryContext, ThrottledRetryableChecker, TransientRetryableChecker
 
+from airflow_lib.aws.causes import hint_of
 from airflow_lib.bounded_json import as_text
 from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, ResourceError
 
@@ -130,22 +131,6 @@ _CLOCK_MESSAGE = re.compile(r"Signature (expired|not yet current)", re.IGNORECAS
 _RENEW_HINT = "Renew the credentials; a run that waits goes on with the renewed ones."
 _CLOCK_HINT = "The clock of this host is wrong: synchronise it (chrony or another NTP client)."
 
-_DENIED_HINT = (
-    "Grant the action to the principal that Airflow runs as: docs/iam-principal-policy.json lists it."
-)
-_SETTINGS_HINT = "Check the settings in the Airflow Variable `mayfly`."
-_HINTS = {
-    "AccessDenied": _DENIED_HINT,
-    "AccessDeniedException": _DENIED_HINT,
-    "UnauthorizedOperation": _DENIED_HINT,
-    # A HEAD's answer has no body, so its status is all the code there is.
-    "403": f"{_DENIED_HINT} Without s3:ListBucket S3 answers so for a missing key, too.",
-    "LimitExceeded": "Raise the account's quota, or remove what is no longer needed.",
-    "InvalidParameterValue": _SETTINGS_HINT,
-    "ValidationException": _SETTINGS_HINT,
-    "NoSuchBucket": "Create the bucket, or correct mayfly.s3: no run creates one.",
-}
-
 
 def code_of(error: ClientError) -> str:
     """AWS's error code."""
@@ -217,9 +202,9 @@ def refusal(action: str, error: ClientError) -> ResourceError:
     """
     if is_credentials_error(error):
         return CredentialsRefused(f"Could not {action}: {describe_credentials_error(error)}")
-    code = code_of(error)
-    hint = _HINTS.get(code, "")
-    return ResourceError(f"Could not {action}: AWS answered {code}: {message_of(error)}. {hint}".rstrip())
+    code, message = code_of(error), message_of(error)
+    hint = hint_of(code, message)
+    return ResourceError(f"Could not {action}: AWS answered {code}: {message.rstrip('.')}. {hint}".rstrip())
 
 
 @contextmanager

@@ -85,6 +85,8 @@ class SlotState:
     `requested_at` is when it was last asked for, `cluster_id` what came of it, `livy` how its Livy is reached.
     `snapshot` is the newest one that is available, `predecessor` the one before it, `pending_snapshot` one
     that was asked for while tearing down. `unsaved`: the warehouse may hold rows that no snapshot has.
+    `absent_since` is when AWS first answered, and ever since, that the pending one does not exist although the
+    warehouse is gone.
     """
 
     __pydantic_config__ = _STRICT
@@ -102,6 +104,7 @@ class SlotState:
     predecessor: str | None = None
     pending_snapshot: str | None = None
     unsaved: bool = False
+    absent_since: AwareDatetime | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.generation <= MAX_GENERATION:

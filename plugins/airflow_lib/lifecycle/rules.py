@@ -334,8 +334,27 @@ def record_snapshot(state: SlotState, caller: Caller, *, generation: int, name: 
         return state, state
     if state.pending_snapshot != name:
         raise RegisterError(f"{state} awaits snapshot {state.pending_snapshot}, not {name}. Clear this task.")
-    saved = replace(state, snapshot=name, predecessor=state.snapshot, pending_snapshot=None, unsaved=False)
+    saved = replace(
+        state,
+        snapshot=name,
+        predecessor=state.snapshot,
+        pending_snapshot=None,
+        unsaved=False,
+        absent_since=None,
+    )
     return saved, saved
+
+
+def record_absence(state: SlotState, caller: Caller, *, generation: int, absent: bool) -> Change[float]:
+    """For how many seconds AWS has answered that the pending snapshot does not exist, this answer being the last.
+
+    An answer that it does exist, or that the warehouse does, ends that. It is kept here, so that looks of later
+    tries and of other holders count as well. Raises LeaseLost.
+    """
+    _require_owner(state, caller, Phase.TEARING_DOWN, generation)
+    since = (state.absent_since or caller.now) if absent else None
+    seen = replace(state, absent_since=since)
+    return seen, (caller.now - since).total_seconds() if since else 0.0
 
 
 def record_loss(state: SlotState, caller: Caller, *, generation: int) -> Change[SlotState]:
@@ -344,7 +363,7 @@ def record_loss(state: SlotState, caller: Caller, *, generation: int) -> Change[
     The next generation is restored from the newest snapshot. Raises LeaseLost.
     """
     _require_owner(state, caller, Phase.TEARING_DOWN, generation)
-    lost = replace(state, pending_snapshot=None, unsaved=False)
+    lost = replace(state, pending_snapshot=None, unsaved=False, absent_since=None)
     return lost, lost
 
 

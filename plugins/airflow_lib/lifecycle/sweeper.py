@@ -176,7 +176,7 @@ class EnvironmentSweeper:
         elif finding.standing is Standing.DUPLICATE:
             why = "a lost answer to RunJobFlow left it; the register has another one"
             self.tasks.append(CleanupTask(why, (thing,), partial(self._terminate_cluster, item.id)))
-        elif finding.standing is Standing.OLD_SNAPSHOT and item.state not in snapshots.PENDING:
+        elif finding.standing is Standing.OLD_SNAPSHOT and item.state in snapshots.DISPOSABLE:
             keep = self.holder.settings.mayfly.warehouse.keep_snapshots
             why = f"the register does not name it, and it is none of the newest {keep}"
             self.tasks.append(CleanupTask(why, (thing,), partial(self._delete_snapshot, item.name)))

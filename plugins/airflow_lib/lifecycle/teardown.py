@@ -12,7 +12,14 @@ from collections.abc import Sequence
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import AWS_ERRORS, explain, is_transient
-from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, RowsLost, TeardownError
+from airflow_lib.errors import (
+    CredentialsRefused,
+    MayflyError,
+    NotReady,
+    ResourceError,
+    RowsLost,
+    TeardownError,
+)
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import SlotState
 from airflow_lib.lifecycle.holder import Holder
@@ -85,7 +92,12 @@ def tear_down_slot(holder: Holder, slot: Slot, generation: int) -> None:
     names = Names(holder.environment, slot, generation)
     if state.unsaved:
         state = _plan_or_record_snapshot(holder, names, state)
-    tear_down_resources(holder.aws, names, keep_data=state.unsaved)
+    try:
+        tear_down_resources(holder.aws, names, keep_data=state.unsaved)
+    except ResourceError:
+        if state.absent_since is not None:  # the warehouse may be there after all, and so may its snapshot
+            _record_absence(holder, names, absent=False)
+        raise
     lost = _finish_snapshot(holder, names) if state.unsaved else None
     if slot is Slot.WAREHOUSE:
         _prune_snapshots(holder)  # while the slot is ours, nobody else records a snapshot
@@ -130,10 +142,14 @@ def _record_snapshot(holder: Holder, names: Names) -> SlotState:
 def _finish_snapshot(holder: Holder, names: Names) -> str | None:
     """The cluster is gone: record its snapshot as soon as it can be restored; or return what is lost.
 
-    Raises NotReady while the snapshot is being taken.
+    Raises NotReady while the snapshot is being taken, or has not been absent for long enough to believe it: one
+    answer of AWS's may be late. Raises UnknownState.
     """
     name = names.final_snapshot
     view = snapshots.probe_snapshot(holder.aws.redshift, name)
+    absent_s = _record_absence(holder, names, absent=view is None)
+    if view is None and absent_s < holder.settings.mayfly.warehouse.absent_after_s:
+        raise NotReady(f"snapshot {name}, which AWS has not shown for {absent_s:.0f} s")
     if view is None or view.failed:
         holder.register.apply(Slot.WAREHOUSE, rules.record_loss, generation=names.generation)
         state = view.state if view else "absent"
@@ -141,10 +157,17 @@ def _finish_snapshot(holder: Holder, names: Names) -> str | None:
             f"Redshift cluster {names.cluster} is gone, and its final snapshot {name} is {state}: what was loaded "
             "since the snapshot before it is lost. The next run restores that one; run the lost windows again."
         )
+    view.check_known()
     if not view.ready:
         raise NotReady(f"snapshot {name} is {view.state}")
     _record_snapshot(holder, names)
     return None
+
+
+def _record_absence(holder: Holder, names: Names, *, absent: bool) -> float:
+    return holder.register.apply(
+        Slot.WAREHOUSE, rules.record_absence, generation=names.generation, absent=absent
+    )
 
 
 def _prune_snapshots(holder: Holder) -> None:

@@ -10,7 +10,6 @@ https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-create-security-confi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,6 +26,7 @@ from botocore.exceptions import (
     SSLError,
 )
 
+from airflow_lib.aws.causes import Cause, cause_of, hint_of
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import (
     code_of,
@@ -39,14 +39,15 @@ from airflow_lib.aws.errors import (
 )
 from airflow_lib.errors import NotReady, ResourceError, ResponseLost
 from airflow_lib.naming import TAG_EMR_MANAGED, Environment, Names, Slot, is_ours
+from airflow_lib.resources.iam_roles import are_young
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
     attempt_all,
+    check_known,
     check_ours,
-    unknown_state,
 )
 from airflow_lib.resources.security_groups import find_groups
 
@@ -74,32 +75,17 @@ FAILED = frozenset({ClusterState.TERMINATING, ClusterState.TERMINATED, ClusterSt
 GONE = frozenset({ClusterState.TERMINATED, ClusterState.TERMINATED_WITH_ERRORS})
 ACTIVE = frozenset(ClusterState) - GONE
 
-# Roles just made: RunJobFlow may refuse them, or take them and end the cluster for it.
-# https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-troubleshoot-errors.html
-_IAM_LAG = re.compile(
-    r"invalid instanceprofile|instance profile .*(not found|does not exist|invalid)|invalid iaminstanceprofile"
-    r"|service role .*(invalid|does not exist)|failed to assume|cannot be assumed|not authorized to assume"
-    r"|role .*(is invalid|does not exist)",
-    re.IGNORECASE,
-)
-_CAPACITY = re.compile(
-    r"insufficient.*capacity|capacity.*insufficient|not have sufficient|exceeded.*(vcpu|quota|limit)|quota"
-    r"|no capacity",
-    re.IGNORECASE,
-)
-_CAPACITY_HINT = (
-    "AWS has no such instances to give in this zone now: choose another instance type or subnet in the "
-    "Airflow Variable `mayfly`, or raise the account's quota, and run again."
-)
-
 
 @dataclass(frozen=True)
 class ClusterView:
-    """A cluster as EMR describes it; `reason` is AWS's own, empty while there is none."""
+    """A cluster as EMR describes it; `reason` is AWS's own, empty while there is none.
+
+    `state` is a ClusterState's, or what this version does not know: that is neither ready, nor failed, nor gone.
+    """
 
     id: str
     name: str
-    state: ClusterState
+    state: str
     reason: str
     master_dns: str | None
     created_at: datetime | None
@@ -121,14 +107,18 @@ class ClusterView:
         return self.state in GONE
 
     @property
-    def ended_by_iam_lag(self) -> bool:
-        """Whether it ended because roles just made were not yet visible: worth one more request."""
-        return self.failed and bool(_IAM_LAG.search(self.reason))
+    def failed_as_by_lag(self) -> bool:
+        """Whether it ended in the words of roles that EMR does not see yet: lag if they were young, else a refusal."""
+        return self.failed and cause_of("", self.reason) is Cause.LAG
 
     @property
     def hint(self) -> str:
         """What to do about a failed cluster."""
-        return _hint(self.reason)
+        return hint_of("", self.reason) or _end_hint(self.reason)
+
+    def check_known(self) -> None:
+        """Raise UnknownState where one who waits for it would wait for what this version does not know."""
+        check_known(f"{CLUSTER} {self.name} ({self.id})", self.state, ClusterState, "EMR")
 
 
 def render_request(spec: GenerationSpec, groups: Mapping[str, str]) -> dict[str, Any]:
@@ -162,10 +152,10 @@ def render_request(spec: GenerationSpec, groups: Mapping[str, str]) -> dict[str,
     }
 
 
-def request_cluster(aws: Aws, spec: GenerationSpec) -> str:
-    """Ask for the cluster, once; returns its id.
+def request_cluster(aws: Aws, spec: GenerationSpec, now: datetime) -> str:
+    """Ask for the cluster, once; returns its id. `now` is S3's time, by which the roles' age is told.
 
-    Raises NotReady where the roles are not visible to EMR yet or it throttles (nothing was made);
+    Raises NotReady where EMR does not see the roles yet, and they are young, or it throttles (nothing was made);
     ResponseLost where no answer came; ResourceError where AWS refuses.
     """
     action = f"create {CLUSTER} {spec.names.cluster}"
@@ -177,18 +167,14 @@ def request_cluster(aws: Aws, spec: GenerationSpec) -> str:
     except (HTTPClientError, SSLError) as error:
         raise ResponseLost(f"Lost EMR's answer while trying to {action}: {error}") from error
     except ClientError as error:
-        raise _request_error(action, error) from error
-
-
-def _request_error(action: str, error: ClientError) -> ResourceError:
-    answer = f"{code_of(error)}: {message_of(error)}"
-    if is_throttling(error) or _IAM_LAG.search(message_of(error)):
-        return NotReady(f"Could not {action} yet: {answer}")
-    if status_of(error) >= 500 or is_transient(error):
-        return ResponseLost(f"EMR failed while trying to {action}: {answer}")
-    if _CAPACITY.search(message_of(error)):
-        return ResourceError(f"Could not {action}: AWS answered {answer}. {_CAPACITY_HINT}")
-    return refusal(action, error)
+        answer = f"{code_of(error)}: {message_of(error)}"
+        if is_throttling(error):
+            raise NotReady(f"Could not {action} yet: {answer}") from error
+        if status_of(error) >= 500 or is_transient(error):
+            raise ResponseLost(f"EMR failed while trying to {action}: {answer}") from error
+        if cause_of(code_of(error), message_of(error)) is Cause.LAG and are_young(aws, spec.names, now):
+            raise NotReady(f"Could not {action} yet, its roles are too young: {answer}") from error
+        raise refusal(action, error) from error
 
 
 def find_clusters(emr: EMRClient, names: Names) -> list[ClusterView]:
@@ -203,17 +189,22 @@ def find_clusters(emr: EMRClient, names: Names) -> list[ClusterView]:
 def probe_cluster(emr: EMRClient, cluster_id: str) -> ClusterView | None:
     """The cluster as it is, or None where EMR does not know the id (it forgets the dead after two months).
 
-    Raises UnknownState for a state that this version does not know.
+    Raises ResourceError.
     """
     try:
-        cluster = emr.describe_cluster(ClusterId=cluster_id)["Cluster"]
+        cluster = emr.describe_cluster(ClusterId=cluster_id).get("Cluster")
     except ClientError as error:
         # EMR has no code of its own for an unknown id.
         if code_of(error) == "InvalidRequestException" and "not valid" in message_of(error):
             return None
         with translate_aws_errors(f"describe {CLUSTER} {cluster_id}"):
             raise
-    return _view(cluster)
+    if not cluster or "Name" not in cluster:
+        # Taken for a cluster that is not ours, it would stay; taken for absent, its roles would be deleted.
+        raise ResourceError(
+            f"EMR described {CLUSTER} {cluster_id} without its name, which was expected. Run the task again."
+        )
+    return _view(cluster_id, cluster)
 
 
 def delete_cluster(emr: EMRClient, environment: Environment, cluster_id: str) -> None:
@@ -226,7 +217,7 @@ def delete_cluster(emr: EMRClient, environment: Environment, cluster_id: str) ->
     if view is None or view.gone:
         return
     check_ours(CLUSTER, view.name, view.tags, environment)
-    if view.state is ClusterState.TERMINATING:
+    if view.state == ClusterState.TERMINATING:
         return
     with translate_aws_errors(f"end {CLUSTER} {view.name} ({cluster_id})"):
         if view.termination_protected:
@@ -260,25 +251,20 @@ def _own_clusters(emr: EMRClient, environment: Environment) -> list[ClusterView]
             cluster["Id"]
             for page in pages
             for cluster in page["Clusters"]
-            if cluster["Name"].startswith(environment.prefix)
+            if "Id" in cluster and cluster.get("Name", "").startswith(environment.prefix)
         ]
     views = [view for view in (probe_cluster(emr, cluster_id) for cluster_id in ids) if view]
     return [view for view in views if not view.gone and is_ours(environment, view.name, view.tags)]
 
 
-def _view(cluster: Mapping[str, Any]) -> ClusterView:
-    status = cluster["Status"]
+def _view(cluster_id: str, cluster: Mapping[str, Any]) -> ClusterView:
+    status = cluster.get("Status", {})
     reason = status.get("StateChangeReason", {})
     answer = ": ".join(part for part in (reason.get("Code"), reason.get("Message")) if part)
-    try:
-        state = ClusterState(status["State"])
-    except ValueError:
-        thing = f"{CLUSTER} {cluster.get('Name')} ({cluster['Id']})"
-        raise unknown_state(thing, status["State"], "EMR") from None
     return ClusterView(
-        id=cluster["Id"],
-        name=cluster.get("Name", ""),
-        state=state,
+        id=cluster_id,
+        name=cluster["Name"],
+        state=status.get("State", ""),
         reason=answer,
         master_dns=cluster.get("MasterPublicDnsName") or None,
         created_at=status.get("Timeline", {}).get("CreationDateTime"),
@@ -287,9 +273,8 @@ def _view(cluster: Mapping[str, Any]) -> ClusterView:
     )
 
 
-def _hint(reason: str) -> str:
-    if _CAPACITY.search(reason):
-        return _CAPACITY_HINT
+def _end_hint(reason: str) -> str:
+    """What to do about an end whose cause its words do not tell."""
     if "BOOTSTRAP" in reason:
         return "Read the bootstrap logs below the cluster's LogUri (node/…/bootstrap-actions)."
     if reason.startswith("VALIDATION_ERROR"):

@@ -1,20 +1,21 @@
 """IAM roles: EMR's service role, the role of its EC2 instances, and Redshift's role for COPY.
 
-What the roles may do is in `iam_policies`. IAM is eventually consistent: a role just made may be unknown to
-IAM itself (NotReady here) or to EMR and Redshift (see `emr_cluster` and `redshift_cluster`) for up to two minutes.
+What the roles may do is in `iam_policies`. IAM is eventually consistent: a role just made may be unknown to IAM
+itself (NotReady here), and it or its policies to EMR and Redshift (`are_young`), for up to two minutes.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import translate_aws_errors
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import NotReady
+from airflow_lib.errors import NotReady, ResourceError
 from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours
 from airflow_lib.resources import iam_policies as policies
 from airflow_lib.resources.iam_policies import EmrScope
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
 
 ROLE = "IAM role"
+
+# For how long after a role was made another service may not see it, its policies, its instance profile, or a group
+# made beside it. IAM names no bound; Terraform's provider waits 2 minutes (internal/service/iam/wait.go,
+# propagationTimeout; so does its RunJobFlow), and a policy or a profile may be younger than its role.
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot.html#troubleshoot_general_eventual-consistency
+SETTLED_S = 120
+LAG_S = 300
 
 _EXISTS = frozenset({"EntityAlreadyExists"})
 _ABSENT = frozenset({"NoSuchEntity"})
@@ -79,6 +87,22 @@ def probe_role(iam: IAMClient, environment: Environment, name: str) -> Owned | N
     if role is None or not is_ours(environment, name, as_tags(role.get("Tags"))):
         return None
     return Owned(ROLE, str(role["Arn"]), name, as_tags(role.get("Tags")))
+
+
+def are_young(aws: Aws, names: Names, at: datetime, *, below_s: float = LAG_S) -> bool:
+    """Whether one of the generation's roles was made less than `below_s` seconds before `at`, a time of AWS's.
+
+    Then a service that refuses them may only be late to see them. A role that IAM itself does not find yet is young;
+    where AWS refuses to tell, none is.
+    """
+    for name in role_names(names):
+        try:
+            role = _read_role(aws.iam, name)
+        except ResourceError:
+            return False
+        if role is None or (at - role["CreateDate"]).total_seconds() < below_s:
+            return True
+    return False
 
 
 def delete_roles(aws: Aws, names: Names) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from airflow_lib.errors import (
@@ -72,12 +73,16 @@ def check_ours(kind: str, name: str, tags: Mapping[str, str], environment: Envir
         raise foreign(kind, name, environment)
 
 
-def unknown_state(thing: str, state: str, console: str) -> UnknownState:
-    """The error to raise where AWS reports a state that the enum of a kind does not have."""
-    return UnknownState(
-        f"{thing} is {state!r}, a state that this version does not know. "
-        f"Look at it in the {console} console, then update Mayfly."
-    )
+def check_known(thing: str, state: str, known: type[StrEnum], console: str) -> None:
+    """Raise UnknownState for a state that the enum of a kind does not have.
+
+    For whoever waits until a thing is ready, and for nobody else: what must go goes whatever its state is called.
+    """
+    if state not in set(known):
+        raise UnknownState(
+            f"{thing} is {state!r}, a state that this version does not know. "
+            f"Look at it in the {console} console, then update Mayfly."
+        )
 
 
 def attempt_all(actions: Iterable[Callable[[], None]]) -> None:

@@ -10,24 +10,26 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import code_of, message_of, translate_aws_errors
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError
+from airflow_lib.errors import ForeignResource, NotReady, SnapshotAbsent
 from airflow_lib.naming import TAG_ENVIRONMENT, Environment, Names, Slot, is_ours, slot_of
-from airflow_lib.resources.iam_roles import probe_role
+from airflow_lib.resources.iam_roles import are_young, probe_role
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
+    check_known,
     foreign,
     same_generation,
-    unknown_state,
 )
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT, find_groups
 from airflow_lib.resources.snapshots import SNAPSHOT, SnapshotView, probe_snapshot
@@ -41,9 +43,7 @@ ADMIN_USER = "mayfly_admin"
 
 _EXISTS = frozenset({"ClusterAlreadyExists"})
 _ABSENT = frozenset({"ClusterNotFound"})
-_CAPACITY = frozenset({"InsufficientClusterCapacity"})
-# Our subnet group was made a moment ago.
-_LAGGING = frozenset({"ClusterSubnetGroupNotFoundFault"})
+_SNAPSHOT_ABSENT = frozenset({"ClusterSnapshotNotFound", "ClusterSnapshotNotFoundFault"})
 
 
 class WarehouseState(StrEnum):
@@ -106,10 +106,13 @@ class Attachments:
 
 @dataclass(frozen=True)
 class WarehouseView:
-    """A cluster as Redshift describes it; without an endpoint until it is available."""
+    """A cluster as Redshift describes it; without an endpoint until it is available.
+
+    `state` is a WarehouseState's, or what this version does not know: that is neither ready nor failed.
+    """
 
     name: str
-    state: WarehouseState
+    state: str
     host: str | None
     port: int | None
     database: str
@@ -133,13 +136,17 @@ class WarehouseView:
         """Whether it will not become available."""
         return self.state in FAILED
 
+    def check_known(self) -> None:
+        """Raise UnknownState where one who waits for it would wait for what this version does not know."""
+        check_known(f"{CLUSTER} {self.name}", self.state, WarehouseState, "Redshift")
 
-def ensure_cluster(aws: Aws, spec: GenerationSpec) -> WarehouseView:
+
+def ensure_cluster(aws: Aws, spec: GenerationSpec, now: datetime) -> WarehouseView:
     """Create the warehouse, empty or from the spec's snapshot, or adopt our own of that name.
 
-    Returns at once; poll `probe_cluster`. Raises ForeignResource where the name is taken; NotReady where the role
-    or the subnet group is not visible to Redshift yet; ResourceError where the snapshot is gone or AWS refuses,
-    and says so if it has no capacity.
+    Returns at once; poll `probe_cluster`. `now` is S3's time, by which the role's age is told.
+    Raises ForeignResource where the name is taken; NotReady where Redshift does not see the role or the subnet group
+    yet, and they are young; SnapshotAbsent; ResourceError where AWS refuses.
     """
     name, environment, redshift = spec.names.cluster, spec.names.environment, aws.redshift
     attached = _find_attachments(aws, spec)
@@ -150,8 +157,10 @@ def ensure_cluster(aws: Aws, spec: GenerationSpec) -> WarehouseView:
         else:
             redshift.restore_from_cluster_snapshot(**render_restore(spec, attached, snapshot))
     except ClientError as error:
+        if code_of(error) in _SNAPSHOT_ABSENT and spec.restore_from is not None:
+            raise _absent(name, spec.restore_from) from error
         if code_of(error) not in _EXISTS:
-            _raise_refusal(name, error)
+            _raise_refusal(aws, spec.names, now, error)
     view = probe_cluster(redshift, name)
     if view is None:
         raise NotReady(f"{CLUSTER} {name} was asked for, but Redshift does not find it yet")
@@ -205,10 +214,7 @@ def _find_snapshot(redshift: RedshiftClient, names: Names, name: str) -> Snapsho
     """The snapshot that the register names. Raises ResourceError where it is gone, ForeignResource where not ours."""
     snapshot = probe_snapshot(redshift, name)
     if snapshot is None:
-        raise ResourceError(
-            f"Could not restore {CLUSTER} {names.cluster}: there is no {SNAPSHOT} {name}. "
-            "Look in the Redshift console, and in CloudTrail, for who deleted it."
-        )
+        raise _absent(names.cluster, name)
     environment = names.environment
     if slot_of(environment, name) is not Slot.WAREHOUSE or not is_ours(environment, name, snapshot.tags):
         raise ForeignResource(
@@ -216,7 +222,15 @@ def _find_snapshot(redshift: RedshiftClient, names: Names, name: str) -> Snapsho
             f"name such as {names.final_snapshot} and the tag {TAG_ENVIRONMENT}={environment.name} were expected), so "
             "others' rows would be loaded. Restore the register's last good version."
         )
+    snapshot.check_known()
     return snapshot
+
+
+def _absent(cluster: str, snapshot: str) -> SnapshotAbsent:
+    return SnapshotAbsent(
+        f"Could not restore {CLUSTER} {cluster}: there is no {SNAPSHOT} {snapshot}. "
+        "Look in the Redshift console, and in CloudTrail, for who deleted it."
+    )
 
 
 def _common(spec: GenerationSpec, attached: Attachments) -> dict[str, Any]:
@@ -239,10 +253,7 @@ def make_password() -> str:
 
 
 def probe_cluster(redshift: RedshiftClient, name: str) -> WarehouseView | None:
-    """The cluster as it is, or None where there is none of that name.
-
-    Raises UnknownState for a state that this version does not know.
-    """
+    """The cluster as it is, or None where there is none of that name."""
     with translate_aws_errors(f"describe {CLUSTER} {name}", ignore=_ABSENT):
         clusters = redshift.describe_clusters(ClusterIdentifier=name)["Clusters"]
         return _view(clusters[0]) if clusters else None
@@ -265,7 +276,7 @@ def delete_cluster(
         raise foreign(CLUSTER, name, environment)
     if view.state in _IN_TRANSITION:
         raise NotReady(f"{CLUSTER} {name} is {view.state}: it can be deleted when that is over")
-    if view.state is WarehouseState.PAUSED and final_snapshot is not None:
+    if view.state == WarehouseState.PAUSED and final_snapshot is not None:
         with translate_aws_errors(f"resume {CLUSTER} {name}", ignore=_ABSENT, retry={"InvalidClusterState"}):
             redshift.resume_cluster(ClusterIdentifier=name)
         raise NotReady(f"{CLUSTER} {name} was paused: it is resumed, so that its final snapshot can be taken")
@@ -298,7 +309,7 @@ def list_owned_clusters(redshift: RedshiftClient, environment: Environment) -> l
             cluster
             for page in pages
             for cluster in page["Clusters"]
-            if cluster["ClusterIdentifier"].startswith(environment.prefix)
+            if cluster.get("ClusterIdentifier", "").startswith(environment.prefix)
         ]
     views = [_view(cluster) for cluster in named]
     return [
@@ -341,42 +352,31 @@ def _arn(redshift: RedshiftClient, spec: GenerationSpec, attached: Attachments) 
     return f"arn:{meta.partition}:redshift:{meta.region_name}:{account}:cluster:{spec.names.cluster}"
 
 
-def _is_lag(error: ClientError) -> bool:
-    """Whether Redshift does not see yet what was just made for it."""
-    if code_of(error) in _LAGGING:
-        return True
-    of_roles = code_of(error) in {"InvalidParameterValue", "UnauthorizedOperation"}
-    return of_roles and "role" in message_of(error).lower()
-
-
-def _raise_refusal(name: str, error: ClientError) -> None:
-    message = message_of(error)
-    if _is_lag(error):
-        raise NotReady(f"Could not create {CLUSTER} {name} yet: {code_of(error)}: {message}") from error
-    if code_of(error) in _CAPACITY:
-        raise ResourceError(
-            f"Could not create {CLUSTER} {name}: AWS answered {code_of(error)}: {message}. Choose another node "
-            "type or subnet in the Airflow Variable `mayfly`, or run again later."
+def _raise_refusal(aws: Aws, names: Names, now: datetime, error: ClientError) -> None:
+    """Raise what a refusal to create the warehouse means."""
+    code, message = code_of(error), message_of(error)
+    if cause_of(code, message) is Cause.LAG and are_young(aws, names, now):
+        raise NotReady(
+            f"Could not create {CLUSTER} {names.cluster} yet, its role and groups are too young: {code}: {message}"
         ) from error
-    with translate_aws_errors(f"create {CLUSTER} {name}"):
+    with translate_aws_errors(f"create {CLUSTER} {names.cluster}"):
         raise error
 
 
 def _view(cluster: Mapping[str, Any]) -> WarehouseView:
-    name, status = cluster["ClusterIdentifier"], cluster["ClusterStatus"]
-    try:
-        state = WarehouseState(status)
-    except ValueError:
-        raise unknown_state(f"{CLUSTER} {name}", status, "Redshift") from None
     endpoint = cluster.get("Endpoint") or {}
     return WarehouseView(
-        name=name,
-        state=state,
+        name=cluster["ClusterIdentifier"],
+        state=cluster.get("ClusterStatus", ""),
         host=endpoint.get("Address") or None,
         port=endpoint.get("Port"),
         database=cluster.get("DBName", ""),
         admin_user=cluster.get("MasterUsername", ""),
-        roles={role["IamRoleArn"]: role.get("ApplyStatus", "") for role in cluster.get("IamRoles", [])},
+        roles={
+            role["IamRoleArn"]: role.get("ApplyStatus", "")
+            for role in cluster.get("IamRoles", [])
+            if "IamRoleArn" in role
+        },
         subnet_group=cluster.get("ClusterSubnetGroupName", ""),
         tags=as_tags(cluster.get("Tags")),
     )

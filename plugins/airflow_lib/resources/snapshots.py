@@ -22,9 +22,9 @@ from airflow_lib.resources.owned import (
     as_tag_list,
     as_tags,
     attempt_all,
+    check_known,
     check_ours,
     same_generation,
-    unknown_state,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SNAPSHOT = "Redshift snapshot"
 
-_ABSENT = frozenset({"ClusterSnapshotNotFound"})
+_ABSENT = frozenset({"ClusterSnapshotNotFound", "ClusterSnapshotNotFoundFault"})
 _BUSY = frozenset({"InvalidClusterSnapshotState"})
 
 
@@ -49,16 +49,22 @@ class SnapshotState(StrEnum):
 READY = frozenset({SnapshotState.AVAILABLE})
 PENDING = frozenset({SnapshotState.CREATING, SnapshotState.FINAL_SNAPSHOT})
 FAILED = frozenset({SnapshotState.FAILED, SnapshotState.DELETED})
+# What may be deleted when nobody needs it: neither what is being taken, nor what is in a state that this version does
+# not know, for it may be one to restore from.
+DISPOSABLE = READY | FAILED
 
 
 @dataclass(frozen=True)
 class SnapshotView:
-    """A snapshot as Redshift describes it."""
+    """A snapshot as Redshift describes it.
+
+    `state` is a SnapshotState's, or what this version does not know: that is neither ready nor failed.
+    """
 
     name: str
     arn: str
     cluster: str
-    state: SnapshotState
+    state: str
     created_at: datetime
     tags: Mapping[str, str]
 
@@ -71,9 +77,13 @@ class SnapshotView:
     def failed(self) -> bool:
         return self.state in FAILED
 
+    def check_known(self) -> None:
+        """Raise UnknownState where one who waits for it would wait for what this version does not know."""
+        check_known(f"{SNAPSHOT} {self.name}", self.state, SnapshotState, "Redshift")
+
 
 def probe_snapshot(redshift: RedshiftClient, name: str) -> SnapshotView | None:
-    """The snapshot as it is, or None where there is none of that name. Raises UnknownState."""
+    """The snapshot as it is, or None where AWS answers that there is none of that name."""
     with translate_aws_errors(f"describe {SNAPSHOT} {name}", ignore=_ABSENT):
         found = redshift.describe_cluster_snapshots(SnapshotIdentifier=name)["Snapshots"]
         return _view(found[0]) if found else None
@@ -116,13 +126,14 @@ def kept_snapshots(snapshots: Iterable[Owned], protected: Collection[str], keep:
 def prune_snapshots(
     redshift: RedshiftClient, environment: Environment, *, keep: int, protected: Collection[str]
 ) -> list[str]:
-    """Delete our snapshots but the `kept_snapshots` and those still being taken; returns the names of the deleted.
+    """Delete our snapshots but the `kept_snapshots`, those still being taken, and those in a state that this version
+    does not know (it may be one to restore from); returns the names of the deleted.
 
     Raises TeardownError or NotReady after all were tried.
     """
     owned = list_owned_snapshots(redshift, environment)
     kept = kept_snapshots(owned, protected, keep)
-    old = [item.name for item in owned if item.name not in kept and item.state not in PENDING]
+    old = [item.name for item in owned if item.name not in kept and item.state in DISPOSABLE]
     attempt_all(partial(delete_snapshot, redshift, environment, name) for name in old)
     return old
 
@@ -130,7 +141,7 @@ def prune_snapshots(
 def delete_snapshot(redshift: RedshiftClient, environment: Environment, name: str) -> None:
     """Delete our snapshot; absent is success. Raises ForeignResource; NotReady while it is being taken or read."""
     view = probe_snapshot(redshift, name)
-    if view is None or view.state is SnapshotState.DELETED:
+    if view is None or view.state == SnapshotState.DELETED:
         return
     check_ours(SNAPSHOT, name, view.tags, environment)
     with translate_aws_errors(f"delete {SNAPSHOT} {name}", ignore=_ABSENT, retry=_BUSY):
@@ -144,22 +155,17 @@ def _own_snapshots(redshift: RedshiftClient, environment: Environment) -> list[S
             snapshot
             for page in pages
             for snapshot in page["Snapshots"]
-            if is_ours(environment, snapshot["SnapshotIdentifier"], as_tags(snapshot.get("Tags")))
+            if is_ours(environment, snapshot.get("SnapshotIdentifier", ""), as_tags(snapshot.get("Tags")))
         ]
     return sorted((_view(snapshot) for snapshot in named), key=lambda view: (view.created_at, view.name))
 
 
 def _view(snapshot: Mapping[str, Any]) -> SnapshotView:
-    name, status = snapshot["SnapshotIdentifier"], snapshot["Status"]
-    try:
-        state = SnapshotState(status)
-    except ValueError:
-        raise unknown_state(f"{SNAPSHOT} {name}", status, "Redshift") from None
     return SnapshotView(
-        name=name,
+        name=snapshot["SnapshotIdentifier"],
         arn=snapshot.get("SnapshotArn", ""),
         cluster=snapshot.get("ClusterIdentifier", ""),
-        state=state,
+        state=snapshot.get("Status", ""),
         created_at=snapshot.get("SnapshotCreateTime") or datetime.min.replace(tzinfo=UTC),
         tags=as_tags(snapshot.get("Tags")),
     )

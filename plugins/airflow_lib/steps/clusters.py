@@ -56,6 +56,7 @@ def find_livy(run: Run) -> LivyEndpoint:
             f"EMR does not know cluster {name} ({state.cluster_id}), which the register records. "
             "Wait until release_emr has torn it down, then clear the run."
         )
+    view.check_known()
     if not view.ready:
         raise TerminalState(
             f"EMR cluster {view.name} is {view.state}, WAITING was expected: "
@@ -138,6 +139,8 @@ def find_warehouse(run: Run) -> WarehouseAccess:
     state = run.register.apply(Slot.WAREHOUSE, rules.check)
     names = Names(run.environment, Slot.WAREHOUSE, state.generation)
     view = redshift_cluster.probe_cluster(run.aws.redshift, names.cluster)
+    if view is not None:
+        view.check_known()
     role = view.find_role(names.copy_role) if view else None
     if view is None or not view.ready or role is None:
         seen = view.state if view else "absent"

@@ -1,6 +1,7 @@
 """Steps in the warehouse: tables, COPY, the one load transaction, checks, answers.
 
-Each looks up the warehouse in the register, checks this run's lease, and renews it while it works.
+Each looks up the warehouse in the register, checks this run's lease, and renews it while it works, in a worker; the
+one exception is a COPY that is repeated because its role was too young, which the triggerer polls.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 
-from airflow_lib.naming import Slot, staging_schema
+from airflow_lib.aws.causes import Cause, cause_of
+from airflow_lib.errors import NotReady, WarehouseError
+from airflow_lib.naming import Names, Slot, staging_schema
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
+from airflow_lib.resources.iam_roles import LAG_S, are_young
 from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
+from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse import quality
@@ -37,12 +42,26 @@ class CreateTables(ImmediateStep):
 
 
 @dataclass(frozen=True)
-class CopyStaging(ImmediateStep):
-    """COPY of one job's output into this run's own staging schema; from the start where it is repeated."""
+class CopyStaging(PollingStep):
+    """COPY of one job's output into this run's own staging schema; from the start where it is repeated.
+
+    It waits only while Redshift does not see the role or its policy yet: then the next COPY is the poll's.
+    """
 
     table: str
 
-    def begin(self, run: Run) -> Outcome:
+    @property
+    def name(self) -> str:
+        return f"{type(self).__name__}-{self.table}"
+
+    def timeout_s(self, run: Run) -> float:
+        """The role is not young for longer, and then the refusal is an error; and that COPY may be tried to the end."""
+        return 2 * LAG_S
+
+    def keep_leases(self, run: Run, state: Json) -> None:
+        """Nothing: `_connected` renews them."""
+
+    def advance(self, run: Run, state: Json) -> Done:
         table = next(table for table in run.pipeline.staging if table.name == self.table)
         with _connected(run) as (access, connection):
             rows = _stage(run, connection, table, access.copy_role_arn)
@@ -130,15 +149,27 @@ def _connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
 
 
 def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
+    """The rows copied. Raises NotReady where Redshift cannot use the role yet, and it is young; WarehouseError."""
     manifest = read_pinned(run, run.pipeline.job(table.job))
-    return warehouse.copy_staging(
-        connection,
-        run.pipeline,
-        table.name,
-        schema=staging_schema(run.run_id),
-        manifest_url=manifest.uri if manifest.entries else None,
-        role_arn=role_arn,
-    )
+    try:
+        return warehouse.copy_staging(
+            connection,
+            run.pipeline,
+            table.name,
+            schema=staging_schema(run.run_id),
+            manifest_url=manifest.uri if manifest.entries else None,
+            role_arn=role_arn,
+        )
+    except WarehouseError as error:
+        if cause_of("", error.message) is Cause.LAG and _copy_role_is_young(run):
+            raise NotReady(f"COPY's role is too young: {error.message}") from error
+        raise
+
+
+def _copy_role_is_young(run: Run) -> bool:
+    document, now = run.register.read_with_time()
+    names = Names(run.environment, Slot.WAREHOUSE, document.warehouse.generation)
+    return are_young(run.aws, names, now)
 
 
 def _stage_what_is_missing(

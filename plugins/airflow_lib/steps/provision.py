@@ -23,6 +23,7 @@ from airflow_lib.errors import (
     ResourceError,
     ResponseLost,
     SettingsError,
+    SnapshotAbsent,
     TerminalState,
     WarehouseUnreachable,
 )
@@ -33,6 +34,7 @@ from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import emr_cluster, redshift_cluster, snapshots
 from airflow_lib.resources.emr_cluster import ClusterView
+from airflow_lib.resources.iam_roles import SETTLED_S, are_young
 from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.registry import REGISTRY
 from airflow_lib.resources.subnet import probe_subnet
@@ -50,7 +52,7 @@ log = logging.getLogger(__name__)
 # An answer to RunJobFlow was lost: how long after the request the cluster may still come to be listed. That is as
 # long as the request may take before its answer counts as lost, and a minute.
 _LISTED_AFTER_S = READ_TIMEOUT_S + 60
-# Roles just created may be unknown to EMR for up to two minutes, and a cluster that meets them ends at once.
+# A cluster that meets roles which EMR does not see yet ends at once.
 _MAX_REPLACEMENTS = 2
 
 
@@ -219,6 +221,7 @@ class EnsureEmr(_EnsureCluster):
         """
         view = probe_emr_cluster(run, slot_state)
         if view is not None and not view.failed:
+            view.check_known()
             return
         release = run.register.apply(
             self.slot, rules.release, generation=slot_state.generation, end_keep_alive=True
@@ -233,7 +236,7 @@ class EnsureEmr(_EnsureCluster):
         view = emr_cluster.probe_cluster(run.aws.emr, cluster_id)
         if view is None:
             raise NotReady(f"EMR does not find {cluster_id} yet")
-        why = self._why_replace(run, view, state)
+        why = self._why_replace(run, slot_state, view, state, now)
         if why is not None:
             # We tear it down; then the next generation is ours.
             run.register.apply(self.slot, rules.release, generation=slot_state.generation)
@@ -244,23 +247,30 @@ class EnsureEmr(_EnsureCluster):
                 f"EMR cluster {view.name} ({view.id}) is {view.state}, WAITING was expected. "
                 f"{view.reason or 'AWS gives no reason'}. {view.hint}"
             )
+        view.check_known()
         if not view.ready:
             raise NotReady(f"EMR cluster {view.name} ({view.id}), which is {view.state}")
         contact_livy(run, slot_state, view)
 
-    def _why_replace(self, run: Run, view: ClusterView, state: Json) -> str | None:
+    def _why_replace(
+        self, run: Run, slot_state: SlotState, view: ClusterView, state: Json, now: datetime
+    ) -> str | None:
         """Why a cluster that failed by no fault of this run is replaced, or None; at most _MAX_REPLACEMENTS times.
 
         That is in all tries of the task: a retry has inherited whatever failed in the try before.
         """
         if not view.failed:
             return None
+        names = Names(run.environment, self.slot, slot_state.generation)
+        # EMR looks at the roles as the cluster starts: what matters is how old they were then.
+        lagged = view.failed_as_by_lag and are_young(run.aws, names, view.created_at or now)
         inherited = view.id != state.get("requested")
-        if not view.ended_by_iam_lag and not inherited:
+        if not lagged and not inherited:
             return None
         if self.count(run, state, "replacements") > _MAX_REPLACEMENTS:
             return None
-        return "had failed when this run took it over" if inherited else "met roles that AWS did not see yet"
+        state["lagged"] = lagged
+        return "met roles that AWS did not see yet" if lagged else "had failed when this run took it over"
 
     def _find_or_request(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> str:
         """The id of the cluster of our name, or of one requested just now."""
@@ -270,7 +280,7 @@ class EnsureEmr(_EnsureCluster):
             cluster_id = found[0].id
         else:
             self._check_no_request_is_open(slot_state, state, now)
-            cluster_id = self._request(run, slot_state, state)
+            cluster_id = self._request(run, slot_state, state, now)
         run.register.apply(
             self.slot, rules.record_cluster, generation=slot_state.generation, cluster_id=cluster_id
         )
@@ -286,8 +296,11 @@ class EnsureEmr(_EnsureCluster):
         if abs(now - requested_at) < timedelta(seconds=_LISTED_AFTER_S):
             raise NotReady("EMR to list the cluster that a request without an answer may have created")
 
-    def _request(self, run: Run, slot_state: SlotState, state: Json) -> str:
+    def _request(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> str:
         spec = _ensure_prerequisites(run, slot_state, state)
+        # The next cluster's roles are as new as the last one's were: this time they are given the time to be seen.
+        if state.get("lagged") and are_young(run.aws, spec.names, now, below_s=SETTLED_S):
+            raise NotReady(f"EMR to see the roles of {spec.names.cluster}, until they are {SETTLED_S} s old")
         requested_at = run.register.apply(
             self.slot,
             rules.record_request,
@@ -295,7 +308,7 @@ class EnsureEmr(_EnsureCluster):
             last=slot_state.requested_at,
         ).requested_at
         try:
-            cluster_id = emr_cluster.request_cluster(run.aws, spec)
+            cluster_id = emr_cluster.request_cluster(run.aws, spec, now)
         except ResponseLost as error:
             log.warning("%s", error)
             raise NotReady(f"EMR to show whether it created a cluster: {error}") from error
@@ -314,17 +327,22 @@ class EnsureWarehouse(_EnsureCluster):
 
     def ensure_cluster(self, run: Run, slot_state: SlotState, state: Json, now: datetime) -> None:
         names = Names(run.environment, self.slot, slot_state.generation)
+        believed = True
+        if slot_state.snapshot is None:
+            _check_never_saved(run)
+            believed = _is_believed(run, state, now)
         view = None
         if state.get("requested") == names.cluster:
             view = redshift_cluster.probe_cluster(run.aws.redshift, names.cluster)
         if view is None:
-            view = self._create(run, slot_state, state)
+            view = self._create(run, slot_state, state, now)
             state["requested"] = names.cluster
         if view.failed:
             raise TerminalState(
                 f"Redshift cluster {view.name} is {view.state}, available was expected. "
                 "Look at its events in the Redshift console."
             )
+        view.check_known()
         if not view.ready:
             raise NotReady(f"Redshift cluster {view.name}, which is {view.state}")
         try:
@@ -332,13 +350,21 @@ class EnsureWarehouse(_EnsureCluster):
         except WarehouseUnreachable as error:
             # A cluster may be available and refuse connections for a while (trinodb/trino issue 29011).
             raise NotReady(f"Redshift cluster {view.name} to take connections: {error.message}") from error
+        if not believed:
+            # Told only now: by the time that a warehouse is ready it is believed, and nobody has loaded anything yet.
+            raise NotReady(f"further answers that {run.environment.name} has no snapshot")
 
-    def _create(self, run: Run, slot_state: SlotState, state: Json) -> redshift_cluster.WarehouseView:
-        if slot_state.snapshot is None:
-            _check_never_saved(run)
+    def _create(
+        self, run: Run, slot_state: SlotState, state: Json, now: datetime
+    ) -> redshift_cluster.WarehouseView:
         spec = _ensure_prerequisites(run, slot_state, state)
         run.register.apply(self.slot, rules.check_creating, generation=slot_state.generation)
-        view = redshift_cluster.ensure_cluster(run.aws, spec)
+        try:
+            view = redshift_cluster.ensure_cluster(run.aws, spec, now)
+        except SnapshotAbsent as error:
+            if not _is_believed(run, state, now):
+                raise NotReady(f"further answers: {error.message}") from error
+            raise
         source = f"from {spec.restore_from}" if spec.restore_from else "empty"
         log.info("Redshift cluster %s requested, %s", view.name, source)
         return view
@@ -377,9 +403,19 @@ def generation_spec(run: Run, slot_state: SlotState) -> GenerationSpec:
     )
 
 
+def _is_believed(run: Run, state: Json, now: datetime) -> bool:
+    """Whether AWS has answered for long enough, since the first such look of this try, that there is no snapshot.
+
+    One answer may be late or wrong, and an empty warehouse would take the place of the rows.
+    """
+    since = datetime.fromisoformat(state.setdefault("absent_since", now.isoformat()))
+    return (now - since).total_seconds() >= run.settings.mayfly.warehouse.absent_after_s
+
+
 def _check_never_saved(run: Run) -> None:
     """A warehouse is created empty only if there never was one: the register may have been deleted or replaced.
 
+    It is asked at every look, since one empty answer is not believed (`_is_believed`).
     Raises ResourceError naming our snapshots where there are any.
     """
     owned = snapshots.list_owned_snapshots(run.aws.redshift, run.environment)

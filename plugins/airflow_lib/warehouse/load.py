@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from airflow_lib.aws.causes import Cause, cause_of, hint_of
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Dimension, Fact, Pipeline, Window
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 # Exactly the schemas that `naming.staging_schema` names: no other schema is ever dropped.
 _STAGING_SCHEMA = re.compile(r"staging_[0-9a-f]{12}\Z")
 
+# Where AWS refuses the role or the bucket, the columns are not at fault.
+_REFUSED_BY_AWS = frozenset({Cause.LAG, Cause.BOUNDARY, Cause.DENIED})
 _COPY_HINT = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
 
 
@@ -89,7 +92,9 @@ def copy_staging(
     except ConnectionLost:
         raise
     except WarehouseError as error:
-        raise WarehouseError(f"{error} {_read_copy_errors(conn)}{_COPY_HINT}") from error
+        refused = cause_of("", str(error)) in _REFUSED_BY_AWS
+        hint = hint_of("", str(error)) if refused else _COPY_HINT
+        raise WarehouseError(f"{error} {_read_copy_errors(conn)}{hint}") from error
     logger.info("Warehouse: %s rows copied into %s.%s", rows, schema, staging_table)
     return rows
 

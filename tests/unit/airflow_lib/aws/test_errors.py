@@ -253,7 +253,7 @@ def test_a_missing_right_points_to_the_policy(code: str) -> None:
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("LimitExceeded", "Raise the account's quota"),
+        ("LimitExceeded", "The account's quota is used up: raise it"),
         ("InvalidParameterValue", "Airflow Variable `mayfly`"),
         ("ValidationException", "Airflow Variable `mayfly`"),
         ("NoSuchBucket", "Create the bucket, or correct mayfly.s3"),

@@ -150,6 +150,14 @@ def test_a_document_of_version_1_keeps_its_cluster_its_teardown_and_its_snapshot
     assert warehouse.unsaved
 
 
+def test_a_document_of_version_2_is_read_as_it_is() -> None:
+    document = Document("dev-birds", emr=READY)
+    content = json.loads(encode_document(document))
+    for slot in ("emr", "warehouse"):
+        del content[slot]["absent_since"]  # it had no such field
+    assert decode_document(json.dumps(content | {"version": 2}).encode(), "uri", "dev-birds") == document
+
+
 def test_a_cluster_that_version_1_had_asked_for_without_an_answer_may_still_come() -> None:
     planned = {"kind": "EMR cluster", "name": "mayfly-dev-birds-emr-g3", "id": None}
     creating = {**VERSION_1["emr"], "phase": "creating", "owner": "run1", "resources": [planned]}

@@ -413,6 +413,7 @@ def test_a_run_that_resumes_after_its_lease_was_taken_can_do_nothing(
         lambda: warehouse(rules.mark_ready, generation=generation),
         lambda: warehouse(rules.plan_snapshot, generation=generation, name="s1"),
         lambda: warehouse(rules.record_snapshot, generation=generation, name="s1"),
+        lambda: warehouse(rules.record_absence, generation=generation, absent=True),
         lambda: warehouse(rules.record_loss, generation=generation),
         lambda: warehouse(rules.mark_empty, generation=generation),
     ):

@@ -354,6 +354,11 @@ def test_an_emr_cluster_is_requested_again_only_by_who_knows_the_newest_request(
             rules.record_snapshot,
             {"name": "s4"},
         ),
+        (
+            replace(TEARING_DOWN, owner="creator", leases=CREATING.leases),
+            rules.record_absence,
+            {"absent": True},
+        ),
         (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.record_loss, {}),
         (replace(TEARING_DOWN, owner="creator", leases=CREATING.leases), rules.mark_empty, {}),
     ],
@@ -406,6 +411,26 @@ def test_the_register_advances_only_to_the_snapshot_that_was_planned_and_once() 
     assert rules.record_snapshot(named, by("remover"), generation=3, name="s4")[0] == named
     with pytest.raises(RegisterError, match="no unsaved rows"):
         rules.plan_snapshot(named, by("remover"), generation=3, name="s5")
+
+
+def test_the_time_for_which_a_snapshot_is_absent_is_counted_from_the_first_look_whoever_looks() -> None:
+    state, absent_s = rules.record_absence(TEARING_DOWN, by("remover"), generation=3, absent=True)
+    assert absent_s == 0
+    heir = replace(state, owner="heir", leases=(Lease("heir", LATER),))
+    later = replace(by("heir"), now=by("heir").now + timedelta(seconds=61))
+    again, absent_s = rules.record_absence(heir, later, generation=3, absent=True)
+    assert (again, absent_s) == (heir, 61)
+
+
+def test_a_look_that_finds_the_snapshot_or_its_warehouse_begins_the_count_anew() -> None:
+    state, _ = rules.record_absence(TEARING_DOWN, by("remover"), generation=3, absent=True)
+    assert rules.record_absence(state, by("remover"), generation=3, absent=False) == (TEARING_DOWN, 0)
+    planned, _ = rules.plan_snapshot(state, by("remover"), generation=3, name="s4")
+    for ended, _ in (
+        rules.record_snapshot(planned, by("remover"), generation=3, name="s4"),
+        rules.record_loss(planned, by("remover"), generation=3),
+    ):
+        assert ended.absent_since is None
 
 
 def test_a_recorded_loss_leaves_the_newest_snapshot_named() -> None:

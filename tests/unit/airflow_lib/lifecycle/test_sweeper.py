@@ -217,6 +217,7 @@ def _make_again(world: World, strays: list[Any]) -> None:
 
 
 def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     drive(TakeLease(), run, world)
     world.emr.listed_after_s = 3000
     world.wire.inject("emr.RunJobFlow", Kind.KILLED_AFTER)
@@ -232,6 +233,7 @@ def test_a_cluster_that_shows_up_after_its_generation_is_over_is_ended(world: Wo
 
 
 def test_a_duplicate_cluster_of_a_slot_in_use_is_ended_and_the_other_is_not(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     drive(TakeLease(), run, world)
     world.emr.listed_after_s = 300
     world.wire.inject("emr.RunJobFlow", Kind.LOST)

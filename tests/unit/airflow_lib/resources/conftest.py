@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import boto3
@@ -29,6 +29,9 @@ from airflow_lib.settings import MayflySettings, parse_settings
 REGION = "us-east-1"
 ENVIRONMENT = Environment("dev", "immigration")
 OTHER = Environment("dev", "immigration2")
+# moto dates what it makes by the host's clock: by NOW every role of a test is young, by LATER none is.
+NOW = datetime.now(UTC)
+LATER = NOW + timedelta(days=1)
 
 
 def tags_of(generation: int, environment: Environment = ENVIRONMENT) -> dict[str, str]:
@@ -132,9 +135,9 @@ def ensure_whole(aws: Aws, spec: GenerationSpec) -> None:
     """Make a generation, its cluster included."""
     ensure_all(aws, spec)
     if spec.names.slot is Slot.EMR:
-        emr_cluster.request_cluster(aws, spec)
+        emr_cluster.request_cluster(aws, spec, NOW)
     else:
-        redshift_cluster.ensure_cluster(aws, spec)
+        redshift_cluster.ensure_cluster(aws, spec, NOW)
 
 
 def delete_whole(aws: Aws, names: Names, *, keep_data: bool) -> list[str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from airflow_lib.resources.instance_profiles import ensure_profiles
 from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.owned import as_tag_list
 
-from .conftest import ENVIRONMENT, OTHER, TAGS, Faulty, refused, tags_of, with_clients
+from .conftest import ENVIRONMENT, LATER, NOW, OTHER, TAGS, Faulty, refused, tags_of, with_clients
 
 TRUST = json.dumps({"Version": "2012-10-17", "Statement": []})
 ALLOW = {
@@ -190,3 +191,46 @@ def test_a_role_that_bears_our_tag_and_another_name_is_not_ours(aws: Aws) -> Non
     assert iam_roles.list_owned_roles(aws.iam, ENVIRONMENT) == []
     with pytest.raises(ForeignResource):
         iam_roles.delete_role(aws.iam, ENVIRONMENT, "analyst")
+
+
+def test_roles_are_young_for_five_minutes_after_iam_says_that_they_were_made(
+    aws: Aws, emr_spec: GenerationSpec
+) -> None:
+    iam_roles.ensure_roles(aws, emr_spec)
+    made = [aws.iam.get_role(RoleName=name)["Role"] for name in iam_roles.role_names(emr_spec.names)]
+    newest = max(role["CreateDate"] for role in made)
+    assert iam_roles.are_young(aws, emr_spec.names, newest - timedelta(seconds=1))
+    assert iam_roles.are_young(aws, emr_spec.names, newest + timedelta(seconds=299))
+    assert not iam_roles.are_young(aws, emr_spec.names, newest + timedelta(seconds=300))
+    assert not iam_roles.are_young(aws, emr_spec.names, newest + timedelta(seconds=120), below_s=120)
+
+
+def test_a_role_that_iam_does_not_find_is_young(aws: Aws, emr_spec: GenerationSpec) -> None:
+    assert iam_roles.are_young(aws, emr_spec.names, NOW)
+    iam_roles.ensure_roles(aws, emr_spec)
+    iam_roles.delete_role(aws.iam, ENVIRONMENT, emr_spec.names.service_role)
+    assert iam_roles.are_young(aws, emr_spec.names, LATER)
+
+
+def test_where_aws_does_not_tell_a_roles_age_it_is_not_young(aws: Aws, emr_spec: GenerationSpec) -> None:
+    iam_roles.ensure_roles(aws, emr_spec)
+    denied = Faulty(aws.iam, {"get_role": [refused("AccessDenied")]})
+    assert not iam_roles.are_young(with_clients(aws, iam=denied), emr_spec.names, NOW)
+
+
+def test_a_malformed_neighbour_keeps_no_role_from_being_listed(aws: Aws, emr_spec: GenerationSpec) -> None:
+    iam_roles.ensure_roles(aws, emr_spec)
+
+    class Lists:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(aws.iam, name)
+
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self) -> list[dict[str, Any]]:
+            return [{"Roles": [{}, {"Arn": "arn"}, *aws.iam.list_roles()["Roles"]]}]
+
+    lists: Any = Lists()
+    listed = {owned.name for owned in iam_roles.list_owned_roles(lists, ENVIRONMENT)}
+    assert listed == set(iam_roles.role_names(emr_spec.names))

@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError, TeardownError, UnknownState
 from airflow_lib.naming import TAG_ENVIRONMENT, generation_of
+from airflow_lib.resources.emr_cluster import ClusterState
 from airflow_lib.resources.owned import (
     Owned,
     as_tag_list,
     as_tags,
     attempt_all,
+    check_known,
     check_ours,
     same_generation,
-    unknown_state,
 )
 
 from .conftest import ENVIRONMENT, OTHER, TAGS, refused, tags_of
@@ -128,9 +129,8 @@ def test_what_lacks_our_name_or_our_tag_is_foreign_and_the_message_says_what_to_
 
 
 def test_an_unknown_state_is_named_with_the_console_to_look_in() -> None:
-    error = unknown_state("EMR cluster c", "HIBERNATING", "EMR")
-    assert str(error).startswith("EMR cluster c is 'HIBERNATING'")
-    assert "EMR console" in str(error)
+    with pytest.raises(UnknownState, match=r"\AEMR cluster c is 'HIBERNATING'.*EMR console"):
+        check_known("EMR cluster c", "HIBERNATING", ClusterState, "EMR")
 
 
 @pytest.mark.parametrize(
@@ -171,3 +171,8 @@ def test_a_fault_of_our_own_keeps_no_other_action_from_being_tried() -> None:
     with pytest.raises(KeyError, match="GroupName"):
         attempt_all((fail, lambda: tried.append("next")))
     assert tried == ["next"]
+
+
+@pytest.mark.parametrize("state", ["WAITING", ClusterState.WAITING])
+def test_a_known_state_passes(state: str) -> None:
+    check_known("EMR cluster c", state, ClusterState, "EMR")

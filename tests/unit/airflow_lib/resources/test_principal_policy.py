@@ -19,7 +19,7 @@ from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.security_groups import Rule, find_groups
 from airflow_lib.resources.subnet import probe_subnet
 
-from .conftest import ENVIRONMENT, delete_whole, ensure_all, ensure_whole, list_all, spec_of
+from .conftest import ENVIRONMENT, NOW, delete_whole, ensure_all, ensure_whole, list_all, spec_of
 
 POLICY = json.loads((Path(__file__).parents[4] / "docs/iam-principal-policy.json").read_text())
 STATEMENTS: list[dict[str, Any]] = POLICY["Statement"]
@@ -169,7 +169,7 @@ def _live_and_die(aws: Aws, called: Recorder) -> None:
     delete_whole(aws, warehouse.names, keep_data=True)
     snapshots.ensure_snapshot_tags(aws.redshift, warehouse.names, warehouse.tags)
     ensure_all(aws, restored)
-    redshift_cluster.ensure_cluster(aws, restored)
+    redshift_cluster.ensure_cluster(aws, restored, NOW)
     for spec in (emr, restored):
         delete_whole(aws, spec.names, keep_data=False)
     snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=0, protected=())

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.errors import ForeignResource, NotReady, ResourceError, UnknownState
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError, SnapshotAbsent, UnknownState
 from airflow_lib.naming import Names, Slot
 from airflow_lib.resources import redshift_cluster as redshift
 from airflow_lib.resources.iam_roles import delete_roles
@@ -19,6 +19,8 @@ from airflow_lib.resources.subnet_groups import delete_subnet_groups
 
 from .conftest import (
     ENVIRONMENT,
+    LATER,
+    NOW,
     OTHER,
     TAGS,
     Faulty,
@@ -80,7 +82,7 @@ def _delete(client: Any, snapshot: str | None = "final") -> None:
 
 
 def test_a_new_warehouse_is_encrypted_private_and_tagged(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     (cluster,) = aws.redshift.describe_clusters(ClusterIdentifier=spec.names.cluster)["Clusters"]
 
     assert cluster["Encrypted"] is True
@@ -109,26 +111,26 @@ def test_the_password_is_random_strong_and_shown_nowhere(
     assert first != second
     for pattern in ("[a-z]", "[A-Z]", "[0-9]", r"\A[!-~]{8,64}\Z"):
         assert re.search(pattern, first)
-    assert "assword" not in repr(redshift.ensure_cluster(aws, spec))
+    assert "assword" not in repr(redshift.ensure_cluster(aws, spec, NOW))
 
 
 def test_what_is_ours_already_is_adopted(aws: Aws, spec: GenerationSpec) -> None:
-    first = redshift.ensure_cluster(aws, spec)
-    assert redshift.ensure_cluster(aws, spec) == first
-    assert first.state is WarehouseState.AVAILABLE
+    first = redshift.ensure_cluster(aws, spec, NOW)
+    assert redshift.ensure_cluster(aws, spec, NOW) == first
+    assert first.state == WarehouseState.AVAILABLE
 
 
 def test_the_expiry_that_a_warehouse_was_born_with_is_never_renewed(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     later = replace(spec, tags={**TAGS, "mayfly:expires-at": "2030-01-01T00:00:00Z"})
-    redshift.ensure_cluster(aws, later)
+    redshift.ensure_cluster(aws, later, NOW)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.tags == TAGS
 
 
 def test_a_ready_warehouse_has_an_address(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.ready
@@ -161,7 +163,7 @@ def test_a_cluster_of_our_name_without_our_tag_is_neither_used_nor_deleted(
         MasterUserPassword="Secret123",
     )
     with pytest.raises(ForeignResource, match=spec.names.cluster):
-        redshift.ensure_cluster(aws, spec)
+        redshift.ensure_cluster(aws, spec, NOW)
     with pytest.raises(ForeignResource):
         _delete(aws.redshift)
     assert redshift.list_owned_clusters(aws.redshift, ENVIRONMENT) == []
@@ -171,9 +173,9 @@ def test_a_cluster_of_our_name_without_our_tag_is_neither_used_nor_deleted(
 def test_a_restored_warehouse_has_this_generations_tags_groups_and_role(
     aws: Aws, spec: GenerationSpec, newer: GenerationSpec
 ) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     _delete(aws.redshift, spec.names.final_snapshot)
-    redshift.ensure_cluster(aws, newer)
+    redshift.ensure_cluster(aws, newer, NOW)
 
     view = redshift.probe_cluster(aws.redshift, newer.names.cluster)
     assert view is not None
@@ -189,14 +191,14 @@ def test_a_restored_warehouse_has_this_generations_tags_groups_and_role(
 def test_a_restored_warehouse_whose_creator_died_before_tagging_it_is_still_ours(
     aws: Aws, spec: GenerationSpec
 ) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     arn = f"arn:aws:redshift:us-east-1:123456789012:cluster:{spec.names.cluster}"
     aws.redshift.delete_tags(ResourceName=arn, TagKeys=list(TAGS))
 
     assert [owned.name for owned in redshift.list_owned_clusters(aws.redshift, ENVIRONMENT)] == [
         spec.names.cluster
     ]
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     view = redshift.probe_cluster(aws.redshift, spec.names.cluster)
     assert view is not None
     assert view.tags == TAGS
@@ -211,36 +213,85 @@ def test_a_cluster_with_another_environments_tag_is_not_ours_wherever_it_sits(
         _delete(aws.redshift)
 
 
-@pytest.mark.parametrize(
+LAG = pytest.mark.parametrize(
     ("code", "message"),
     [
         ("InvalidParameterValue", "The IAM role arn:… is not valid. Cannot assume role"),
+        ("InvalidParameterValue", "The IAM role arn:aws:iam::1:role/x does not exist."),
         ("UnauthorizedOperation", "not authorized to assume IAM Role"),
         ("ClusterSubnetGroupNotFoundFault", "Cluster subnet group mayfly-… does not exist"),
+        ("InvalidParameterValue", "The security group sg-0 does not exist."),
     ],
 )
+
+
+@LAG
 def test_while_redshift_does_not_see_what_was_just_made_it_is_not_ready(
     aws: Aws, spec: GenerationSpec, code: str, message: str
 ) -> None:
     lagging = _faulty(aws, "create_cluster", refused(code, message))
     with pytest.raises(NotReady):
-        redshift.ensure_cluster(lagging, spec)
-    assert redshift.ensure_cluster(lagging, spec).name == spec.names.cluster
+        redshift.ensure_cluster(lagging, spec, NOW)
+    assert redshift.ensure_cluster(lagging, spec, NOW).name == spec.names.cluster
 
 
-def test_a_lack_of_capacity_is_reported_as_such(aws: Aws, spec: GenerationSpec) -> None:
-    full = _faulty(aws, "create_cluster", refused("InsufficientClusterCapacity"))
-    with pytest.raises(ResourceError, match="another node type"):
-        redshift.ensure_cluster(full, spec)
+@LAG
+def test_once_the_role_is_old_the_same_words_are_a_refusal(
+    aws: Aws, spec: GenerationSpec, code: str, message: str
+) -> None:
+    refusing = _faulty(aws, "create_cluster", refused(code, message))
+    with pytest.raises(ResourceError, match="this time it was not that") as caught:
+        redshift.ensure_cluster(refusing, spec, LATER)
+    assert not isinstance(caught.value, NotReady)
+
+
+def test_a_restore_meets_the_same_lag(aws: Aws, spec: GenerationSpec, newer: GenerationSpec) -> None:
+    redshift.ensure_cluster(aws, spec, NOW)
+    _delete(aws.redshift, spec.names.final_snapshot)
+    error = refused("InvalidParameterValue", "The IAM role arn:… is not valid. Cannot assume role")
+    lagging = _faulty(aws, "restore_from_cluster_snapshot", error)
+    with pytest.raises(NotReady, match="too young"):
+        redshift.ensure_cluster(lagging, newer, NOW)
+    assert redshift.ensure_cluster(lagging, newer, NOW).name == newer.names.cluster
+
+
+def test_a_denied_caller_is_never_taken_for_lag(aws: Aws, spec: GenerationSpec) -> None:
+    words = (
+        "User: arn:aws:sts::123456789012:assumed-role/airflow/worker is not authorized to perform: iam:PassRole on "
+        f"resource: {ROLE} because no identity-based policy allows the iam:PassRole action"
+    )
+    denied = _faulty(aws, "create_cluster", refused("UnauthorizedOperation", words))
+    with pytest.raises(ResourceError, match="iam-principal-policy.json") as caught:
+        redshift.ensure_cluster(denied, spec, NOW)
+    assert not isinstance(caught.value, NotReady)
+
+
+# https://docs.aws.amazon.com/redshift/latest/APIReference/API_CreateCluster.html
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("InsufficientClusterCapacity", "another instance or node type"),
+        ("NumberOfNodesQuotaExceeded", "Service Quotas"),
+        ("NumberOfNodesPerClusterLimitExceeded", "Service Quotas"),
+        ("ClusterQuotaExceeded", "Service Quotas"),
+        ("LimitExceededFault", "Service Quotas"),
+    ],
+)
+def test_a_lack_of_capacity_and_a_quota_are_told_apart(
+    aws: Aws, spec: GenerationSpec, code: str, hint: str
+) -> None:
+    full = _faulty(aws, "create_cluster", refused(code))
+    with pytest.raises(ResourceError, match=hint):
+        redshift.ensure_cluster(full, spec, NOW)
 
 
 def test_a_restore_names_the_cluster_that_the_snapshot_was_taken_of(
     aws: Aws, spec: GenerationSpec, newer: GenerationSpec
 ) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     _delete(aws.redshift, spec.names.final_snapshot)
     watched = Faulty(aws.redshift)
-    redshift.ensure_cluster(with_clients(aws, redshift=watched), newer)
+    redshift.ensure_cluster(with_clients(aws, redshift=watched), newer, NOW)
     (request,) = [
         arguments for name, arguments in watched.requests if name == "restore_from_cluster_snapshot"
     ]
@@ -250,9 +301,19 @@ def test_a_restore_names_the_cluster_that_the_snapshot_was_taken_of(
 
 
 def test_a_snapshot_that_is_gone_makes_no_empty_warehouse(aws: Aws, spec: GenerationSpec) -> None:
-    with pytest.raises(ResourceError, match="no Redshift snapshot lost"):
-        redshift.ensure_cluster(aws, replace(spec, restore_from="lost"))
+    with pytest.raises(SnapshotAbsent, match="no Redshift snapshot lost"):
+        redshift.ensure_cluster(aws, replace(spec, restore_from="lost"), NOW)
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
+
+
+def test_a_snapshot_that_only_the_restore_does_not_find_is_absent_too(
+    aws: Aws, spec: GenerationSpec, newer: GenerationSpec
+) -> None:
+    redshift.ensure_cluster(aws, spec, NOW)
+    _delete(aws.redshift, spec.names.final_snapshot)
+    late = _faulty(aws, "restore_from_cluster_snapshot", refused("ClusterSnapshotNotFound"))
+    with pytest.raises(SnapshotAbsent, match=spec.names.final_snapshot):
+        redshift.ensure_cluster(late, newer, NOW)
 
 
 @pytest.mark.parametrize("state", list(WarehouseState))
@@ -260,14 +321,56 @@ def test_every_state_is_either_ready_pending_or_failed(state: WarehouseState) ->
     assert sum(state in states for states in (redshift.READY, redshift.PENDING, redshift.FAILED)) == 1
 
 
-def test_an_unknown_state_is_an_error() -> None:
+def test_an_unknown_state_is_an_error_only_for_one_who_waits() -> None:
     client: Any = Scripted("daydreaming")
+    view = redshift.probe_cluster(client, "w")
+    assert view is not None
+    assert not (view.ready)
+    assert not (view.failed)
     with pytest.raises(UnknownState, match="daydreaming"):
-        redshift.probe_cluster(client, "w")
+        view.check_known()
+
+
+def test_a_known_state_is_no_error_for_one_who_waits() -> None:
+    for state in WarehouseState:
+        client: Any = Scripted(state)
+        view = redshift.probe_cluster(client, "w")
+        assert view is not None
+        view.check_known()
+
+
+def test_a_cluster_in_an_unknown_state_is_deleted_all_the_same() -> None:
+    client = Scripted("daydreaming")
+    _delete(client)
+    ((name, arguments),) = client.asked
+    assert name == "delete_cluster"
+    assert arguments["FinalClusterSnapshotIdentifier"] == "final"
+
+
+def test_an_unknown_state_and_a_malformed_neighbour_keep_nothing_from_being_listed() -> None:
+    ours, also = Scripted("daydreaming").cluster, Scripted("available").cluster
+    also["ClusterIdentifier"] = "mayfly-dev-immigration-warehouse-g4"
+    nameless = {"ClusterStatus": "available", "Tags": [{"Value": "x"}]}
+    stateless = {"ClusterIdentifier": "mayfly-dev-immigration-warehouse-g5", "Tags": ours["Tags"]}
+
+    class Account:
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self) -> list[dict[str, Any]]:
+            return [{"Clusters": [{}, nameless, ours, stateless, also]}]
+
+    account: Any = Account()
+    listed = redshift.list_owned_clusters(account, ENVIRONMENT)
+    assert [(owned.name[-2:], owned.state) for owned in listed] == [
+        ("g3", "daydreaming"),
+        ("g5", ""),
+        ("g4", "available"),
+    ]
 
 
 def test_deleting_takes_the_final_snapshot(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     _delete(aws.redshift, spec.names.final_snapshot)
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
     (snapshot,) = aws.redshift.describe_cluster_snapshots(SnapshotIdentifier=spec.names.final_snapshot)[
@@ -326,7 +429,7 @@ def test_the_final_snapshot_is_skipped_only_where_none_is_asked_for() -> None:
 
 
 def test_a_refusal_for_the_clusters_state_is_not_ready(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     busy: Any = Faulty(
         aws.redshift, {"delete_cluster": [refused("InvalidClusterState", "operation running")]}
     )
@@ -335,7 +438,7 @@ def test_a_refusal_for_the_clusters_state_is_not_ready(aws: Aws, spec: Generatio
 
 
 def test_a_snapshot_name_that_is_taken_is_reported(aws: Aws, spec: GenerationSpec) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     taken: Any = Faulty(aws.redshift, {"delete_cluster": [refused("ClusterSnapshotAlreadyExists", "final")]})
     with pytest.raises(ResourceError, match="ClusterSnapshotAlreadyExists"):
         _delete(taken)
@@ -347,7 +450,7 @@ def test_the_database_is_the_settings(warehouse_spec: GenerationSpec) -> None:
 
 
 def test_the_role_of_a_cluster_is_found_by_name(aws: Aws, spec: GenerationSpec) -> None:
-    view = redshift.ensure_cluster(aws, spec)
+    view = redshift.ensure_cluster(aws, spec, NOW)
     assert view.find_role(spec.names.copy_role) == ROLE
 
 
@@ -357,7 +460,7 @@ def test_the_role_of_a_cluster_is_found_by_name(aws: Aws, spec: GenerationSpec) 
 def test_a_role_that_the_cluster_does_not_have_is_not_found(
     aws: Aws, spec: GenerationSpec, name: str
 ) -> None:
-    assert redshift.ensure_cluster(aws, spec).find_role(name) is None
+    assert redshift.ensure_cluster(aws, spec, NOW).find_role(name) is None
 
 
 def test_a_cluster_without_any_role_finds_none() -> None:
@@ -370,22 +473,22 @@ def test_a_cluster_without_any_role_finds_none() -> None:
 def test_while_iam_does_not_find_the_role_no_cluster_is_requested(aws: Aws, spec: GenerationSpec) -> None:
     delete_roles(aws, spec.names)
     with pytest.raises(NotReady, match=spec.names.copy_role):
-        redshift.ensure_cluster(aws, spec)
+        redshift.ensure_cluster(aws, spec, NOW)
     assert redshift.probe_cluster(aws.redshift, spec.names.cluster) is None
 
 
 def test_a_cluster_that_redshift_does_not_find_yet_is_not_ready(aws: Aws, spec: GenerationSpec) -> None:
     lagging = _faulty(aws, "describe_clusters", refused("ClusterNotFound"))
     with pytest.raises(NotReady, match="does not find it yet"):
-        redshift.ensure_cluster(lagging, spec)
-    assert redshift.ensure_cluster(lagging, spec).name == spec.names.cluster
+        redshift.ensure_cluster(lagging, spec, NOW)
+    assert redshift.ensure_cluster(lagging, spec, NOW).name == spec.names.cluster
 
 
 @pytest.mark.parametrize("keep_data", [True, False])
 def test_deleting_a_generation_leaves_a_final_snapshot_where_its_data_is_to_be_kept(
     aws: Aws, spec: GenerationSpec, keep_data: bool
 ) -> None:
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     with pytest.raises(NotReady, match=spec.names.cluster):
         redshift.delete_clusters(aws, spec.names, keep_data=keep_data)
     redshift.delete_clusters(aws, spec.names, keep_data=keep_data)
@@ -401,7 +504,7 @@ def test_the_warehouses_of_an_environment_are_listed_whatever_their_generation(
     aws: Aws, spec: GenerationSpec, newer: GenerationSpec
 ) -> None:
     for one in (spec, replace(newer, restore_from=None)):
-        redshift.ensure_cluster(aws, one)
+        redshift.ensure_cluster(aws, one, NOW)
     listed = redshift.list_owned_clusters(aws.redshift, ENVIRONMENT)
     assert {owned.name for owned in listed} == {spec.names.cluster, newer.names.cluster}
     assert redshift.list_owned_clusters(aws.redshift, OTHER) == []
@@ -409,7 +512,7 @@ def test_the_warehouses_of_an_environment_are_listed_whatever_their_generation(
 
 def test_only_a_snapshot_of_ours_is_restored(aws: Aws, spec: GenerationSpec, newer: GenerationSpec) -> None:
     """The register is a document that others may write: a name in it is not yet a snapshot of ours."""
-    redshift.ensure_cluster(aws, spec)
+    redshift.ensure_cluster(aws, spec, NOW)
     ours = [{"Key": key, "Value": value} for key, value in TAGS.items()]
     theirs = [{"Key": key, "Value": value} for key, value in tags_of(3, OTHER).items()]
     strange = {
@@ -429,5 +532,5 @@ def test_only_a_snapshot_of_ours_is_restored(aws: Aws, spec: GenerationSpec, new
         with pytest.raises(
             ForeignResource, match=f"{name}, which is not ours .* Restore the register's last"
         ):
-            redshift.ensure_cluster(aws, replace(newer, restore_from=name))
+            redshift.ensure_cluster(aws, replace(newer, restore_from=name), NOW)
     assert redshift.probe_cluster(aws.redshift, newer.names.cluster) is None

@@ -62,10 +62,41 @@ def test_a_snapshot_that_is_being_taken_is_not_ready(aws: Aws, status: str) -> N
     assert not view.failed
 
 
-def test_a_snapshot_in_an_unknown_state_is_an_error(aws: Aws) -> None:
-    name = _snapshot(aws, _names(1), status="pondering")
+def test_a_snapshot_in_an_unknown_state_is_an_error_only_for_one_who_waits(aws: Aws) -> None:
+    view = snapshots.probe_snapshot(aws.redshift, _snapshot(aws, _names(1), status="pondering"))
+    assert view is not None
+    assert not (view.ready)
+    assert not (view.failed)
     with pytest.raises(UnknownState, match="pondering"):
-        snapshots.probe_snapshot(aws.redshift, name)
+        view.check_known()
+
+
+def test_an_unknown_state_keeps_no_other_snapshot_from_being_listed_or_pruned(aws: Aws) -> None:
+    """It is not deleted itself: it may be one to restore from."""
+    old, pondering, newest = (_snapshot(aws, _names(generation)) for generation in (1, 2, 3))
+    redshift_backends["123456789012"][REGION].snapshots[pondering].status = "pondering"
+    assert snapshots.prune_snapshots(aws.redshift, ENVIRONMENT, keep=1, protected=()) == [old]
+    assert _left(aws) == [pondering, newest]
+
+
+def test_a_malformed_neighbour_keeps_no_snapshot_from_being_listed() -> None:
+    ours = {
+        "SnapshotIdentifier": _names(3).final_snapshot,
+        "Status": "available",
+        "Tags": [{"Value": "no key"}, *as_tag_list(TAGS)],
+    }
+
+    class Account:
+        def get_paginator(self, _: str) -> Any:
+            return self
+
+        def paginate(self, **_: Any) -> list[dict[str, Any]]:
+            return [{"Snapshots": [{}, {"Status": "available", "Tags": [{}]}, ours]}]
+
+    account: Any = Account()
+    assert [owned.name for owned in snapshots.list_owned_snapshots(account, ENVIRONMENT)] == [
+        _names(3).final_snapshot
+    ]
 
 
 def test_an_absent_snapshot_is_none(aws: Aws) -> None:

@@ -15,6 +15,7 @@ from airflow_lib.errors import (
     RegisterError,
     ResourceError,
     TerminalState,
+    UnknownState,
 )
 from airflow_lib.lifecycle import rules
 from airflow_lib.lifecycle.document import LivyRecord
@@ -147,6 +148,18 @@ def test_a_warehouse_that_is_not_available_is_an_error_that_says_what_to_do(
     with pytest.raises(ResourceError, match=r"is rebooting; available .* clear this task later"):
         find_warehouse(provided)
     assert not is_usable(provided, world.register(PIPELINE).warehouse)
+
+
+def test_a_cluster_in_a_state_that_this_version_does_not_know_is_not_used(
+    world: World, provided: Run
+) -> None:
+    world.warehouses.live[0].status = world.emr.live[0].state = "HIBERNATING"
+    with pytest.raises(UnknownState, match="Redshift cluster .* is 'HIBERNATING'"):
+        find_warehouse(provided)
+    with pytest.raises(UnknownState, match="EMR cluster .* is 'HIBERNATING'"):
+        find_livy(provided)
+    for slot in Slot:
+        assert not is_usable(provided, world.register(PIPELINE).slot(slot))
 
 
 def test_without_a_lease_no_cluster_is_found(world: World, run: Run) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any
 
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.iam.models import iam_backends
 
 from airflow_lib.errors import LeaseLost, OutputError, WarehouseError, WarehouseUnreachable
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Holds, NotNull, Severity
 from airflow_lib.polling import TRANSIENT_BUDGET_S
-from airflow_lib.steps import Done, Failed, Run, Step, load
+from airflow_lib.steps import Done, Failed, Run, Step, Waiting, load
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, RunCheck
 from airflow_lib.steps.provision import TakeLease
@@ -28,6 +30,7 @@ from tests.world.sqlite_redshift import read_schemas
 from tests.world.walk import drive, walk
 from tests.world.wire import Kind
 
+MakeRun = Callable[..., Run]
 FAILS = Holds("no_arrivals", "arrivals", "1 = 0")
 
 
@@ -70,6 +73,87 @@ def test_a_job_without_output_in_this_run_cannot_be_copied(world: World, run: Ru
     assert walk(world, run, only="provision").errors == {}
     with pytest.raises(OutputError, match=r"Clear transform\.arrivals"):
         drive(CopyStaging("staging_arrivals"), run, world)
+
+
+# Redshift's words (tests/unit/airflow_lib/aws/test_causes.py has the sources).
+UNSEEN = pytest.mark.parametrize(
+    "words",
+    [
+        "User arn:aws:redshift:us-east-1:1:dbuser:w/mayfly_admin is not authorized to assume IAM Role arn:…",
+        "exception name : UnauthorizedException, error type : 135, message: Not authorized to get credentials of role",
+        "S3ServiceException:Access Denied,Status 403,Error AccessDenied",
+    ],
+)
+
+
+@pytest.fixture
+def ready(world: World, run: Run) -> Run:
+    """A run that may copy; its warehouse was restored long ago."""
+    assert walk(world, run, only="provision").errors == {}
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), CreateTables()):
+        assert isinstance(drive(step, run, world), Done)
+    world.advance(600)
+    return run
+
+
+def make_the_copy_role_now(world: World) -> None:
+    (role,) = (one for one in iam_backends[DEFAULT_ACCOUNT_ID]["aws"].roles.values() if "copy" in one.name)
+    role.create_date = world.now().replace(tzinfo=None)
+
+
+@UNSEEN
+def test_a_copy_whose_role_is_young_waits_without_a_worker_and_is_tried_again(
+    world: World, ready: Run, words: str
+) -> None:
+    make_the_copy_role_now(world)
+    world.wire.inject("warehouse.Copy", Kind.REFUSED, times=2, code="XX000", message=words)
+    outcome = CopyStaging("staging_arrivals").begin(ready)
+    assert isinstance(outcome, Waiting)
+    assert "COPY's role is too young" in outcome.what
+    assert drive(CopyStaging("staging_arrivals"), ready, world) == Done({"rows": 30})
+
+
+@UNSEEN
+def test_a_copy_whose_role_is_old_is_refused_at_once_and_the_columns_are_not_blamed(
+    world: World, ready: Run, words: str
+) -> None:
+    world.wire.inject("warehouse.Copy", Kind.REFUSED, code="XX000", message=words)
+    with pytest.raises(WarehouseError, match="this time it was not that: look whether the roles") as caught:
+        CopyStaging("staging_arrivals").begin(ready)
+    assert "Compare the Spark job's columns" not in str(caught.value)
+
+
+def test_a_copy_is_refused_once_its_role_has_been_young_for_long_enough(world: World, ready: Run) -> None:
+    make_the_copy_role_now(world)
+    words = "User x is not authorized to assume IAM Role y"
+    world.wire.inject("warehouse.Copy", Kind.REFUSED, times=math.inf, code="XX000", message=words)
+    began = world.now()
+    with pytest.raises(WarehouseError, match="this time it was not that"):
+        drive(CopyStaging("staging_arrivals"), ready, world)
+    assert 300 <= (world.now() - began).total_seconds() <= 300 + ready.settings.mayfly.poll_s
+
+
+def test_what_is_wrong_with_the_rows_is_no_lag_however_young_the_role_is(world: World, ready: Run) -> None:
+    make_the_copy_role_now(world)
+    words = "Spectrum Scan Error: Table columns: 3, Data columns: 403"
+    world.wire.inject("warehouse.Copy", Kind.REFUSED, code="XX000", message=words)
+    with pytest.raises(WarehouseError, match="Compare the Spark job's columns"):
+        CopyStaging("staging_arrivals").begin(ready)
+
+
+def test_where_the_world_is_quick_a_copy_meets_a_role_that_redshift_does_not_see(
+    world: World, make_run: MakeRun
+) -> None:
+    """By default a role is unseen for two minutes: a warehouse that is there after nine seconds has to wait for it."""
+    world.timeline.slowness = 0.05
+    world.wire.lag.lag_s = 0
+    run = make_run(poll_s=10)
+    assert walk(world, run, only="provision").errors == {}
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), CreateTables()):
+        assert isinstance(drive(step, run, world), Done)
+    world.wire.lag.lag_s = 120
+    assert isinstance(CopyStaging("staging_arrivals").begin(run), Waiting)
+    assert isinstance(drive(CopyStaging("staging_arrivals"), run, world), Done)
 
 
 @pytest.mark.parametrize(("severity", "kind"), [(Severity.ERROR, Failed), (Severity.WARN, Done)])

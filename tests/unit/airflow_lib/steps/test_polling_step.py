@@ -261,7 +261,7 @@ def test_a_release_may_wait_as_long_again_in_each_try(world: World, make_run: Ca
 
 def test_no_two_tasks_of_a_run_share_a_record() -> None:
     names = [task.step.name for task in tasks_of(PIPELINE) if isinstance(task.step, PollingStep)]
-    assert len(names) == len(set(names)) == 5 + len(PIPELINE.jobs)
+    assert len(names) == len(set(names)) == 5 + len(PIPELINE.jobs) + len(PIPELINE.staging)
 
 
 def expired() -> ClientError:

@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
-from airflow_lib.errors import LeaseLost, LivyDenied, TerminalState, WaitTimeout, WarehouseError
+from airflow_lib.errors import (
+    LeaseLost,
+    LivyDenied,
+    ResourceError,
+    TerminalState,
+    UnknownState,
+    WaitTimeout,
+    WarehouseError,
+)
 from airflow_lib.lifecycle.document import LivyRecord, Phase
 from airflow_lib.lifecycle.inventory import list_owned
 from airflow_lib.naming import TAG_ENVIRONMENT, TAG_GENERATION, Slot, generation_of, slot_of
@@ -63,6 +71,7 @@ def lease(world: World, run: Run) -> None:
 
 
 def test_a_clean_run_makes_each_thing_once(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     provide(world, run)
     prefix = "mayfly-dev-immigration-"
     assert sorted(made(world)) == sorted(
@@ -88,6 +97,7 @@ def test_a_clean_run_makes_each_thing_once(world: World, run: Run) -> None:
 def test_a_generation_is_open_in_the_register_before_anything_of_it_is_created(
     world: World, run: Run
 ) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     too_early: list[str] = []
 
     def watch(call: Call) -> None:
@@ -152,6 +162,7 @@ def test_a_run_that_waits_uses_what_the_creator_made(world: World, make_run: Mak
 def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorded(
     world: World, make_run: MakeRun
 ) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     dead, heir = make_run("run1"), make_run("run2")
     lease(world, dead)
     assert isinstance(EnsureEmr().begin(dead), Waiting)
@@ -171,6 +182,7 @@ def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorde
 def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
     world: World, make_run: MakeRun
 ) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     dead, heir = make_run("run1"), make_run("run2")
     lease(world, dead)
     world.wire.inject("emr.RunJobFlow", Kind.KILLED_AFTER)
@@ -185,6 +197,7 @@ def test_the_heir_of_a_creator_that_died_before_the_answer_finds_the_cluster(
 def test_the_heir_of_a_creator_whose_cluster_failed_makes_the_next_generation(
     world: World, make_run: MakeRun
 ) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     dead, heir = make_run("run1"), make_run("run2")
     lease(world, dead)
     world.emr.failures.append(Reason("INSTANCE_FAILURE", "the master node died"))
@@ -250,6 +263,147 @@ def test_a_cluster_that_met_roles_too_young_is_asked_for_again_in_the_next_gener
     assert not {name for name in names if "-emr-" in name and name.endswith("-g1")}
 
 
+LAG = pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("ValidationException", "Invalid InstanceProfile: mayfly-dev-immigration-emr-ec2-g1."),
+        ("AccessDeniedException", "Failed to authorize instance profile mayfly-dev-immigration-emr-ec2-g1"),
+    ],
+)
+
+
+@LAG
+def test_while_the_roles_are_young_run_job_flow_is_asked_again(
+    world: World, run: Run, code: str, message: str
+) -> None:
+    lease(world, run)
+    world.wire.inject("emr.RunJobFlow", Kind.REFUSED, times=2, code=code, message=message)
+    assert isinstance(drive(EnsureEmr(), run, world), Done)
+    assert [one.state for one in world.emr.all] == ["WAITING"]
+    assert len(world.wire.sent("emr.RunJobFlow")) == 3
+
+
+@LAG
+def test_after_five_minutes_the_same_words_are_a_refusal_that_says_what_to_look_at(
+    world: World, run: Run, code: str, message: str
+) -> None:
+    lease(world, run)
+    world.wire.inject("emr.RunJobFlow", Kind.REFUSED, times=math.inf, code=code, message=message)
+    began = world.now()
+    with pytest.raises(ResourceError, match="this time it was not that: look whether the roles"):
+        drive(EnsureEmr(), run, world)
+    assert 300 <= (world.now() - began).total_seconds() <= 300 + run.settings.mayfly.poll_s
+
+
+def test_by_default_neither_emr_nor_redshift_sees_a_role_at_once(world: World, run: Run) -> None:
+    provide(world, run)
+    assert len(world.wire.sent("emr.RunJobFlow")) > 1
+    assert len(world.wire.sent("redshift.CreateCluster")) > 1
+    assert len(world.emr.all) == len(world.warehouses.live) == 1
+
+
+def test_a_cluster_that_emr_ended_for_young_roles_is_replaced_once_the_next_roles_are_seen(
+    world: World, run: Run
+) -> None:
+    """EMR takes the request, and ends the cluster: `Service role … has insufficient EC2 permissions`."""
+    lease(world, run)
+    world.wire.lag.takes = True
+    assert drive(EnsureEmr(), run, world).result["generation"] == 2
+    assert [one.state for one in world.emr.all] == ["TERMINATED_WITH_ERRORS", "WAITING"]
+
+
+def test_a_cluster_that_ends_so_although_its_roles_are_old_is_a_refusal(world: World, run: Run) -> None:
+    lease(world, run)
+    world.wire.inject("emr.RunJobFlow", Kind.TIMEOUT, times=3)  # six minutes
+    words = "Service role arn:aws:iam::1:role/x has insufficient EC2 permissions"
+    world.emr.failures.append(Reason("VALIDATION_ERROR", words))
+    with pytest.raises(TerminalState, match="insufficient EC2 permissions.*look whether the roles"):
+        drive(EnsureEmr(), run, world)
+    assert len(world.emr.all) == 1
+
+
+def test_a_cluster_that_an_organisations_policy_ends_is_not_replaced(world: World, run: Run) -> None:
+    lease(world, run)
+    words = (
+        "Service role x has insufficient EC2 permissions: … with an explicit deny in a service control policy"
+    )
+    world.emr.failures.append(Reason("VALIDATION_ERROR", words))
+    with pytest.raises(TerminalState, match="granting it to the principal does not help"):
+        drive(EnsureEmr(), run, world)
+    assert len(world.emr.all) == 1
+
+
+@pytest.mark.parametrize("step", [EnsureEmr(), EnsureWarehouse()], ids=["emr", "warehouse"])
+def test_one_who_waits_for_a_cluster_in_an_unknown_state_is_told(
+    world: World, run: Run, step: EnsureEmr | EnsureWarehouse
+) -> None:
+    lease(world, run)
+    world.wire.lag.lag_s = 0
+    outcome = step.begin(run)
+    assert isinstance(outcome, Waiting)
+    if step.slot is Slot.EMR:
+        world.emr.all[0].state = "HIBERNATING"
+    else:
+        world.warehouses.live[0].status = "HIBERNATING"
+    with pytest.raises(UnknownState, match="'HIBERNATING'"):
+        step.poll(run, outcome.state)
+
+
+def test_one_answer_that_the_snapshot_does_not_exist_fails_no_run(world: World, make_run: MakeRun) -> None:
+    walk(world, make_run("run1"))
+    world.wire.late.was_on = True
+    world.wire.late.snapshots_unseen_until = world.now() + timedelta(seconds=45)
+    walked = walk(world, make_run("run2"), only="provision")
+    assert walked.errors == {}
+    assert world.warehouses.loads == {"mayfly-dev-immigration-warehouse-g2": {"run1"}}
+
+
+def test_one_list_without_snapshots_makes_no_empty_warehouse_ready(world: World, make_run: MakeRun) -> None:
+    """Somebody deleted the register, and AWS lists no snapshot at the first look."""
+    walk(world, make_run("run1"))
+    world.others.s3.delete_object(Bucket=BUCKET, Key=f"state/{PIPELINE.name}/register.json")
+    world.wire.late.was_on = True
+    world.wire.late.snapshots_unseen_until = world.now() + timedelta(seconds=45)
+    walked = walk(world, make_run("run2"))
+    assert "holds mayfly-dev-immigration-warehouse-final-g1" in walked.error("provision.warehouse")
+    assert world.warehouses.live == []
+    assert world.warehouses.saved == {"mayfly-dev-immigration-warehouse-final-g1": {"run1"}}
+    assert world.register(PIPELINE).warehouse.snapshot is None
+
+
+def test_that_there_never_was_a_snapshot_is_believed_while_the_warehouse_is_being_created(
+    world: World, run: Run
+) -> None:
+    """So the looks cost no time."""
+    lease(world, run)
+    world.wire.lag.lag_s = 0
+    outcome = EnsureWarehouse().begin(run)
+    looks = 1
+    while isinstance(outcome, Waiting):
+        assert "no snapshot" not in outcome.what
+        world.advance(outcome.poll_s)
+        outcome = EnsureWarehouse().poll(run, outcome.state)
+        looks += 1
+    lists = [
+        call for call in world.wire.sent("redshift.DescribeClusterSnapshots") if call.params["SnapshotType"]
+    ]
+    assert len(lists) == looks > 2
+
+
+def test_a_warehouse_that_is_ready_sooner_waits_for_a_minute_of_looks(
+    world: World, make_run: MakeRun
+) -> None:
+    run = make_run(poll_s=10)
+    lease(world, run)
+    world.wire.lag.lag_s = 0
+    world.timeline.slowness = 0.05  # 9 s
+    began, outcome = world.now(), EnsureWarehouse().begin(run)
+    while isinstance(outcome, Waiting):
+        world.advance(outcome.poll_s)
+        outcome = EnsureWarehouse().poll(run, outcome.state)
+    assert 60 <= (world.now() - began).total_seconds() <= 70
+
+
 def test_roles_that_stay_invisible_fail_the_run_after_two_new_generations(world: World, run: Run) -> None:
     lease(world, run)
     world.emr.failures += [Reason("VALIDATION_ERROR", "Service role mayfly does not exist")] * 5
@@ -293,6 +447,7 @@ def test_a_killed_worker_does_not_renew_the_deadline(world: World, make_run: Mak
 
 
 def test_where_run_job_flows_answer_is_lost_the_cluster_is_found_and_used(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     lease(world, run)
     world.wire.inject("emr.RunJobFlow", Kind.LOST)
     assert isinstance(drive(EnsureEmr(), run, world), Done)
@@ -370,6 +525,7 @@ def test_a_late_answer_is_not_recorded_for_the_next_generation(world: World, run
 
 
 def test_a_late_look_does_not_mark_the_next_generation_ready(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     lease(world, run)
     outcome = EnsureWarehouse().begin(run)
     assert isinstance(outcome, Waiting)
@@ -393,6 +549,7 @@ def test_a_late_look_does_not_mark_the_next_generation_ready(world: World, run: 
 
 
 def test_a_duplicate_cluster_is_never_used_and_is_gone_with_the_run(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     world.emr.listed_after_s = 200  # later than Mayfly asks again
     world.wire.inject("emr.RunJobFlow", Kind.LOST)
     walked = walk(world, run)
@@ -405,6 +562,7 @@ def test_a_duplicate_cluster_is_never_used_and_is_gone_with_the_run(world: World
 
 
 def test_a_request_that_never_arrived_is_sent_again_at_once(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     lease(world, run)
     world.wire.inject("emr.RunJobFlow", Kind.TIMEOUT)
     outcome = EnsureEmr().begin(run)
@@ -416,6 +574,7 @@ def test_a_request_that_never_arrived_is_sent_again_at_once(world: World, run: R
 def test_the_next_warehouse_is_restored_from_the_snapshot_that_the_register_names(
     world: World, make_run: MakeRun
 ) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     walk(world, make_run("run1"))
     assert world.register(PIPELINE).warehouse.snapshot == "mayfly-dev-immigration-warehouse-final-g1"
     walk(world, make_run("run2"), only="provision")
@@ -428,6 +587,7 @@ def test_the_next_warehouse_is_restored_from_the_snapshot_that_the_register_name
 
 
 def test_a_warehouse_is_never_made_empty_once_a_snapshot_was_named(world: World, make_run: MakeRun) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     walk(world, make_run("run1"))
     world.warehouses.backend.snapshots.clear()  # somebody deleted it
     walked = walk(world, make_run("run2"))
@@ -540,7 +700,7 @@ def test_a_creator_keeps_its_lease_for_as_long_as_its_cluster_takes(
     world: World, make_run: MakeRun, step: EnsureEmr | EnsureWarehouse
 ) -> None:
     run = make_run(lease_s=600)
-    world.timeline.slowness = 20
+    world.timeline.slowness = 15
     lease(world, run)
     began, outcome = world.now(), step.begin(run)
     while isinstance(outcome, Waiting):
@@ -612,6 +772,7 @@ def test_a_creator_that_was_suspended_beyond_its_lease_creates_no_cluster(
 
 
 def test_a_request_of_the_future_is_not_waited_for(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     lease(world, run)
     key = "state/immigration/register.json"
     content = json.loads(world.others.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())

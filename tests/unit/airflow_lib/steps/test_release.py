@@ -351,6 +351,7 @@ def test_a_late_teardown_does_not_touch_the_next_generation_of_its_own_run(
     world: World, run: Run, next_phase: Phase
 ) -> None:
     """The trigger of a release outlives its task, which was cleared with the whole run."""
+    world.wire.lag.lag_s = 0  # not about IAM
     provide_slot(world, run)
     late = EMR.begin(run)
     assert isinstance(late, Waiting)
@@ -366,6 +367,7 @@ def test_a_late_teardown_does_not_touch_the_next_generation_of_its_own_run(
 
 
 def test_nothing_is_deleted_of_a_generation_that_is_not_being_torn_down(world: World, run: Run) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     drive(TakeLease(), run, world)
     EnsureEmr().begin(run)
     with pytest.raises(LeaseLost, match="is not tearing down"):
@@ -413,6 +415,7 @@ def test_a_warehouse_that_is_still_being_made_is_deleted_when_it_can_be(world: W
 
 
 def test_three_overlapping_runs_make_one_of_each_and_leave_nothing(world: World, make_run: MakeRun) -> None:
+    world.wire.lag.lag_s = 0  # not about IAM
     walks = walk_all(world, [make_run(f"run{number}") for number in (1, 2, 3)])
     assert [walked.red for walked in walks] == [False, False, False]
     assert len(world.wire.sent("emr.RunJobFlow")) == 1
