@@ -242,7 +242,9 @@ def test_the_variables(mayfly: bytes, credentials: bytes, region: str) -> None:
         "mayfly": mayfly.decode(errors="surrogateescape"),
         "aws_credentials": credentials.decode(errors="surrogateescape"),
     }
-    found = ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(texts))
+    ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(texts))
+    alone = {"aws_region": "us-east-1", "mayfly": texts["mayfly"]}  # so that its mistakes are the only ones
+    found = ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(alone))
     if found is not None:
         numbers = found.mayfly
         assert 0.1 <= numbers.poll_s <= 120
