@@ -34,6 +34,9 @@ HEX = "0123456789abcdef" * 2
 OUTPUT = Output(S3Location("lake", "clean/birds"), "sightings", HEX)
 VARIABLES = json.loads((Path(__file__).resolve().parents[3] / "variables.example.json").read_text())
 
+NUMBERS = {"lease_s": 1800, "poll_s": 20.0, "max_age_s": 14400, "livy": {"session_timeout_s": 600}}
+MAYFLY = {**VARIABLES["mayfly"], **NUMBERS}
+
 # Derandomized: no run meets what another one did not. Each test is to take a few seconds.
 fuzzed = settings(
     max_examples=400,
@@ -83,6 +86,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
 )
+KEYS = st.text(max_size=8) | st.sampled_from(["a\x00b", "x" * 30_000])
 RAW = st.one_of(
     st.binary(max_size=200),
     st.sampled_from(
@@ -134,7 +138,7 @@ def like(valid: Any) -> st.SearchStrategy[bytes]:
         st.builds(with_put, st.just(valid), places, VALUES),
         st.builds(put_two, VALUES, VALUES, places, places),
         st.builds(without, st.just(valid), places),
-        st.builds(lambda key, item: {**valid, key: item}, st.text(max_size=8), VALUES),
+        st.builds(lambda key, item: {**valid, key: item}, KEYS, VALUES),
     ).map(lambda value: json.dumps(value).encode())
     whole = json.dumps(valid).encode()
     cut = st.integers(0, len(whole)).map(lambda length: whole[:length])
@@ -224,10 +228,12 @@ def names_of(state: Any) -> list[str]:
 
 @fuzzed
 @given(
-    like(VARIABLES["mayfly"]),
+    like(MAYFLY),
     like({"access_key_id": "AKIA", "secret_access_key": "wJalr"}),
     st.text(max_size=40),
 )
+@example(json.dumps({**MAYFLY, "lease_s": 10**9}).encode(), b"{}", "us-east-1")
+@example(json.dumps({**MAYFLY, "a\x00b": 1, "x" * 30_000: 2}).encode(), b"{}", "us-east-1")
 @example(b'{"poll_s": ' + b"1" * 5000 + b"}", b"{}", "us-east-1")
 def test_the_variables(mayfly: bytes, credentials: bytes, region: str) -> None:
     given_region = region if len(region) % 2 else "us-east-1"
@@ -236,7 +242,9 @@ def test_the_variables(mayfly: bytes, credentials: bytes, region: str) -> None:
         "mayfly": mayfly.decode(errors="surrogateescape"),
         "aws_credentials": credentials.decode(errors="surrogateescape"),
     }
-    found = ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(texts))
+    ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(texts))
+    alone = {"aws_region": "us-east-1", "mayfly": texts["mayfly"]}  # so that its mistakes are the only ones
+    found = ends_in_a_value_or_one_of_our_errors(lambda: parse_settings(alone))
     if found is not None:
         numbers = found.mayfly
         assert 0.1 <= numbers.poll_s <= 120
