@@ -8,9 +8,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.iam import policy_conditions
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
-from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import IAMBackend, InstanceProfile, Role, User, iam_backends
+from moto.iam.responses import IamResponse
 
 from sandbox.aws.context import ACCOUNT, PARTITION
 
@@ -21,12 +24,44 @@ class Verdict:
 
     allowed: bool
     reason: str
+    decision: str = "allowed"
 
 
 def install() -> None:
-    """Add the condition operators StringLike and StringLikeIfExists to moto, which takes them as met."""
+    """Add the condition operators StringLike and StringLikeIfExists to moto, which takes them as met, and the
+    policy simulator.
+    """
     for operator in ("StringLike", "StringLikeIfExists"):
         policy_conditions.CONDITION_OPERATIONS[operator] = _is_like
+    install_simulator()
+
+
+def install_simulator() -> None:
+    """Answer SimulatePrincipalPolicy by the policies that the user or role has."""
+    IamResponse.simulate_principal_policy = _simulate_principal_policy
+
+
+def _simulate_principal_policy(self: IamResponse) -> ActionResult:
+    arn = self._get_param("PolicySourceArn")
+    principal = find_role(arn) or find_user(arn)
+    if principal is None:
+        raise NotFoundException(f"The policy source {arn} does not exist.")
+    context = {
+        entry["ContextKeyName"]: entry["ContextKeyValues"][0]
+        for entry in self._get_param("ContextEntries", [])
+    }
+    results = [
+        {
+            "EvalActionName": action,
+            "EvalResourceName": resource,
+            "EvalDecision": _decide(principal, action, resource, context).decision,
+            "MatchedStatements": [],
+            "MissingContextValues": [],
+        }
+        for action in self._get_param("ActionNames", [])
+        for resource in self._get_param("ResourceArns", []) or ["*"]
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
 def _is_like(expected: list[str] | str, actual: str) -> bool:
@@ -44,6 +79,11 @@ def find_role(name_or_arn: str) -> Role | None:
         if name_or_arn in (role.arn, role.name):
             return role
     return None
+
+
+def find_user(arn: str) -> User | None:
+    """The user of that ARN, or None."""
+    return next((user for user in _backend().users.values() if user.arn == arn), None)
 
 
 def find_instance_profile(name_or_arn: str) -> InstanceProfile | None:
@@ -79,14 +119,18 @@ def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, s
     role = find_role(role_arn)
     if role is None:
         return Verdict(False, f"role {role_arn} does not exist")
+    return _decide(role, action, resource, context)
+
+
+def _decide(principal: Role | User, action: str, resource: str, context: Mapping[str, str] | None) -> Verdict:
     allowed_by = None
-    for policy_name, statement in _policies(role):
+    for policy_name, statement in _policies(principal):
         if _applies(statement, action, resource, context):
             if statement["Effect"] == "Deny":
-                return Verdict(False, f"{policy_name} denies {action} on {resource}")
+                return Verdict(False, f"{policy_name} denies {action} on {resource}", "explicitDeny")
             allowed_by = policy_name
     if allowed_by is None:
-        return Verdict(False, f"no policy of {role.name} allows {action} on {resource}")
+        return Verdict(False, f"no policy of {principal.name} allows {action} on {resource}", "implicitDeny")
     return Verdict(True, f"{allowed_by} allows it")
 
 
@@ -98,11 +142,11 @@ def _applies(
     return result is PermissionResult.PERMITTED
 
 
-def _policies(role: Role) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, document in role.policies.items():
+def _policies(principal: Role | User) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, document in principal.policies.items():
         for statement in _statements(document):
             yield name, statement
-    for policy in role.managed_policies.values():
+    for policy in principal.managed_policies.values():
         version = next(version for version in policy.versions if version.is_default)
         for statement in _statements(version.document):
             yield policy.name, statement

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -60,6 +60,16 @@ class Aws:
     @cached_property
     def redshift(self) -> RedshiftClient:
         return self.session.client("redshift", config=_RETRYING)
+
+    @cached_property
+    def kms(self) -> Any:
+        """Untyped: only the doctor describes a key."""
+        return self.session.client("kms", config=_RETRYING)
+
+    @cached_property
+    def quotas(self) -> Any:
+        """Service Quotas. Untyped: only the doctor reads it."""
+        return self.session.client("service-quotas", config=_RETRYING)
 
     @cached_property
     def s3(self) -> S3Client:
