@@ -88,7 +88,7 @@ def _option(attribute: str) -> str:
 
 
 def check_clients(aws: Aws, network: NetworkSettings, subnet: Subnet) -> Iterator[Finding]:
-    """The client's security group: well written, there, and of the clusters' VPC."""
+    """The client's security group: well written, there, and of the clusters' VPC or one that is peered with it."""
     group_id = network.client_security_group_id
     if group_id is None:
         yield ok("clients", f"{network.client_cidr} may connect")
@@ -106,14 +106,32 @@ def check_clients(aws: Aws, network: NetworkSettings, subnet: Subnet) -> Iterato
             raise
         yield wrong(subject, f"does not exist in this region. {CLIENT_HINT}")
         return
-    if group["VpcId"] != subnet.vpc_id:
+    members = f"its members may connect ({group['GroupName']})"
+    if group["VpcId"] == subnet.vpc_id:
+        yield ok(subject, members)
+    elif _are_peered(aws, group["VpcId"], subnet.vpc_id):
+        yield ok(subject, f"{members}, from the peered {group['VpcId']}")
+    else:
         yield wrong(
             subject,
-            f"is of {group['VpcId']}, and the clusters' subnet is of {subnet.vpc_id}: no rule can name it there. "
-            f"{CLIENT_HINT}",
+            f"is of {group['VpcId']}, and the clusters' subnet is of {subnet.vpc_id}, which no active peering "
+            f"connects: no rule can name it there. {CLIENT_HINT}",
         )
-    else:
-        yield ok(subject, f"its members may connect ({group['GroupName']})")
+
+
+def _are_peered(aws: Aws, one: str, other: str) -> bool:
+    """A rule may name a group of a peered VPC.
+
+    https://docs.aws.amazon.com/vpc/latest/peering/vpc-peering-security-groups.html
+    """
+    pages = aws.ec2.get_paginator("describe_vpc_peering_connections").paginate(
+        Filters=[{"Name": "status-code", "Values": ["active"]}]
+    )
+    return any(
+        {peering["RequesterVpcInfo"].get("VpcId"), peering["AccepterVpcInfo"].get("VpcId")} == {one, other}
+        for page in pages
+        for peering in page["VpcPeeringConnections"]
+    )
 
 
 def check_route(aws: Aws, subnet: Subnet, region: str) -> Iterator[Finding]:

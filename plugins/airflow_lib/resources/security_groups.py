@@ -32,12 +32,14 @@ WAREHOUSE_PORT = 5439
 
 # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
 _NOT_FOUND = frozenset({"InvalidGroup.NotFound"})
+# What EC2 says, by InvalidGroup.NotFound, of a group of another VPC: ansible/ansible issue 45782.
+_OTHER_NETWORK = "belong to different networks"
 _ABSENT = frozenset({*_NOT_FOUND, "InvalidGroupId.Malformed"})
 _NO_RULE = frozenset({"InvalidPermission.NotFound"})
 
 CLIENT_HINT = (
-    "Name in the Airflow Variable `mayfly` (network.client_security_group_id) a group of the clusters' own VPC, of "
-    "which Airflow's workers and triggerer are members."
+    "Name in the Airflow Variable `mayfly` (network.client_security_group_id) a group of the clusters' own VPC, or of "
+    "one that is peered with it, of which Airflow's workers and triggerer are members."
 )
 
 
@@ -198,7 +200,7 @@ def _ensure_rules(
                 IpPermissions=[rule.permission() for rule in missing],  # type: ignore[misc]
             )
     except NotReady as pending:
-        if client is not None and client in pending.message:
+        if client is not None and (client in pending.message or _OTHER_NETWORK in pending.message):
             raise ResourceError(f"{pending.message} {CLIENT_HINT}") from pending
         raise
 

@@ -9,9 +9,11 @@ from functools import partial
 from typing import TypeVar
 
 from airflow_lib.aws.s3 import list_objects
+from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import Slot
+from airflow_lib.pipeline import SparkJob
 from airflow_lib.prerequisites import buckets, network, offers
 from airflow_lib.prerequisites.credentials import probe_identity
 from airflow_lib.prerequisites.finding import Finding, Standing, examine
@@ -77,10 +79,7 @@ class Preflight(ImmediateStep):
         identity = mistakes.attempt(lambda: probe_identity(run.aws, run.settings))
         if identity is None:
             mistakes.check()
-        inputs = {
-            job.name: mistakes.attempt(lambda job=job: list(resolve_job(run, job).sources.uris))  # type: ignore[misc]
-            for job in run.pipeline.jobs
-        }
+        inputs = {job.name: mistakes.attempt(partial(_find_inputs, run, job)) for job in run.pipeline.jobs}
         self._check_buckets(run, mistakes)
         self._check_clusters(run, mistakes, sized=size is not None)
         mistakes.check()
@@ -92,7 +91,7 @@ class Preflight(ImmediateStep):
         """A missing or closed bucket is found here, and not by whatever uses it first."""
         before = len(mistakes.errors)
         for location in (run.processed, run.state_location, run.logs):
-            mistakes.attempt(lambda at=location: next(list_objects(run.aws.s3, at.bucket, at.key("")), None))  # type: ignore[misc]
+            mistakes.attempt(partial(_probe_location, run, location))
         if len(mistakes.errors) == before:
             bucket, uses = run.processed.bucket, ["processed"]
             check = partial(buckets.check_bucket, run.aws, run.settings, bucket, uses=uses)
@@ -104,6 +103,16 @@ class Preflight(ImmediateStep):
         if any(finding.standing is Standing.WRONG for finding in findings):
             findings = list(_cluster_findings(run, _slots_to_create(run), sized=sized))
         mistakes.add(findings)
+
+
+def _find_inputs(run: Run, job: SparkJob) -> list[str]:
+    """The URIs of the job's input. Raises SourceError."""
+    return list(resolve_job(run, job).sources.uris)
+
+
+def _probe_location(run: Run, location: S3Location) -> None:
+    """Raise ResourceError where the location cannot be listed."""
+    next(list_objects(run.aws.s3, location.bucket, location.key("")), None)
 
 
 def _slots_to_create(run: Run) -> list[Slot]:

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Hardware
+from airflow_lib.prerequisites.finding import examine
 from airflow_lib.prerequisites.network import check_addresses, check_clients, check_route
 from airflow_lib.resources.subnet import Subnet
 from airflow_lib.settings import NetworkSettings
@@ -86,3 +87,33 @@ def test_a_clients_group_of_the_clusters_vpc_is_told_by_name(account: Account) -
     group = account.aws.ec2.create_security_group(GroupName="airflow", Description="d", VpcId=vpc)["GroupId"]
     (found,) = check_clients(account.aws, NetworkSettings(client_security_group_id=group), subnet(vpc_id=vpc))
     assert (found.standing, found.message) == ("ok", "its members may connect (airflow)")
+
+
+@pytest.mark.parametrize(
+    ("peers", "standing"),
+    [(("vpc-1", "there"), "ok"), (("there", "vpc-1"), "ok"), (("vpc-1", "vpc-3"), "wrong"), ((), "wrong")],
+)
+def test_a_clients_group_may_be_of_a_peered_vpc(
+    account: Account, peers: tuple[str, ...], standing: str
+) -> None:
+    vpc = account.aws.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    group = account.aws.ec2.create_security_group(GroupName="airflow", Description="d", VpcId=vpc)["GroupId"]
+    sides = [{"VpcId": vpc if one == "there" else one} for one in peers]
+    account.answers["ec2.DescribeVpcPeeringConnections"] = {
+        "VpcPeeringConnections": [{"RequesterVpcInfo": sides[0], "AccepterVpcInfo": sides[1]}]
+        if sides
+        else []
+    }
+    with account.watched():
+        (found,) = check_clients(account.aws, NetworkSettings(client_security_group_id=group), subnet())
+    assert found.standing == standing
+
+
+def test_whether_vpcs_are_peered_may_be_unknown(account: Account) -> None:
+    vpc = account.aws.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    group = account.aws.ec2.create_security_group(GroupName="airflow", Description="d", VpcId=vpc)["GroupId"]
+    account.refuse("ec2.DescribeVpcPeeringConnections", "UnauthorizedOperation", status=403)
+    network = NetworkSettings(client_security_group_id=group)
+    with account.watched():
+        (found,) = examine("clients", lambda: check_clients(account.aws, network, subnet()))
+    assert found.standing == "unknown"

@@ -57,6 +57,7 @@ NOT_CALLED_BY_NAME = {
     # The preflight's questions, before there is any resource (`prerequisites`).
     "ec2:DescribeInstanceTypeOfferings",
     "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcPeeringConnections",
     "redshift:DescribeOrderableClusterOptions",
     # Connecting to the warehouse is no part of a resource's life: `warehouse.connection` asks for it.
     "redshift:GetClusterCredentials",

@@ -218,7 +218,7 @@ def _offer_again() -> Iterator[None]:
 def test_a_group_of_another_vpc_is_told(world: World, make_run: MakeRun) -> None:
     group = plant_group_of_another_vpc(world)
     run = make_run(network={"client_security_group_id": group})
-    refused(run, SettingsError, f"{group}: is of vpc-.* no rule can name it there")
+    refused(run, SettingsError, f"{group}: is of vpc-.* no active peering connects.*network")
 
 
 def test_all_that_is_wrong_is_told_at_once(world: World, make_run: MakeRun) -> None:
