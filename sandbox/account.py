@@ -1,4 +1,4 @@
-"""The simulated AWS account, prepared as a user of Mayfly prepares a real one: a bucket, keys and the Variables.
+"""The simulated AWS account, prepared as a user of Mayfly prepares a real one: buckets, keys and the Variables.
 
 The sandbox itself reads the account with a second access key, so that the call log can tell its calls from Mayfly's.
 """
@@ -20,10 +20,14 @@ from sandbox.errors import SandboxError
 REGION = "us-east-1"
 DEPLOYMENT = "sandbox"
 BUCKET = "mayfly-sandbox"
-S3_LOCATIONS = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
+STATE_BUCKET = f"{BUCKET}-state"  # versioned, as setup_backend.md says
+S3_LOCATIONS = {
+    **{name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "logs")},
+    "state": f"s3://{STATE_BUCKET}/state",
+}
 
 # The simulated account accepts any key.
-_PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "NotASecretButMaskedLikeOne"}
+PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "NotASecretButMaskedLikeOne"}
 _OBSERVER_KEY = "AKIAOBSERVER00000000"
 
 # A connection within 127.0.0.0/8 has this source address, whatever its destination.
@@ -44,7 +48,7 @@ def variables() -> dict[str, str]:
     }
     return {
         "aws_region": REGION,
-        "aws_credentials": json.dumps(_PRODUCT_KEY),
+        "aws_credentials": json.dumps(PRODUCT_KEY),
         "mayfly": json.dumps(mayfly, indent=2),
     }
 
@@ -81,12 +85,14 @@ class Account:
             return False
 
     def prepare(self) -> None:
-        """Create the bucket if it does not exist."""
-        try:
-            self.s3.create_bucket(Bucket=BUCKET)
-        except ClientError as error:
-            if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise
+        """Create the buckets if they do not exist, and turn the state's versioning on."""
+        for bucket in (BUCKET, STATE_BUCKET):
+            try:
+                self.s3.create_bucket(Bucket=bucket)
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+        self.s3.put_bucket_versioning(Bucket=STATE_BUCKET, VersioningConfiguration={"Status": "Enabled"})
 
     def replace_source(self, pipeline: str, directory: Path) -> int:
         """Make the pipeline's source hold exactly the files below `directory`; returns their total size in bytes.
@@ -104,9 +110,9 @@ class Account:
         return sum(path.stat().st_size for path in files)
 
     def read_text(self, key: str) -> str | None:
-        """An object of the bucket as text, or None if it does not exist."""
+        """An object as text, or None if it does not exist."""
         try:
-            body: bytes = self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+            body: bytes = self.s3.get_object(Bucket=_bucket_of(key), Key=key)["Body"].read()
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "NoSuchBucket", "404"):
                 return None
@@ -125,7 +131,7 @@ class Account:
         counts: dict[str, int] = {}
         for call in self._calls(since)["calls"]:
             caller = call.get("caller")
-            if caller == _PRODUCT_KEY["access_key_id"] if principal_only else caller != _OBSERVER_KEY:
+            if caller == PRODUCT_KEY["access_key_id"] if principal_only else caller != _OBSERVER_KEY:
                 name = f"{call['service']}.{call['action']}"
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items()))
@@ -137,9 +143,14 @@ class Account:
         return found
 
     def keys(self, prefix: str) -> list[str]:
-        """The keys of the bucket that start with `prefix`."""
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+        """The keys of its bucket that start with `prefix`."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=_bucket_of(prefix), Prefix=prefix)
         return [item["Key"] for page in pages for item in page.get("Contents", ())]
+
+
+def _bucket_of(key: str) -> str:
+    """Keys start with the name of their location."""
+    return STATE_BUCKET if key.startswith("state/") else BUCKET
 
 
 def source_files(directory: Path) -> list[Path]:

@@ -252,7 +252,11 @@ class Settings(_Model):
 
     def hardware(self, pipeline: Pipeline) -> Hardware:
         """The pipeline's declared hardware, with the values that the Variable sets."""
-        emr, warehouse, own = self.mayfly.emr, self.mayfly.warehouse, pipeline.hardware
+        return self.hardware_over(pipeline.hardware)
+
+    def hardware_over(self, own: Hardware) -> Hardware:
+        """The values that the Variable sets; `own` has those that it leaves out."""
+        emr, warehouse = self.mayfly.emr, self.mayfly.warehouse
         return Hardware(
             master_type=emr.master_type or own.master_type,
             core_type=emr.core_type or own.core_type,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from airflow.sdk import TaskGroup
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.provision import (
-    EnsureEmr,
-    EnsureWarehouse,
-    Preflight,
-    TakeLease,
-)
+from airflow_lib.steps.preflight import Preflight
+from airflow_lib.steps.provision import EnsureEmr, EnsureWarehouse, TakeLease
 from operators.step import StepOperator
 
 

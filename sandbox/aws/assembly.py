@@ -9,7 +9,7 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 
-from sandbox.aws import ec2, emr_api, iam, redshift_api, s3
+from sandbox.aws import ec2, emr_api, iam, offers, redshift_api, s3
 from sandbox.aws.calls import CallLog
 from sandbox.aws.context import Context
 from sandbox.aws.control import Control
@@ -17,6 +17,7 @@ from sandbox.aws.credentials import Credentials
 from sandbox.aws.emr import Lives
 from sandbox.aws.faults import Faults
 from sandbox.aws.gateway import Gateway
+from sandbox.aws.principal import prepare_principal
 from sandbox.aws.redshift import Warehouses
 from sandbox.aws.snapshots import SnapshotStore
 
@@ -39,10 +40,12 @@ def assemble(context: Context) -> Parts:
     objects = s3.install(context.state.s3)
     ec2.install()
     iam.install(context.delays)
+    offers.install()
     emr_api.install(lives)
     redshift_api.install(warehouses, credentials)
     snapshots.reload()
     ec2.prepare_default_network(os.environ.get("AWS_DEFAULT_REGION", "us-east-1"))
+    prepare_principal()
     moto: Any = DomainDispatcherApplication(create_backend_app)
     control = Control(calls, faults, lives, credentials, context.delays)
 

@@ -41,7 +41,13 @@ def prepare_default_network(region: str) -> None:
     for table in list(backend.route_tables.values()):
         if table.vpc_id == vpc.id and table.main_association_id:
             backend.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
-    key, value = EMR_MANAGED_TAG
+    tag_default_network(region)
+
+
+def tag_default_network(region: str) -> None:
+    """Give the default VPC and its subnets EMR's tag, without which a run's preflight refuses them."""
+    backend, (key, value) = ec2_backends[ACCOUNT][region], EMR_MANAGED_TAG
+    vpc = backend.get_default_vpc()
     for owned in (vpc, *backend.get_default_subnets().values()):
         owned.add_tag(key, value)
 

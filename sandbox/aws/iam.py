@@ -15,9 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.core.responses import ActionResult
 from moto.iam import policy_conditions
 from moto.iam.access_control import IAMPolicyStatement, PermissionResult
-from moto.iam.models import IAMBackend, InstanceProfile, Role, iam_backends
+from moto.iam.exceptions import NotFoundException
+from moto.iam.models import IAMBackend, InstanceProfile, Role, User, iam_backends
+from moto.iam.responses import IamResponse
 
 from sandbox.aws.context import ACCOUNT, PARTITION, Delays
 
@@ -28,6 +31,7 @@ class Verdict:
 
     allowed: bool
     reason: str
+    decision: str = "allowed"
 
 
 @dataclass
@@ -52,13 +56,13 @@ _lag = _Lag()
 
 
 def install(delays: Delays) -> None:
-    """Patch moto: changes are seen `delays.iam_s` late, and the condition operators that it takes as met are added."""
+    """Patch moto: changes are seen `delays.iam_s` late, and policies are evaluated as `install_evaluation` says."""
     _lag.delays = delays
     _note("create_role", lambda request: (request["role_name"],))
     _note("put_role_policy", lambda request: (request["role_name"], "policy", request["policy_name"]))
     _note("attach_role_policy", lambda request: (request["role_name"], "policy", request["policy_arn"]))
     _note("add_role_to_instance_profile", lambda request: (request["role_name"], "profile"))
-    _install_operators()
+    install_evaluation()
 
 
 def _note(method: str, what: Callable[[Mapping[str, Any]], tuple[str, ...]]) -> None:
@@ -82,10 +86,36 @@ def unseen(role: str) -> float:
     return max(0.0, 1 - _lag.age_s(role) / lag_s) if lag_s > 0 else 0.0
 
 
-def _install_operators() -> None:
-    """Add the condition operators StringLike and StringLikeIfExists to moto, which takes them as met."""
+def install_evaluation() -> None:
+    """Add to moto the condition operators StringLike and StringLikeIfExists, which it takes as met, and the policy
+    simulator, which answers by the policies that the user or role has.
+    """
     for operator in ("StringLike", "StringLikeIfExists"):
         policy_conditions.CONDITION_OPERATIONS[operator] = _is_like
+    IamResponse.simulate_principal_policy = _simulate_principal_policy
+
+
+def _simulate_principal_policy(self: IamResponse) -> ActionResult:
+    arn = self._get_param("PolicySourceArn")
+    principal = find_role(arn) or find_user(arn)
+    if principal is None:
+        raise NotFoundException(f"The policy source {arn} does not exist.")
+    context = {
+        entry["ContextKeyName"]: entry["ContextKeyValues"][0]
+        for entry in self._get_param("ContextEntries", [])
+    }
+    results = [
+        {
+            "EvalActionName": action,
+            "EvalResourceName": resource,
+            "EvalDecision": _decide(principal, action, resource, context).decision,
+            "MatchedStatements": [],
+            "MissingContextValues": [],
+        }
+        for action in self._get_param("ActionNames", [])
+        for resource in self._get_param("ResourceArns", []) or ["*"]
+    ]
+    return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
 def _is_like(expected: list[str] | str, actual: str) -> bool:
@@ -103,6 +133,11 @@ def find_role(name_or_arn: str) -> Role | None:
         if name_or_arn in (role.arn, role.name):
             return role
     return None
+
+
+def find_user(arn: str) -> User | None:
+    """The user of that ARN, or None."""
+    return next((user for user in _backend().users.values() if user.arn == arn), None)
 
 
 def find_instance_profile(name_or_arn: str) -> InstanceProfile | None:
@@ -140,14 +175,18 @@ def authorize(role_arn: str, action: str, resource: str, context: Mapping[str, s
         return Verdict(False, f"role {role_arn} does not exist")
     if unseen(role.name):
         return Verdict(False, f"a policy of {role.name} is too new to be seen")
+    return _decide(role, action, resource, context)
+
+
+def _decide(principal: Role | User, action: str, resource: str, context: Mapping[str, str] | None) -> Verdict:
     allowed_by = None
-    for policy_name, statement in _policies(role):
+    for policy_name, statement in _policies(principal):
         if _applies(statement, action, resource, context):
             if statement["Effect"] == "Deny":
-                return Verdict(False, f"{policy_name} denies {action} on {resource}")
+                return Verdict(False, f"{policy_name} denies {action} on {resource}", "explicitDeny")
             allowed_by = policy_name
     if allowed_by is None:
-        return Verdict(False, f"no policy of {role.name} allows {action} on {resource}")
+        return Verdict(False, f"no policy of {principal.name} allows {action} on {resource}", "implicitDeny")
     return Verdict(True, f"{allowed_by} allows it")
 
 
@@ -159,11 +198,11 @@ def _applies(
     return result is PermissionResult.PERMITTED
 
 
-def _policies(role: Role) -> Iterator[tuple[str, dict[str, Any]]]:
-    for name, document in role.policies.items():
+def _policies(principal: Role | User) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, document in principal.policies.items():
         for statement in _statements(document):
             yield name, statement
-    for policy in role.managed_policies.values():
+    for policy in principal.managed_policies.values():
         version = next(version for version in policy.versions if version.is_default)
         for statement in _statements(version.document):
             yield policy.name, statement

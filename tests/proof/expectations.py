@@ -25,8 +25,18 @@ from tests.world.wire import Call
 
 GREEN, RED, EITHER = "green", "red", "either"
 
-# What a run does not need: logs are for people, and a session that cannot be ended goes with its cluster.
-_DISPENSABLE = frozenset({"livy.GET /sessions/{session}/log", "livy.DELETE /sessions/{session}"})
+# What a run does not need: logs are for people, a session that cannot be ended goes with its cluster, and what the
+# preflight cannot know is no reason to refuse a run.
+_DISPENSABLE = frozenset(
+    {
+        "livy.GET /sessions/{session}/log",
+        "livy.DELETE /sessions/{session}",
+        "s3.HeadBucket",
+        "ec2.DescribeVpcAttribute",
+        "ec2.DescribeInstanceTypeOfferings",
+        "redshift.DescribeOrderableClusterOptions",
+    }
+)
 # A run's last connection drops its staging; what it leaves there the next run drops.
 _TIDYING = frozenset({"redshift.GetClusterCredentials", "warehouse.Connect", "warehouse.Commit"})
 _CREATING = frozenset({"emr.RunJobFlow", "redshift.CreateCluster", "redshift.RestoreFromClusterSnapshot"})

@@ -35,10 +35,12 @@ ROOMS = {
     "polling": WORDS | {"aws"},
     "resources": WORDS | {"aws"},
     "lifecycle": WORDS | {"aws", "polling", "resources"},
+    "prerequisites": WORDS | {"aws", "resources", "lifecycle"},
     "spark": WORDS | {"aws"},
     "warehouse": WORDS | {"aws"},
-    "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "spark", "warehouse"},
+    "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
+    "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},
 }
 
 # Where the tests of each package are: a module x.py has its tests in test_x.py.

@@ -23,7 +23,10 @@ PAGES = (
     *sorted((ROOT / "docs").rglob("*.md")),
 )
 SETUP = (ROOT / "setup_backend.md").read_text()
-POLICY = (ROOT / "docs" / "iam-principal-policy.json").read_text()
+POLICIES = {
+    name: (ROOT / "docs" / f"{name}.json").read_text()
+    for name in ("iam-principal-policy", "iam-doctor-policy")
+}
 EXAMPLE = json.loads((ROOT / "variables.example.json").read_text())
 
 _ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| (?P<type>.*?) \| (?P<default>.*?) \| (?P<meaning>.+) \|$")
@@ -107,21 +110,35 @@ def test_each_key_of_the_example_is_documented() -> None:
     assert set(leaves(EXAMPLE["mayfly"])) <= set(documented("mayfly"))
 
 
-def test_the_policy_is_quoted_word_for_word() -> None:
-    assert f"```json\n{POLICY.strip()}\n```" in SETUP
+@pytest.mark.parametrize("policy", POLICIES)
+def test_the_policy_is_quoted_word_for_word(policy: str) -> None:
+    assert f"```json\n{POLICIES[policy].strip()}\n```" in SETUP
 
 
-@pytest.mark.parametrize("statement", json.loads(POLICY)["Statement"], ids=lambda one: one["Sid"])
+@pytest.mark.parametrize(
+    "statement",
+    [one for policy in POLICIES.values() for one in json.loads(policy)["Statement"]],
+    ids=lambda one: one["Sid"],
+)
 def test_each_statement_of_the_policy_is_explained(statement: dict[str, Any]) -> None:
     rows = [line for line in SETUP.splitlines() if line.startswith("| ")]
     assert any(f"`{statement['Sid']}`" in row for row in rows)
 
 
-@pytest.mark.parametrize(
-    "placeholder", sorted(set(re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b(?:REGION|TOPIC)\b", POLICY)))
+PLACEHOLDERS = sorted(
+    {
+        (policy, found)
+        for policy, text in POLICIES.items()
+        for found in re.findall(r"\b[A-Z]+(?:_[A-Z]+)+\b|\b(?:REGION|TOPIC|PRINCIPAL)\b", text)
+    }
 )
-def test_each_placeholder_of_the_policy_is_named_before_it(placeholder: str) -> None:
-    assert f"`{placeholder}`" in SETUP.split("```json", 1)[0]
+
+
+@pytest.mark.parametrize(("policy", "placeholder"), PLACEHOLDERS)
+def test_each_placeholder_of_the_policy_is_named_before_it(policy: str, placeholder: str) -> None:
+    own = "iam-doctor-policy" if placeholder == "PRINCIPAL" else "iam-principal-policy"
+    assert f"`{placeholder}`" in SETUP.split(f"```json\n{POLICIES[own].strip()}", 1)[0]
+    assert policy == own or "Replace the placeholders as in section 8" in SETUP
 
 
 def anchors(page: Path) -> set[str]:

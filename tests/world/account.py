@@ -19,7 +19,8 @@ from moto.iam import models as iam_models
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.pipeline import OneOf, Pipeline
-from sandbox.aws.ec2 import dependents
+from sandbox.aws import offers
+from sandbox.aws.ec2 import dependents, tag_default_network
 from tests.world.spark import put
 from tests.world.timeline import Timeline
 from tests.world.wire import Wire
@@ -85,6 +86,8 @@ def open_account(patches: ExitStack) -> None:
     patches.enter_context(patch.object(iam_models, "aws_managed_policies_data", _managed_policies()))
     patches.enter_context(mock_aws(config={"iam": {"load_aws_managed_policies": True}}))
     patches.enter_context(patch.object(EC2Backend, "_delete_security_group", delete))
+    offers.install()
+    tag_default_network(REGION)
     plain_aws().s3.create_bucket(Bucket=BUCKET)
 
 

@@ -41,6 +41,13 @@ class MemoryS3:
         self.before: dict[str, Callable[[str], None]] = {}
         self.lose_after = 0
 
+    def head_bucket(self, *, Bucket: str) -> Answer:
+        def head() -> Answer:
+            self._require_bucket("HeadBucket", Bucket)
+            return {"BucketRegion": self._region_of(Bucket)}
+
+        return self._call("HeadBucket", {"Bucket": Bucket}, head)
+
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> Answer:
         """The whole object, or its first byte: no other range is asked for."""
 
@@ -130,7 +137,7 @@ class MemoryS3:
 
     def error(self, operation: str, code: str, status: int) -> ClientError:
         """An error as boto3 raises it; the response to a HEAD has no body that could hold the code."""
-        shown = str(status) if operation == "HeadObject" else code
+        shown = str(status) if operation.startswith("Head") else code
         return ClientError({"Error": {"Code": shown, "Message": code}, **self._meta(status)}, operation)
 
     def timeout(self) -> ReadTimeoutError:
@@ -155,6 +162,9 @@ class MemoryS3:
 
     def _require_bucket(self, operation: str, bucket: str) -> None:
         """Raise NoSuchBucket; here every bucket exists."""
+
+    def _region_of(self, bucket: str) -> str:
+        return "us-east-1"
 
     def _find(self, operation: str, bucket: str, key: str) -> bytes:
         self._require_bucket(operation, bucket)

@@ -14,7 +14,15 @@ from tests.world.timeline import Timeline
 _READS = ("Describe", "List", "Get")
 # Nothing on the wire changes these, and nobody checks passwords here.
 _CONSTANT = frozenset(
-    {"DescribeSubnets", "DescribeRouteTables", "GetCallerIdentity", "GetClusterCredentials"}
+    {
+        "DescribeInstanceTypeOfferings",
+        "DescribeOrderableClusterOptions",
+        "DescribeRouteTables",
+        "DescribeSubnets",
+        "DescribeVpcAttribute",
+        "GetCallerIdentity",
+        "GetClusterCredentials",
+    }
 )
 # What goes on by itself as time passes.
 _ALIVE = ("emr", "redshift")

@@ -66,6 +66,9 @@ class WiredS3(MemoryS3):
         if bucket not in _backend().buckets:
             raise self.error(operation, "NoSuchBucket", 404)
 
+    def _region_of(self, bucket: str) -> str:
+        return str(_backend().buckets[bucket].region_name)
+
 
 class MotoObjects(Objects):
     """The objects of the account that moto keeps."""

@@ -102,6 +102,16 @@ class Aws:
         return client
 
     @property
+    def kms(self) -> Any:
+        """Untyped: only the doctor describes a key."""
+        return self._client("kms")
+
+    @property
+    def quotas(self) -> Any:
+        """Service Quotas. Untyped: only the doctor reads it."""
+        return self._client("service-quotas")
+
+    @property
     def s3(self) -> S3Client:
         client: S3Client = self._client("s3")
         return client

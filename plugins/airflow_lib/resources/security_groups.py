@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import translate_aws_errors
-from airflow_lib.errors import NotReady
+from airflow_lib.errors import NotReady, ResourceError
 from airflow_lib.naming import TAG_EMR_MANAGED, TAG_ENVIRONMENT, Environment, Names, Slot, is_ours
 from airflow_lib.resources.kind import GenerationSpec, Kind
 from airflow_lib.resources.owned import Owned, as_tag_list, as_tags, attempt_all, check_ours
@@ -30,8 +30,17 @@ EMR_MANAGER_PORT = 8443
 EMR_SERVICE_PORT = 9443
 WAREHOUSE_PORT = 5439
 
-_ABSENT = frozenset({"InvalidGroup.NotFound", "InvalidGroupId.Malformed"})
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+_NOT_FOUND = frozenset({"InvalidGroup.NotFound"})
+# What EC2 says, by InvalidGroup.NotFound, of a group of another VPC: ansible/ansible issue 45782.
+_OTHER_NETWORK = "belong to different networks"
+_ABSENT = frozenset({*_NOT_FOUND, "InvalidGroupId.Malformed"})
 _NO_RULE = frozenset({"InvalidPermission.NotFound"})
+
+CLIENT_HINT = (
+    "Name in the Airflow Variable `mayfly` (network.client_security_group_id) a group of the clusters' own VPC, or of "
+    "one that is peered with it, of which Airflow's workers and triggerer are members."
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,8 @@ def ensure_emr_groups(
     inside = [*_everything_from(master), *_everything_from(core)]
     if service is not None:
         inside.append(_tcp(EMR_MANAGER_PORT, group_id=service))
-    _ensure_rules(ec2, master, [*inside, *_from_client(network, livy_port)])
+    client = network.client_security_group_id
+    _ensure_rules(ec2, master, [*inside, *_from_client(network, livy_port)], client=client)
     _ensure_rules(ec2, core, inside)
 
 
@@ -126,7 +136,9 @@ def ensure_warehouse_group(
 ) -> None:
     """Redshift's group: the client alone may reach it, on its port alone. Raises as `ensure_groups`."""
     group_id = _ensure_group(ec2, names, names.security_group, tags, vpc_id=subnet.vpc_id)
-    _ensure_rules(ec2, group_id, _from_client(network, WAREHOUSE_PORT))
+    _ensure_rules(
+        ec2, group_id, _from_client(network, WAREHOUSE_PORT), client=network.client_security_group_id
+    )
 
 
 def delete_groups(ec2: EC2Client, environment: Environment, names: Sequence[str]) -> None:
@@ -167,20 +179,30 @@ def _ensure_group(ec2: EC2Client, names: Names, name: str, tags: Mapping[str, st
     return found[0]["GroupId"]
 
 
-def _ensure_rules(ec2: EC2Client, group_id: str, wanted: Iterable[Rule]) -> None:
-    """Add the rules that the group lacks. If one was added meanwhile, EC2 refuses the whole call: NotReady."""
-    with translate_aws_errors(f"read the rules of {GROUP} {group_id}", retry=_ABSENT):
+def _ensure_rules(
+    ec2: EC2Client, group_id: str, wanted: Iterable[Rule], *, client: str | None = None
+) -> None:
+    """Add the rules that the group lacks. If one was added meanwhile, EC2 refuses the whole call: NotReady.
+
+    Raises ResourceError where it is the `client`'s group that EC2 does not find: that one was there before us.
+    """
+    with translate_aws_errors(f"read the rules of {GROUP} {group_id}", retry=_NOT_FOUND):
         group = ec2.describe_security_groups(GroupIds=[group_id])["SecurityGroups"][0]
     missing = [rule for rule in wanted if rule not in _rules(group)]
     if not missing:
         return
-    with translate_aws_errors(
-        f"add rules to {GROUP} {group_id}", retry={*_ABSENT, "InvalidPermission.Duplicate"}
-    ):
-        ec2.authorize_security_group_ingress(
-            GroupId=group_id,
-            IpPermissions=[rule.permission() for rule in missing],  # type: ignore[misc]
-        )
+    try:
+        with translate_aws_errors(
+            f"add rules to {GROUP} {group_id}", retry={*_NOT_FOUND, "InvalidPermission.Duplicate"}
+        ):
+            ec2.authorize_security_group_ingress(
+                GroupId=group_id,
+                IpPermissions=[rule.permission() for rule in missing],  # type: ignore[misc]
+            )
+    except NotReady as pending:
+        if client is not None and (client in pending.message or _OTHER_NETWORK in pending.message):
+            raise ResourceError(f"{pending.message} {CLIENT_HINT}") from pending
+        raise
 
 
 def _rules(group: Mapping[str, Any]) -> set[Rule]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,25 @@ from airflow_lib.resources.owned import as_tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+# https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html
+_ABSENT = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed", "InvalidSubnetId.Malformed"})
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet as EC2 describes it; `free_addresses` is how many more nodes it has room for.
+
+    `has_managed_tag` is whether EMR's managed policy may use it; `gives_public_addresses` whether what starts in it
+    gets a public address by itself.
+    """
+
+    subnet_id: str
+    vpc_id: str
+    zone: str
+    free_addresses: int
+    has_managed_tag: bool
+    gives_public_addresses: bool
 
 
 @dataclass(frozen=True)
@@ -30,19 +49,53 @@ def probe_subnet(ec2: EC2Client, subnet_id: str | None) -> SubnetFacts:
 
     Raises ResourceError where there is no such subnet.
     """
+    subnet = find_subnet(ec2, subnet_id)
+    return SubnetFacts(
+        subnet_id=subnet.subnet_id,
+        vpc_id=subnet.vpc_id,
+        public=is_public(read_routes(ec2, subnet.subnet_id, subnet.vpc_id)),
+        has_managed_tag=subnet.has_managed_tag,
+    )
+
+
+def find_subnet(ec2: EC2Client, subnet_id: str | None) -> Subnet:
+    """The subnet that `probe_subnet` takes, by one call and without its routes. Raises as that does."""
     subnet = _read_subnet(ec2, subnet_id)
     key, value = TAG_EMR_MANAGED
-    return SubnetFacts(
+    return Subnet(
         subnet_id=subnet["SubnetId"],
         vpc_id=subnet["VpcId"],
-        public=_is_public(ec2, subnet["SubnetId"], subnet["VpcId"]),
+        zone=subnet["AvailabilityZone"],
+        free_addresses=subnet["AvailableIpAddressCount"],
         has_managed_tag=as_tags(subnet.get("Tags")).get(key) == value,
+        gives_public_addresses=subnet.get("MapPublicIpOnLaunch", False),
     )
+
+
+def read_routes(ec2: EC2Client, subnet_id: str, vpc_id: str) -> list[Mapping[str, Any]]:
+    """The routes of the subnet's own table, else of its VPC's main one. Raises ResourceError where EC2 refuses."""
+    with translate_aws_errors(f"read the routes of subnet {subnet_id}"):
+        tables = ec2.describe_route_tables(
+            Filters=[{"Name": "association.subnet-id", "Values": [subnet_id]}]
+        )["RouteTables"]
+        if not tables:
+            tables = ec2.describe_route_tables(
+                Filters=[
+                    {"Name": "vpc-id", "Values": [vpc_id]},
+                    {"Name": "association.main", "Values": ["true"]},
+                ]
+            )["RouteTables"]
+    return [route for table in tables for route in table.get("Routes", [])]
+
+
+def is_public(routes: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether one of the routes leads to an internet gateway."""
+    return any(route.get("GatewayId", "").startswith("igw-") for route in routes)
 
 
 def _read_subnet(ec2: EC2Client, subnet_id: str | None) -> Mapping[str, Any]:
     if subnet_id is not None:
-        with translate_aws_errors(f"read subnet {subnet_id}", ignore={"InvalidSubnetID.NotFound"}):
+        with translate_aws_errors(f"read subnet {subnet_id}", ignore=_ABSENT):
             return ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
         raise ResourceError(
             f"Subnet {subnet_id} does not exist in this region: "
@@ -61,20 +114,3 @@ def _read_subnet(ec2: EC2Client, subnet_id: str | None) -> Mapping[str, Any]:
             "(network.subnet_id)."
         )
     return subnets[0]
-
-
-def _is_public(ec2: EC2Client, subnet_id: str, vpc_id: str) -> bool:
-    """Whether a route of the subnet's table leads to an internet gateway."""
-    with translate_aws_errors(f"read the routes of subnet {subnet_id}"):
-        tables = ec2.describe_route_tables(
-            Filters=[{"Name": "association.subnet-id", "Values": [subnet_id]}]
-        )["RouteTables"]
-        if not tables:
-            tables = ec2.describe_route_tables(
-                Filters=[
-                    {"Name": "vpc-id", "Values": [vpc_id]},
-                    {"Name": "association.main", "Values": ["true"]},
-                ]
-            )["RouteTables"]
-    routes = [route for table in tables for route in table.get("Routes", [])]
-    return any(route.get("GatewayId", "").startswith("igw-") for route in routes)

@@ -1,4 +1,4 @@
-"""Steps up to two clusters that can be used: prerequisites, leases, and each slot's resources up to its cluster.
+"""Steps up to two clusters that can be used: leases, and each slot's resources up to its cluster.
 
 Only a slot's creator creates; the others wait, and one of them takes over when the creator's lease expires.
 Each poll may be the first or the tenth: what is there is adopted, what is missing is created.
@@ -11,18 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
 
-from botocore.exceptions import EndpointConnectionError
-
 from airflow_lib.aws.clients import READ_TIMEOUT_S
-from airflow_lib.aws.errors import AWS_ERRORS, is_transient
-from airflow_lib.aws.s3 import list_objects
 from airflow_lib.errors import (
     CredentialsRefused,
     LeaseLost,
     NotReady,
     ResourceError,
     ResponseLost,
-    SettingsError,
     SnapshotAbsent,
     TerminalState,
     WarehouseUnreachable,
@@ -38,13 +33,12 @@ from airflow_lib.resources.iam_roles import SETTLED_S, are_young
 from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.registry import REGISTRY
 from airflow_lib.resources.subnet import probe_subnet
-from airflow_lib.spark.shipping import ensure_shipped
 from airflow_lib.spark.sizing import configurations
-from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import contact_livy, probe_emr_cluster, warehouse_endpoint
 from airflow_lib.steps.leases import register_location, renew_leases
 from airflow_lib.steps.polling_step import PollingStep
-from airflow_lib.steps.transform import probe_job, resolve_job
+from airflow_lib.steps.transform import probe_job
 from airflow_lib.warehouse.connection import connect
 
 log = logging.getLogger(__name__)
@@ -59,42 +53,6 @@ _MAX_REPLACEMENTS = 2
 def needs_emr(run: Run) -> bool:
     """Whether any job of this run is still to be computed."""
     return any(probe_job(run, job) is None for job in run.pipeline.jobs)
-
-
-@dataclass(frozen=True)
-class Preflight(ImmediateStep):
-    """Checks the prerequisites before anything is created, and ships the Spark code.
-
-    Raises SettingsError (credentials, locations), SourceError (input), SizingError (hardware).
-    """
-
-    checks_credentials = True
-
-    def begin(self, run: Run) -> Outcome:
-        size = run.session_size
-        identity = self._check_credentials(run)
-        inputs = {job.name: list(resolve_job(run, job).sources.uris) for job in run.pipeline.jobs}
-        for location in (run.processed, run.state_location, run.logs):
-            # A missing or closed bucket is found here, and not by whatever uses it first.
-            next(list_objects(run.aws.s3, location.bucket, location.key("")), None)
-        code = ensure_shipped(run.aws.s3, run.processed)
-        return Done({"identity": identity, "inputs": inputs, "code": code, "sessions": size.sessions})
-
-    def _check_credentials(self, run: Run) -> str:
-        """The ARN of the identity that they belong to. Raises SettingsError."""
-        try:
-            return str(run.aws.sts.get_caller_identity()["Arn"])
-        except EndpointConnectionError as error:
-            raise SettingsError(
-                f"aws_region: AWS cannot be reached in {run.settings.region!r} ({error}). "
-                "Check the region's name and the workers' network."
-            ) from error
-        except AWS_ERRORS as error:
-            if is_transient(error):
-                raise
-            raise SettingsError(
-                f"AWS does not accept the credentials in {run.aws.origin}: {error}. Renew them."
-            ) from error
 
 
 class _ProvisionStep(PollingStep):

@@ -38,7 +38,7 @@ from airflow_lib.errors import (
 )
 from airflow_lib.polling import SystemClock, time_after
 from airflow_lib.steps import Done, Failed, Run, Waiting
-from airflow_lib.steps.provision import Preflight
+from airflow_lib.steps.preflight import Preflight
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import to_json
 from operators import step as module

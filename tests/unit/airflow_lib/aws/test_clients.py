@@ -20,7 +20,7 @@ MAYFLY = {
     "s3": {name: f"s3://lake/{name}" for name in ("source", "processed", "state", "logs")},
     "network": {"client_cidr": "10.0.0.0/16"},
 }
-RETRYING = ["emr", "ec2", "iam", "redshift", "s3", "sns", "sts"]
+RETRYING = ["emr", "ec2", "iam", "kms", "quotas", "redshift", "s3", "sns", "sts"]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,11 @@ NOT_CALLED_BY_NAME = {
     "ec2:DescribeAvailabilityZones",
     "ec2:DescribeInternetGateways",
     "ec2:DescribeVpcs",
+    # The preflight's questions, before there is any resource (`prerequisites`).
+    "ec2:DescribeInstanceTypeOfferings",
+    "ec2:DescribeVpcAttribute",
+    "ec2:DescribeVpcPeeringConnections",
+    "redshift:DescribeOrderableClusterOptions",
     # Connecting to the warehouse is no part of a resource's life: `warehouse.connection` asks for it.
     "redshift:GetClusterCredentials",
 }
@@ -102,6 +107,15 @@ def called(aws: Aws) -> Iterator[Recorder]:
 
 def test_no_action_is_a_wildcard() -> None:
     assert [action for action in _allowed() if "*" in action] == []
+
+
+@pytest.mark.parametrize("name", ["iam-principal-policy", "iam-doctor-policy"])
+def test_a_managed_policy_may_be_made_of_it(name: str) -> None:
+    """6,144 characters, white space not counted, in which names take about as much room as their placeholders:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html
+    """
+    text = (Path(__file__).parents[4] / f"docs/{name}.json").read_text()
+    assert len("".join(text.split())) <= 6144 - 300
 
 
 def test_every_resource_is_named_where_aws_lets_it_be() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.errors import ForeignResource, NotReady
+from airflow_lib.errors import ForeignResource, NotReady, ResourceError
 from airflow_lib.naming import TAG_EMR_MANAGED, Names, Slot
 from airflow_lib.resources import security_groups as net
 from airflow_lib.resources.kind import GenerationSpec
@@ -277,6 +277,30 @@ def test_while_ec2_lags_behind_its_own_writes_a_group_is_not_ready(
     with pytest.raises(NotReady):
         net.ensure_groups(lagging, warehouse_spec)
     assert _ensure(lagging, warehouse_spec)
+
+
+CLIENT = "sg-0123456789abcdef0"
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("InvalidGroup.NotFound", f"The security group '{CLIENT}' does not exist"),
+        ("InvalidGroup.NotFound", "You have specified two resources that belong to different networks."),
+        ("InvalidGroupId.Malformed", f'Invalid id: "{CLIENT}" (expecting "sg-...")'),
+    ],
+)
+@pytest.mark.parametrize("slot", list(Slot))
+def test_a_clients_group_that_is_not_there_is_not_waited_for(
+    aws: Aws, subnet: SubnetFacts, slot: Slot, code: str, message: str
+) -> None:
+    """It was there before us, so nothing lags: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html"""
+    settings = settings_with(network={"client_security_group_id": CLIENT})
+    spec = replace(spec_of(slot, _public(subnet)), settings=settings)
+    asked = Faulty(aws.ec2, {"authorize_security_group_ingress": [refused(code, message)]})
+    with pytest.raises(ResourceError, match=code) as caught:
+        net.ensure_groups(with_clients(aws, ec2=asked), spec)
+    assert not isinstance(caught.value, NotReady)
 
 
 def test_a_group_that_exists_but_is_not_found_yet_is_not_ready(

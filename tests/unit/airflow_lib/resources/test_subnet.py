@@ -5,7 +5,9 @@ import pytest
 from airflow_lib.aws.clients import Aws
 from airflow_lib.errors import ResourceError
 from airflow_lib.naming import TAG_EMR_MANAGED
-from airflow_lib.resources.subnet import SubnetFacts, probe_subnet
+from airflow_lib.resources.subnet import SubnetFacts, find_subnet, probe_subnet
+
+from .conftest import Faulty, refused
 
 
 def _attach_gateway(aws: Aws, vpc: str) -> str:
@@ -53,6 +55,21 @@ def test_a_subnet_without_a_route_table_of_its_own_has_its_vpcs_main_one(aws: Aw
         GatewayId=_attach_gateway(aws, vpc),
     )
     assert probe_subnet(aws.ec2, subnet_id).public
+
+
+def test_the_subnet_alone_is_found_by_one_call(aws: Aws, subnet: SubnetFacts) -> None:
+    watched = Faulty(aws.ec2)
+    found = find_subnet(watched, subnet.subnet_id)
+    assert watched.calls == ["describe_subnets"]
+    assert (found.zone, found.free_addresses, found.gives_public_addresses) == ("us-east-1a", 4091, True)
+
+
+@pytest.mark.parametrize("code", ["InvalidSubnetID.Malformed", "InvalidSubnetID.NotFound"])
+def test_what_is_no_subnets_id_is_named_with_its_setting(aws: Aws, code: str) -> None:
+    """EC2: Invalid id: "vpc-1" (expecting "subnet-...")."""
+    asked = Faulty(aws.ec2, {"describe_subnets": [refused(code)]})
+    with pytest.raises(ResourceError, match=r"vpc-1.*network\.subnet_id"):
+        find_subnet(asked, "vpc-1")
 
 
 def test_a_subnet_that_does_not_exist_is_named_with_its_setting(aws: Aws) -> None:

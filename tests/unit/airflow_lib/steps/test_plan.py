@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lib.errors import SourceError
+from airflow_lib.naming import TAG_EMR_MANAGED
 from airflow_lib.steps import Run
 from airflow_lib.steps.plan import describe_plan
 from airflow_lib.steps.provision import TakeLease
@@ -25,8 +26,15 @@ def test_a_first_run_creates_both_clusters_and_says_their_names_and_sizes(world:
     assert "emr: creates mayfly-dev-immigration-emr-g1" in plan
     assert "warehouse: creates mayfly-dev-immigration-warehouse-g1" in plan
     assert "1 m5.xlarge + 1 m5.xlarge" in plan
-    assert "lacks the tag for-use-with-amazon-emr-managed-policies=true" in plan
+    assert "lacks the tag" not in plan
     assert not [call for call in world.wire.calls if call.operation.startswith(CHANGES)]
+
+
+def test_a_subnet_without_emrs_tag_is_named_before_the_preflight_refuses_it(world: World, run: Run) -> None:
+    key, value = TAG_EMR_MANAGED
+    for subnet in world.others.ec2.describe_subnets()["Subnets"]:
+        world.others.ec2.delete_tags(Resources=[subnet["SubnetId"]], Tags=[{"Key": key, "Value": value}])
+    assert "lacks the tag for-use-with-amazon-emr-managed-policies=true" in lines(run)
 
 
 def test_a_slot_in_use_is_described_by_its_phase(world: World, run: Run) -> None:

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.s3.models import s3_backends
 from pydantic import SecretStr
 
 from airflow_lib.aws.clients import open_aws
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SizingError, SourceError
+from airflow_lib.naming import TAG_EMR_MANAGED
 from airflow_lib.settings import AwsCredentials
 from airflow_lib.steps import Done, Run
-from airflow_lib.steps.provision import Preflight
+from airflow_lib.steps.preflight import Preflight
 from tests.world import World
-from tests.world.account import BUCKET
+from tests.world.account import BUCKET, REGION
 from tests.world.wire import Kind
 
 MakeRun = Callable[..., Run]
@@ -77,6 +86,236 @@ def test_a_missing_bucket_is_told_before_anything_is_made(
 def test_a_closed_bucket_is_told(world: World, run: Run) -> None:
     world.wire.inject("s3.ListObjectsV2", Kind.DENIED, times=99)
     refused(run, ResourceError, "Grant the action")
+
+
+# What is told of the network and of AWS's offers, each with what AWS does today where nobody tells.
+
+GROUP = "sg-0123456789abcdef0"
+
+
+def subnet_of(world: World) -> dict[str, Any]:
+    """The subnet that a run takes where the settings name none."""
+    subnets = world.others.ec2.describe_subnets()["Subnets"]
+    return dict(min(subnets, key=lambda one: one["AvailabilityZone"]))
+
+
+def plant_no_tag(world: World) -> None:
+    """EMR: "... is not authorized to perform: ec2:CreateNetworkInterface", and the cluster ends by itself."""
+    key, value = TAG_EMR_MANAGED
+    world.others.ec2.delete_tags(
+        Resources=[subnet_of(world)["SubnetId"]], Tags=[{"Key": key, "Value": value}]
+    )
+
+
+def plant_no_dns_hostnames(world: World) -> None:
+    """https://docs.aws.amazon.com/emr/latest/ManagementGuide/emr-clusters-in-a-vpc.html"""
+    world.others.ec2.modify_vpc_attribute(
+        VpcId=subnet_of(world)["VpcId"], EnableDnsHostnames={"Value": False}
+    )
+
+
+def plant_no_dns_support(world: World) -> None:
+    world.others.ec2.modify_vpc_attribute(VpcId=subnet_of(world)["VpcId"], EnableDnsSupport={"Value": False})
+
+
+def plant_no_addresses(world: World) -> None:
+    """RunJobFlow: "... does not have enough free addresses"."""
+    backend = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]
+    backend.get_subnet(subnet_of(world)["SubnetId"])._available_ip_addresses = 1
+
+
+def plant_elsewhere(world: World) -> None:
+    """COPY: "... the bucket must be in the same region"; it takes no REGION for Parquet."""
+    s3_backends[DEFAULT_ACCOUNT_ID]["aws"].buckets[BUCKET].region_name = "eu-west-1"
+
+
+def plant_group_of_another_vpc(world: World) -> str:
+    vpc = world.others.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+    made = world.others.ec2.create_security_group(GroupName="airflow", Description="d", VpcId=vpc)
+    return made["GroupId"]
+
+
+def nothing(_: World) -> None: ...
+
+
+FAULTS = [
+    pytest.param(
+        plant_no_tag, {}, "lacks for-use-with-amazon-emr-managed-policies=true.*Add the tag", id="tag"
+    ),
+    pytest.param(
+        plant_no_dns_hostnames,
+        {},
+        "enableDnsHostnames of the VPC is off.*modify-vpc-attribute",
+        id="hostnames",
+    ),
+    pytest.param(plant_no_dns_support, {}, "enableDnsSupport of the VPC is off", id="dns"),
+    pytest.param(
+        plant_no_addresses,
+        {},
+        r"1 are free, and the clusters need \d+\. Name a larger subnet",
+        id="addresses",
+    ),
+    pytest.param(
+        plant_elsewhere, {}, r"is in eu-west-1.*COPY of Parquet.*mayfly\.s3\.processed", id="region"
+    ),
+    pytest.param(
+        nothing,
+        {"network": {"client_security_group_id": "sg-airflow"}},
+        r"sg-airflow: this is no security group's id.*network\.client_security_group_id",
+        id="malformed group",
+    ),
+    pytest.param(
+        nothing,
+        {"network": {"client_security_group_id": GROUP}},
+        r"does not exist in this region.*network\.client_security_group_id",
+        id="absent group",
+    ),
+    pytest.param(
+        nothing,
+        {"network": {"subnet_id": "subnet-0bad", "client_cidr": "10.0.0.0/16"}},
+        "subnet-0bad",
+        id="subnet",
+    ),
+    pytest.param(
+        nothing,
+        {"emr": {"core_type": "m6id.xlarge"}},
+        "m6id.xlarge: EC2 does not offer it in us-east-1",
+        id="type",
+    ),
+    pytest.param(
+        nothing,
+        {"warehouse": {"node_type": "ra9.large"}},
+        r"ra9\.large: Redshift does not offer it",
+        id="node",
+    ),
+    pytest.param(
+        nothing,
+        {"warehouse": {"node_type": "ra3.4xlarge", "nodes": 1}},
+        r"does not offer a single-node cluster.*warehouse\.nodes",
+        id="single node",
+    ),
+]
+
+
+@pytest.mark.parametrize(("plant", "mayfly", "told"), FAULTS)
+def test_what_would_fail_after_an_hour_is_told_before_anything_is_made(
+    world: World, make_run: MakeRun, plant: Callable[[World], None], mayfly: dict[str, Any], told: str
+) -> None:
+    plant(world)
+    if "core_type" in mayfly.get("emr", {}):
+        withhold(mayfly["emr"]["core_type"])
+    refused(make_run(**mayfly), MayflyError, told)
+    assert not [call for call in world.wire.calls if call.operation.startswith(("Create", "Run", "Put"))]
+
+
+def withhold(instance_type: str) -> None:
+    """EC2 offers the type in no zone of the region any more, for this test."""
+    offerings = INSTANCE_TYPE_OFFERINGS["availability-zone"]
+    kept = [one for one in offerings[REGION] if one["InstanceType"] != instance_type]
+    withheld.enter_context(patch.dict(offerings, {REGION: kept}))
+
+
+withheld = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _offer_again() -> Iterator[None]:
+    yield
+    withheld.close()
+
+
+def test_a_group_of_another_vpc_is_told(world: World, make_run: MakeRun) -> None:
+    group = plant_group_of_another_vpc(world)
+    run = make_run(network={"client_security_group_id": group})
+    refused(run, SettingsError, f"{group}: is of vpc-.* no active peering connects.*network")
+
+
+def test_all_that_is_wrong_is_told_at_once(world: World, make_run: MakeRun) -> None:
+    for plant in (plant_no_tag, plant_no_dns_hostnames, plant_no_addresses, plant_elsewhere):
+        plant(world)
+    world.others.s3.delete_object(Bucket=BUCKET, Key="source/immigration/airports.csv")
+    run = make_run(network={"client_security_group_id": GROUP}, warehouse={"node_type": "ra9.large"})
+    with pytest.raises(SettingsError) as caught:
+        Preflight().begin(run)
+    lines = caught.value.message.splitlines()
+    assert lines[0] == "7 things must be corrected before a run:"
+    for told in (
+        "airports.csv",
+        "eu-west-1",
+        "are free",
+        GROUP,
+        "for-use-with",
+        "enableDnsHostnames",
+        "ra9.large",
+    ):
+        assert sum(told in line for line in lines) == 1
+
+
+def test_a_mistake_in_the_sizes_does_not_hide_the_others(world: World, make_run: MakeRun) -> None:
+    plant_no_tag(world)
+    refused(make_run(emr={"core_type": "m5.huge"}), SettingsError, r"m5\.huge(.|\n)*for-use-with")
+
+
+ASKED = [
+    "ec2.DescribeSubnets",
+    "ec2.DescribeVpcAttribute",
+    "ec2.DescribeInstanceTypeOfferings",
+    "redshift.DescribeOrderableClusterOptions",
+    "s3.HeadBucket",
+    "ec2.DescribeSecurityGroups",
+]
+
+
+@pytest.mark.parametrize("kind", [Kind.DENIED, Kind.THROTTLED, Kind.TIMEOUT])
+@pytest.mark.parametrize("operation", ASKED)
+def test_what_cannot_be_known_refuses_no_run(
+    world: World, make_run: MakeRun, operation: str, kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.wire.inject(operation, kind, times=99)
+    subnet = subnet_of(world)
+    group = world.others.ec2.create_security_group(
+        GroupName="airflow", Description="d", VpcId=subnet["VpcId"]
+    )
+    outcome = Preflight().begin(make_run(network={"client_security_group_id": group["GroupId"]}))
+    assert isinstance(outcome, Done)
+    assert "cannot be known before the run" in caplog.text
+
+
+def test_what_a_run_does_not_create_is_not_told(world: World, make_run: MakeRun) -> None:
+    """Another run made both clusters, and took the last addresses: this one uses them."""
+    from tests.world.walk import walk
+
+    assert walk(world, make_run("run1"), only="provision").errors == {}
+    plant_no_addresses(world)
+    plant_no_tag(world)
+    assert isinstance(Preflight().begin(make_run("run2")), Done)
+
+
+def test_where_every_output_is_complete_nothing_is_told_of_emrs_needs(
+    world: World, make_run: MakeRun
+) -> None:
+    from tests.world.walk import walk
+
+    assert walk(world, make_run("run1")).errors == {}
+    plant_no_tag(world)
+    plant_no_dns_support(world)
+    assert isinstance(Preflight().begin(make_run("run2")), Done)
+    plant_no_addresses(world)
+    assert isinstance(Preflight().begin(make_run("run2")), Done)  # the warehouse's one node has room
+    refused(make_run("run3", warehouse={"nodes": 2}), SettingsError, "the clusters need 3")
+
+
+def test_each_question_is_granted_to_the_principal(world: World, run: Run) -> None:
+    policy = (Path(__file__).parents[4] / "docs/iam-principal-policy.json").read_text()
+    for operation in ASKED:
+        asked = "s3:ListBucket" if operation == "s3.HeadBucket" else operation.replace(".", ":")
+        assert f'"{asked}"' in policy
+
+
+def test_few_calls_are_made_to_find_this_out(world: World, run: Run) -> None:
+    Preflight().begin(run)
+    asked = [str(call) for call in world.wire.calls if str(call) in ASKED]
+    assert sorted(asked) == sorted([*ASKED[:5], "ec2.DescribeVpcAttribute"])
 
 
 def test_nothing_is_made_of_what_is_found_wanting(world: World, run: Run) -> None:

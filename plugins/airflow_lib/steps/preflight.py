@@ -1,0 +1,156 @@
+"""Whatever a person must correct, told before anything is created, and all of it at once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
+
+from airflow_lib.aws.s3 import list_objects
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.errors import MayflyError, ResourceError, SettingsError
+from airflow_lib.lifecycle.document import Phase
+from airflow_lib.naming import Slot
+from airflow_lib.pipeline import SparkJob
+from airflow_lib.prerequisites import buckets, network, offers
+from airflow_lib.prerequisites.credentials import probe_identity
+from airflow_lib.prerequisites.finding import Finding, Standing, examine
+from airflow_lib.resources.subnet import Subnet, find_subnet
+from airflow_lib.spark.shipping import ensure_shipped
+from airflow_lib.steps import Done, ImmediateStep, Outcome, Run
+from airflow_lib.steps.provision import needs_emr
+from airflow_lib.steps.transform import resolve_job
+
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class Mistakes:
+    """Collects what is wrong, to tell it all at once; what is transient passes through."""
+
+    errors: list[MayflyError] = field(default_factory=list)
+
+    def attempt(self, work: Callable[[], _T]) -> _T | None:
+        """What `work` comes to, or None where that is a mistake."""
+        try:
+            return work()
+        except MayflyError as error:
+            self.errors.append(error)
+            return None
+
+    def add(self, findings: list[Finding]) -> None:
+        """What is wrong of them. What cannot be known is no reason to refuse the run: it is logged."""
+        for finding in findings:
+            if finding.standing is Standing.WRONG:
+                self.errors.append(SettingsError(str(finding)))
+            elif finding.standing is Standing.UNKNOWN:
+                log.warning("cannot be known before the run: %s", finding)
+
+    def check(self) -> None:
+        """Raise the one mistake as it is, or several as one error.
+
+        That is a ResourceError, after which the task is tried again, where AWS refused and nothing else is wrong: a
+        right that was granted a minute ago may not be seen yet.
+        """
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            lines = "\n".join(f"- {error}" for error in self.errors)
+            only_refused = all(isinstance(error, ResourceError) for error in self.errors)
+            kind = ResourceError if only_refused else SettingsError
+            raise kind(f"{len(self.errors)} things must be corrected before a run:\n{lines}")
+
+
+@dataclass(frozen=True)
+class Preflight(ImmediateStep):
+    """Checks the prerequisites before anything is created, and ships the Spark code.
+
+    Raises SettingsError (credentials, region, network, offers), ResourceError (a bucket that is closed or missing),
+    SourceError (input), SizingError (hardware); where several things are wrong, one error that lists them.
+    """
+
+    checks_credentials = True
+
+    def begin(self, run: Run) -> Outcome:
+        mistakes = Mistakes()
+        size = mistakes.attempt(lambda: run.session_size)
+        identity = mistakes.attempt(lambda: probe_identity(run.aws, run.settings))
+        if identity is None:
+            mistakes.check()
+        inputs = {job.name: mistakes.attempt(partial(_find_inputs, run, job)) for job in run.pipeline.jobs}
+        self._check_buckets(run, mistakes)
+        self._check_clusters(run, mistakes, sized=size is not None)
+        mistakes.check()
+        code = ensure_shipped(run.aws.s3, run.processed)
+        sessions = size.sessions if size is not None else 0
+        return Done({"identity": identity, "inputs": inputs, "code": code, "sessions": sessions})
+
+    def _check_buckets(self, run: Run, mistakes: Mistakes) -> None:
+        """A missing or closed bucket is found here, and not by whatever uses it first."""
+        before = len(mistakes.errors)
+        for location in (run.processed, run.state_location, run.logs):
+            mistakes.attempt(partial(_probe_location, run, location))
+        if len(mistakes.errors) == before:
+            bucket, uses = run.processed.bucket, ["processed"]
+            check = partial(buckets.check_bucket, run.aws, run.settings, bucket, uses=uses)
+            mistakes.add(examine(f"bucket {bucket}", check))
+
+    def _check_clusters(self, run: Run, mistakes: Mistakes, *, sized: bool) -> None:
+        """Only what this run will create can be wrong; whether it will is asked where something seems to be."""
+        findings = list(_cluster_findings(run, tuple(Slot), sized=sized))
+        if any(finding.standing is Standing.WRONG for finding in findings):
+            findings = list(_cluster_findings(run, _slots_to_create(run), sized=sized))
+        mistakes.add(findings)
+
+
+def _find_inputs(run: Run, job: SparkJob) -> list[str]:
+    """The URIs of the job's input. Raises SourceError."""
+    return list(resolve_job(run, job).sources.uris)
+
+
+def _probe_location(run: Run, location: S3Location) -> None:
+    """Raise ResourceError where the location cannot be listed."""
+    next(list_objects(run.aws.s3, location.bucket, location.key("")), None)
+
+
+def _slots_to_create(run: Run) -> list[Slot]:
+    """The slots that are empty and that the run needs; all where that is not known."""
+    try:
+        document = run.register.read()
+        empty = [slot for slot in Slot if document.slot(slot).phase is Phase.EMPTY]
+        return [slot for slot in empty if slot is not Slot.EMR or needs_emr(run)]
+    except MayflyError:
+        return list(Slot)
+
+
+def _cluster_findings(run: Run, slots: Collection[Slot], *, sized: bool) -> Iterator[Finding]:
+    """What is found of the network and of AWS's offers for these slots' clusters.
+
+    `sized`: the instance types are known to Mayfly; what it cannot size, it has refused already.
+    """
+    if not slots:
+        return
+    aws, settings = run.aws, run.settings.mayfly
+    hardware = run.settings.hardware(run.pipeline)
+    found: list[Subnet] = []
+
+    def find() -> Iterator[Finding]:
+        found.append(find_subnet(aws.ec2, settings.network.subnet_id))
+        return iter(())
+
+    yield from examine("subnet", find)
+    for subnet in found:
+        yield from network.check_addresses(subnet, hardware, slots)
+        yield from examine("clients", partial(network.check_clients, aws, settings.network, subnet))
+        if Slot.EMR in slots:
+            yield from network.check_tag(subnet)
+            yield from examine(f"DNS of {subnet.vpc_id}", partial(network.check_dns, aws, subnet))
+        if Slot.EMR in slots and sized:
+            types = frozenset({hardware.master_type, hardware.core_type})
+            yield from examine("instance types", partial(offers.check_instance_types, aws, subnet, types))
+        if Slot.WAREHOUSE in slots:
+            yield from examine("Redshift node type", partial(offers.check_node_type, aws, subnet, hardware))
