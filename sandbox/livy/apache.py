@@ -94,6 +94,7 @@ def livy_conf(host: str, port: int, conf: Mapping[str, str]) -> dict[str, str]:
         "livy.server.host": host,
         "livy.server.port": str(port),
         "livy.spark.master": "local[*]",
+        "livy.spark.deploy-mode": "client",  # 0.8.0 hands on `cluster`, which Spark refuses of a local master
         "livy.repl.enable-hive-context": "false",
         "livy.rsc.rpc.server.address": host,
         "livy.rsc.launcher.address": host,

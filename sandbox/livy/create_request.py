@@ -43,7 +43,7 @@ def seconds(text: str) -> float:
 
 @dataclass(frozen=True)
 class CreateRequest:
-    """A request for a session. The fields have Livy's names."""
+    """A request for a session. The fields are those of Livy 0.8.0, which EMR has (0.9.0 adds `idleTimeout`)."""
 
     kind: str = "shared"
     proxyUser: str | None = None  # noqa: N815
@@ -61,7 +61,6 @@ class CreateRequest:
     conf: dict[str, str] = field(default_factory=dict)
     heartbeatTimeoutInSecond: int = 0  # noqa: N815
     ttl: str | None = None
-    idleTimeout: str | None = None  # noqa: N815
 
     @classmethod
     def parse(cls, body: Any) -> CreateRequest:
@@ -80,8 +79,8 @@ class CreateRequest:
 
     def check(self) -> None:
         """Raise Rejected for a well-formed request that Livy does not allow."""
-        for time in filter(None, (self.ttl, self.idleTimeout)):
-            seconds(time)
+        if self.ttl:
+            seconds(self.ttl)
         if forbidden := [key for key in self.conf if key in _FORBIDDEN_SETTINGS]:
             raise Rejected(f"Blacklisted configuration values in session config: {', '.join(forbidden)}")
         for uri in (*self.jars, *self.pyFiles, *self.files, *self.archives):

@@ -171,8 +171,7 @@ class SessionManager:
             return now - session.finished_s > limits.retain_s
         if not limits.timeout_check or (session.state is SessionState.BUSY and limits.skip_busy):
             return False
-        idle_s = seconds(request.idleTimeout) if request.idleTimeout else limits.session_timeout_s
-        if now - session.last_activity_s > idle_s:
+        if now - session.last_activity_s > limits.session_timeout_s:
             return True
         life_s = seconds(request.ttl) if request.ttl else limits.ttl_s
         return limits.ttl_check and now - session.started_s > life_s

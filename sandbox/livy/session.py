@@ -247,7 +247,6 @@ class Session:
             "appInfo": {"driverLogUrl": None, "sparkUiUrl": None, "executorLogUrls": None},
             "log": self.log()[-_VIEW_LOG_LINES:],
             "ttl": request.ttl,
-            "idleTimeout": request.idleTimeout,
             "driverMemory": request.driverMemory,
             "driverCores": request.driverCores or 0,
             "executorMemory": request.executorMemory,

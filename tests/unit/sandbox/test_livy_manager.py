@@ -262,7 +262,7 @@ def test_only_the_last_hundred_statements_are_retained() -> None:
         (Limits(), {}, 3599, True),
         (Limits(), {}, 3601, False),
         (Limits(timeout_check=False), {}, 10**6, True),
-        (Limits(), {"idleTimeout": "10s"}, 11, False),
+        (Limits(session_timeout_s=10), {}, 11, False),
         (Limits(), {"ttl": "10s"}, 11, True),
         (Limits(ttl_check=True), {"ttl": "10s"}, 11, False),
         (Limits(ttl_check=True), {"ttl": "10s"}, 9, True),
