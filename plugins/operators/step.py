@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
-from airflow_lib.aws.errors import describe_credentials_error, is_credentials_error
+from airflow_lib.aws.errors import describe_credentials_error, explain, is_credentials_error
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
@@ -274,5 +274,4 @@ def _error_event(error: Exception) -> Json:
     """The error as the trigger's event, which `resume` raises again in the worker."""
     if isinstance(error, MayflyError):
         return {"kind": type(error).__name__, "message": str(error)}
-    log.error("unexpected error while waiting", exc_info=error)
-    return {"kind": "MayflyError", "message": f"{type(error).__name__}: {error}"}
+    return {"kind": "MayflyError", "message": explain(error)}

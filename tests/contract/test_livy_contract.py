@@ -181,7 +181,9 @@ def test_a_session_tells_what_was_wished_for(sessions: Sessions) -> None:
     assert born["conf"] == {"spark.sql.shuffle.partitions": "3"}
     assert (born["driverMemory"], born["executorMemory"]) == ("600m", "512m")
     assert (born["executorCores"], born["numExecutors"], born["driverCores"]) == (1, 2, 0)
-    assert born["heartbeatTimeoutInSecond"] == 0  # 0.8.0 tells no ttl and knows no idleTimeout; we use neither
+    assert (
+        born["heartbeatTimeoutInSecond"] == 0
+    )  # 0.8.0 tells no ttl and knows no idleTimeout; we use neither
 
 
 def test_a_statement_posted_while_starting_is_500(sessions: Sessions) -> None:

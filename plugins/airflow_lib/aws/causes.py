@@ -135,7 +135,16 @@ _SIGNS = (
     ),
     _Sign(
         Cause.DENIED,
-        codes=frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403"}),
+        codes=frozenset(
+            {
+                "AccessDenied",
+                "AccessDeniedException",
+                "AuthorizationError",  # SNS
+                "AuthorizationErrorException",
+                "UnauthorizedOperation",
+                "403",
+            }
+        ),
         words=_words(r"not authorized to perform"),
     ),
     _Sign(Cause.BUCKET, codes=frozenset({"NoSuchBucket"})),

@@ -13,7 +13,7 @@ from airflow_lib.aws.errors import code_of, status_of
 from airflow_lib.aws.s3 import list_folders, list_objects
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ResourceError
-from airflow_lib.prerequisites.finding import Finding, examine, explain, ok, unknown, wrong
+from airflow_lib.prerequisites.finding import Finding, examine, format_refusal, ok, unknown, wrong
 from airflow_lib.settings import Settings
 
 _KEPT = ("processed", "state", "logs")
@@ -54,15 +54,15 @@ def check_bucket(aws: Aws, settings: Settings, bucket: str, *, uses: list[str]) 
         region = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("x-amz-bucket-region")
         elsewhere = status_of(error) in _ELSEWHERE and region not in (None, settings.region)
         if not elsewhere:
-            yield _explain_head(subject, error)
+            yield _format_refusal_head(subject, error)
             return
     yield _judge_region(subject, region, settings.region, uses)
 
 
-def _explain_head(subject: str, error: ClientError) -> Finding:
+def _format_refusal_head(subject: str, error: ClientError) -> Finding:
     if code_of(error) in ("404", "NoSuchBucket"):
         return wrong(subject, "does not exist. Create the bucket, or correct mayfly.s3: no run creates one.")
-    return unknown(subject, explain(error))
+    return unknown(subject, format_refusal(error))
 
 
 def _judge_region(subject: str, region: str | None, ours: str, uses: list[str]) -> Finding:

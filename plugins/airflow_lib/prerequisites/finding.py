@@ -8,20 +8,9 @@ from enum import StrEnum
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.aws.errors import code_of, is_transient, message_of
 from airflow_lib.errors import MayflyError
-
-# How AWS's services call a missing permission; a HEAD's answer has no body, so its status is all there is.
-DENIED = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "AuthorizationError",
-        "AuthorizationErrorException",
-        "UnauthorizedOperation",
-        "403",
-    }
-)
 
 
 class Standing(StrEnum):
@@ -65,7 +54,7 @@ def examine(subject: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
     try:
         findings.extend(check())
     except ClientError as error:
-        findings.append(unknown(subject, explain(error)))
+        findings.append(unknown(subject, format_refusal(error)))
     except BotoCoreError as error:
         findings.append(unknown(subject, f"AWS gives no answer: {error}"))
     except MayflyError as error:
@@ -79,16 +68,20 @@ def examine(subject: str, check: Callable[[], Iterable[Finding]]) -> list[Findin
     return findings
 
 
-def explain(error: ClientError) -> str:
+def format_refusal(error: ClientError) -> str:
     """Why AWS does not say: its words, and which right would change that."""
     told = f"AWS answered {code_of(error)} to {error.operation_name}: {message_of(error)}"
-    if code_of(error) in DENIED:
+    if _is_denied(error):
         told = f"{told.rstrip('.')}. Grant this right (docs/iam-doctor-policy.json, docs/iam-principal-policy.json)"
     return told
 
 
 def _judge(subject: str, error: MayflyError) -> Finding:
     cause = error.__cause__
-    if isinstance(cause, ClientError) and (code_of(cause) in DENIED or is_transient(cause)):
-        return unknown(subject, explain(cause))
+    if isinstance(cause, ClientError) and (_is_denied(cause) or is_transient(cause)):
+        return unknown(subject, format_refusal(cause))
     return wrong(subject, error.message)
+
+
+def _is_denied(error: ClientError) -> bool:
+    return cause_of(code_of(error), message_of(error)) in (Cause.DENIED, Cause.BOUNDARY)

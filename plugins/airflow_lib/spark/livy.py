@@ -1,7 +1,7 @@
 """A client of Apache Livy's REST API: sessions, statements, and their states. Nothing here waits.
 
 Livy's documentation: https://livy.apache.org/docs/latest/rest-api.html. Behaviour beyond that page was measured
-on Livy 0.9.0 (docs/livy.md); the contract suite checks the same behaviour of every server we use.
+on Livy 0.8.0 and 0.9.0 (docs/livy.md); the contract suite checks the same behaviour of every server we use.
 How a server is reached is `livy_http`; what a job is, and when to poll, is decided in `steps.transform`.
 An answer is data from outside: whatever it is, it ends in a value or in one of our errors.
 """
@@ -17,6 +17,7 @@ import requests
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
+from airflow_lib.bounded_json import MAX_TEXT, as_text
 from airflow_lib.errors import (
     LivyError,
     LivyUnreachable,
@@ -27,14 +28,13 @@ from airflow_lib.errors import (
     StatementFailed,
     UnknownState,
 )
-from airflow_lib.spark.livy_http import Answer, LivyEndpoint, not_livy, open_http, plain_text, send
+from airflow_lib.spark.livy_http import Answer, LivyEndpoint, not_livy, open_http, send
 
 log = logging.getLogger(__name__)
 
 _HEARTBEAT_TIMEOUT_S = 600  # Livy deletes a session that nobody reads for this long
 _FAILURE_LOG_LINES = 40
 _TEXT_CHARS = 4000  # of a name, a log's line, an error's message
-_LONG_CHARS = 20_000  # of a traceback, and of the end of a log
 
 
 class SessionState(StrEnum):
@@ -164,7 +164,7 @@ class StatementView:
 
 
 def _shown(value: Any) -> Any:
-    return plain_text(value, _TEXT_CHARS) if isinstance(value, str) else value
+    return as_text(value, _TEXT_CHARS) if isinstance(value, str) else value
 
 
 def _share(value: Any) -> float:
@@ -289,7 +289,7 @@ class LivyClient:
         return SessionFailed(
             f"Livy session {session.name} is {session.state}; idle or busy was expected "
             f"(YARN application {session.app_id or 'unknown'}). The end of its log:\n"
-            + "\n".join(lines)[-_LONG_CHARS:]
+            + "\n".join(lines)[-MAX_TEXT:]
         )
 
     def delete_session(self, name: str) -> None:
@@ -351,7 +351,7 @@ class LivyClient:
             return model.model_validate(answer)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            path = plain_text(".".join(str(part) for part in first["loc"]), 200)
+            path = as_text(".".join(str(part) for part in first["loc"]), 200)
             raise LivyError(
                 f"Livy at {self._endpoint.url} described {what} in a way that Mayfly does not know: {path}: "
                 f"{first['msg']}. Use the EMR release that Mayfly is written for, or upgrade Mayfly."
@@ -378,10 +378,10 @@ def _view_statement(found: _Statement) -> StatementView:
         printed = (found.output.data or {}).get("text/plain")
         output = StatementOutput(
             status=found.output.status,
-            text=plain_text(printed, len(printed)) if isinstance(printed, str) else "",
+            text=as_text(printed, len(printed)) if isinstance(printed, str) else "",
             ename=found.output.ename,
             evalue=found.output.evalue,
-            traceback=plain_text("".join(found.output.traceback or ()), _LONG_CHARS),
+            traceback=as_text("".join(found.output.traceback or ()), MAX_TEXT),
         )
     return StatementView(
         id=found.id,

@@ -9,7 +9,6 @@ docs/security.md says what that is worth. What is asked of Livy is `livy`.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import socket
 import ssl
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 
+from airflow_lib.bounded_json import as_text, load_json
 from airflow_lib.errors import LivyDenied, LivyUnreachable, LivyUntrusted
 
 _REQUEST_TIMEOUT_S = 30.0
@@ -32,7 +32,6 @@ _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _CHUNK_BYTES = 64 * 1024
 _REASON_CHARS = 500
 
-_UNENCODABLE = re.compile(r"[\x00\ud800-\udfff]")
 _FINGERPRINT = re.compile(r'Fingerprints did not match.*got "([0-9a-f]{64})"')
 
 
@@ -60,8 +59,8 @@ class Answer:
     def json(self) -> Any:
         """The body's JSON; None where it is none, too."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):  # of 100,000 brackets, say
+            return load_json(self.body, ValueError, max_bytes=_MAX_ANSWER_BYTES)
+        except ValueError:
             return None
 
     @property
@@ -69,13 +68,7 @@ class Answer:
         """Livy's error message, which is `{"msg": ...}` or a bare JSON string; else the beginning of the body."""
         found = self.json.get("msg") if isinstance(self.json, dict) else self.json
         text = found if isinstance(found, str) else self.body.decode(errors="replace")
-        return plain_text(text, _REASON_CHARS)
-
-
-def plain_text(text: str, chars: int) -> str:
-    """The text, no longer than `chars`, with nothing in it that cannot be encoded, logged or stored."""
-    shown = _UNENCODABLE.sub("\ufffd", text[:chars])
-    return shown if len(text) <= chars else f"{shown}… ({len(text) - chars} more characters)"
+        return as_text(text, _REASON_CHARS)
 
 
 def find_endpoint(host: str, port: int, *, scheme: str, ca: str | None) -> LivyEndpoint:
@@ -209,7 +202,7 @@ def send(
     if answer.status in (429, 502, 503, 504):
         raise _unreachable(endpoint, f"{answer.status} in response to {asked}")
     if 300 <= answer.status < 400:
-        raise not_livy(endpoint, asked, f"{answer.status} to {plain_text(location, 200)!r}")
+        raise not_livy(endpoint, asked, f"{answer.status} to {as_text(location, 200)!r}")
     return answer
 
 
@@ -254,7 +247,7 @@ def _format_ssl(endpoint: LivyEndpoint, asked: str, error: Exception) -> LivyUnt
 
 def _not_signed(endpoint: LivyEndpoint, cause: str) -> LivyUntrusted:
     return LivyUntrusted(
-        f"Livy at {endpoint.url} has a certificate that mayfly.livy.ca does not vouch for: {plain_text(cause, 300)}. "
+        f"Livy at {endpoint.url} has a certificate that mayfly.livy.ca does not vouch for: {as_text(cause, 300)}. "
         "Set mayfly.livy.ca to the CA that signs the cluster's certificates, with this host's name in them; or "
         "remove it, and the certificate seen first is pinned instead."
     )
@@ -262,6 +255,6 @@ def _not_signed(endpoint: LivyEndpoint, cause: str) -> LivyUntrusted:
 
 def _unreachable(endpoint: LivyEndpoint, what: str) -> LivyUnreachable:
     return LivyUnreachable(
-        f"Livy at {endpoint.url} cannot be reached: {plain_text(what, _REASON_CHARS)}. Check that the EMR cluster is "
+        f"Livy at {endpoint.url} cannot be reached: {as_text(what, _REASON_CHARS)}. Check that the EMR cluster is "
         "running, and that its security group lets Airflow's workers and triggerer in on this port."
     )

@@ -160,7 +160,7 @@ def test_the_trigger_repeats_a_poll_that_failed_for_a_transient_reason(
         (TerminalState("it ended"), {"kind": "TerminalState", "message": "it ended"}),
         (LivyDenied("403"), {"kind": "LivyDenied", "message": "403"}),
         (LivyUntrusted("who?"), {"kind": "LivyUntrusted", "message": "who?"}),
-        (ValueError("a bug"), {"kind": "MayflyError", "message": "ValueError: a bug"}),
+        (ValueError("a bug"), {"kind": "MayflyError", "message": "unexpected ValueError: a bug"}),
     ],
 )
 def test_the_event_of_an_error_is_its_class_and_message(

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 
 from airflow_lib.aws.errors import translate_aws_errors
 from airflow_lib.errors import SettingsError
-from airflow_lib.prerequisites.finding import Finding, Standing, examine, explain, ok
+from airflow_lib.prerequisites.finding import Finding, Standing, examine, format_refusal, ok
 
 
 def refused(code: str) -> ClientError:
@@ -56,10 +56,10 @@ def test_our_own_error_is_wrong_unless_aws_refused_to_be_asked(code: str, standi
 
 
 def test_the_right_that_is_missing_is_asked_for_and_no_other() -> None:
-    assert explain(refused("AccessDenied")).endswith(
+    assert format_refusal(refused("AccessDenied")).endswith(
         "no. Grant this right (docs/iam-doctor-policy.json, docs/iam-principal-policy.json)"
     )
-    assert "Grant" not in explain(refused("Throttling"))
+    assert "Grant" not in format_refusal(refused("Throttling"))
 
 
 def test_what_is_no_error_of_a_check_is_raised() -> None:
