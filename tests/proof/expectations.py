@@ -44,6 +44,7 @@ _SPARK = "livy.GET /sessions/{session}/statements"
 _IDENTITY = "sts.GetCallerIdentity"
 _DELETE_S = WarehouseSettings.model_fields["delete_timeout_s"].default
 _TRIES = 4  # of a release
+_TRIES_BEFORE = 3  # of the task that meets the trouble first, before the releases do
 
 
 def colour_of(fault: InjectedFault, at: int, calls: Sequence[Call]) -> str:
@@ -72,10 +73,12 @@ def billed_s(fault: InjectedFault | None, clean_s: float) -> float:
     """For how long a cluster may be paid for at most, if it is `clean_s` in a fault-free run; None: under any faults.
 
     What passes costs what slow transitions cost. The dead cost a lease more, and a pass of the janitor. Where AWS
-    refuses to delete, every try of a release waits for its deadline, after a worker bore what may be passing trouble.
+    refuses to delete, every try of a release waits for its deadline; every try, of the task before them too, begins in
+    a worker, which bears what may be passing trouble.
     """
     if fault is not None and fault.name == AIRFLOW_GONE:
         return clean_s + LEASE_S + PASS_S
     if fault is not None and not fault.lasting:
         return clean_s * SLOWNESS
-    return clean_s + _TRIES * (TRANSIENT_BUDGET_S + _DELETE_S) + LEASE_S + PASS_S
+    borne_s = (_TRIES_BEFORE + _TRIES) * TRANSIENT_BUDGET_S
+    return clean_s + borne_s + _TRIES * _DELETE_S + LEASE_S + PASS_S
