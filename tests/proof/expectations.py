@@ -21,6 +21,7 @@ from tests.proof.faults import (
     InjectedFault,
 )
 from tests.proof.scenario import LEASE_S
+from tests.world.walk import RETRY_S
 from tests.world.wire import Call
 
 GREEN, RED, EITHER = "green", "red", "either"
@@ -80,5 +81,5 @@ def billed_s(fault: InjectedFault | None, clean_s: float) -> float:
         return clean_s + LEASE_S + PASS_S
     if fault is not None and not fault.lasting:
         return clean_s * SLOWNESS
-    borne_s = (_TRIES_BEFORE + _TRIES) * TRANSIENT_BUDGET_S
+    borne_s = (_TRIES_BEFORE + _TRIES) * (TRANSIENT_BUDGET_S + RETRY_S)
     return clean_s + borne_s + _TRIES * _DELETE_S + LEASE_S + PASS_S

@@ -88,7 +88,7 @@ MUTANTS = (
     Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        taken = register.apply(self.slot, rules.take_over)\n        return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release", "        return release", "throttled for ever"),
     Mutant("only one cluster of a name is ended", f"{_RESOURCES}/emr_cluster.py", "view.id) for view in found)\n    if found:", "view.id) for view in found[1:])\n    if found:"),
     # Livy.
-    Mutant("statements that cannot be listed are none", "plugins/airflow_lib/spark/livy.py", '            raise NotReady(f"Livy to list the statements of session {session_id} (500: {_reason(response)})")\n', "            return ()\n", "Livy lists no statements for a while"),
+    Mutant("statements that cannot be listed are none", "plugins/airflow_lib/spark/livy.py", "        if answer.status >= 500:\n            raise NotReady(", "        if answer.status >= 500:\n            return ()\n            raise NotReady(", "Livy lists no statements for a while"),
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     # The janitor.

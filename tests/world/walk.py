@@ -22,7 +22,7 @@ from operators.step import NO_RETRY
 from tests.world import World
 from tests.world.wire import AirflowGone, Killed
 
-_RETRY_S = 20
+RETRY_S = 20
 
 
 @dataclass(frozen=True)
@@ -217,7 +217,7 @@ class Walker:
         if isinstance(error, NO_RETRY) or len(tries) > task.retries:
             self.walk.states[task.id] = "failed"
         else:
-            self._retrying[task.id] = self._world.now() + timedelta(seconds=_RETRY_S)
+            self._retrying[task.id] = self._world.now() + timedelta(seconds=RETRY_S)
 
 
 def _poll(attempt: Attempt) -> Outcome:
