@@ -123,13 +123,18 @@ class Account:
         """How many calls were logged so far: pass it to `count_calls` later to count only newer ones."""
         return int(self._calls(1 << 62)["next"])
 
-    def count_calls(self, since: int = 0, *, principal_only: bool = False) -> dict[str, int]:
+    def count_calls(
+        self, since: int = 0, *, principal_only: bool = False, accepted_only: bool = False
+    ) -> dict[str, int]:
         """How often each `service.action` was called since then, without the sandbox's own calls.
 
-        `principal_only` also leaves out the calls that Spark and Redshift made with their roles.
+        `principal_only` also leaves out the calls that Spark and Redshift made with their roles, `accepted_only` those
+        that AWS refused.
         """
         counts: dict[str, int] = {}
         for call in self._calls(since)["calls"]:
+            if accepted_only and call["status"] >= 300:
+                continue
             caller = call.get("caller")
             if caller == PRODUCT_KEY["access_key_id"] if principal_only else caller != _OBSERVER_KEY:
                 name = f"{call['service']}.{call['action']}"

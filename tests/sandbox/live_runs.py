@@ -235,8 +235,8 @@ class LiveRuns:
         )
 
     def calls(self, since: int = 0) -> dict[str, int]:
-        """How often Mayfly's principal called each `service.action` since `account.calls_so_far()` returned `since`."""
-        return self.account.count_calls(since, principal_only=True)
+        """How often AWS accepted each `service.action` of Mayfly's principal since `calls_so_far()` was `since`."""
+        return self.account.count_calls(since, principal_only=True, accepted_only=True)
 
     def register(self) -> Json:
         """The current content of the environment's register."""

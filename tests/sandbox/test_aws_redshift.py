@@ -81,6 +81,10 @@ def warehouse(redshift):
 
 
 def test_a_warehouses_data_is_kept_in_its_final_snapshot(aws, redshift, role):
+    before = aws.ask("GET", "delays")[1]
+    aws.ask(
+        "POST", "delays", {"redshift_s": 5.0}
+    )  # so that it is still creating, however slow this machine is
     answer = redshift.create_cluster(**_request("w1", IamRoles=[role], Tags=[{"Key": "k", "Value": "v"}]))
     assert answer["Cluster"]["ClusterStatus"] == "creating"
     for refused in (
@@ -90,6 +94,7 @@ def test_a_warehouses_data_is_kept_in_its_final_snapshot(aws, redshift, role):
     ):
         with pytest.raises(ClientError, match="InvalidClusterState"):
             refused()
+    aws.ask("POST", "delays", before)
     seen = _follow(redshift, "w1", "available")
     assert seen[0] == ("creating", None), "it has no endpoint before it is available"
     host = seen[-1][1]
@@ -264,8 +269,9 @@ def test_snapshots_can_be_filtered_by_cluster_type_and_tag(aws, redshift, wareho
 def test_the_creation_of_a_warehouse_can_be_delayed(tmp_path):
     with AwsProcess(tmp_path / "state") as aws:
         slow = {"redshift_s": 3600.0}
-        assert aws.ask("POST", "delays", slow) == (200, {"emr_s": 0.3, "iam_s": 0.0, **slow})
-        assert aws.ask("GET", "delays") == (200, {"emr_s": 0.3, "iam_s": 0.0, **slow})
+        all_of_them = {"emr_s": 0.3, "iam_s": 0.0, "redshift_refusing_s": 1.5, **slow}
+        assert aws.ask("POST", "delays", slow) == (200, all_of_them)
+        assert aws.ask("GET", "delays") == (200, all_of_them)
         redshift = aws.client("redshift")
         redshift.create_cluster(**_request("slow"))
         until(lambda: _listens(f"127.{aws.net}.1.1"), bool)  # its process runs, but it is still creating
