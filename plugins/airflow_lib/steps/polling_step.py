@@ -21,6 +21,7 @@ from airflow_lib.aws.errors import (
 )
 from airflow_lib.aws.s3 import put_if_absent, read_object
 from airflow_lib.aws.s3_location import uri_of
+from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import CredentialsRefused, MayflyError, NotReady, ResourceError, WaitTimeout
 from airflow_lib.naming import Slot, run_key
 from airflow_lib.polling import is_past, time_after
@@ -151,14 +152,18 @@ class PollingStep:
         body = read_object(run.aws.s3, bucket, key)
         if body is None:
             return None
-        try:
-            return WaitRecord.model_validate_json(body)
-        except ValidationError as error:
-            why = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-            raise ResourceError(
-                f"{uri_of(bucket, key)} must say until when this task may wait, and cannot be read: {why[:500]}. "
+
+        def unreadable(cause: str) -> ResourceError:
+            return ResourceError(
+                f"{uri_of(bucket, key)} must say until when this task may wait, and cannot be read: {cause[:500]}. "
                 "Clear the task: it then begins a record of its own."
-            ) from None
+            )
+
+        try:
+            return WaitRecord.model_validate(load_json(body, unreadable))
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            raise unreadable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
     def _record_key(self, run: Run) -> str:
         """A cleared task has another number of tries, and so a record of its own; a retry has the same."""
