@@ -6,7 +6,7 @@ Polling itself is a step's: it answers `Waiting`, and whoever drives it (Airflow
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Protocol, TypeVar
 
@@ -73,13 +73,21 @@ def repeat_transient(work: Callable[[], T], *, clock: Clock, sleep: Callable[[fl
 
     For what begins in a worker, so that it bears as much as what is polled. Raises what `work` raises.
     """
-    budget, pause_s = TransientBudget(clock), _FIRST_PAUSE_S
+    budget, pauses = TransientBudget(clock), pauses_s()
     while True:
         try:
             return work()
         except Exception as error:
             if not budget.allows(error):
                 raise
+            pause_s = next(pauses)
             log.warning("failed for a passing reason, and is repeated in %.0f s: %s", pause_s, error)
         sleep(pause_s)
+
+
+def pauses_s() -> Iterator[float]:
+    """How long to wait before each repetition of `repeat_transient`."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
         pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)

@@ -99,6 +99,7 @@ def run_failed(runs: LiveRuns, people: People, backfill: Json) -> Ended:
     since = runs.account.calls_so_far()
     run = runs.trigger(DAYS, run_id="run-failed")
     runs.wait_for_task(run, "provision.warehouse", "deferred")
+    runs.wait_for_cluster("Redshift")  # which is refused at first: its role is not seen yet
     people.mark_run(run, "failed")
     return end(runs, run, since)
 
@@ -124,6 +125,7 @@ def deleted(runs: LiveRuns, people: People, task_failed: Ended) -> Json:
     runs.set_settings(lease_s=LEASE_S)
     run = runs.trigger(DAYS, run_id="deleted")
     runs.wait_for_task(run, "provision.warehouse", "deferred")
+    runs.wait_for_cluster("Redshift")  # which is refused at first: its role is not seen yet
     people.pause()
     refused = people.try_to_delete(run)
     people.mark_run(run, "queued")

@@ -15,7 +15,7 @@ from functools import lru_cache
 
 from airflow_lib.errors import MayflyError
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.polling import TransientBudget, repeat_transient
+from airflow_lib.polling import TransientBudget, pauses_s
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.step import NO_RETRY
@@ -61,21 +61,35 @@ class Attempt:
         # Between two calls a step is in another process: it, and its state, are JSON there.
         self._step: Step = from_json(json.loads(json.dumps(to_json(step))))
         self._run, self._world = run, world
-        self._budget = TransientBudget(world.timeline)
+        self._budget, self._pauses = TransientBudget(world.timeline), pauses_s()
         self._deferred: Waiting | None = None
+        self.begun, self.begins_at = False, world.now()
         self.waiting: Waiting | None = None
 
     @property
     def due(self) -> datetime:
+        if not self.begun:
+            return self.begins_at
         assert self.waiting is not None
         return self._world.now() + timedelta(seconds=self.waiting.poll_s)
 
     def begin(self) -> Outcome:
-        outcome = self._keep(
-            repeat_transient(
-                lambda: self._step.begin(self._run), clock=self._world.timeline, sleep=self._world.advance
-            )
-        )
+        """Begin, and let time pass for as long as the worker bears passing errors."""
+        while (outcome := self.try_to_begin()) is None:
+            self._world.advance((self.begins_at - self._world.now()).total_seconds())
+        return outcome
+
+    def try_to_begin(self) -> Outcome | None:
+        """What `repeat_transient` does in a worker; None where it begins again when due: others go on meanwhile."""
+        try:
+            outcome = self._keep(self._step.begin(self._run))
+        except Exception as error:
+            if not self._budget.allows(error):
+                raise
+            self.begins_at = self._world.now() + timedelta(seconds=next(self._pauses))
+            return None
+        self.begun = True
+        self._budget.reset()
         self._deferred = self.waiting
         return outcome
 
@@ -191,15 +205,13 @@ class Walker:
             if attempt is None:
                 attempt = Attempt(step, self._run_of(task), self._world)
                 self._try_number[task.id] = self._try_number.get(task.id, 0) + 1
-                outcome = attempt.begin()
-            else:
-                outcome = _poll(attempt)
+            outcome = _poll(attempt) if attempt.begun else attempt.try_to_begin()
         except AirflowGone:
             raise
         except (Exception, Killed) as error:  # noqa: BLE001  as Airflow does
             self._fail(task, error)
             return
-        if isinstance(outcome, Waiting):
+        if outcome is None or isinstance(outcome, Waiting):
             self._waiting[task.id] = (attempt.due, attempt)
             return
         self.walk.results[task.id] = outcome.result

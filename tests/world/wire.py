@@ -181,6 +181,9 @@ class Wire:
         absent = self.late.refusal(operation, params)
         unseen = (absent, "not seen yet") if absent else self.lag.refusal(operation, params)
         if unseen is not None:
+            if fault is not None:  # the refusal is the answer that gets lost, or nobody is there to read
+                raise_if_killed(fault, f"{service}.{operation}")
+                raise ReadTimeoutError(endpoint_url=request.url)
             code, message = unseen
             return _fail(
                 Fault(service, operation, Kind.REFUSED, code=code, message=message),
