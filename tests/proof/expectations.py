@@ -75,11 +75,13 @@ def billed_s(fault: InjectedFault | None, clean_s: float) -> float:
 
     What passes costs what slow transitions cost. The dead cost a lease more, and a pass of the janitor. Where AWS
     refuses to delete, every try of a release waits for its deadline; every try, of the task before them too, begins in
-    a worker, which bears what may be passing trouble.
+    a worker, which bears what may be passing trouble. And a host that is asleep past its lease, which it is in pairs
+    alone, sleeps as long as a lease lasts.
     """
     if fault is not None and fault.name == AIRFLOW_GONE:
         return clean_s + LEASE_S + PASS_S
     if fault is not None and not fault.lasting:
         return clean_s * SLOWNESS
     borne_s = (_TRIES_BEFORE + _TRIES) * (TRANSIENT_BUDGET_S + RETRY_S)
-    return clean_s + borne_s + _TRIES * _DELETE_S + LEASE_S + PASS_S
+    asleep_s = LEASE_S if fault is None else 0
+    return clean_s + borne_s + _TRIES * _DELETE_S + LEASE_S + asleep_s + PASS_S
