@@ -182,6 +182,7 @@ def test_livy_killed_before_provision_has_polled_it(runs: LiveRuns, clean: Ended
     since = runs.account.calls_so_far()
     run = runs.trigger(run_id="livy-early")
     runs.wait_for_task(run, "provision.emr", "deferred")
+    runs.wait_for_cluster("EMR")  # RunJobFlow is refused at first: its roles are not seen yet
     with suspended(
         runs.component("triggerer")
     ):  # nothing polls while the cluster starts and its Livy is killed
