@@ -19,10 +19,12 @@ def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
     class Attempt:
         """Replaces the walk's own class: succeeds at once, or fails for good."""
 
+        begun = False
+
         def __init__(self, step: Step, _run: Run, _world: Any) -> None:
             self._step = step
 
-        def begin(self) -> Outcome:
+        def try_to_begin(self) -> Outcome:
             if self._step in failing_steps:
                 raise TerminalState("injected")
             return Done({})

@@ -181,7 +181,7 @@ class Attended(Walker):
         return (one.task_id for one in self._dag.get_task(task.id).get_upstreams_only_setups())
 
     def _work(self, task: Task, step: Step) -> None:
-        if not self._paused:
+        if not self._paused or not self._waiting[task.id][1].begun:  # whoever has not begun is in a worker
             super()._work(task, step)
             return
         _, attempt = self._waiting.pop(task.id)
@@ -195,7 +195,8 @@ class Attended(Walker):
         for task_id in task_ids:
             if outlived_s is not None and task_id in self._waiting:
                 at, attempt = self._waiting[task_id]
-                self._outlived.append((at + timedelta(seconds=outlived_s), attempt))
+                if attempt.begun:  # a worker that has not begun has no trigger that could outlive it
+                    self._outlived.append((at + timedelta(seconds=outlived_s), attempt))
             self._kill(task_id)
             self._forget(task_id)
 
@@ -235,7 +236,7 @@ class Attended(Walker):
 class _Fired:
     """In place of an attempt whose trigger has fired: what the task is to hear of once it may be resumed."""
 
-    waiting = None
+    begun, waiting = True, None
 
     def __init__(self, heard: Done | Failed | Exception) -> None:
         self._heard = heard
