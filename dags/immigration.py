@@ -10,10 +10,10 @@ from airflow_lib.pipeline import (
     Hardware,
     Holds,
     NotNull,
-    OneOf,
     Pipeline,
     References,
     Severity,
+    Source,
     SparkJob,
     Staging,
     Unique,
@@ -28,11 +28,15 @@ IMMIGRATION = Pipeline(
     jobs=(
         SparkJob(
             "arrivals",
-            sources=(OneOf("sas_data/", "immigrationData.csv"), "I94_SAS_Labels_Descriptions.SAS"),
+            sources=(Source("sas_data/", "immigrationData.csv"), "I94_SAS_Labels_Descriptions.SAS"),
             windowed=True,
         ),
         SparkJob("cities", sources=("us-cities-demographics.csv",)),
-        SparkJob("temperature", sources=("GlobalLandTemperaturesByState.csv",)),
+        SparkJob(
+            "temperature",
+            sources=("GlobalLandTemperaturesByState.csv",),
+            max_rejected=0.95,  # most of the world is not the United States
+        ),
         SparkJob("airports", sources=("airport-codes_csv.csv",)),
     ),
     tables=(

@@ -44,13 +44,22 @@ class Window:
 
 
 @dataclass(frozen=True)
-class OneOf:
-    """A source that is published in more than one form; the first that has content is read."""
+class Source:
+    """A file or folder (a trailing `/`) below the pipeline's source folder.
+
+    Of several names, for a source that is published in more than one form, the first that has content is read.
+    `columns` are what the job reads of it, in any order and case; what a CSV's header or a Parquet file's schema lacks
+    of them is told before a cluster is made. `delimiter` separates a CSV's fields.
+    """
 
     names: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    delimiter: str = ","
 
-    def __init__(self, *names: str) -> None:
+    def __init__(self, *names: str, columns: tuple[str, ...] = (), delimiter: str = ",") -> None:
         object.__setattr__(self, "names", names)
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "delimiter", delimiter)
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,16 @@ class SparkJob:
     """One dataset's Spark job, run in a Livy session of its own.
 
     Its code is `sparkjobs/<pipeline>/<name>.py:run(spark, inputs, target, rejected, window)`.
-    `sources` are names below the pipeline's source folder; a trailing `/` marks a folder.
+    A source that is text is short for a `Source` of that one name.
     The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
     others serves every run until a source or the code changes.
+    Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), the job fails.
     """
 
     name: str
-    sources: tuple[str | OneOf, ...]
+    sources: tuple[str | Source, ...]
     windowed: bool = False
+    max_rejected: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,13 +95,32 @@ class Dimension:
     key: str
 
 
+class OnEmpty(StrEnum):
+    """What a load does where the source has no row for a window of which the table has rows.
+
+    `FAIL`: the run is red; `KEEP`: the table keeps its rows; `REPLACE`: they are deleted.
+    """
+
+    FAIL = "fail"
+    KEEP = "keep"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True)
+class ReplaceWindow:
+    """A load replaces all rows of the run's window."""
+
+    on_empty: OnEmpty = OnEmpty.FAIL
+
+
 @dataclass(frozen=True)
 class Fact:
-    """A fact: a load replaces all rows whose `window_column` lies in the run's window."""
+    """A fact: `load` says how rows whose `window_column` lies in the run's window get in."""
 
     name: str
     key: str
     window_column: str
+    load: ReplaceWindow = field(default_factory=ReplaceWindow)
 
 
 Table = Staging | Dimension | Fact

@@ -18,7 +18,7 @@ from moto.ec2.models import EC2Backend
 from moto.iam import models as iam_models
 
 from airflow_lib.aws.clients import Aws
-from airflow_lib.pipeline import OneOf, Pipeline
+from airflow_lib.pipeline import Pipeline, Source
 from sandbox.aws import offers
 from sandbox.aws.ec2 import dependents, tag_default_network
 from tests.world.spark import put
@@ -95,7 +95,7 @@ def put_sources(pipeline: Pipeline) -> None:
     """Every source of the pipeline, by its first name."""
     for job in pipeline.jobs:
         for source in job.sources:
-            name = source.names[0] if isinstance(source, OneOf) else source
+            name = source.names[0] if isinstance(source, Source) else source
             put(
                 f"s3://{BUCKET}/source/{pipeline.name}/{name}" + ("part-0" if name.endswith("/") else ""),
                 b"x",

@@ -19,7 +19,7 @@ from airflow_lib.aws.s3 import ListedObject, list_objects, probe_object, put_if_
 from airflow_lib.aws.s3_location import S3Location, uri_of
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import OutputError, SourceError
-from airflow_lib.pipeline import OneOf, SparkJob, Window
+from airflow_lib.pipeline import Source, SparkJob, Window
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -119,7 +119,7 @@ class Manifest:
 
 
 def probe_sources(s3: S3Client, location: S3Location, job: SparkJob) -> ResolvedSources:
-    """What `job` reads below `location`; a OneOf is the first of its names that has content.
+    """What `job` reads below `location`; a Source is the first of its names that has content.
 
     Raises SourceError naming every source that is missing or empty, ResourceError where S3 refuses.
     """
@@ -127,7 +127,7 @@ def probe_sources(s3: S3Client, location: S3Location, job: SparkJob) -> Resolved
     objects: list[ListedObject] = []
     missing: list[str] = []
     for source in job.sources:
-        names = source.names if isinstance(source, OneOf) else (source,)
+        names = source.names if isinstance(source, Source) else (source,)
         for name in names:
             if found := _probe_source(s3, location, name):
                 uris.append(location.uri(name))

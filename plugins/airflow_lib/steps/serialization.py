@@ -17,6 +17,8 @@ from typing import Any
 
 _KIND = "__kind__"
 _PACKAGE = "airflow_lib."
+# What the version before called otherwise: its deferred tasks go on.
+_RENAMED = {"airflow_lib.pipeline:OneOf": "airflow_lib.pipeline:Source"}
 
 
 def to_json(value: Any) -> Any:
@@ -74,7 +76,7 @@ def _name(value: object) -> str:
 
 
 def _class(kind: str) -> type[Any]:
-    module, _, name = kind.partition(":")
+    module, _, name = _RENAMED.get(kind, kind).partition(":")
     if not module.startswith(_PACKAGE):
         raise ValueError(f"{kind!r} is not a class of {_PACKAGE}*")
     try:

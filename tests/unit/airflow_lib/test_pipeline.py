@@ -13,9 +13,9 @@ from airflow_lib.pipeline import (
     Fact,
     Holds,
     NotNull,
-    OneOf,
     Pipeline,
     References,
+    Source,
     SparkJob,
     Staging,
     Unique,
@@ -94,7 +94,7 @@ def test_a_window_may_be_empty():
 
 
 def test_a_source_in_more_than_one_form_keeps_their_order():
-    assert OneOf("sas_data/", "arrivals.csv").names == ("sas_data/", "arrivals.csv")
+    assert Source("sas_data/", "arrivals.csv").names == ("sas_data/", "arrivals.csv")
 
 
 @pytest.mark.parametrize(

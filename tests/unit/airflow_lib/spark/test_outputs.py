@@ -10,7 +10,7 @@ import pytest
 
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import OutputError, ResourceError, SettingsError, SourceError
-from airflow_lib.pipeline import OneOf, SparkJob, Window
+from airflow_lib.pipeline import Source, SparkJob, Window
 from airflow_lib.spark.outputs import (
     Counts,
     Entry,
@@ -24,7 +24,7 @@ from tests.world.memory_s3 import MemoryS3
 
 SOURCE = S3Location("lake", "in/immigration")
 PROCESSED = S3Location("lake", "out/immigration")
-ARRIVALS = SparkJob("arrivals", (OneOf("sas_data/", "arrivals.csv"), "labels.SAS"), windowed=True)
+ARRIVALS = SparkJob("arrivals", (Source("sas_data/", "arrivals.csv"), "labels.SAS"), windowed=True)
 CITIES = SparkJob("cities", ("cities.csv",))
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 MAY = Window(date(2016, 5, 1), date(2016, 6, 1))

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from airflow_lib.naming import Slot
-from airflow_lib.pipeline import Holds, NotNull, OneOf, Pipeline, Severity, SparkJob, Staging, Unique, Window
+from airflow_lib.pipeline import Holds, NotNull, Pipeline, Severity, Source, SparkJob, Staging, Unique, Window
 from airflow_lib.steps.provision import EnsureEmr, TakeLease
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import from_json, to_json
@@ -15,7 +15,7 @@ from airflow_lib.steps.transform import RunJob
 PIPELINE = Pipeline(
     name="birds",
     start=datetime(2020, 1, 1, tzinfo=UTC),
-    jobs=(SparkJob("sightings", sources=(OneOf("a/", "a.csv"), "b"), windowed=True),),
+    jobs=(SparkJob("sightings", sources=(Source("a/", "a.csv"), "b"), windowed=True),),
     tables=(Staging("staging_sightings", job="sightings"),),
     checks=(
         NotNull("staging_sightings", ("x",)),
@@ -65,3 +65,8 @@ def test_a_value_without_a_field_that_has_no_default_is_refused_by_name():
 @pytest.mark.parametrize("step", [EnsureEmr(), ReleaseSlot(Slot.EMR), TakeLease()])
 def test_steps_that_wait_survive_the_way_to_the_triggerer(step):
     assert from_json(json.loads(json.dumps(to_json(step)))) == step
+
+
+def test_a_source_that_the_version_before_called_otherwise_is_read() -> None:
+    written = {"__kind__": "airflow_lib.pipeline:OneOf", "names": ["a/", "a.csv"]}
+    assert from_json(written) == Source("a/", "a.csv")
