@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from airflow_lib.errors import DeclarationError
@@ -29,18 +29,54 @@ class Severity(StrEnum):
     WARN = "warn"
 
 
+class WindowUnit(StrEnum):
+    """What the windows of a pipeline are made of, both in UTC.
+
+    `DAY`: whole days, for a pipeline that runs at most once a day. `INSTANT`: any stretch of time, for one that may run
+    more often; the job and the window column then know the time of day, too.
+    """
+
+    DAY = "day"
+    INSTANT = "instant"
+
+
 @dataclass(frozen=True)
 class Window:
-    """The dates that one run loads: from `start` to the day before `end`, in UTC. Raises DeclarationError."""
+    """What one run loads: from `start` to just before `end`, in UTC. Raises DeclarationError.
+
+    Two dates are whole days, the last of them the day before `end`; two `datetime`s in UTC are instants.
+    """
 
     start: date
     end: date
 
     def __post_init__(self) -> None:
+        bounds = {"start": self.start, "end": self.end}
+        for name, bound in bounds.items():
+            if not isinstance(bound, date):
+                raise DeclarationError(
+                    f"The window's {name} is {bound!r}: give a date, or a datetime in UTC for an instant."
+                )
+            if isinstance(bound, datetime) and bound.utcoffset() != timedelta():
+                raise DeclarationError(
+                    f"The window's {name} {bound} is not in UTC: give an instant the time zone UTC."
+                )
+        if isinstance(self.start, datetime) != isinstance(self.end, datetime):
+            raise DeclarationError(
+                f"The window from {self.start} to {self.end} mixes a day and an instant: give two of one kind."
+            )
+        if self.end == self.start:
+            raise DeclarationError(
+                f"The window from {self.start} to {self.end} is empty: its end is the first moment that is not loaded, "
+                "so it must be later."
+            )
         if self.end < self.start:
             raise DeclarationError(
                 f"The window ends ({self.end}) before it starts ({self.start}): swap the two."
             )
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
 
 
 @dataclass(frozen=True)
@@ -227,8 +263,9 @@ class Hardware:
 class Pipeline:
     """One pipeline. Raises DeclarationError that lists every mistake.
 
-    `start` has a time zone; `schedule` is Airflow's, None for runs that are only triggered; `answers` are the names of
-    the questions, files in `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
+    `start` has a time zone; `schedule` is a cron expression in UTC, None for runs that are only triggered, and with
+    windows of days (`window_unit`) at most once a day; `answers` are the names of the questions, files in
+    `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
     """
 
     name: str
@@ -236,6 +273,7 @@ class Pipeline:
     jobs: tuple[SparkJob, ...]
     tables: tuple[Table, ...]
     schedule: str | None = None
+    window_unit: WindowUnit = WindowUnit.DAY
     checks: tuple[Check, ...] = ()
     answers: tuple[str, ...] = ()
     hardware: Hardware = field(default_factory=Hardware)

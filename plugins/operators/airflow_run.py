@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
@@ -18,8 +18,8 @@ from airflow.sdk.log import mask_secret
 
 from airflow_lib.aws.clients import Aws, AwsCache, ClientOptions, open_aws
 from airflow_lib.aws.errors import AWS_ERRORS, describe_credentials_error, is_credentials_error
-from airflow_lib.errors import CredentialsRefused, SettingsError
-from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.errors import CredentialsRefused, DeclarationError, SettingsError
+from airflow_lib.pipeline import Pipeline, Window, WindowUnit
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
@@ -103,13 +103,17 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def window_of(context: Mapping[str, Any]) -> Window:
-    """The run's window: its params, else its data interval. Raises SettingsError where there is neither."""
-    params = context["params"]
-    start, end = params.get("window_start"), params.get("window_end")
-    if start and end:
-        return Window(date.fromisoformat(start), date.fromisoformat(end))
-    if start or end:
+def window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
+    """The run's window, made of what the pipeline's windows are: its params, else its data interval.
+
+    Raises SettingsError where there is neither, where they are none, and where the interval holds no whole day of a
+    pipeline that loads days: such a run would load nothing, and be green.
+    """
+    params, unit = context["params"], pipeline.window_unit
+    given = {name: params.get(name) for name in ("window_start", "window_end")}
+    if all(given.values()):
+        return _window_of_params(given, unit)
+    if any(given.values()):
         raise SettingsError(
             "Only one of window_start and window_end is given: give both, or neither to load the run's data interval."
         )
@@ -118,4 +122,56 @@ def window_of(context: Mapping[str, Any]) -> Window:
         raise SettingsError(
             "This run has no data interval, so its window is unknown: give the params window_start and window_end."
         )
-    return Window(run.data_interval_start.date(), run.data_interval_end.date())
+    return _window_of_interval(_in_utc(run.data_interval_start), _in_utc(run.data_interval_end), unit)
+
+
+def _window_of_params(given: Mapping[str, Any], unit: WindowUnit) -> Window:
+    start, end = (_parse_bound(name, text, unit) for name, text in given.items())
+    try:
+        return Window(start, end)
+    except DeclarationError as error:
+        raise SettingsError(f"The params window_start and window_end are no window. {error}") from error
+
+
+def _parse_bound(name: str, text: Any, unit: WindowUnit) -> date:
+    """Raises SettingsError."""
+    if unit is WindowUnit.DAY:
+        parse: Callable[[str], date] = date.fromisoformat
+        expected = "a date, as 2016-04-01"
+    else:
+        parse = _parse_instant
+        expected = "a date with a time, as 2016-04-01T10:20:00+00:00"
+    try:
+        return parse(text)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SettingsError(
+            f"The param {name} is {text!r}: give {expected}, since this pipeline loads windows of {unit}s."
+        ) from error
+
+
+def _parse_instant(text: str) -> datetime:
+    """A time without an offset is in UTC."""
+    moment = datetime.fromisoformat(text)
+    return _in_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _window_of_interval(start: datetime, end: datetime, unit: WindowUnit) -> Window:
+    if start >= end:
+        raise SettingsError(
+            f"This run's data interval, {start} to {end}, is empty, as that of a DAG without a schedule is: give the "
+            "params window_start and window_end."
+        )
+    if unit is WindowUnit.INSTANT:
+        return Window(start, end)
+    if start.date() == end.date():
+        raise SettingsError(
+            f"This run's data interval, {start} to {end}, lies within one day, and this pipeline loads whole days "
+            "(UTC): it would load none. Give the params window_start and window_end; or let the pipeline run at most "
+            "once a day, or declare window_unit=WindowUnit.INSTANT."
+        )
+    return Window(start.date(), end.date())
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The same instant in UTC, as a datetime of the standard library: Airflow's are of a class of its own."""
+    return datetime.fromisoformat(moment.astimezone(UTC).isoformat())

@@ -42,7 +42,9 @@ class PlanOperator(BaseOperator):
 
     def execute(self, context: Any) -> Json:
         try:
-            plan = describe_plan(open_run(self.pipeline, context["run_id"], window_of(context)))
+            plan = describe_plan(
+                open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
+            )
         except Exception as error:  # noqa: BLE001  see the docstring
             problem = as_text(str(error))
             log.warning("the plan cannot be described: %s", problem)
@@ -77,6 +79,8 @@ class VerdictOperator(BaseOperator):
     def _notify(self, context: Any, message: str) -> None:
         """Send `message`; where that fails, only log it: the error must not hide the verdict."""
         try:
-            notify(open_run(self.pipeline, context["run_id"], window_of(context)).holder, message)
+            notify(
+                open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline)).holder, message
+            )
         except Exception:
             log.exception("the notification could not be sent")

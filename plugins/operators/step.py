@@ -121,7 +121,7 @@ class StepOperator(BaseOperator):
 
     def open_run(self, context: Any) -> Run:
         """The run that the step is given. Raises SettingsError."""
-        run = open_run(self.pipeline, context["run_id"], window_of(context))
+        run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
         return replace(run, max_tries=context["ti"].max_tries)
 
     def resume(self, context: Any, event: Json) -> Json:

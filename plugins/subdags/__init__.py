@@ -13,13 +13,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import cast
 
-from airflow.sdk import DAG, BaseOperator, CronDataIntervalTimetable, Param, TaskGroup
+from airflow.sdk import DAG, BaseOperator, Param, TaskGroup
 
-from airflow_lib.pipeline import Pipeline
+from airflow_lib.errors import DeclarationError
+from airflow_lib.pipeline import Pipeline, WindowUnit
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from subdags.load import load
 from subdags.provision import provision
 from subdags.release import release
+from subdags.schedule import make_timetable, schedule_mistakes
 from subdags.transform import transform
 from subdags.verify import answers, verify
 
@@ -31,19 +33,17 @@ _DEFAULTS = {
 
 
 def build_dag(pipeline: Pipeline) -> DAG:
-    """The DAG of `pipeline`. Airflow takes the file that calls this for the DAG's file."""
-    timetable = CronDataIntervalTimetable(pipeline.schedule, "UTC") if pipeline.schedule else None
+    """The DAG of `pipeline`. Airflow takes the file that calls this for the DAG's file. Raises DeclarationError."""
+    if mistakes := list(schedule_mistakes(pipeline)):
+        raise DeclarationError(f"Pipeline {pipeline.name!r} cannot be scheduled: {'; '.join(mistakes)}.")
     with DAG(
         dag_id=pipeline.name,
         description=pipeline.description,
-        schedule=timetable,
+        schedule=make_timetable(pipeline),
         start_date=pipeline.start,
         catchup=False,
         default_args=_DEFAULTS,
-        params={
-            "window_start": _date_param("First day", "YYYY-MM-DD, UTC"),
-            "window_end": _date_param("Day after the last", "YYYY-MM-DD, UTC"),
-        },
+        params=_window_params(pipeline.window_unit),
         tags=["mayfly"],
     ) as dag:
         plan = PlanOperator(task_id="plan", pipeline=pipeline)
@@ -76,8 +76,16 @@ def build_dag(pipeline: Pipeline) -> DAG:
     return dag
 
 
-def _date_param(title: str, description: str) -> Param:
-    return Param(None, title=title, description=description, type=["null", "string"], format="date")
+def _window_params(unit: WindowUnit) -> dict[str, Param]:
+    """The form in Airflow's UI: two days, or two instants, whose offset JSON Schema demands (RFC 3339)."""
+    if unit is WindowUnit.DAY:
+        kind, form, titles = "date", "YYYY-MM-DD, UTC", ("First day", "Day after the last")
+    else:
+        kind, form, titles = "date-time", "YYYY-MM-DDThh:mm:ss+00:00", ("From", "Until, exclusive")
+    return {
+        name: Param(None, title=title, description=form, type=["null", "string"], format=kind)
+        for name, title in zip(("window_start", "window_end"), titles, strict=True)
+    }
 
 
 def _task(group: TaskGroup, label: str) -> BaseOperator:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_lib.pipeline import WindowUnit
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.release import ClosingOperator, ReleaseOperator
+from subdags import build_dag
+from tests.dags.conftest import FLATS
 from tests.dags.graph import tasks, upstream
 
 TEARDOWNS = ("transform.release_emr", "release.release_warehouse", "release.inventory", "verdict")
@@ -113,6 +117,17 @@ def test_a_window_is_asked_for_as_dates(dag):
     params["window_start"] = "2016-04-01"
     with pytest.raises(ParamValidationError):
         params["window_start"] = "soon"
+
+
+def test_a_pipeline_of_instants_asks_for_them_and_is_the_same_after_serialization():
+    dag = build_dag(replace(FLATS, schedule="*/10 * * * *", window_unit=WindowUnit.INSTANT))
+    params = dag.params
+    params["window_start"] = "2016-04-01T10:20:00+00:00"
+    for refused in ("2016-04-01", "soon"):
+        with pytest.raises(ParamValidationError):
+            params["window_end"] = refused
+    step = dag.get_task("load.load_window")
+    assert from_json(json.loads(json.dumps(to_json(step.pipeline)))).window_unit is WindowUnit.INSTANT
 
 
 def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_triggerer(dag):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from moto.core import DEFAULT_ACCOUNT_ID
@@ -107,6 +107,8 @@ def _fits(value: Any, kind: str) -> bool:
         return type(value) is int
     if kind == "DATE":
         return isinstance(value, str) and value == str(date.fromisoformat(value))
+    if kind == "TIMESTAMP":
+        return isinstance(value, str) and value == datetime.fromisoformat(value).isoformat(sep=" ")
     length = _LENGTH.fullmatch(kind)
     assert length is not None, f"the stand-in's COPY does not know {kind}"
     return isinstance(value, str) and len(value.encode()) <= int(length[1])

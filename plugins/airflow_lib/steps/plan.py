@@ -15,7 +15,7 @@ def describe_plan(run: Run) -> Json:
     size = run.session_size
     complete = [job.name for job in run.pipeline.jobs if probe_job(run, job) is not None]
     document = run.register.read()
-    lines = [f"{run.environment.name}: window {run.window.start} to {run.window.end}"]
+    lines = [f"{run.environment.name}: window {run.window}"]
     for slot in Slot:
         state = document.slot(slot)
         if state.phase is Phase.EMPTY:

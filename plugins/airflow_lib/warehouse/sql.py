@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -78,7 +78,7 @@ def ident(name: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A value as an SQL literal; a tuple or list of values as `(…, …)` for IN.
+    """A value as an SQL literal; a tuple or list of values as `(…, …)` for IN; a `datetime` as a TIMESTAMP in UTC.
 
     A backslash is refused, not escaped: Redshift reads it as an escape in every string, other databases only in some,
     and none of our values needs one. Raises WarehouseError.
@@ -89,6 +89,8 @@ def literal(value: object) -> str:
         return "TRUE" if value else "FALSE"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, datetime):
+        return f"'{_instant(value)}'"
     if isinstance(value, date):
         return f"'{value.isoformat()}'"
     if isinstance(value, str):
@@ -97,8 +99,21 @@ def literal(value: object) -> str:
         return _list(value)
     raise WarehouseError(
         f"{value!r} cannot be an SQL literal: it is a {type(value).__name__}. "
-        "Pass text, a whole number, a date, a list of these, or None."
+        "Pass text, a whole number, a date, an instant, a list of these, or None."
     )
+
+
+def _instant(value: datetime) -> str:
+    """As a TIMESTAMP in UTC: that type has no time zone, and an offset in its text is ignored, not applied.
+
+    https://docs.aws.amazon.com/redshift/latest/dg/r_Datetime_types.html,
+    https://www.postgresql.org/docs/current/datatype-datetime.html
+    """
+    if value.tzinfo is None:
+        raise WarehouseError(
+            f"{value!r} cannot be an SQL literal: it has no time zone, so it is no instant. Pass one in UTC."
+        )
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _string(value: str) -> str:

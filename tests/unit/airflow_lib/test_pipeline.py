@@ -1,7 +1,7 @@
 """A declaration is validated as a whole, and every mistake says what to do."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 
@@ -20,6 +20,7 @@ from airflow_lib.pipeline import (
     Staging,
     Unique,
     Window,
+    WindowUnit,
 )
 
 GOOD = Pipeline(
@@ -89,8 +90,35 @@ def test_a_window_that_ends_before_it_starts_is_refused():
         Window(date(2016, 5, 1), date(2016, 4, 1))
 
 
-def test_a_window_may_be_empty():
-    assert Window(date(2016, 4, 1), date(2016, 4, 1))
+def test_an_empty_window_is_refused_since_its_run_would_load_nothing_and_be_green():
+    with pytest.raises(DeclarationError, match="is empty"):
+        Window(date(2016, 4, 1), date(2016, 4, 1))
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "problem"),
+    [
+        (date(2016, 4, 1), datetime(2016, 4, 2, tzinfo=UTC), "mixes a day and an instant"),
+        (datetime(2016, 4, 1, tzinfo=UTC), datetime(2016, 4, 2), "window's end .* is not in UTC"),
+        (
+            datetime(2016, 4, 1, tzinfo=timezone(timedelta(hours=2))),
+            datetime(2016, 4, 2, tzinfo=UTC),
+            "window's start .* is not in UTC",
+        ),
+        ("2016-04-01", date(2016, 4, 2), "window's start is '2016-04-01': give a date"),
+        (date(2016, 4, 1), None, "window's end is None"),
+    ],
+)
+def test_a_window_is_two_days_or_two_instants_in_utc(start, end, problem):
+    with pytest.raises(DeclarationError, match=problem):
+        Window(start, end)
+
+
+def test_a_window_may_be_of_instants_and_a_pipeline_says_whether_it_is():
+    assert str(Window(datetime(2016, 4, 1, 23, 50, tzinfo=UTC), datetime(2016, 4, 2, tzinfo=UTC))) == (
+        "2016-04-01 23:50:00+00:00 to 2016-04-02 00:00:00+00:00"
+    )
+    assert GOOD.window_unit is WindowUnit.DAY
 
 
 def test_a_source_in_more_than_one_form_keeps_their_order():

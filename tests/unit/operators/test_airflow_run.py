@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
 from typing import Any
 
+import pendulum
 import pytest
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.exceptions import ClientError
 
 from airflow_lib.aws.clients import AwsCache
-from airflow_lib.errors import CredentialsRefused, DeclarationError, SettingsError
-from airflow_lib.pipeline import Window
+from airflow_lib.errors import CredentialsRefused, SettingsError
+from airflow_lib.pipeline import Pipeline, Window, WindowUnit
 from operators import airflow_run
 from operators.airflow_run import open_run, read_settings, window_of
 from tests.unit.operators.context import APRIL, PIPELINE, VARIABLES
@@ -216,35 +218,115 @@ def test_a_pipelines_own_settings_are_merged_in(variables: dict[str, str]) -> No
     assert open_run(PIPELINE, "run1", APRIL).source.uri() == "s3://theirs/source/immigration"
 
 
-def context(interval: tuple[datetime, datetime] | None = None, **params: str | None) -> dict[str, Any]:
+def context(interval: tuple[datetime, ...] | None = None, **params: Any) -> dict[str, Any]:
     start, end = interval or (None, None)
     run = SimpleNamespace(data_interval_start=start, data_interval_end=end)
     return {"params": {"window_start": None, "window_end": None, **params}, "dag_run": run}
 
 
 INTERVAL = (datetime(2016, 4, 3, 0, 1, tzinfo=UTC), datetime(2016, 4, 4, 0, 1, tzinfo=UTC))
+TEN_MINUTES = (datetime(2016, 4, 1, 23, 50, tzinfo=UTC), datetime(2016, 4, 2, tzinfo=UTC))
+INSTANTS = replace(PIPELINE, window_unit=WindowUnit.INSTANT)
 
 
 def test_the_params_are_the_window_whatever_the_interval() -> None:
     given = context(INTERVAL, window_start="2016-04-01", window_end="2016-05-01")
-    assert window_of(given) == APRIL
+    assert window_of(given, PIPELINE) == APRIL
 
 
 def test_without_params_the_window_is_the_data_interval() -> None:
-    assert window_of(context(INTERVAL)) == Window(date(2016, 4, 3), date(2016, 4, 4))
+    assert window_of(context(INTERVAL), PIPELINE) == Window(date(2016, 4, 3), date(2016, 4, 4))
+    assert window_of(context(INTERVAL), INSTANTS) == Window(*INTERVAL)
+
+
+def test_a_window_of_instants_is_the_very_interval_in_utc_whatever_its_zone() -> None:
+    elsewhere = tuple(pendulum.instance(one).in_timezone("America/New_York") for one in TEN_MINUTES)
+    window = window_of(context(elsewhere), INSTANTS)
+    assert window == Window(*TEN_MINUTES)
+    assert [type(window.start), window.end.isoformat()] == [datetime, "2016-04-02T00:00:00+00:00"]
+
+
+def test_the_days_of_an_interval_are_those_of_utc() -> None:
+    elsewhere = tuple(one.astimezone(timezone(timedelta(hours=14))) for one in INTERVAL)
+    assert window_of(context(elsewhere), PIPELINE) == Window(date(2016, 4, 3), date(2016, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [("10:20", "10:30"), ("00:00", "23:59:59.999999")], ids=["ten minutes", "nearly a day"]
+)
+def test_a_run_whose_interval_holds_no_whole_day_is_refused_by_a_pipeline_that_loads_days(
+    start: str, end: str
+) -> None:
+    interval = tuple(datetime.fromisoformat(f"2016-04-01T{time}+00:00") for time in (start, end))
+    with pytest.raises(SettingsError, match=r"lies within one day.*Give the params.*WindowUnit\.INSTANT"):
+        window_of(context(interval), PIPELINE)
+    assert window_of(context(interval), INSTANTS) == Window(*interval)
+
+
+@pytest.mark.parametrize("pipeline", [PIPELINE, INSTANTS])
+def test_an_empty_interval_as_a_dag_without_a_schedule_has_it_is_refused(pipeline: Pipeline) -> None:
+    with pytest.raises(SettingsError, match="is empty.* give the params window_start and window_end"):
+        window_of(context((INTERVAL[0], INTERVAL[0])), pipeline)
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("2016-04-01T10:20:00+00:00", "2016-04-01T10:20:00+00:00"),
+        ("2016-04-01T10:20:00Z", "2016-04-01T10:20:00+00:00"),
+        ("2016-04-01T10:20:00", "2016-04-01T10:20:00+00:00"),
+        ("2016-04-01T12:20:00.5+02:00", "2016-04-01T10:20:00.500000+00:00"),
+        ("2016-04-01", "2016-04-01T00:00:00+00:00"),
+    ],
+)
+def test_params_of_a_pipeline_of_instants_are_times_and_in_utc_where_they_do_not_say(
+    given: str, meant: str
+) -> None:
+    params = {"window_start": given, "window_end": "2016-04-01T11:00:00+00:00"}
+    assert window_of(context(INTERVAL, **params), INSTANTS).start.isoformat() == meant
 
 
 @pytest.mark.parametrize("params", [{"window_start": "2016-04-01"}, {"window_end": "2016-04-01"}])
 def test_half_a_window_is_refused(params: dict[str, str]) -> None:
     with pytest.raises(SettingsError, match="give both, or neither"):
-        window_of(context(INTERVAL, **params))
+        window_of(context(INTERVAL, **params), PIPELINE)
 
 
-def test_a_run_with_neither_is_refused() -> None:
+@pytest.mark.parametrize("pipeline", [PIPELINE, INSTANTS])
+def test_a_run_with_neither_is_refused(pipeline: Pipeline) -> None:
     with pytest.raises(SettingsError, match="no data interval"):
-        window_of(context())
+        window_of(context(), pipeline)
 
 
-def test_a_window_that_ends_before_it_starts_is_refused() -> None:
-    with pytest.raises(DeclarationError, match="swap the two"):
-        window_of(context(window_start="2016-05-01", window_end="2016-04-01"))
+@pytest.mark.parametrize("pipeline", [PIPELINE, INSTANTS])
+@pytest.mark.parametrize(
+    ("start", "end", "problem"),
+    [("2016-05-01", "2016-04-01", "swap the two"), ("2016-05-01", "2016-05-01", "empty")],
+)
+def test_params_that_are_no_window_are_refused(
+    pipeline: Pipeline, start: str, end: str, problem: str
+) -> None:
+    with pytest.raises(SettingsError, match=rf"window_start and window_end are no window.*{problem}"):
+        window_of(context(INTERVAL, window_start=start, window_end=end), pipeline)
+
+
+@pytest.mark.parametrize("name", ["window_start", "window_end"])
+@pytest.mark.parametrize(
+    ("pipeline", "text"),
+    [
+        (PIPELINE, "1.4.2016"),
+        (PIPELINE, "2016-04-31"),
+        (PIPELINE, "2016-04-01T10:20:00+00:00"),
+        (PIPELINE, 20160401),
+        (INSTANTS, "soon"),
+        (INSTANTS, "2016-04-01T25:00:00Z"),
+        (INSTANTS, "9999-12-31T23:00:00-05:00"),
+        (INSTANTS, 1459506000),
+    ],
+)
+def test_a_param_that_is_none_is_named_with_what_it_should_be(
+    name: str, pipeline: Pipeline, text: Any
+) -> None:
+    params = {"window_start": "2016-04-01", "window_end": "2016-05-01", name: text}
+    with pytest.raises(SettingsError, match=rf"The param {name} is .*: give a date.* 2016-04-01"):
+        window_of(context(INTERVAL, **params), pipeline)

@@ -26,7 +26,13 @@ PIPELINE = Pipeline(
 
 
 @pytest.mark.parametrize(
-    "value", [PIPELINE, Window(date(2016, 4, 1), date(2016, 5, 1)), {"a": ("b", 1, None)}]
+    "value",
+    [
+        PIPELINE,
+        Window(date(2016, 4, 1), date(2016, 5, 1)),
+        Window(datetime(2016, 4, 1, 10, 20, tzinfo=UTC), datetime(2016, 4, 1, 10, 30, 0, 1, tzinfo=UTC)),
+        {"a": ("b", 1, None)},
+    ],
 )
 def test_what_goes_in_comes_out(value):
     assert from_json(json.loads(json.dumps(to_json(value)))) == value

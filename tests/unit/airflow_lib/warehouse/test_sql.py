@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,10 @@ from airflow_lib.warehouse.sql import ROOT, ident, literal, render, statements
         (True, "TRUE"),
         (7, "7"),
         (date(2016, 4, 1), "'2016-04-01'"),
+        (datetime(2016, 4, 1, 10, 20, tzinfo=UTC), "'2016-04-01 10:20:00'"),
+        (datetime(2016, 4, 1, tzinfo=UTC), "'2016-04-01 00:00:00'"),
+        (datetime(2016, 4, 1, 10, 20, 0, 1500, tzinfo=UTC), "'2016-04-01 10:20:00.001500'"),
+        (datetime(2016, 4, 1, 1, 30, tzinfo=timezone(timedelta(hours=2))), "'2016-03-31 23:30:00'"),
         ("INT'L FALLS", "'INT''L FALLS'"),
         ("'; DROP TABLE x; --", "'''; DROP TABLE x; --'"),
         (("F", "M"), "('F', 'M')"),
@@ -28,7 +32,9 @@ def test_a_value_becomes_one_literal(value: object, written: str) -> None:
     assert literal(value) == written
 
 
-@pytest.mark.parametrize("value", ["a\\", "a\0b", "two\nlines", (), 1.5, object(), ("a", "\\")])
+@pytest.mark.parametrize(
+    "value", ["a\\", "a\0b", "two\nlines", (), 1.5, object(), ("a", "\\"), datetime(2016, 4, 1)]
+)
 def test_a_value_that_is_not_safe_is_refused(value: object) -> None:
     with pytest.raises(WarehouseError, match="SQL literal"):
         literal(value)
