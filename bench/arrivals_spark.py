@@ -41,6 +41,7 @@ def _session() -> SparkSession:
     """A Spark session with two cores and a heap as small as that of the sandbox's sessions."""
     return (
         SparkSession.builder.master("local[2]")
+        .config("spark.sql.session.timeZone", "UTC")
         .config("spark.driver.memory", "1g")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")

@@ -82,6 +82,7 @@ def exec_server(
         "LIVY_CONF_DIR": str(conf_dir),
         "LIVY_LOG_DIR": str(logs),
         "SPARK_LOCAL_DIRS": str(scratch),
+        "TZ": "UTC",  # a local driver is no application master, so spark.yarn.appMasterEnv does not reach it
     }
     os.chdir(work_dir)
     os.execve(command[0], command, {**kept, **paths})

@@ -17,6 +17,7 @@ from sandbox.livy.create_request import CreateRequest
 
 _LOG_LINES = 200  # livy.cache-log.size
 _PROGRESS_TIMEOUT_S = 2.0
+_MASTER_ENV = "spark.yarn.appMasterEnv."
 
 
 class Driver:
@@ -27,7 +28,9 @@ class Driver:
     ) -> None:
         self._creation, self._name, self._folder = request, name, folder
         self._scratch = folder / "scratch"
-        self._environment = _session_environment(environment, self._scratch)
+        self._environment = _session_environment(
+            {**environment, **_master_environment(request.conf)}, self._scratch
+        )
         self._jvm: asyncio.subprocess.Process | None = None
         self._launching: asyncio.Task[Kernel] | None = None
         self._kernel: Kernel | None = None
@@ -147,6 +150,13 @@ def tail(path: Path, lines: int, max_bytes: int = 256 * 1024) -> list[str]:
             return file.read().decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []
+
+
+def _master_environment(conf: Mapping[str, str]) -> dict[str, str]:
+    """What YARN adds to the environment of the application master, which in cluster mode is the driver."""
+    return {
+        key.removeprefix(_MASTER_ENV): value for key, value in conf.items() if key.startswith(_MASTER_ENV)
+    }
 
 
 def _session_environment(environment: Mapping[str, str], scratch: Path) -> dict[str, str]:

@@ -47,7 +47,8 @@ def open_checked(
 ) -> pyarrow.parquet.ParquetFile:
     """Open the file. Raises RedshiftError unless its columns match the table's in number, order and type."""
     try:
-        file = pyarrow.parquet.ParquetFile(data)
+        # A time of 96 bits as nanoseconds, the default, reaches to the year 2262.
+        file = pyarrow.parquet.ParquetFile(data, coerce_int96_timestamp_unit="us")
         fields = list(file.schema_arrow)
     except (pa.ArrowException, OSError):
         context = f"File '{target.url}' has an invalid version number or is not a Parquet file."

@@ -104,6 +104,21 @@ def test_every_column_type_is_loaded_exactly(warehouse: Warehouse, table: str) -
     ]
 
 
+def test_a_time_in_96_bits_as_spark_writes_it_is_loaded_exactly_in_any_century(
+    warehouse: Warehouse, table: str
+) -> None:
+    moments = [
+        datetime(1743, 11, 1, 23, 59),
+        datetime(2016, 4, 1, 12, 30, 15, 123456),
+        datetime(9999, 12, 31, 1),
+    ]
+    rows = pa.table({"moment": pa.array(moments, pa.timestamp("us"))})
+    warehouse.ask("CREATE TABLE stage.moments (moment TIMESTAMP)")
+    entry = warehouse.put_parquet("int96.parquet", rows, use_deprecated_int96_timestamps=True)
+    warehouse.ask(copy(warehouse.put_manifest("int96.json", [entry]), "stage.moments"))
+    assert warehouse.ask("SELECT * FROM stage.moments ORDER BY moment") == [(moment,) for moment in moments]
+
+
 def test_an_identity_column_is_generated(warehouse: Warehouse, table: str) -> None:
     warehouse.ask("CREATE TABLE stage.i (n BIGINT IDENTITY(1, 1), id BIGINT, name VARCHAR(20), born DATE)")
     warehouse.ask(

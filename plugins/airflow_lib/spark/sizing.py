@@ -86,6 +86,17 @@ _LIVY_LATER_S = 120  # the longest time between two polls
 _ENOUGH_PERCENT = 85  # of the most executor memory that any number of executors has
 
 
+# Spark reads and writes times without a zone in its session's zone, by default the host's: a day would begin at another
+# instant. TZ is the default zone of a JVM and of Python alike, here of driver and executors. As an environment variable
+# it takes no option's place, as a value of spark.driver.extraJavaOptions would that of EMR's own.
+# https://spark.apache.org/docs/3.5.6/configuration.html, https://spark.apache.org/docs/3.5.6/running-on-yarn.html
+_UTC = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.yarn.appMasterEnv.TZ": "UTC",
+    "spark.executorEnv.TZ": "UTC",
+}
+
+
 @dataclass(frozen=True)
 class SessionSize:
     """How large each of `sessions` equal sessions is; memory in MiB, as JVM heaps without overhead."""
@@ -99,11 +110,12 @@ class SessionSize:
 
     @property
     def conf(self) -> dict[str, str]:
-        """The Spark settings that keep a session to this size.
+        """The Spark settings that keep a session to this size, and its clocks to UTC.
 
         EMR's own defaults differ: dynamic allocation is on, and the overhead is 18.75 %.
         """
         return {
+            **_UTC,
             "spark.dynamicAllocation.enabled": "false",
             "spark.driver.memoryOverhead": f"{_overhead_mib(self.driver_memory_mib)}m",
             "spark.executor.memoryOverhead": f"{_overhead_mib(self.executor_memory_mib)}m",

@@ -144,6 +144,16 @@ def test_a_session_keeps_to_its_size() -> None:
     assert conf["spark.executor.memoryOverhead"] == "384m"
 
 
+def test_a_session_and_the_cluster_are_in_utc_and_keep_emrs_own_java_options() -> None:
+    conf = size_sessions(Hardware(), 4, 1).conf
+    assert conf["spark.sql.session.timeZone"] == "UTC"
+    assert conf["spark.yarn.appMasterEnv.TZ"] == conf["spark.executorEnv.TZ"] == "UTC"
+    assert not [key for key in conf if "JavaOptions" in key]
+    found = configurations(Hardware(), size_sessions(Hardware(), 4, 1), LivySettings())
+    (defaults,) = (one["Properties"] for one in found if one["Classification"] == "spark-defaults")
+    assert conf.items() <= defaults.items()
+
+
 def test_yarn_is_configured_with_the_memory_that_the_arithmetic_uses() -> None:
     hardware = Hardware(core_type="m6g.xlarge")
     size = size_sessions(hardware, 2, 1)
