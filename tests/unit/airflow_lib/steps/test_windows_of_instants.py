@@ -2,66 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from airflow_lib.pipeline import Complete, Fact, Pipeline, SparkJob, Staging, Window, WindowUnit
+from airflow_lib.pipeline import Window
 from airflow_lib.steps import Run
 from airflow_lib.steps.plan import describe_plan
 from airflow_lib.steps.transform import render_statement, resolve_job
 from tests.world import World
-from tests.world.spark import put
+from tests.world.readings import MIDNIGHT, PIPELINE, WINDOWS, readings_of, write_readings
 from tests.world.walk import walk
-
-PIPELINE = Pipeline(
-    name="immigration",  # one that has Spark code: outputs are addressed by it
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    schedule="*/10 * * * *",
-    window_unit=WindowUnit.INSTANT,
-    jobs=(SparkJob("readings", sources=("arrivals.csv",), windowed=True),),
-    tables=(Staging("staging_readings", job="readings"), Fact("readings", key="id", window_column="read_at")),
-    checks=(Complete(job="readings", staging="staging_readings", fact="readings"),),
-)
-MIDNIGHT = datetime(2016, 4, 2, tzinfo=UTC)
-# Four runs in a row, about midnight.
-WINDOWS = [
-    Window(MIDNIGHT + timedelta(minutes=10 * number), MIDNIGHT + timedelta(minutes=10 * (number + 1)))
-    for number in range(-2, 2)
-]
-
-
-def readings_of(*windows: Window) -> list[dict[str, Any]]:
-    """At the first and at the last moment of each window, and within."""
-    moments = [
-        moment
-        for window in windows
-        for moment in (
-            window.start,
-            window.start + timedelta(minutes=3, seconds=20),
-            window.end - timedelta(microseconds=1),
-        )
-    ]
-    return [
-        {
-            "id": (moment - MIDNIGHT) // timedelta(microseconds=1),
-            "read_at": moment.replace(tzinfo=None).isoformat(sep=" "),
-        }
-        for moment in moments
-    ]
-
-
-def write_readings(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> dict[str, Any]:
-    """The stand-in job: it is told its window as two ISO instants, and reads them as any library would."""
-    start, end = (datetime.fromisoformat(moment) for moment in window)
-    rows = readings_of(Window(start, end))
-    put(target + "part-00000.parquet", json.dumps(rows).encode())
-    put(target + "_SUCCESS", b"")
-    return {"read": len(rows), "written": len(rows), "rejected": {}}
 
 
 @pytest.fixture
