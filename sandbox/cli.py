@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -21,6 +21,7 @@ from sandbox.state import Workspace
 
 _INTERRUPTED = 130
 _FAILED = 2
+_FORMS = "YYYY-MM-DD, or YYYY-MM-DDThh:mm in UTC for a pipeline whose windows are instants"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,8 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--source", type=Path, metavar="DIR", help="directory of input files; generated if not given"
     )
-    run.add_argument("--window-start", type=_date, metavar="D", help="first date to load, YYYY-MM-DD")
-    run.add_argument("--window-end", type=_date, metavar="D", help="the date after the last one to load")
+    run.add_argument("--window-start", type=_moment, metavar="D", help=f"first date to load, {_FORMS}")
+    run.add_argument("--window-end", type=_moment, metavar="D", help="the date after the last one to load")
     run.add_argument("--rows", type=_positive, metavar="N", help="rows to generate")
     run.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     run.add_argument("--keep", action="store_true", help="leave the sandbox up after the run")
@@ -104,11 +105,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _date(text: str) -> date:
+def _moment(text: str) -> date:
+    """A date, or a `datetime` in UTC."""
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write YYYY-MM-DD") from None
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a date; write {_FORMS}") from None
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,7 @@ import importlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 from sandbox.account import Account, source_files
@@ -20,7 +20,7 @@ _NOT_PIPELINES = frozenset({"janitor"})
 
 @dataclass(frozen=True)
 class Window:
-    """The dates to load: `start` is included, `end` is not."""
+    """The dates, or instants in UTC, to load: `start` is included, `end` is not."""
 
     start: date
     end: date
@@ -39,15 +39,21 @@ def check_pipeline(name: str, dags: Path) -> None:
 
 
 def choose_window(pipeline: str, start: date | None, end: date | None) -> Window:
-    """The requested window, by default the pipeline's own. Raises SandboxError if the dates are not a window."""
+    """The requested window, by default the pipeline's own. Raises SandboxError if they are no window."""
     if start is None and end is None:
         if pipeline not in _DEFAULT_WINDOWS:
             raise SandboxError(f"{pipeline} has no default window: give --window-start and --window-end")
         return Window(*_DEFAULT_WINDOWS[pipeline])
     if start is None or end is None:
         raise SandboxError("Give both --window-start and --window-end, or neither")
+    if isinstance(start, datetime) != isinstance(end, datetime):
+        raise SandboxError("Give --window-start and --window-end both as dates, or both with a time")
     if end < start:
         raise SandboxError(f"The window ends ({end}) before it starts ({start}): swap the two")
+    if end == start:
+        raise SandboxError(
+            f"The window is empty: --window-end is the first that is not loaded, so not {start}"
+        )
     return Window(start, end)
 
 

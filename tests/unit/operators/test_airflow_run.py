@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from types import SimpleNamespace
@@ -224,6 +226,16 @@ def context(interval: tuple[datetime, ...] | None = None, **params: Any) -> dict
     return {"params": {"window_start": None, "window_end": None, **params}, "dag_run": run}
 
 
+@pytest.fixture
+def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This host is not in UTC."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 INTERVAL = (datetime(2016, 4, 3, 0, 1, tzinfo=UTC), datetime(2016, 4, 4, 0, 1, tzinfo=UTC))
 TEN_MINUTES = (datetime(2016, 4, 1, 23, 50, tzinfo=UTC), datetime(2016, 4, 2, tzinfo=UTC))
 INSTANTS = replace(PIPELINE, window_unit=WindowUnit.INSTANT)
@@ -279,6 +291,7 @@ def test_an_empty_interval_as_a_dag_without_a_schedule_has_it_is_refused(pipelin
         ("2016-04-01", "2016-04-01T00:00:00+00:00"),
     ],
 )
+@pytest.mark.usefixtures("berlin")
 def test_params_of_a_pipeline_of_instants_are_times_and_in_utc_where_they_do_not_say(
     given: str, meant: str
 ) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from sandbox import cli
 from sandbox.addresses import check_free
 from sandbox.cli import main
 from sandbox.errors import SandboxError
+from sandbox.source import choose_window
 
 WINDOW = ("--window-start", "2016-04-01", "--window-end", "2016-05-01")
 
@@ -43,7 +45,16 @@ def exit_code(arguments: list[str]) -> int | str | None:
             ("run", "trivial", "--window-start", "2016-05-01", "--window-end", "2016-04-01"),
             "ends (2016-04-01) before it starts (2016-05-01): swap",
         ),
+        (
+            ("run", "trivial", "--window-start", "2016-05-01", "--window-end", "2016-05-01"),
+            "empty: --window-end is the first that is not loaded",
+        ),
+        (
+            ("run", "trivial", "--window-start", "2016-05-01", "--window-end", "2016-05-01T10:20"),
+            "both as dates, or both with a time",
+        ),
         (("run", "trivial", "--window-start", "1.4.2016"), "'1.4.2016' is not a date; write YYYY-MM-DD"),
+        (("run", "trivial", "--window-start", "2016-04-01T25:00"), "is not a date; write YYYY-MM-DD, or"),
         (("run", "trivial", "--rows", "0"), "'0' is not a number of rows"),
         (("run", "trivial", *WINDOW, "--source", "{empty}/nosuch"), "nosuch is not a directory"),
         (("run", "trivial", *WINDOW, "--source", "{empty}"), "holds no files"),
@@ -85,3 +96,21 @@ def test_a_port_in_use_is_reported_with_the_part_that_needs_it() -> None:
         host, port = taken.getsockname()
         with pytest.raises(SandboxError, match=f"The part cannot listen on {host}:{port}"):
             check_free(host, port, "The part")
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        (("2016-04-01", "2016-05-01"), ("2016-04-01", "2016-05-01")),
+        (
+            ("2016-04-01T10:20", "2016-04-01T12:30+02:00"),
+            ("2016-04-01T10:20:00+00:00", "2016-04-01T10:30:00+00:00"),
+        ),
+    ],
+)
+def test_a_window_of_dates_or_of_instants_in_utc_is_handed_to_the_dag(
+    given: tuple[str, str], sent: tuple[str, str]
+) -> None:
+    options = cli._parser().parse_args(["run", "x", "--window-start", given[0], "--window-end", given[1]])
+    conf = choose_window("x", options.window_start, options.window_end).conf
+    assert tuple(conf.values()) == sent
