@@ -145,7 +145,7 @@ def _parse_bound(name: str, text: Any, unit: WindowUnit) -> date:
         return parse(text)
     except (ValueError, TypeError, OverflowError) as error:
         raise SettingsError(
-            f"The param {name} is {text!r}: give {expected}, since this pipeline loads windows of {unit}s."
+            f"The param {name} is {text!r:.100}: give {expected}, since this pipeline loads windows of {unit}s."
         ) from error
 
 

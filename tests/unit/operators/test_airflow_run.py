@@ -14,6 +14,8 @@ import pendulum
 import pytest
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_lib.aws.clients import AwsCache
 from airflow_lib.errors import CredentialsRefused, SettingsError
@@ -343,3 +345,24 @@ def test_a_param_that_is_none_is_named_with_what_it_should_be(
     params = {"window_start": "2016-04-01", "window_end": "2016-05-01", name: text}
     with pytest.raises(SettingsError, match=rf"The param {name} is .*: give a date.* 2016-04-01"):
         window_of(context(INTERVAL, **params), pipeline)
+
+
+@given(
+    bounds=st.tuples(
+        *2 * [st.one_of(st.text(), st.datetimes().map(str), st.dates().map(str), st.integers())]
+    ),
+    pipeline=st.sampled_from([PIPELINE, INSTANTS]),
+)
+def test_whatever_the_params_are_they_are_a_window_or_refused(
+    bounds: tuple[Any, Any], pipeline: Pipeline
+) -> None:
+    params = dict(zip(("window_start", "window_end"), bounds, strict=True))
+    try:
+        window = window_of(context(INTERVAL, **params), pipeline)
+    except SettingsError as error:
+        assert len(str(error)) < 1000  # noqa: PT017  whichever of the two it is
+    else:
+        assert window.start < window.end
+        assert (
+            isinstance(window.start, datetime) == isinstance(window.end, datetime) == (pipeline is INSTANTS)
+        )
