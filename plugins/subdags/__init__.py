@@ -17,6 +17,7 @@ from airflow.sdk import DAG, BaseOperator, Param, TaskGroup
 
 from airflow_lib.errors import DeclarationError
 from airflow_lib.pipeline import Pipeline, WindowUnit
+from airflow_lib.warehouse.window_column import window_column_mistakes
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from subdags.load import load
 from subdags.provision import provision
@@ -34,8 +35,10 @@ _DEFAULTS = {
 
 def build_dag(pipeline: Pipeline) -> DAG:
     """The DAG of `pipeline`. Airflow takes the file that calls this for the DAG's file. Raises DeclarationError."""
-    if mistakes := list(schedule_mistakes(pipeline)):
-        raise DeclarationError(f"Pipeline {pipeline.name!r} cannot be scheduled: {'; '.join(mistakes)}.")
+    if mistakes := [*schedule_mistakes(pipeline), *window_column_mistakes(pipeline)]:
+        raise DeclarationError(
+            f"The windows of pipeline {pipeline.name!r} cannot work: {'; '.join(mistakes)}."
+        )
     with DAG(
         dag_id=pipeline.name,
         description=pipeline.description,

@@ -1,0 +1,47 @@
+"""Whether the window columns of a pipeline tell the instants of its windows apart; from its templates alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+
+from airflow_lib.errors import WarehouseError
+from airflow_lib.pipeline import Fact, Pipeline, WindowUnit
+from airflow_lib.warehouse.sql import ROOT, render
+
+_INSTANTS = frozenset(
+    {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ}
+)
+
+
+def window_column_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator[str]:
+    """The facts of a pipeline whose windows are instants that have a window column of another type.
+
+    The warehouse would take an instant for a DATE's day without a word, so that a window of ten minutes holds no row,
+    and would compare text letter by letter. What else is wrong with a template is not told here.
+    """
+    if pipeline.window_unit is not WindowUnit.INSTANT:
+        return
+    for fact in pipeline.facts:
+        kind = _type_of(pipeline, fact, root)
+        if kind is not None and kind.this not in _INSTANTS:
+            yield (
+                f"table {fact.name!r}: its window column {fact.window_column!r} is a {kind.sql('redshift')} in "
+                f"{pipeline.name}/create/{fact.name}.sql, but the windows are instants: make it a TIMESTAMP"
+            )
+
+
+def _type_of(pipeline: Pipeline, fact: Fact, root: Path) -> exp.DataType | None:
+    """The window column's type; None where the template does not tell."""
+    try:
+        script = render(f"{pipeline.name}/create/{fact.name}", root=root)
+        parsed = sqlglot.parse(script, read="redshift")
+    except (WarehouseError, SqlglotError):
+        return None
+    wanted = fact.window_column.lower()
+    definitions = (found for statement in parsed if statement for found in statement.find_all(exp.ColumnDef))
+    return next((found.kind for found in definitions if found.name.lower() == wanted), None)
