@@ -1,8 +1,8 @@
-DELETE FROM mayfly_load_ledger
+DELETE FROM mayfly_loads
 WHERE pipeline = {{ pipeline | literal }} AND run_id = {{ run_id | literal }};
 
-INSERT INTO mayfly_load_ledger
-    (pipeline, run_id, window_start, window_end, manifests, table_rows, loaded_at)
+INSERT INTO mayfly_loads
+    (pipeline, run_id, window_start, window_end, manifests, table_rows, verdicts, loaded_at)
 VALUES (
     {{ pipeline | literal }},
     {{ run_id | literal }},
@@ -10,5 +10,6 @@ VALUES (
     {{ window_end | literal }},
     {{ manifests | literal }},
     {{ table_rows | literal }},
+    {{ verdicts | literal }},
     GETDATE()
 );

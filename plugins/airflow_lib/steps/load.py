@@ -7,9 +7,9 @@ one exception is a COPY that is repeated because its role was too young, which t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.errors import NotReady, WarehouseError
@@ -23,8 +23,9 @@ from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import read_pinned
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse import quality
-from airflow_lib.warehouse.connection import Connection, read
+from airflow_lib.warehouse.connection import Connection, read, transact
+from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
+from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
 
 log = logging.getLogger(__name__)
 
@@ -70,52 +71,69 @@ class CopyStaging(PollingStep):
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
+    """The window's rows, dimensions, facts and ledger row in one transaction, if every check of severity error passes.
+
+    The result: of each table its rows in all, of a fact also those of the window, and the checks' verdicts. Failed
+    where a check did not pass, or where the window would be emptied: then nothing was loaded.
+    """
 
     def begin(self, run: Run) -> Outcome:
         with _connected(run) as (access, connection):
             manifests = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
-            tables = warehouse.load_window(
-                connection,
+            load = WindowLoad(
                 run.pipeline,
-                run_id=run.run_id,
-                window=run.window,
-                schema=staging_schema(run.run_id),
+                run.run_id,
+                run.window,
+                staging_schema(run.run_id),
                 manifests={job: manifest.sha256 for job, manifest in manifests.items()},
+                written=_written(manifests),
             )
-        return Done({"tables": tables})
+            loaded = load_window(connection, load)
+        result: Json = {
+            "tables": {name: dict(rows) for name, rows in loaded.tables.items()},
+            "checks": [verdict.as_json() for verdict in loaded.verdicts],
+        }
+        if loaded.kept:
+            result["kept"] = list(loaded.kept)
+        return Failed(result, loaded.refused) if loaded.refused else Done(result)
 
 
 @dataclass(frozen=True)
-class RunCheck(ImmediateStep):
-    """One check; failed where its severity is `error` and it finds rows."""
+class VerifyTable(ImmediateStep):
+    """The verdicts of one table's checks.
 
-    check: Check
+    Those of severity error the load has asked before its commit: they are read from the ledger. The others are asked
+    now, as is any that the load did not know of; failed where one of severity error finds rows.
+    """
+
+    table: str
 
     def begin(self, run: Run) -> Outcome:
-        check = self.check
         with _connected(run) as (access, connection):
-            written: dict[str, int] = {}
-            if isinstance(check, Complete):
-                staged = [table for table in run.pipeline.staging if table.name == check.staging]
-                manifests = _stage_what_is_missing(run, connection, staged, access.copy_role_arn)
-                written = {job: manifest.counts.written for job, manifest in manifests.items()}
-            verdict = quality.run_check(
-                connection,
-                run.pipeline,
-                check,
-                window=run.window,
-                schema=staging_schema(run.run_id),
-                written=written,
-            )
-        result = {**asdict(verdict), "samples": list(verdict.samples)}
-        if verdict.passed or verdict.severity is Severity.WARN:
+            recorded = read_verdicts(connection, run.pipeline, run.run_id)
+            told, unasked = [], []
+            for check in run.pipeline.checks_of(self.table):
+                if check.severity == Severity.ERROR and check.name in recorded:
+                    told.append(Verdict(check.name, check.severity, recorded[check.name]))
+                else:
+                    unasked.append(check)
+            verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
+        result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
+        failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
+        if not failing:
             return Done(result)
-        return Failed(
-            result,
-            f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
-            f"{list(verdict.samples[:3])}. Correct the input or the job, then clear the run. "
-            f"This query finds them:\n{verdict.sql}",
+        return Failed(result, f"Table {self.table}: {describe_failing(failing)}")
+
+    def _ask(
+        self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str
+    ) -> tuple[Verdict, ...]:
+        named = {check.staging for check in checks if isinstance(check, Complete)}
+        staged = [table for table in run.pipeline.staging if table.name in named]
+        manifests = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
+        facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(manifests))
+        questions = [render_check(check, facts) for check in checks]
+        return transact(
+            connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
         )
 
 
@@ -164,6 +182,10 @@ def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> i
         if cause_of("", error.message) is Cause.LAG and _copy_role_is_young(run):
             raise NotReady(f"COPY's role is too young: {error.message}") from error
         raise
+
+
+def _written(manifests: Mapping[str, Manifest]) -> dict[str, int]:
+    return {job: manifest.counts.written for job, manifest in manifests.items()}
 
 
 def _copy_role_is_young(run: Run) -> bool:
