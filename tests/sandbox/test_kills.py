@@ -165,4 +165,4 @@ def test_all_runs_give_the_same_tables(
     killed: Ended, killed_second: Ended, servers: Ended, servers_second: Ended
 ) -> None:
     assert killed.tables == killed_second.tables == servers.tables == servers_second.tables
-    assert {row[0]: row[1] for row in killed.tables or ()}["fact"] > 1000
+    assert {row[0]: row[1] for row in killed.tables or ()}["factArrivetheUsa"] > 1000

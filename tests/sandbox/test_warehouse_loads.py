@@ -36,6 +36,7 @@ from tests.sandbox.immigration_rows import (
     ten_days_of_arrivals,
 )
 from tests.sandbox.redshift_fakes import Warehouse, running_warehouse
+from tests.sandbox.warehouse_content import content_query
 
 pytestmark = pytest.mark.sandbox
 
@@ -316,6 +317,41 @@ def test_the_ledger_is_read_while_another_load_is_under_way(cluster: Warehouse, 
             reading.execute("SET statement_timeout TO 5000")
             assert read_verdicts(reader, IMMIGRATION, "first")
     conn.rollback()
+
+
+# -- what other tests compare tables by ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE factArrivetheUsa SET admittedDate = '2016-10-02' WHERE Tourist_id = 7",
+        "UPDATE factArrivetheUsa SET departdate = departdate + 1 WHERE Tourist_id = 7",
+        "UPDATE dimTourist SET occupation = 'STU' WHERE Tourist_id = 7",
+        "UPDATE dimTourist SET flight_no = airline, airline = flight_no WHERE Tourist_id = 7",
+        "UPDATE dimAirport SET municipality = 'Elsewhere' WHERE portcode = 'WIL'",
+        "UPDATE dimStateDestination SET State = 'Texas ' WHERE AddressTo = 'TX'",
+        "UPDATE dimArriveDate SET temperaturebasis = 'month' WHERE arrivedate_id = '2016-04-02'",
+        "DELETE FROM dimTourist WHERE Tourist_id = 7",
+    ],
+)
+def test_the_digest_of_the_tables_sees_any_changed_value(
+    cluster: Warehouse, conn: Connection, change: str
+) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = cluster.ask(content_query())
+    cluster.ask(change)
+    assert cluster.ask(content_query()) != before
+
+
+def test_the_digest_of_the_tables_does_not_see_the_order_of_loads(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = cluster.ask(content_query())
+    for day in reversed(DAYS):
+        load(conn, f"{day.start}", day, ARRIVALS)
+    assert cluster.ask(content_query()) == before
 
 
 # -- all or nothing ----------------------------------------------------------------------------
