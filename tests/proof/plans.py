@@ -20,7 +20,7 @@ from tests.world.wire import Call
 
 # How many calls after the first fault the second one comes, at most: within what the first one set going.
 _WITHIN = 80
-_ELSEWHERE = 15  # of a run whose rows are refused: what befalls the rest of a run, the other branches show
+_ELSEWHERE = 25  # of a run whose rows are refused: what befalls the rest of a run, the other branches show
 _ANY = (*FAULTS, *VISITS)
 
 

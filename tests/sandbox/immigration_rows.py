@@ -157,7 +157,7 @@ def load_staged(
         cursor.execute(f"SELECT COUNT(*) FROM {schema}.staging_immigration")
         ((written,),) = cursor.fetchall()
     conn.rollback()
-    this = WindowLoad(pipeline, run_id, window, schema, {"arrivals": run_id}, {"arrivals": written})
+    this = WindowLoad(pipeline, run_id, window, schema, {"arrivals": run_id}, {"arrivals": written}, {})
     return load_window(conn, this, **options)
 
 

@@ -21,6 +21,7 @@ VALUES = {
     "limit": 5,
     "manifest_url": "s3://bucket/some--prefix/manifest.json",
     "manifests": '{"arrivals": "0123"}',
+    "pinned_at": '{"arrivals": "2016-05-01T00:00:00Z"}',
     "pipeline": "immigration",
     "predicate": "first_column <= second_column",
     "role_arn": "arn:aws:iam::123456789012:role/copy",

@@ -33,8 +33,8 @@ SCHEMA = "staging_0123456789ab"
 TABLES = {
     "mayfly_load_lock": "unused INT",
     "mayfly_loads": (
-        "pipeline TEXT, run_id TEXT, window_start TEXT, window_end TEXT, manifests TEXT, table_rows TEXT, "
-        "verdicts TEXT, loaded_at TEXT"
+        "pipeline TEXT, run_id TEXT, window_start TEXT, window_end TEXT, manifests TEXT, pinned_at TEXT, "
+        "table_rows TEXT, verdicts TEXT, loaded_at TEXT"
     ),
     "states": "state TEXT",
     "boroughs": "borough TEXT, state TEXT",
@@ -104,7 +104,7 @@ def stage(connection: Connection, *trips: Sequence[object]) -> None:
 
 
 def load(connection: Connection, root: Path) -> None:
-    this = WindowLoad(TAXI, "run", DAY, SCHEMA, {}, {})
+    this = WindowLoad(TAXI, "run", DAY, SCHEMA, {}, {}, {})
     assert load_window(connection, this, root=root).refused == ""  # type: ignore[arg-type]
 
 

@@ -141,7 +141,7 @@ def load(
     manifests = stage(world, connection, run_id, window, role, **rows)
     written = {job: len(rows.get(job, rows_of(job, window))) for job in manifests}
     schema = staging_schema(run_id)
-    return load_window(connection, WindowLoad(pipeline, run_id, window, schema, manifests, written))
+    return load_window(connection, WindowLoad(pipeline, run_id, window, schema, manifests, written, {}))
 
 
 def loaded(world: World) -> dict[str, Any]:
@@ -437,7 +437,9 @@ def test_a_load_is_one_transaction(world: World, connection: Connection, role: s
     manifests = stage(world, connection, "run1", APRIL, role)
     before = len(world.wire.sent("warehouse.Commit"))
     written = {"arrivals": 30, "airports": 4}
-    load_window(connection, WindowLoad(PIPELINE, "run1", APRIL, staging_schema("run1"), manifests, written))
+    load_window(
+        connection, WindowLoad(PIPELINE, "run1", APRIL, staging_schema("run1"), manifests, written, {})
+    )
     assert len(world.wire.sent("warehouse.Commit")) == before + 1
 
 

@@ -16,12 +16,11 @@ from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
 from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
-from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.polling_step import PollingStep
-from airflow_lib.steps.transform import read_pinned
+from airflow_lib.steps.transform import Pinned, read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection, read, transact
 from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
@@ -79,14 +78,15 @@ class LoadWindow(ImmediateStep):
 
     def begin(self, run: Run) -> Outcome:
         with _connected(run) as (access, connection):
-            manifests = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
+            pinned = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
             load = WindowLoad(
                 run.pipeline,
                 run.run_id,
                 run.window,
                 staging_schema(run.run_id),
-                manifests={job: manifest.sha256 for job, manifest in manifests.items()},
-                written=_written(manifests),
+                manifests={job: one.manifest.sha256 for job, one in pinned.items()},
+                written=_written(pinned),
+                pinned_at={job: one.at for job, one in pinned.items()},
             )
             loaded = load_window(connection, load)
         result: Json = {
@@ -129,8 +129,8 @@ class VerifyTable(ImmediateStep):
     ) -> tuple[Verdict, ...]:
         named = {check.staging for check in checks if isinstance(check, Complete)}
         staged = [table for table in run.pipeline.staging if table.name in named]
-        manifests = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
-        facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(manifests))
+        pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
+        facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
         questions = [render_check(check, facts) for check in checks]
         return transact(
             connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
@@ -168,7 +168,7 @@ def _connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
 
 def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
     """The rows copied. Raises NotReady where Redshift cannot use the role yet, and it is young; WarehouseError."""
-    manifest = read_pinned(run, run.pipeline.job(table.job))
+    manifest = read_pinned(run, run.pipeline.job(table.job)).manifest
     try:
         return warehouse.copy_staging(
             connection,
@@ -184,8 +184,8 @@ def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> i
         raise
 
 
-def _written(manifests: Mapping[str, Manifest]) -> dict[str, int]:
-    return {job: manifest.counts.written for job, manifest in manifests.items()}
+def _written(pinned: Mapping[str, Pinned]) -> dict[str, int]:
+    return {job: one.manifest.counts.written for job, one in pinned.items()}
 
 
 def _copy_role_is_young(run: Run) -> bool:
@@ -196,12 +196,12 @@ def _copy_role_is_young(run: Run) -> bool:
 
 def _stage_what_is_missing(
     run: Run, connection: Connection, tables: Iterable[Staging], role_arn: str
-) -> dict[str, Manifest]:
-    """The jobs' manifests; staging that an earlier release dropped (the task was cleared later) is made again."""
+) -> dict[str, Pinned]:
+    """The jobs' outputs; staging that an earlier release dropped (the task was cleared later) is made again."""
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
-    manifests: dict[str, Manifest] = {}
+    pinned: dict[str, Pinned] = {}
     for table in tables:
-        manifests[table.job] = read_pinned(run, run.pipeline.job(table.job))
+        pinned[table.job] = read_pinned(run, run.pipeline.job(table.job))
         if table.name.lower() not in there:
             _stage(run, connection, table, role_arn)
-    return manifests
+    return pinned

@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ logger = logging.getLogger(__name__)
 class WindowLoad:
     """What is to be loaded: `run_id`'s staging `schema`, for `window`.
 
-    `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, by job.
+    By job: `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, `pinned_at` is when
+    the run took the output for its own, which is when it looked at the source.
     """
 
     pipeline: Pipeline
@@ -40,6 +42,7 @@ class WindowLoad:
     schema: str
     manifests: Mapping[str, str]
     written: Mapping[str, int]
+    pinned_at: Mapping[str, datetime]
 
     def __str__(self) -> str:
         return (
@@ -99,13 +102,8 @@ def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str
     script = render("shared/read_verdicts", pipeline=pipeline.name, run_id=run_id)
     what = f"Reading the verdicts of run {run_id}"
     rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
-    try:
-        recorded = load_json(rows[0][0], WarehouseError) if rows else {}
-    except WarehouseError as error:
-        logger.warning("%s: the ledger holds what is %s", what, error)
-        recorded = {}
-    found = recorded.items() if isinstance(recorded, dict) else ()
-    return {name: failing for name, failing in found if isinstance(failing, int)}
+    recorded = _parse_recorded(rows[0][0]) if rows else {}
+    return {name: failing for name, failing in recorded.items() if isinstance(failing, int)}
 
 
 class _Keep(Exception):
@@ -130,6 +128,7 @@ class _Transaction:
     def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str]) -> None:
         self._load, self._root, self._keep = load, root, keep
         self._pipeline = load.pipeline
+        self._named = {"pipeline": self._pipeline.name, "run_id": load.run_id}
         self._values = {
             "schema": load.schema,
             "window_start": load.window.start,
@@ -138,6 +137,7 @@ class _Transaction:
 
     def run(self, cursor: Cursor) -> Loaded:
         run_script(cursor, self._render("shared/lock_loads"))
+        self._refuse_older(cursor)
         before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
         for script in self._list_changes():
             run_script(cursor, script)
@@ -147,6 +147,28 @@ class _Transaction:
         loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
         self._write_ledger(cursor, loaded)
         return loaded
+
+    def _refuse_older(self, cursor: Cursor) -> None:
+        """Raise where another run has loaded a part of the window from a source that it looked at later than this one.
+
+        Where both have the same output, which of them loads it does not matter.
+        """
+        mine = _as_text(self._load.pinned_at)
+        script = self._render("shared/list_overlapping_loads", **self._named)
+        for run_id, manifests, pinned_at in fetch_rows(cursor, script):
+            theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
+            for job, manifest in self._load.manifests.items():
+                is_other = theirs.get(job) not in (None, manifest)
+                if is_other and job in mine and str(pinned.get(job, "")) > mine[job]:
+                    raise _Refused(Loaded({}, refused=self._say_older(job, mine[job], run_id, pinned[job])))
+
+    def _say_older(self, job: str, at: str, run_id: str, later: str) -> str:
+        return (
+            f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
+            f"job {job!r} was chosen at {at}, and run {run_id} has loaded a part of the window from another one, "
+            f"chosen at {later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
+            "computed from the source as it is now. Or leave the tables as they are."
+        )
 
     def _list_changes(self) -> list[Script]:
         """What changes the tables. A dimension is pruned after those declared after it, which may reference it."""
@@ -197,13 +219,12 @@ class _Transaction:
 
     def _write_ledger(self, cursor: Cursor, loaded: Loaded) -> None:
         ledger = {
-            "pipeline": self._pipeline.name,
-            "run_id": self._load.run_id,
             "manifests": _json(self._load.manifests),
+            "pinned_at": _json(_as_text(self._load.pinned_at)),
             "table_rows": _json(loaded.tables),
             "verdicts": _json({verdict.name: verdict.failing_rows for verdict in loaded.verdicts}),
         }
-        run_script(cursor, self._render("shared/write_ledger", **ledger))
+        run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
 
     def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
         rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}
@@ -217,6 +238,21 @@ class _Transaction:
 
     def _render(self, template: str, **values: Any) -> Script:
         return render(template, root=self._root, **self._values, **values)
+
+
+def _parse_recorded(text: str) -> dict[str, Any]:
+    """A JSON object of the ledger; an empty one where it is none that Mayfly wrote."""
+    try:
+        recorded = load_json(text, WarehouseError)
+    except WarehouseError as error:
+        logger.warning("The ledger holds what is %s", error)
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def _as_text(times: Mapping[str, datetime]) -> dict[str, str]:
+    """In UTC and in one form, so that the later one is the greater one."""
+    return {name: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for name, time in times.items()}
 
 
 def _json(value: Mapping[str, Any]) -> str:

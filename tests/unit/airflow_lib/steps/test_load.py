@@ -27,7 +27,7 @@ from airflow_lib.warehouse.load import drop_staging
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.pipeline import APRIL, PIPELINE, tables_of
-from tests.world.spark import put
+from tests.world.spark import get, put, write_rows
 from tests.world.sqlite_redshift import read_schemas
 from tests.world.walk import drive, walk
 from tests.world.wire import Kind
@@ -241,6 +241,39 @@ def test_a_window_whose_source_no_longer_holds_it_is_not_emptied(world: World, l
     assert "30 rows of table arrivals" in walked.error("load.load_window")
     assert len(walked.errors["load.load_window"]) == 1
     assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_cleared_old_run_does_not_bring_back_what_a_newer_one_replaced(world: World, loaded: Run) -> None:
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"corrected")
+    world.jobs.by_name["arrivals"] = corrected
+    newer = world.run("run2", pipeline=PIPELINE)
+    assert walk(world, newer).errors == {}
+    before = world.tables(PIPELINE)
+    assert before != tables_of(APRIL)
+    outcome = drive(LoadWindow(), loaded, world)
+
+    assert isinstance(outcome, Failed)
+    assert "run run2 has loaded a part of the window" in outcome.message
+    assert world.tables(PIPELINE) == before
+    for step in (RunJob("arrivals"), CopyStaging("staging_arrivals"), LoadWindow()):
+        assert isinstance(drive(step, loaded, world), Done)
+    assert world.tables(PIPELINE) == before
+
+
+def test_of_one_version_of_the_source_an_old_run_may_be_loaded_again(world: World, loaded: Run) -> None:
+    world.advance(60)
+    assert walk(world, world.run("run2", pipeline=PIPELINE)).errors == {}
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def corrected(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
+    told = write_rows(inputs, target, rejected, window)
+    part = target + "part-00000.parquet"
+    rows = json.loads(get(part) or b"")
+    put(part, json.dumps([{**row, "airport": "JFK"} for row in rows]).encode())
+    return told
 
 
 def no_rows(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from tests.world.sqlite_redshift import refused
 CHEAP = Holds("cheap", "dimItem", "price < 5")
 KNOWN = NotNull("factSale", ("item",))
 DEAR = Holds("dear", "dimItem", "price > 1", severity=Severity.WARN)
+NOON = datetime(2016, 5, 1, 12, tzinfo=UTC)
 COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
 
 
@@ -40,7 +42,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def load(conn: RecordingConnection, root: Path, pipeline: Pipeline = SHOP) -> Loaded:
-    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7})
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
     return load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
 
 
@@ -88,6 +90,7 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
     assert (loaded.refused, loaded.kept) == ("", ())
     assert first_lines(conn.log) == [
         "LOCK TABLE mayfly_load_lock",
+        "SELECT run_id, manifests, pinned_at",
         "SELECT COUNT(*)",
         'DELETE FROM "factsale"',
         "SELECT 'load dimItem'",
@@ -141,6 +144,7 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
         "'2016-04-01'",
         "'2016-05-01'",
         '\'{"sales": "abc"}\'',
+        '\'{"sales": "2016-05-01T12:00:00Z"}\'',
         '"factSale": {"rows": 7, "total": 7}',
         "'{\"cheap\": 0}'",
     ):
@@ -330,6 +334,55 @@ def test_a_load_that_its_warehouse_rolled_back_is_repeated_whole(root: Path) -> 
     assert load(conn, root).refused == ""
     assert first_lines(conn.log).count("LOCK TABLE mayfly_load_lock") == 2
     assert conn.log.count("COMMIT") == 1
+
+
+def loaded_before(manifests: str, pinned_at: str) -> RecordingConnection:
+    """A warehouse whose ledger names another run's load of a part of the window."""
+    row = ("other", manifests, pinned_at)
+    return RecordingConnection(lambda sql: [row] if sql.startswith("SELECT run_id") else counting()(sql))
+
+
+def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(root: Path) -> None:
+    conn = loaded_before('{"sales": "new"}', '{"sales": "2016-05-01T12:00:01Z"}')
+
+    loaded = load(conn, root)
+
+    assert first_lines(conn.log) == [
+        "LOCK TABLE mayfly_load_lock",
+        "SELECT run_id, manifests, pinned_at",
+        "ROLLBACK",
+    ]
+    for words in (
+        "bring back what a newer load replaced",
+        "job 'sales' was chosen at 2016-05-01T12:00:00Z",
+        "run other has loaded a part of the window from another one, chosen at 2016-05-01T12:00:01Z",
+        "Clear transform.sales",
+    ):
+        assert words in loaded.refused
+
+
+@pytest.mark.parametrize(
+    ("manifests", "pinned_at"),
+    [
+        ('{"sales": "abc"}', '{"sales": "2016-05-01T12:00:01Z"}'),
+        ('{"sales": "old"}', '{"sales": "2016-05-01T11:59:59Z"}'),
+        ('{"sales": "new"}', '{"sales": "2016-05-01T12:00:00Z"}'),
+        ('{"other job": "new"}', '{"other job": "2016-05-02T00:00:00Z"}'),
+        ('{"sales": "new"}', "{}"),
+        ("no JSON", "[]"),
+    ],
+    ids=["same output", "older", "at the same time", "another job", "unknown when", "unreadable"],
+)
+def test_an_output_that_is_not_older_is_loaded(root: Path, manifests: str, pinned_at: str) -> None:
+    assert load(loaded_before(manifests, pinned_at), root).refused == ""
+
+
+def test_overlapping_loads_are_those_of_other_runs_of_the_pipeline(root: Path) -> None:
+    conn = RecordingConnection(counting())
+    load(conn, root)
+    (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT run_id")]
+    assert "pipeline = 'shop' AND run_id <> 'run 1'" in asked
+    assert "window_start < '2016-05-01' AND window_end > '2016-04-01'" in asked
 
 
 @pytest.mark.parametrize(
