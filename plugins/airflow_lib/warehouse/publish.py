@@ -149,12 +149,12 @@ class _Transaction:
         return loaded
 
     def _refuse_older(self, cursor: Cursor) -> None:
-        """Raise where another run has loaded a part of the window from a source that it looked at later than this one.
+        """Raise where another run has loaded the window from other output, which it chose later than this run its own.
 
         Where both have the same output, which of them loads it does not matter.
         """
         mine = _as_text(self._load.pinned_at)
-        script = self._render("shared/list_overlapping_loads", **self._named)
+        script = self._render("shared/list_loads_of_window", **self._named)
         for run_id, manifests, pinned_at in fetch_rows(cursor, script):
             theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
             for job, manifest in self._load.manifests.items():
@@ -165,8 +165,8 @@ class _Transaction:
     def _say_older(self, job: str, at: str, run_id: str, later: str) -> str:
         return (
             f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
-            f"job {job!r} was chosen at {at}, and run {run_id} has loaded a part of the window from another one, "
-            f"chosen at {later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
+            f"job {job!r} was chosen at {at}, and run {run_id} has loaded the window from another one, chosen at "
+            f"{later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
             "computed from the source as it is now. Or leave the tables as they are."
         )
 

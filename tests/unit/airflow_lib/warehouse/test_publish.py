@@ -337,7 +337,7 @@ def test_a_load_that_its_warehouse_rolled_back_is_repeated_whole(root: Path) -> 
 
 
 def loaded_before(manifests: str, pinned_at: str) -> RecordingConnection:
-    """A warehouse whose ledger names another run's load of a part of the window."""
+    """A warehouse whose ledger names another run's load of the window."""
     row = ("other", manifests, pinned_at)
     return RecordingConnection(lambda sql: [row] if sql.startswith("SELECT run_id") else counting()(sql))
 
@@ -355,7 +355,7 @@ def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(roo
     for words in (
         "bring back what a newer load replaced",
         "job 'sales' was chosen at 2016-05-01T12:00:00Z",
-        "run other has loaded a part of the window from another one, chosen at 2016-05-01T12:00:01Z",
+        "run other has loaded the window from another one, chosen at 2016-05-01T12:00:01Z",
         "Clear transform.sales",
     ):
         assert words in loaded.refused
@@ -377,12 +377,14 @@ def test_an_output_that_is_not_older_is_loaded(root: Path, manifests: str, pinne
     assert load(loaded_before(manifests, pinned_at), root).refused == ""
 
 
-def test_overlapping_loads_are_those_of_other_runs_of_the_pipeline(root: Path) -> None:
+def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_same_window(
+    root: Path,
+) -> None:
     conn = RecordingConnection(counting())
     load(conn, root)
     (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT run_id")]
     assert "pipeline = 'shop' AND run_id <> 'run 1'" in asked
-    assert "window_start < '2016-05-01' AND window_end > '2016-04-01'" in asked
+    assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
 
 
 @pytest.mark.parametrize(
