@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
-from airflow_lib.pipeline import Check, Complete, Severity, Staging
+from airflow_lib.pipeline import Check, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
@@ -127,7 +127,8 @@ class VerifyTable(ImmediateStep):
     def _ask(
         self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str
     ) -> tuple[Verdict, ...]:
-        named = {check.staging for check in checks if isinstance(check, Complete)}
+        roles = ("table", "to_table", "staging")
+        named = {getattr(check, role, None) for check in checks for role in roles}
         staged = [table for table in run.pipeline.staging if table.name in named]
         pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
         facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))

@@ -64,7 +64,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Facts:
-    """What checks are told of the run. Only Complete needs it.
+    """What checks are told of the run: where its staging tables are, and what Complete compares.
 
     `written` are the rows that each job wrote, `schema` is the run's staging schema, and `kept` says of the facts that
     the load left as they were how many rows of the window they hold.
@@ -75,6 +75,10 @@ class Facts:
     schema: str
     written: Mapping[str, int]
     kept: Mapping[str, int] = field(default_factory=dict)
+
+    def locate(self, table: str) -> str | tuple[str, str]:
+        """The table's name, with its schema where it is one of staging."""
+        return (self.schema, table) if table in {one.name for one in self.pipeline.staging} else table
 
 
 @dataclass(frozen=True)
@@ -143,28 +147,26 @@ def _count(cursor: Cursor, question: Question) -> int:
 
 def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:
     """The template of the check's kind, and the values that it takes."""
+    if isinstance(check, Complete):
+        return "complete", _complete_values(check, facts)
+    table = {"table": facts.locate(check.table)}
     match check:
         case NotNull():
-            return "not_null", {"table": check.table, "columns": check.columns}
+            return "not_null", {**table, "columns": check.columns}
         case Unique():
-            return "unique", {"table": check.table, "columns": check.columns}
+            return "unique", {**table, "columns": check.columns}
         case References():
+            to_table = facts.locate(check.to_table)
             return "references", {
-                "table": check.table,
+                **table,
                 "column": check.column,
-                "to_table": check.to_table,
+                "to_table": to_table,
                 "to_column": check.to_column,
             }
         case Holds():
-            return "holds", {"table": check.table, "predicate": check.predicate}
+            return "holds", {**table, "predicate": check.predicate}
         case AcceptedValues():
-            return "accepted_values", {
-                "table": check.table,
-                "column": check.column,
-                "accepted": check.values,
-            }
-        case Complete():
-            return "complete", _complete_values(check, facts)
+            return "accepted_values", {**table, "column": check.column, "accepted": check.values}
 
 
 def _complete_values(check: Complete, facts: Facts) -> dict[str, Any]:

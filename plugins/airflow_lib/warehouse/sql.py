@@ -76,12 +76,14 @@ def statements(sql: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def ident(name: str) -> str:
-    """A table's, column's or schema's name, checked, quoted, and in lower case.
+def ident(name: str | tuple[str, ...]) -> str:
+    """A table's, column's or schema's name, checked, quoted, and in lower case; (schema, table) with a dot between.
 
     Redshift folds names to lower case, quoted or not: https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
     Raises WarehouseError.
     """
+    if isinstance(name, tuple):
+        return ".".join(ident(part) for part in name)
     if not IDENTIFIER.match(name) or len(name) > _MAX_IDENTIFIER_BYTES:
         raise WarehouseError(
             f"{name!r} is not an SQL identifier. Use letters, digits and _, a letter first, "

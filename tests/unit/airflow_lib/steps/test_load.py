@@ -207,6 +207,17 @@ def test_a_verdict_of_the_load_is_told_and_not_asked_again(world: World, loaded:
     assert isinstance(drive(VerifyTable("arrivals"), loaded, world), Done)
 
 
+def test_a_staging_table_has_checks_too(world: World, loaded: Run) -> None:
+    warns = Holds("soon", "staging_arrivals", "day < '2016-04-03'", severity=Severity.WARN)
+    run = with_checks(loaded, NotNull("staging_arrivals", ("day",)), warns)
+    result = drive(LoadWindow(), run, world).result
+    assert [check["passed"] for check in result["checks"]] == [True]
+    with closing(find_warehouse(loaded).connect()) as connection:
+        drop_staging(connection, staging_schema(loaded.run_id))
+    _, warned = drive(VerifyTable("staging_arrivals"), run, world).result["checks"]
+    assert warned["failing_rows"] == 28
+
+
 def test_a_check_that_the_load_did_not_know_of_is_asked_with_the_tables_verdicts(
     world: World, loaded: Run
 ) -> None:

@@ -80,6 +80,12 @@ def test_a_check_is_a_select_of_failing_rows(check: Check, sql: str) -> None:
     assert flat(check) == sql
 
 
+def test_a_staging_table_is_asked_for_in_the_runs_schema() -> None:
+    assert 'FROM "staging_0123456789ab"."staging_sales" WHERE' in flat(NotNull("staging_sales", ("item",)))
+    both = flat(References("factSale", "item", "staging_sales", "item"))
+    assert 'FROM "factsale" AS referring LEFT JOIN "staging_0123456789ab"."staging_sales" AS referred' in both
+
+
 def test_completeness_compares_what_was_written_with_staging_and_the_facts_window() -> None:
     sql = flat(COMPLETE)
 
