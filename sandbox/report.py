@@ -75,16 +75,18 @@ def _tables(results: Mapping[str, Any]) -> Json:
 
 
 def _checks(results: Mapping[str, Any]) -> list[Json]:
+    """What `verify` tells; where it was not reached, what the load found."""
+    told = [result for group in ("load", "verify") for _, result in _group(results, group)]
+    checks = [check for result in told for check in result.get("checks") or () if "passed" in check]
     return [
         {
-            "name": result["name"],
-            "severity": result.get("severity", "error"),
-            "passed": result["passed"],
-            "failing_rows": result.get("failing_rows", 0),
-            **({"samples": result["samples"]} if result.get("samples") else {}),
+            "name": check["name"],
+            "severity": check.get("severity", "error"),
+            "passed": check["passed"],
+            "failing_rows": check.get("failing_rows", 0),
+            **({"samples": check["samples"]} if check.get("samples") else {}),
         }
-        for _, result in _group(results, "verify")
-        if "name" in result and "passed" in result
+        for check in {check["name"]: check for check in checks}.values()
     ]
 
 
@@ -147,7 +149,7 @@ def summary(report: Json, tasks: Sequence[TaskRun]) -> list[str]:
     """The report as text, section by section, without empty sections."""
     sections = {
         "Spark jobs": _jobs_text(report["jobs"]),
-        "Tables": _if_any(table(["table", "rows"], list(report["tables"].items())), report["tables"]),
+        "Tables": _tables_text(report["tables"]),
         "Checks": _checks_text(report["checks"]),
         **{f"Answer: {name}": _answer_text(answer) for name, answer in report["answers"].items()},
         "Timeline": timeline(tasks),
@@ -167,6 +169,12 @@ def _jobs_text(jobs: Json) -> list[str]:
         for name, job in jobs.items()
     ]
     return _if_any(table(["job", "read", "written", "rejected", "notes"], rows), rows)
+
+
+def _tables_text(tables: Json) -> list[str]:
+    """A dimension belongs to no window: only a fact has rows of one."""
+    rows = [[name, counts.get("rows"), counts["total"]] for name, counts in tables.items()]
+    return _if_any(table(["table", "rows of the window", "rows in all"], rows), rows)
 
 
 def _checks_text(checks: Sequence[Json]) -> list[str]:

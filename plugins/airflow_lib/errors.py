@@ -28,6 +28,7 @@
     │   ├── SessionFailed     the session died, or could not start
     │   └── StatementFailed   the Spark job raised, or was cancelled
     └── WarehouseError        a statement or a COPY failed
+        ├── StatementRefused  the same statement on the same rows fails again: correct the SQL, the table or the data
         └── ConnectionLost    the warehouse cannot be reached, or the connection broke
             └── WarehouseUnreachable  no connection could be opened, so nothing was done: try again
 
@@ -165,6 +166,10 @@ class StatementFailed(LivyError):
 
 class WarehouseError(MayflyError):
     """A statement or a COPY failed; the message carries the warehouse's own detail."""
+
+
+class StatementRefused(WarehouseError):
+    """The warehouse refused a statement for what it says or for the rows it met: it fails again however often."""
 
 
 class ConnectionLost(WarehouseError):

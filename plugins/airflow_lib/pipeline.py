@@ -125,7 +125,11 @@ class Staging:
 
 @dataclass(frozen=True)
 class Dimension:
-    """A dimension: `key` identifies a row and is what facts reference."""
+    """A dimension: `key` identifies a row and is what facts, and dimensions declared after it, reference.
+
+    Dimensions are loaded in the order of declaration and pruned in the reverse order, so a row is dropped after those
+    that reference it.
+    """
 
     name: str
     key: str
@@ -216,6 +220,11 @@ class Complete:
     def name(self) -> str:
         return f"complete_{self.fact}"
 
+    @property
+    def table(self) -> str:
+        """The table that the check is about, as every check's `table`."""
+        return self.fact
+
 
 @dataclass(frozen=True)
 class Holds:
@@ -302,6 +311,10 @@ class Pipeline:
     def warehouse_tables(self) -> tuple[Dimension | Fact, ...]:
         """The tables that outlive a run, in the order they are loaded."""
         return (*self.dimensions, *self.facts)
+
+    def checks_of(self, table: str) -> tuple[Check, ...]:
+        """The checks of that table, in the order of declaration."""
+        return tuple(check for check in self.checks if check.table == table)
 
     def job(self, name: str) -> SparkJob:
         """The job of that name, which must be declared."""

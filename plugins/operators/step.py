@@ -32,6 +32,7 @@ from airflow_lib.errors import (
     RowsLost,
     SettingsError,
     SourceError,
+    StatementRefused,
     TerminalState,
     WaitTimeout,
 )
@@ -53,6 +54,7 @@ NO_RETRY = (
     LivyDenied,
     LivyUntrusted,
     RowsLost,
+    StatementRefused,
 )
 
 

@@ -1,21 +1,25 @@
-"""Verify and answer: every check at once, then every question."""
+"""Verify and answer: every table's checks at once, then every question."""
 
 from __future__ import annotations
 
 from airflow.sdk import TaskGroup
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.load import Answer, RunCheck
+from airflow_lib.steps.load import Answer, VerifyTable
 from operators.step import StepOperator
 
 
 def verify(pipeline: Pipeline) -> TaskGroup:
-    """One task per check."""
-    with TaskGroup("verify", tooltip="Each check is a SELECT of failing rows") as group:
-        for check in pipeline.checks:
-            StepOperator(
-                task_id=check.name, pipeline=pipeline, step=RunCheck(check), custom_operator_name="Check"
-            )
+    """One task per table that has checks."""
+    with TaskGroup("verify", tooltip="What the checks found in each table") as group:
+        for table in pipeline.tables:
+            if pipeline.checks_of(table.name):
+                StepOperator(
+                    task_id=table.name,
+                    pipeline=pipeline,
+                    step=VerifyTable(table.name),
+                    custom_operator_name="Checks",
+                )
     return group
 
 

@@ -39,7 +39,7 @@ def test_the_parts_come_in_order(dag):
         "transform.arrivals",
         "load.staging_immigration",
         "load.load_window",
-        "verify.complete_factArrivetheUsa",
+        "verify.factArrivetheUsa",
         "answers.stays_april_2016",
         "release.release_warehouse",
         "release.inventory",

@@ -16,7 +16,7 @@ NAMES = {
     "load.create_tables": "Create tables",
     "load.staging_immigration": "COPY",
     "load.load_window": "Load transaction",
-    "verify.complete_factArrivetheUsa": "Check",
+    "verify.factArrivetheUsa": "Checks",
     "answers.stays_april_2016": "Answer",
     "release.release_warehouse": "Release Redshift",
     "release.inventory": "Inventory",

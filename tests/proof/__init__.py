@@ -8,6 +8,7 @@
     expectations  the colour that a run under a fault must have, and what it may cost
     proof         the baseline recorded, and every planned branch judged
     branches      the baseline, forked at every call
+    bad_rows      rows that a check refuses, and whether any was published
     scenario      one branch: runs under a fault, then a healthy world, a retry, and passes of the janitor
     janitor       one such pass
     account       what is in the account, by moto's own books

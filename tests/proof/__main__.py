@@ -1,7 +1,7 @@
 """python -m tests.proof [--quick] [--seed N] [--pairs N] [--at-once N]
 
 The last line is the result; the exit code is 0 only where nothing leaked, nothing foreign was touched, no rows
-were lost, and every run had the colour it must have.
+were lost, none that a check refuses were published, and every run had the colour it must have.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections import Counter
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, ODD_LIVY, VISITS
-from tests.proof.judgement import LEAK, LOST, TOUCHED
-from tests.proof.plans import all_single, lost_and_late, odd_livy, pairs
-from tests.proof.proof import Baseline, prove, record
+from tests.proof.judgement import LEAK, LOST, PUBLISHED, TOUCHED
+from tests.proof.plans import all_single, lost_and_late, odd_livy, pairs, refused_rows
+from tests.proof.proof import Baseline, prove, record, record_bad_rows
 
 _QUICK_EVERY = 23
 _REPORT_EVERY = 500
@@ -62,46 +62,46 @@ def main() -> int:
     options = _parse()
     logging.disable(logging.CRITICAL)
     started = time.monotonic()
-    one, two = record(runs=1), record(runs=2)
-    plans = _plan(options, one, two)
-    tally = Tally(sum(len(chosen) for _, chosen in plans.values()))
-    for runs, (baseline, chosen) in plans.items():
-        prove(baseline, chosen, tally.add, runs=runs, at_once=options.at_once)
+    one, two, bad = record(runs=1), record(runs=2), record_bad_rows()
+    plans = _plan(options, one, two, bad)
+    tally = Tally(sum(len(chosen) for _, chosen in plans))
+    for baseline, chosen in plans:
+        prove(baseline, chosen, tally.add, at_once=options.at_once)
     print(tally.table())
     wrong = len([one for one in tally.findings if one.breaches])
     print(f"{wrong} runs in which something did not hold, wrong colours and crashes included")
     print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s")
-    every_plan = [plan for _, chosen in plans.values() for plan in chosen]
+    every_plan = [plan for baseline, chosen in plans if not baseline.bad_rows for plan in chosen]
+    refused = len(tally.findings) - len(every_plan)
     paired = sum(plan.again is not None for plan in every_plan)
     odd = sum(plan.fault in ODD_LIVY for plan in every_plan)
     what = f"{len(one.calls)} calls x {len(FAULTS)} faults"
     if options.quick:
         what = f"{len(every_plan) - paired - odd} of {what}"
     print(
-        f"proof: {what} + {odd} odd answers of Livy + {paired} pairs = {len(tally.findings)} runs, "
-        f"{tally.count(LEAK)} leaks, {tally.count(TOUCHED)} foreign touched, {tally.count(LOST)} rows lost"
+        f"proof: {what} + {odd} odd answers of Livy + {paired} pairs + {refused} with rows that a check refuses = "
+        f"{len(tally.findings)} runs, {tally.count(LEAK)} leaks, {tally.count(TOUCHED)} foreign touched, "
+        f"{tally.count(LOST)} rows lost, {tally.count(PUBLISHED)} refused rows published"
     )
     return 0 if tally.is_whole else 1
 
 
 def _plan(
-    options: argparse.Namespace, one: Baseline, two: Baseline
-) -> dict[int, tuple[Baseline, list[Plan]]]:
-    """By how many runs there are at once: the baseline and its branches."""
+    options: argparse.Namespace, one: Baseline, two: Baseline, bad: Baseline
+) -> list[tuple[Baseline, list[Plan]]]:
+    """Each baseline and its branches."""
     every = _QUICK_EVERY if options.quick else 1
-    drawn = pairs(len(one.calls), options.pairs, seed=options.seed)
-    return {
-        1: (
-            one,
-            [
-                *all_single(len(one.calls), every=every),
-                *odd_livy(one.calls, every=every),
-                *lost_and_late(one.calls),
-                *drawn,
-            ],
-        ),
-        2: (two, pairs(len(two.calls), options.pairs, seed=options.seed + 1)),
-    }
+    singles = [
+        *all_single(len(one.calls), every=every),
+        *odd_livy(one.calls, every=every),
+        *lost_and_late(one.calls),
+        *pairs(len(one.calls), options.pairs, seed=options.seed),
+    ]
+    return [
+        (one, singles),
+        (two, pairs(len(two.calls), options.pairs, seed=options.seed + 1)),
+        (bad, refused_rows(bad.calls, every=every)),
+    ]
 
 
 def _parse() -> argparse.Namespace:

@@ -14,7 +14,7 @@ import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, VISITS
 from tests.proof.plans import all_single, lost_and_late, odd_livy
-from tests.proof.proof import Baseline, BaselineFails, prove, record
+from tests.proof.proof import Baseline, BaselineFails, prove, record, record_bad_rows
 
 CAUGHT, SURVIVES = 10, 11
 _EVERY = 5
@@ -30,8 +30,9 @@ def main() -> int:
     try:
         one = record(runs=1)
         record(runs=2)
+        record_bad_rows()
         for plans in _plans(one, options.likely):
-            prove(one, plans, _look, runs=1, at_once=2)
+            prove(one, plans, _look, at_once=2)
     except (BaselineFails, Caught) as caught:
         print(" ".join(str(caught).split())[:300])
         return CAUGHT

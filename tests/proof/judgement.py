@@ -8,6 +8,7 @@ from typing import Any
 
 from airflow_lib.naming import slot_of
 from tests.proof.account import SNAPSHOT, Thing
+from tests.proof.bad_rows import find_published
 from tests.proof.expectations import EITHER, RED
 from tests.proof.faults import ENVIRONMENT
 from tests.proof.scenario import Scenario, left
@@ -17,6 +18,7 @@ from tests.world.walk import Walk
 _KEPT_SNAPSHOTS = 2  # keep_snapshots, by default
 
 LEAK, TOUCHED, LOST, COLOUR = "leak", "foreign touched", "rows lost", "colour"
+PUBLISHED = "refused rows published"
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,12 @@ def _losses(scenario: Scenario, clean: Measure) -> Iterator[Breach]:
     tables = scenario.world.tables(PIPELINE)
     if tables != clean.tables:
         yield Breach(LOST, f"the tables differ from a fault-free run's: {tables}")
+    if not scenario.bad_rows:
+        return
+    for name in find_published(scenario.world):
+        yield Breach(PUBLISHED, f"rows that a check refuses were committed in {name}")
+    if not scenario.gone and scenario.tables_after_first != clean.tables:
+        yield Breach(LOST, f"the tables are not the good run's after it: {scenario.tables_after_first}")
 
 
 def _is_red_for_the_janitors(scenario: Scenario, retry: Walk) -> bool:

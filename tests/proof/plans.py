@@ -20,6 +20,7 @@ from tests.world.wire import Call
 
 # How many calls after the first fault the second one comes, at most: within what the first one set going.
 _WITHIN = 80
+_ELSEWHERE = 25  # of a run whose rows are refused: what befalls the rest of a run, the other branches show
 _ANY = (*FAULTS, *VISITS)
 
 
@@ -45,6 +46,21 @@ def lost_and_late(calls: Sequence[Call]) -> list[Plan]:
         if call.operation.startswith(("Create", "RunJobFlow"))
         for second in (LOST_ANSWER, KILLED_AFTER, AIRFLOW_GONE)
     ]
+
+
+def refused_rows(calls: Sequence[Call], *, every: int = 1) -> list[Plan]:
+    """Each fault at every call of the load itself and at some others; with `every` above 1 at so few of these."""
+    named = [str(call) for call in calls]
+    last_copy, release = (
+        len(named) - 1 - named[::-1].index(f"warehouse.{what}") for what in ("Copy", "Connect")
+    )
+    plans = [
+        Plan(at, fault)
+        for shift, fault in enumerate(FAULTS)
+        for at in range(len(calls))
+        if last_copy <= at < release or at % _ELSEWHERE == shift * 7 % _ELSEWHERE
+    ]
+    return plans[::every]
 
 
 def pairs(calls: int, number: int, *, seed: int) -> list[Plan]:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 from tests.proof.branches import Finding, Forks, Plan
-from tests.proof.expectations import EITHER, GREEN, billed_s, colour_of
+from tests.proof.expectations import EITHER, GREEN, RED, billed_s, colour_of
 from tests.proof.judgement import Measure, judge
 from tests.proof.observer import Observer
 from tests.proof.scenario import Scenario, ScenarioRunner
@@ -27,10 +27,12 @@ _REPORTED, _BREACHES = 2000, 10
 
 @dataclass(frozen=True)
 class Baseline:
-    """The recorded clean walk."""
+    """The recorded clean walk of so many `runs` at once; with `bad_rows` that of a run whose rows a check refuses."""
 
     calls: tuple[Call, ...]
     measure: Measure
+    runs: int = 1
+    bad_rows: bool = False
 
 
 @contextmanager
@@ -52,7 +54,8 @@ class BaselineFails(Exception):
 def record(runs: int) -> Baseline:
     """The baseline of `runs` at once. Raises BaselineFails."""
     with prepared_world() as world:
-        runner, first = ScenarioRunner(world, runs=runs), len(world.wire.calls)
+        runner = ScenarioRunner(world, runs=runs)
+        first = len(world.wire.calls)
         observer = Observer(world)
         runner.run_first()
         calls = tuple(world.wire.calls[first:])
@@ -63,7 +66,24 @@ def record(runs: int) -> Baseline:
             wrong.append(f"the tables are {measure.tables}")
         if wrong:
             raise BaselineFails("; ".join(wrong)[:_REPORTED])
-        return Baseline(calls, measure)
+        return Baseline(calls, measure, runs)
+
+
+def record_bad_rows() -> Baseline:
+    """The baseline of a run whose rows a check refuses, after a good one. Raises BaselineFails."""
+    with prepared_world() as world:
+        runner = ScenarioRunner(world, bad_rows=True)
+        first = len(world.wire.calls)
+        runner.run_first()
+        calls = tuple(world.wire.calls[first:])
+        measure = Measure(tables_of(APRIL), max(world.bill.lives_s, default=0.0))
+        breaches = judge(runner.end(), measure, must_be=RED, billed_s=math.inf)
+        wrong = [f"{breach.kind}: {breach.seen}" for breach in breaches]
+        if "references_arrivals_airport_airports" not in runner.scenario.error_text:
+            wrong.append(f"no error names the check: {runner.scenario.error_text}")
+        if wrong:
+            raise BaselineFails("; ".join(wrong)[:_REPORTED])
+        return Baseline(calls, measure, bad_rows=True)
 
 
 def _complaints(scenario: Scenario, later: Sequence[Walk], measure: Measure) -> Iterator[str]:
@@ -78,12 +98,12 @@ def _complaints(scenario: Scenario, later: Sequence[Walk], measure: Measure) -> 
 
 
 def prove(
-    baseline: Baseline, plans: Sequence[Plan], report: Callable[[Finding], None], *, runs: int, at_once: int
+    baseline: Baseline, plans: Sequence[Plan], report: Callable[[Finding], None], *, at_once: int
 ) -> None:
     """Judge every planned branch of the baseline, and `report` each."""
     with prepared_world() as world:
         gc.freeze()  # what is there by now stays: no child need copy it to look at it
-        runner = ScenarioRunner(world, runs=runs)
+        runner = ScenarioRunner(world, runs=baseline.runs, bad_rows=baseline.bad_rows)
         forks = Forks(world, plans, report, at_once)
         world.wire.choose_fault = forks
         try:
@@ -100,6 +120,7 @@ def prove(
 def _find(scenario: Scenario, baseline: Baseline, plan: Plan) -> dict[str, object]:
     alone = plan.fault if plan.again is None else None
     must_be = colour_of(alone, plan.at, baseline.calls) if alone else EITHER
+    must_be = RED if baseline.bad_rows else must_be
     billed = billed_s(alone, baseline.measure.longest_s)
     breaches = judge(scenario, baseline.measure, must_be=must_be, billed_s=billed)
     return {

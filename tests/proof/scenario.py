@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from airflow_lib.naming import Slot
 from airflow_lib.settings import MayflySettings
 from airflow_lib.steps import Run
 from tests.proof.account import SNAPSHOT, Account, Thing, look
+from tests.proof.bad_rows import correct_arrivals, spoil_arrivals
 from tests.proof.janitor import pass_once
 from tests.world import World
 from tests.world.pipeline import PIPELINE
@@ -25,6 +27,8 @@ class Scenario:
 
     `first` are the runs under a fault; `after_first` is the account when they were over, and `held_by_others`
     the slots on which somebody else, such as a janitor in the middle of its pass, had a live lease then.
+    `bad_rows`: the runs under a fault have rows that a check refuses, and a run before them had good ones;
+    `tables_after_first` is what was loaded when they were over.
     `retry_took_over` is whether the retry emptied every slot but those that were under a dead run's live lease when
     it began: that may run out when its releases have passed.
     """
@@ -33,6 +37,8 @@ class Scenario:
     before: Account
     first: list[Walk] = field(default_factory=list)
     gone: bool = False
+    bad_rows: bool = False
+    tables_after_first: dict[str, Any] = field(default_factory=dict)
     after_first: Account = field(default_factory=dict)
     held_by_others: frozenset[Slot] = frozenset()
     retry: Walk | None = None
@@ -55,9 +61,14 @@ class Scenario:
 class ScenarioRunner:
     """Runs a scenario in a world, with `runs` at once under the fault."""
 
-    def __init__(self, world: World, *, runs: int = 1) -> None:
+    def __init__(self, world: World, *, runs: int = 1, bad_rows: bool = False) -> None:
         self._world, self._runs = world, runs
-        self.scenario = Scenario(world, before=look())
+        self.scenario = Scenario(world, before=look(), bad_rows=bad_rows)
+        if bad_rows:
+            (good,) = self.run_later(1)
+            assert not good.red, good.errors
+            spoil_arrivals(world)
+            world.bill.forget()
 
     def run_first(self) -> None:
         """Make the first runs; the wire decides which faults they meet."""
@@ -67,6 +78,7 @@ class ScenarioRunner:
         except AirflowGone:
             self.scenario.gone = True
         self.scenario.after_first = look()
+        self.scenario.tables_after_first = self._world.tables(PIPELINE)
         self.scenario.held_by_others = self._held_by_others({run.run_id for run in runs})
 
     def end(self) -> Scenario:
@@ -76,6 +88,8 @@ class ScenarioRunner:
         if scenario.gone:
             self._run_janitor()
             scenario.after_janitor_alone = look()
+        if scenario.bad_rows:
+            correct_arrivals(world)
         if scenario.gone or scenario.red or not self.is_settled:
             began = world.now()
             (scenario.retry,) = walk_all(world, [self._run("retry")])

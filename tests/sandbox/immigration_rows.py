@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg2.extensions
 
 from airflow_lib.naming import staging_schema
-from airflow_lib.pipeline import Window
+from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window
 from tests.sql.declarations import declared_pipeline
 
 IMMIGRATION = declared_pipeline("immigration")
+UNCHECKED = replace(IMMIGRATION, checks=())
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 
 Row = tuple[Any, ...]
@@ -129,24 +132,33 @@ def stage(
 
 
 def load(
-    conn: Connection, run_id: str, window: Window, arrivals: Iterable[Row], reference: Rows = REFERENCE
-) -> dict[str, int]:
+    conn: Connection,
+    run_id: str,
+    window: Window,
+    arrivals: Iterable[Row],
+    reference: Rows = REFERENCE,
+    pipeline: Pipeline = UNCHECKED,
+) -> Loaded:
     """Stage and load the window."""
     schema = stage(conn, run_id, window, arrivals, reference)
-    return load_staged(conn, run_id, window, schema)
+    return load_staged(conn, run_id, window, schema, pipeline)
 
 
-def load_staged(conn: Connection, run_id: str, window: Window, schema: str, **options: Any) -> dict[str, int]:
+def load_staged(
+    conn: Connection,
+    run_id: str,
+    window: Window,
+    schema: str,
+    pipeline: Pipeline = UNCHECKED,
+    **options: Any,
+) -> Loaded:
     """Load the staged rows; `options` are passed to load_window."""
-    return warehouse.load_window(
-        conn,
-        IMMIGRATION,
-        run_id=run_id,
-        window=window,
-        schema=schema,
-        manifests={"arrivals": run_id},
-        **options,
-    )
+    with conn.cursor() as cursor:
+        cursor.execute(f"SELECT COUNT(*) FROM {schema}.staging_immigration")
+        ((written,),) = cursor.fetchall()
+    conn.rollback()
+    this = WindowLoad(pipeline, run_id, window, schema, {"arrivals": run_id}, {"arrivals": written}, {})
+    return load_window(conn, this, **options)
 
 
 def tables(conn: Connection) -> dict[str, list[tuple[str, ...]]]:
@@ -175,7 +187,7 @@ def empty(conn: Connection) -> None:
     with conn.cursor() as cursor:
         for table in IMMIGRATION.warehouse_tables:
             cursor.execute(f"DELETE FROM {table.name}")
-        cursor.execute("DELETE FROM mayfly_load_ledger")
+        cursor.execute("DELETE FROM mayfly_loads")
     conn.commit()
     warehouse.drop_orphan_staging(conn, keep=())
 

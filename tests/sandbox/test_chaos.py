@@ -97,8 +97,8 @@ def delayed(runs: LiveRuns, run_id: str, phase: str) -> Iterator[str]:
             yield "load.load_window"
         return
     before, action, task = {
-        "verify": ("load.load_window", "GetClusterCredentials", "verify.not_null_dimTourist"),
-        "release": ("verify.not_null_dimTourist", "DeleteCluster", "release.release_warehouse"),
+        "verify": ("load.load_window", "GetClusterCredentials", "verify.dimTourist"),
+        "release": ("verify.dimTourist", "DeleteCluster", "release.release_warehouse"),
     }[phase]
     runs.wait_for_task(run_id, before, "success")
     late = {"service": "redshift", "action": action, "kind": "delay", "delay_s": 15, "times": 2}

@@ -229,7 +229,7 @@ def test_days_loaded_by_concurrent_runs_give_the_tables_of_the_whole_window(
     disturbed: Ended, backfill: Json
 ) -> None:
     assert backfill["tables"] == disturbed.tables
-    assert {row[0]: row[1] for row in backfill["tables"]}["fact"] > 100
+    assert {row[0]: row[1] for row in backfill["tables"]}["factArrivetheUsa"] > 100
 
 
 def test_cancelling_a_backfill_fails_queued_runs_and_does_not_end_running_ones(backfill: Json) -> None:

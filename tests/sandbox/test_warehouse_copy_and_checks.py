@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from airflow_lib.errors import WarehouseError
+from airflow_lib.errors import StatementRefused, WarehouseError
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import (
     AcceptedValues,
@@ -25,7 +25,8 @@ from airflow_lib.pipeline import (
     Unique,
 )
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse.quality import Verdict, run_check
+from airflow_lib.warehouse.connection import transact
+from airflow_lib.warehouse.quality import Facts, Verdict, judge, render_check
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,
@@ -164,14 +165,10 @@ def test_a_missing_file_is_an_error(cluster: Warehouse, conn: Connection) -> Non
 
 
 def check(conn: Connection, which: Check, written: int = 1) -> Verdict:
-    return run_check(
-        conn,
-        IMMIGRATION,
-        which,
-        window=APRIL,
-        schema=staging_schema("run"),
-        written={"arrivals": written},
-    )
+    """The check's verdict, asked in a transaction of its own."""
+    question = render_check(which, Facts(IMMIGRATION, APRIL, staging_schema("run"), {"arrivals": written}))
+    (verdict,) = transact(conn, lambda cursor: judge(cursor, [question]), what="Checking")
+    return verdict
 
 
 @pytest.mark.parametrize("which", IMMIGRATION.checks, ids=lambda which: which.name)
@@ -276,7 +273,7 @@ def test_a_verdict_is_kept_where_its_samples_are_none_that_python_has(
 
 
 def test_an_invalid_predicate_is_an_error(conn: Connection) -> None:
-    with pytest.raises(WarehouseError, match=r"Check odd failed\. SQLSTATE 42703"):
+    with pytest.raises(StatementRefused, match=r"SQLSTATE 42703.*checks/holds\.sql: .*That is check odd"):
         check(conn, Holds("odd", "dimTourist", "no_such_column > 1", severity=Severity.WARN))
 
 

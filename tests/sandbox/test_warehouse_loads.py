@@ -7,16 +7,18 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
 import psycopg2
 import pytest
 
-from airflow_lib.errors import ConnectionLost, WarehouseError
-from airflow_lib.pipeline import Window
+from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
+from airflow_lib.pipeline import Holds, OnEmpty, Pipeline, ReplaceWindow, Severity, Window
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Endpoint, connect
+from airflow_lib.warehouse.publish import read_verdicts
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,
@@ -34,6 +36,7 @@ from tests.sandbox.immigration_rows import (
     ten_days_of_arrivals,
 )
 from tests.sandbox.redshift_fakes import Warehouse, running_warehouse
+from tests.sandbox.warehouse_content import content_query
 
 pytestmark = pytest.mark.sandbox
 
@@ -71,7 +74,7 @@ def ledger_of(conn: Connection, run_id: str) -> list[tuple[Any, ...]]:
     """The ledger's entries of the run's committed loads: window, and as JSON manifests and row counts."""
     with conn.cursor() as cursor:
         cursor.execute(
-            "SELECT window_start, window_end, manifests, table_rows FROM mayfly_load_ledger WHERE run_id = %s",
+            "SELECT window_start, window_end, manifests, table_rows FROM mayfly_loads WHERE run_id = %s",
             (run_id,),
         )
         found = cursor.fetchall()
@@ -83,12 +86,16 @@ def ledger_of(conn: Connection, run_id: str) -> list[tuple[Any, ...]]:
 
 
 def test_a_load_returns_the_row_counts_of_the_tables(conn: Connection) -> None:
-    rows = load(conn, "whole", APRIL, ARRIVALS)
+    load(conn, "whole", APRIL, ARRIVALS)
+    rows = load(conn, "a day", DAYS[0], ARRIVALS).tables
 
-    assert rows == {table.name: len(rows_of(conn, table.name)) for table in IMMIGRATION.warehouse_tables}
-    assert rows["factArrivetheUsa"] == rows["dimTourist"] == len(ARRIVALS)
-    assert rows["dimArriveDate"] == len(DAYS)
-    assert rows["dimAirport"] == 5
+    assert {name: counts["total"] for name, counts in rows.items()} == {
+        table.name: len(rows_of(conn, table.name)) for table in IMMIGRATION.warehouse_tables
+    }
+    assert rows["factArrivetheUsa"] == {"rows": 20, "total": len(ARRIVALS)}
+    assert rows["dimTourist"] == {"total": len(ARRIVALS)}
+    assert rows["dimArriveDate"] == {"total": len(DAYS)}
+    assert rows["dimAirport"] == {"total": 5}
 
 
 def test_a_repeated_load_changes_nothing(conn: Connection, at_once: Any) -> None:
@@ -179,7 +186,7 @@ def test_rows_no_longer_in_the_window_are_deleted_with_their_dimension_rows(conn
     stays = arrival(1, date(2016, 4, 2), "WIL", addressto="GU")
     goes = arrival(2, date(2016, 4, 1), "MTR", addressto="..")
     load(conn, "first", APRIL, [stays, goes])
-    load(conn, "second", Window(date(2016, 4, 1), date(2016, 4, 2)), [])
+    load(conn, "second", Window(date(2016, 4, 1), date(2016, 4, 2)), [], pipeline=on_empty(OnEmpty.REPLACE))
 
     assert [row["tourist_id"] for row in rows_of(conn, "factArrivetheUsa")] == [1]
     assert [row["tourist_id"] for row in rows_of(conn, "dimTourist")] == [1]
@@ -207,10 +214,144 @@ def test_rows_outside_the_window_are_not_loaded(conn: Connection) -> None:
 
 
 def test_a_window_without_data_is_loaded_with_zero_rows(conn: Connection) -> None:
-    rows = load(conn, "empty", APRIL, [])
+    loaded = load(conn, "empty", APRIL, [], pipeline=IMMIGRATION)
 
-    assert rows["factArrivetheUsa"] == rows["dimTourist"] == rows["dimAirport"] == rows["dimArriveDate"] == 0
-    assert rows["dimStateDestination"] == len(REFERENCE["staging_demography"])
+    totals = {name: counts["total"] for name, counts in loaded.tables.items()}
+    assert totals.pop("dimStateDestination") == len(REFERENCE["staging_demography"])
+    assert set(totals.values()) == {0}
+    assert loaded.refused == ""
+
+
+def on_empty(rule: OnEmpty) -> Pipeline:
+    """The pipeline, without checks, which does this with a window that would be emptied."""
+    fact = replace(IMMIGRATION.facts[0], load=ReplaceWindow(on_empty=rule))
+    return replace(IMMIGRATION, checks=(), tables=(*IMMIGRATION.staging, *IMMIGRATION.dimensions, fact))
+
+
+def test_a_window_whose_source_no_longer_holds_it_keeps_its_rows(conn: Connection, at_once: Any) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+
+    refused = load(conn, "again", DAYS[3], [], pipeline=IMMIGRATION)
+    assert "20 rows of table factArrivetheUsa" in refused.refused
+    assert (tables(conn), ledger_of(conn, "again")) == (at_once, [])
+
+    kept = load(conn, "again", DAYS[3], [], pipeline=on_empty(OnEmpty.KEEP))
+    assert (kept.kept, kept.tables["factArrivetheUsa"]["rows"]) == (("factArrivetheUsa",), 20)
+    assert tables(conn) == at_once
+
+
+# -- audited before published ------------------------------------------------------------------
+
+
+def test_a_correct_load_stands_every_check_before_its_commit(conn: Connection) -> None:
+    loaded = load(conn, "whole", APRIL, ARRIVALS, pipeline=IMMIGRATION)
+
+    declared = [check.name for check in IMMIGRATION.checks if check.severity == Severity.ERROR]
+    assert [verdict.name for verdict in loaded.verdicts] == declared
+    assert read_verdicts(conn, IMMIGRATION, "whole") == dict.fromkeys(declared, 0)
+
+
+def test_rows_that_checks_refuse_are_rolled_back_and_every_failing_check_is_told(
+    cluster: Warehouse, conn: Connection, at_once: Any
+) -> None:
+    load(conn, "good", APRIL, ARRIVALS)
+    bad = [arrival(1, DAYS[0].start, gender="?"), arrival(2, DAYS[0].start), arrival(2, DAYS[0].start)]
+
+    refused = load(conn, "bad", DAYS[0], bad, pipeline=IMMIGRATION)
+
+    failing = {verdict.name: verdict.failing_rows for verdict in refused.verdicts if not verdict.passed}
+    assert failing == {
+        "unique_factArrivetheUsa_Tourist_id": 1,
+        "unique_dimTourist_Tourist_id": 1,
+        "accepted_values_dimTourist_gender": 1,
+    }
+    assert all(name in refused.refused for name in failing)
+    assert (tables(conn), ledger_of(conn, "bad")) == (at_once, [])
+    with closing(cluster.connect()) as reader:
+        assert tables(reader) == at_once
+
+
+def test_samples_that_python_has_not_lose_no_verdict_inside_the_transaction(
+    conn: Connection, at_once: Any
+) -> None:
+    load(conn, "good", APRIL, ARRIVALS)
+    odd = [arrival(1, DAYS[0].start, departdate="12016-04-01", gender="?")]
+
+    refused = load(
+        conn,
+        "bad",
+        DAYS[0],
+        odd,
+        pipeline=with_check(Holds("soon", "factArrivetheUsa", "departdate < '2100-01-01'")),
+    )
+
+    verdict = refused.verdicts[0]
+    assert (verdict.failing_rows, "out of range" in str(verdict.samples)) == (1, True)
+    assert tables(conn) == at_once
+
+
+def test_a_check_that_fails_by_itself_is_named_and_nothing_is_loaded(conn: Connection, at_once: Any) -> None:
+    load(conn, "good", APRIL, ARRIVALS)
+
+    with pytest.raises(StatementRefused, match=r"22012.*checks/holds\.sql: .*That is check ratio\."):
+        load(
+            conn,
+            "bad",
+            DAYS[0],
+            ARRIVALS,
+            pipeline=with_check(Holds("ratio", "dimTourist", "1 / (age - age) > 0")),
+        )
+    assert tables(conn) == at_once
+
+
+def with_check(check: Holds) -> Pipeline:
+    return replace(IMMIGRATION, checks=(check,))
+
+
+def test_the_ledger_is_read_while_another_load_is_under_way(cluster: Warehouse, conn: Connection) -> None:
+    load(conn, "first", DAYS[0], ARRIVALS, pipeline=IMMIGRATION)
+    with conn.cursor() as cursor:
+        cursor.execute("LOCK TABLE mayfly_load_lock")
+        cursor.execute("DELETE FROM mayfly_loads")
+        with closing(cluster.connect()) as reader, reader.cursor() as reading:
+            reading.execute("SET statement_timeout TO 5000")
+            assert read_verdicts(reader, IMMIGRATION, "first")
+    conn.rollback()
+
+
+# -- what other tests compare tables by ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE factArrivetheUsa SET admittedDate = '2016-10-02' WHERE Tourist_id = 7",
+        "UPDATE factArrivetheUsa SET departdate = departdate + 1 WHERE Tourist_id = 7",
+        "UPDATE dimTourist SET occupation = 'STU' WHERE Tourist_id = 7",
+        "UPDATE dimTourist SET flight_no = airline, airline = flight_no WHERE Tourist_id = 7",
+        "UPDATE dimAirport SET municipality = 'Elsewhere' WHERE portcode = 'WIL'",
+        "UPDATE dimStateDestination SET State = 'Texas ' WHERE AddressTo = 'TX'",
+        "UPDATE dimArriveDate SET temperaturebasis = 'month' WHERE arrivedate_id = '2016-04-02'",
+        "DELETE FROM dimTourist WHERE Tourist_id = 7",
+    ],
+)
+def test_the_digest_of_the_tables_sees_any_changed_value(
+    cluster: Warehouse, conn: Connection, change: str
+) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = cluster.ask(content_query())
+    cluster.ask(change)
+    assert cluster.ask(content_query()) != before
+
+
+def test_the_digest_of_the_tables_does_not_see_the_order_of_loads(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = cluster.ask(content_query())
+    for day in reversed(DAYS):
+        load(conn, f"{day.start}", day, ARRIVALS)
+    assert cluster.ask(content_query()) == before
 
 
 # -- all or nothing ----------------------------------------------------------------------------
@@ -243,9 +384,9 @@ def test_a_lost_commit_is_reported_and_can_be_repeated(
     entries = ledger_of(conn, "whole")
     assert len(entries) == arrives
     for start, end, manifests, table_rows in entries:
-        assert (start, end) == (APRIL.start, APRIL.end)
+        assert (start.date(), end.date()) == (APRIL.start, APRIL.end)
         assert json.loads(manifests) == {"arrivals": "whole"}
-        assert json.loads(table_rows)["factArrivetheUsa"] == len(ARRIVALS)
+        assert json.loads(table_rows)["factArrivetheUsa"]["rows"] == len(ARRIVALS)
     load_staged(conn, "whole", APRIL, schema)
     assert tables(conn) == at_once
 
@@ -266,7 +407,11 @@ def test_a_failed_load_leaves_the_tables_unchanged(conn: Connection) -> None:
 
 def test_tables_can_be_created_concurrently(cluster: Warehouse, conn: Connection) -> None:
     with conn.cursor() as cursor:
-        for name in (*(table.name for table in IMMIGRATION.warehouse_tables), "mayfly_load_ledger"):
+        for name in (
+            *(table.name for table in IMMIGRATION.warehouse_tables),
+            "mayfly_loads",
+            "mayfly_load_lock",
+        ):
             cursor.execute(f"DROP TABLE {name}")
     conn.commit()
     errors: list[BaseException] = []

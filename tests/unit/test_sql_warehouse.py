@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import count
 from typing import Any
@@ -17,15 +18,16 @@ from sqlglot import exp
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ConnectionLost, WarehouseError, WarehouseUnreachable
 from airflow_lib.naming import staging_schema
-from airflow_lib.pipeline import Window
+from airflow_lib.pipeline import Fact, OnEmpty, Pipeline, ReplaceWindow, Window
 from airflow_lib.spark.outputs import Counts, Output, write_manifest
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse import quality
-from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read
+from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
+from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window
+from airflow_lib.warehouse.quality import Facts, judge, render_check
 from tests.sql.parsing import parse
 from tests.world import World
 from tests.world.account import BUCKET
-from tests.world.pipeline import APRIL, PIPELINE, TEMPLATES, tables_of
+from tests.world.pipeline import APRIL, PIPELINE, TEMPLATES, rows_of, tables_of
 from tests.world.spark import put, write_rows
 from tests.world.sql_warehouse import Connection
 from tests.world.sqlite_redshift import read_schemas, read_tables
@@ -126,16 +128,20 @@ def stage(
     return manifests
 
 
-def load(world: World, connection: Connection, run_id: str, window: Window, role: str) -> dict[str, int]:
-    manifests = stage(world, connection, run_id, window, role)
-    return warehouse.load_window(
-        connection,
-        PIPELINE,
-        run_id=run_id,
-        window=window,
-        schema=staging_schema(run_id),
-        manifests=manifests,
-    )
+def load(
+    world: World,
+    connection: Connection,
+    run_id: str,
+    window: Window,
+    role: str,
+    pipeline: Pipeline = PIPELINE,
+    **rows: Any,
+) -> Loaded:
+    """Staging and the load; of a job's `rows` where they are given."""
+    manifests = stage(world, connection, run_id, window, role, **rows)
+    written = {job: len(rows.get(job, rows_of(job, window))) for job in manifests}
+    schema = staging_schema(run_id)
+    return load_window(connection, WindowLoad(pipeline, run_id, window, schema, manifests, written, {}))
 
 
 def loaded(world: World) -> dict[str, Any]:
@@ -430,8 +436,10 @@ def test_a_load_repeated_or_in_parts_gives_the_same_tables(
 def test_a_load_is_one_transaction(world: World, connection: Connection, role: str) -> None:
     manifests = stage(world, connection, "run1", APRIL, role)
     before = len(world.wire.sent("warehouse.Commit"))
-    arguments = {"run_id": "run1", "window": APRIL, "schema": staging_schema("run1"), "manifests": manifests}
-    warehouse.load_window(connection, PIPELINE, **arguments)
+    written = {"arrivals": 30, "airports": 4}
+    load_window(
+        connection, WindowLoad(PIPELINE, "run1", APRIL, staging_schema("run1"), manifests, written, {})
+    )
     assert len(world.wire.sent("warehouse.Commit")) == before + 1
 
 
@@ -461,17 +469,10 @@ def test_only_what_a_fact_references_stays_in_a_dimension(
 
 
 def verdicts(connection: Connection, written: int) -> dict[str, bool]:
-    return {
-        check.name: quality.run_check(
-            connection,
-            PIPELINE,
-            check,
-            window=APRIL,
-            schema=staging_schema("run1"),
-            written={"arrivals": written},
-        ).passed
-        for check in PIPELINE.checks
-    }
+    facts = Facts(PIPELINE, APRIL, staging_schema("run1"), {"arrivals": written})
+    questions = [render_check(check, facts) for check in PIPELINE.checks]
+    judged = transact(connection, lambda cursor: judge(cursor, questions), what="Checking")
+    return {verdict.name: verdict.passed for verdict in judged}
 
 
 def test_checks_fail_where_rows_are_missing(world: World, connection: Connection, role: str) -> None:
@@ -488,6 +489,57 @@ def test_checks_fail_where_rows_are_missing(world: World, connection: Connection
     }
 
 
+def test_rows_that_a_check_refuses_are_seen_by_nobody(
+    world: World, connection: Connection, role: str
+) -> None:
+    load(world, connection, "run1", APRIL, role)
+    bad = [{**row, "airport": "NOT"} for row in rows_of("arrivals", APRIL)]
+
+    refused = load(world, connection, "run2", APRIL, role, arrivals=bad)
+
+    assert "Check references_arrivals_airport_airports found 30 failing rows" in refused.refused
+    assert "'airport': 'NOT'" in refused.refused
+    assert loaded(world) == tables_of(APRIL)
+    assert world.warehouses.loads == {NAME: {"run1"}}
+
+
+def test_a_window_that_had_rows_and_would_have_none_stays(
+    world: World, connection: Connection, role: str
+) -> None:
+    load(world, connection, "run1", APRIL, role)
+
+    refused = load(world, connection, "run2", DAYS[3], role, arrivals=[])
+
+    assert "1 rows of table arrivals" in refused.refused
+    assert loaded(world) == tables_of(APRIL)
+
+
+def test_a_window_without_rows_is_loaded_without_any(world: World, connection: Connection, role: str) -> None:
+    load(world, connection, "run1", HALVES[0], role)
+    assert load(world, connection, "run2", DAYS[20], role, arrivals=[]).refused == ""
+    assert loaded(world) == tables_of(HALVES[0])
+
+
+def keeping(on_empty: OnEmpty) -> Pipeline:
+    arrivals = Fact("arrivals", key="id", window_column="day", load=ReplaceWindow(on_empty))
+    return replace(PIPELINE, tables=(*PIPELINE.tables[:-1], arrivals))
+
+
+@pytest.mark.parametrize(("on_empty", "days"), [(OnEmpty.KEEP, DAYS), (OnEmpty.REPLACE, DAYS[1:])])
+def test_a_window_that_is_emptied_is_kept_or_replaced_as_declared(
+    world: World, connection: Connection, role: str, on_empty: OnEmpty, days: list[Window]
+) -> None:
+    load(world, connection, "run1", APRIL, role)
+    pipeline = keeping(on_empty)
+
+    emptied = load(world, connection, "run2", DAYS[0], role, pipeline, arrivals=[])
+
+    assert emptied.refused == ""
+    assert emptied.kept == (("arrivals",) if on_empty == OnEmpty.KEEP else ())
+    assert loaded(world) == tables_of(*days)
+    assert world.warehouses.loads == {NAME: {"run1", "run2"}}
+
+
 def test_an_answer_has_its_columns_and_rows(world: World, connection: Connection, role: str) -> None:
     load(world, connection, "run1", APRIL, role)
     answer = warehouse.ask(connection, PIPELINE, "arrivals_by_airport")
@@ -502,7 +554,10 @@ def test_runs_load_into_one_warehouse_after_the_other(world: World) -> None:
         walked = walk(world, world.run(f"run{number}", pipeline=PIPELINE, window=window))
         assert walked.errors == {}
         assert world.tables(PIPELINE) == tables_of(window)
-    assert walked.results["load.load_window"] == {"tables": {"airports": 3, "arrivals": 30}}
+    assert walked.results["load.load_window"]["tables"] == {
+        "airports": {"total": 3},
+        "arrivals": {"rows": 30, "total": 30},
+    }
 
 
 @pytest.mark.parametrize("operation", ["Connect", "Copy", "Commit"])

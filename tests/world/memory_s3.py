@@ -36,6 +36,7 @@ class MemoryS3:
     def __init__(self, page_size: int = 1000, objects: Objects | None = None) -> None:
         self.objects: Objects = {} if objects is None else objects
         self.page_size = page_size
+        self._modified: dict[tuple[str, str], datetime] = {}
         self.calls: list[tuple[str, str]] = []
         self.now = START
         self.before: dict[str, Callable[[str], None]] = {}
@@ -53,7 +54,13 @@ class MemoryS3:
 
         def get() -> Answer:
             body = self._find("GetObject", Bucket, Key)[: 1 if Range else None]
-            return {"Body": io.BytesIO(body), "ContentLength": len(body), "ETag": etag_of(body)}
+            modified = self._modified.get((Bucket, Key), START)
+            return {
+                "Body": io.BytesIO(body),
+                "ContentLength": len(body),
+                "ETag": etag_of(body),
+                "LastModified": modified,
+            }
 
         return self._call("GetObject", {"Bucket": Bucket, "Key": Key}, get)
 
@@ -81,6 +88,7 @@ class MemoryS3:
             if there is not None and (IfNoneMatch == "*" or IfMatch not in (None, etag_of(there))):
                 raise self.error("PutObject", "PreconditionFailed", 412)
             self.objects[Bucket, Key] = Body
+            self._modified[Bucket, Key] = self._time()
             return {"ETag": etag_of(Body)}
 
         return self._call("PutObject", {"Bucket": Bucket, "Key": Key}, put)

@@ -127,5 +127,5 @@ class Warehouses(WarehouseLives):
 
 
 def _run_ids(content: bytes) -> set[str]:
-    (rows,) = read_tables(content, ["mayfly_load_ledger"]).values()
+    (rows,) = read_tables(content, ["mayfly_loads"]).values()
     return {run_id for _, run_id, *_ in rows}

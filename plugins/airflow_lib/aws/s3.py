@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
@@ -29,11 +30,12 @@ _PUT_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as read; one that is absent has neither body nor ETag, but the response's headers."""
+    """An object as read; one that is absent has no body, ETag or time of its last write, but the response's headers."""
 
     body: bytes | None
     etag: str | None
     headers: Mapping[str, str]
+    modified: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def get_object(s3: S3Client, bucket: str, key: str) -> StoredObject:
             f"{uri_of(bucket, key)} is {length} bytes long, {MAX_JSON_BYTES} at most were expected, so it is not what "
             "Mayfly wrote. Nothing was changed: find out who wrote it, and restore its last good version."
         )
-    return StoredObject(answer["Body"].read(), answer["ETag"], answer["ResponseMetadata"]["HTTPHeaders"])
+    headers = answer["ResponseMetadata"]["HTTPHeaders"]
+    return StoredObject(answer["Body"].read(), answer["ETag"], headers, answer["LastModified"])
 
 
 def put_object_if(s3: S3Client, bucket: str, key: str, body: bytes, *, etag: str | None) -> None:
@@ -76,8 +79,13 @@ def put_object_if(s3: S3Client, bucket: str, key: str, body: bytes, *, etag: str
 
 def read_object(s3: S3Client, bucket: str, key: str) -> bytes | None:
     """The object's content, or None where there is none."""
+    return read_stored(s3, bucket, key).body
+
+
+def read_stored(s3: S3Client, bucket: str, key: str) -> StoredObject:
+    """As `get_object`, with AWS's errors as ours."""
     with translate_aws_errors(f"read {uri_of(bucket, key)}"):
-        return get_object(s3, bucket, key).body
+        return get_object(s3, bucket, key)
 
 
 def probe_object(s3: S3Client, bucket: str, key: str) -> ListedObject | None:

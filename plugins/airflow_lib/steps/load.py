@@ -7,24 +7,24 @@ one exception is a COPY that is repeated because its role was too young, which t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
-from airflow_lib.pipeline import Check, Complete, Severity, Staging
+from airflow_lib.pipeline import Check, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
-from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
 from airflow_lib.steps.polling_step import PollingStep
-from airflow_lib.steps.transform import read_pinned
+from airflow_lib.steps.transform import Pinned, read_pinned
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse import quality
-from airflow_lib.warehouse.connection import Connection, read
+from airflow_lib.warehouse.connection import Connection, read, transact
+from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
+from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
 
 log = logging.getLogger(__name__)
 
@@ -70,52 +70,71 @@ class CopyStaging(PollingStep):
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction. The result: rows per table."""
+    """The window's rows, dimensions, facts and ledger row in one transaction, if every check of severity error passes.
+
+    The result: of each table its rows in all, of a fact also those of the window, and the checks' verdicts. Failed
+    where a check did not pass, or where the window would be emptied: then nothing was loaded.
+    """
 
     def begin(self, run: Run) -> Outcome:
         with _connected(run) as (access, connection):
-            manifests = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
-            tables = warehouse.load_window(
-                connection,
+            pinned = _stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
+            load = WindowLoad(
                 run.pipeline,
-                run_id=run.run_id,
-                window=run.window,
-                schema=staging_schema(run.run_id),
-                manifests={job: manifest.sha256 for job, manifest in manifests.items()},
+                run.run_id,
+                run.window,
+                staging_schema(run.run_id),
+                manifests={job: one.manifest.sha256 for job, one in pinned.items()},
+                written=_written(pinned),
+                pinned_at={job: one.at for job, one in pinned.items()},
             )
-        return Done({"tables": tables})
+            loaded = load_window(connection, load)
+        result: Json = {
+            "tables": {name: dict(rows) for name, rows in loaded.tables.items()},
+            "checks": [verdict.as_json() for verdict in loaded.verdicts],
+        }
+        if loaded.kept:
+            result["kept"] = list(loaded.kept)
+        return Failed(result, loaded.refused) if loaded.refused else Done(result)
 
 
 @dataclass(frozen=True)
-class RunCheck(ImmediateStep):
-    """One check; failed where its severity is `error` and it finds rows."""
+class VerifyTable(ImmediateStep):
+    """The verdicts of one table's checks.
 
-    check: Check
+    Those of severity error the load has asked before its commit: they are read from the ledger. The others are asked
+    now, as is any that the load did not know of; failed where one of severity error finds rows.
+    """
+
+    table: str
 
     def begin(self, run: Run) -> Outcome:
-        check = self.check
         with _connected(run) as (access, connection):
-            written: dict[str, int] = {}
-            if isinstance(check, Complete):
-                staged = [table for table in run.pipeline.staging if table.name == check.staging]
-                manifests = _stage_what_is_missing(run, connection, staged, access.copy_role_arn)
-                written = {job: manifest.counts.written for job, manifest in manifests.items()}
-            verdict = quality.run_check(
-                connection,
-                run.pipeline,
-                check,
-                window=run.window,
-                schema=staging_schema(run.run_id),
-                written=written,
-            )
-        result = {**asdict(verdict), "samples": list(verdict.samples)}
-        if verdict.passed or verdict.severity is Severity.WARN:
+            recorded = read_verdicts(connection, run.pipeline, run.run_id)
+            told, unasked = [], []
+            for check in run.pipeline.checks_of(self.table):
+                if check.severity == Severity.ERROR and check.name in recorded:
+                    told.append(Verdict(check.name, check.severity, recorded[check.name]))
+                else:
+                    unasked.append(check)
+            verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
+        result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
+        failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
+        if not failing:
             return Done(result)
-        return Failed(
-            result,
-            f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
-            f"{list(verdict.samples[:3])}. Correct the input or the job, then clear the run. "
-            f"This query finds them:\n{verdict.sql}",
+        return Failed(result, f"Table {self.table}: {describe_failing(failing)}")
+
+    def _ask(
+        self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str
+    ) -> tuple[Verdict, ...]:
+        roles = ("table", "to_table", "staging")
+        named = {getattr(check, role, None) for check in checks for role in roles}
+        staged = [table for table in run.pipeline.staging if table.name in named]
+        pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
+        facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
+        questions = [render_check(check, facts) for check in checks]
+        return transact(
+            connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
         )
 
 
@@ -150,7 +169,7 @@ def _connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
 
 def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
     """The rows copied. Raises NotReady where Redshift cannot use the role yet, and it is young; WarehouseError."""
-    manifest = read_pinned(run, run.pipeline.job(table.job))
+    manifest = read_pinned(run, run.pipeline.job(table.job)).manifest
     try:
         return warehouse.copy_staging(
             connection,
@@ -166,6 +185,10 @@ def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> i
         raise
 
 
+def _written(pinned: Mapping[str, Pinned]) -> dict[str, int]:
+    return {job: one.manifest.counts.written for job, one in pinned.items()}
+
+
 def _copy_role_is_young(run: Run) -> bool:
     document, now = run.register.read_with_time()
     names = Names(run.environment, Slot.WAREHOUSE, document.warehouse.generation)
@@ -174,12 +197,12 @@ def _copy_role_is_young(run: Run) -> bool:
 
 def _stage_what_is_missing(
     run: Run, connection: Connection, tables: Iterable[Staging], role_arn: str
-) -> dict[str, Manifest]:
-    """The jobs' manifests; staging that an earlier release dropped (the task was cleared later) is made again."""
+) -> dict[str, Pinned]:
+    """The jobs' outputs; staging that an earlier release dropped (the task was cleared later) is made again."""
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
-    manifests: dict[str, Manifest] = {}
+    pinned: dict[str, Pinned] = {}
     for table in tables:
-        manifests[table.job] = read_pinned(run, run.pipeline.job(table.job))
+        pinned[table.job] = read_pinned(run, run.pipeline.job(table.job))
         if table.name.lower() not in there:
             _stage(run, connection, table, role_arn)
-    return manifests
+    return pinned

@@ -11,9 +11,10 @@ import logging
 import re
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from airflow_lib.aws.s3 import read_object
+from airflow_lib.aws.s3 import read_stored
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
     LivyError,
@@ -87,19 +88,27 @@ def pin_output(run: Run, output: Output) -> None:
     run.aws.s3.put_object(Bucket=run.logs.bucket, Key=_pin_key(run, output.job), Body=body)
 
 
-def read_pinned(run: Run, job: SparkJob) -> Manifest:
+@dataclass(frozen=True)
+class Pinned:
+    """The output that a run loads, and when it was written down, by S3's clock."""
+
+    manifest: Manifest
+    at: datetime
+
+
+def read_pinned(run: Run, job: SparkJob) -> Pinned:
     """The output that this run's session made, or found complete.
 
     Raises OutputError where the job has not run in this run, or what it made is gone.
     """
-    pinned = read_object(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
+    pin = read_stored(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
     manifest = None
-    if pinned is not None:
-        output = Output(run.processed, job.name, parse_pin(pinned, job.name))
+    if pin.body is not None:
+        output = Output(run.processed, job.name, parse_pin(pin.body, job.name))
         manifest = probe_manifest(run.aws.s3, output)
-    if manifest is None:
+    if manifest is None or pin.modified is None:
         raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
-    return manifest
+    return Pinned(manifest, pin.modified)
 
 
 def parse_pin(body: bytes, job: str) -> str:

@@ -15,6 +15,6 @@ def had_work(run: Run) -> bool:
     """
     jobs = [job for job in run.pipeline.jobs if job.windowed] or run.pipeline.jobs
     try:
-        return any(read_pinned(run, job).counts.written > 0 for job in jobs)
+        return any(read_pinned(run, job).manifest.counts.written > 0 for job in jobs)
     except (MayflyError, *AWS_ERRORS):
         return False

@@ -28,7 +28,13 @@ from airflow_lib.aws.errors import (
     is_throttling,
     is_transient,
 )
-from airflow_lib.errors import ConnectionLost, CredentialsRefused, WarehouseError, WarehouseUnreachable
+from airflow_lib.errors import (
+    ConnectionLost,
+    CredentialsRefused,
+    StatementRefused,
+    WarehouseError,
+    WarehouseUnreachable,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -62,6 +68,22 @@ _CONFLICT_MESSAGES = ("1023", "conflict with concurrent transaction")
 # table (42P07), schema (42P06) or catalogue row (23505). When it is repeated, it finds what the other one created.
 _CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
 
+
+# The statement, or a row it met, is at fault, so that it fails again however often it is sent: classes 0A (not
+# supported), 22 (data: too long, out of range, division by zero), 23 (a null where none may be) and 42 (syntax, a table
+# or column that does not exist, types) of https://www.postgresql.org/docs/8.0/errcodes-appendix.html. A right that is
+# missing (42501) may be one that AWS does not show yet.
+_REFUSED_CLASSES = frozenset({"0A", "22", "23", "42"})
+_MAY_PASS = _CREATION_RACES | {"42501"}
+# Redshift's compute nodes answer XX000 for what they meet in the rows:
+# https://github.com/awslabs/amazon-redshift-utils/issues/114 (code 1058), and COPY for what does not fit the table:
+# https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-columnar.html
+_REFUSED_MESSAGES = re.compile(
+    r"numeric data overflow|divide by zero|invalid (digit|exponent|data)|value too long for character type"
+    r"|string length exceeds ddl length|unsupported utf8 codepoints|incompatible parquet schema|data columns: \d"
+    r"|check '?stl_load_errors",
+    re.IGNORECASE,
+)
 
 # Why no connection was opened, where waiting does not help. psycopg2 gives no SQLSTATE for it, so the words have to do:
 # libpq's (postgres/src/interfaces/libpq/fe-connect.c, fe-secure-openssl.c) and the server's own FATAL.
@@ -181,8 +203,8 @@ def transact(
 
     `what` names the work in errors and logs. The transaction is repeated, up to `ATTEMPTS` times in all, where the
     warehouse rolled it back because of a concurrent one; with `creates`, also where another session created the same
-    thing first. Raises ConnectionLost where it is unknown whether the commit took effect, WarehouseError for any other
-    error of the warehouse.
+    thing first. Raises ConnectionLost where it is unknown whether the commit took effect, StatementRefused where the
+    statement or its rows are at fault, WarehouseError for any other error of the warehouse.
     """
     codes = _CONFLICTS | _CREATION_RACES if creates else _CONFLICTS
     try:
@@ -245,7 +267,16 @@ def _warehouse_error(error: psycopg2.Error, conn: Connection, what: str) -> Ware
             "effect. Clear the task: every write of Mayfly replaces what an earlier attempt wrote."
         )
     code = f"SQLSTATE {error.pgcode}: " if error.pgcode else ""
-    return WarehouseError(f"{what} failed. {code}{_on_one_line(error)}")
+    where = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
+    message = f"{what} failed. {code}{_on_one_line(error)}{where}"
+    return StatementRefused(message) if _is_refusal(error) else WarehouseError(message)
+
+
+def _is_refusal(error: psycopg2.Error) -> bool:
+    code = error.pgcode or ""
+    if code == "XX000":
+        return _REFUSED_MESSAGES.search(str(error)) is not None
+    return code[:2] in _REFUSED_CLASSES and code not in _MAY_PASS
 
 
 def _on_one_line(error: psycopg2.Error) -> str:

@@ -7,10 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg2
+
 from airflow_lib.bounded_json import as_json, as_text
 from airflow_lib.errors import WarehouseError
 from airflow_lib.warehouse.connection import Cursor
-from airflow_lib.warehouse.sql import statements
+from airflow_lib.warehouse.sql import Script, statements
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +21,8 @@ logger = logging.getLogger(__name__)
 MAX_ROWS = 1000
 MAX_RESULT = 200_000  # characters
 MAX_VALUE = 1000  # characters
+
+_MAX_STATEMENT = 200  # characters of a statement in a message: enough to find it in its file
 
 
 @dataclass(frozen=True)
@@ -30,21 +34,21 @@ class Result:
     left_out: int = 0
 
 
-def run_script(cursor: Cursor, script: str) -> None:
-    """Execute every statement of a rendered template, in order."""
+def run_script(cursor: Cursor, script: Script) -> None:
+    """Execute every statement of a rendered template, in order. psycopg2's error of one names it (`_execute`)."""
     for statement in statements(script):
         started = time.monotonic()
-        cursor.execute(statement)
+        _execute(cursor, script, statement)
         logger.debug("%.2f s: %s", time.monotonic() - started, statement.splitlines()[0])
 
 
-def fetch_rows(cursor: Cursor, script: str) -> list[tuple[Any, ...]]:
-    """The rows of a template of one SELECT, as the warehouse returns them.
+def fetch_rows(cursor: Cursor, script: Script) -> list[tuple[Any, ...]]:
+    """The rows of a template of one SELECT, as the warehouse returns them. psycopg2's error names it (`_execute`).
 
     Raises WarehouseError where a value is none that Python has.
     """
     (statement,) = statements(script)
-    cursor.execute(statement)
+    _execute(cursor, script, statement)
     try:
         return cursor.fetchall()
     except (ValueError, OverflowError) as error:
@@ -54,13 +58,13 @@ def fetch_rows(cursor: Cursor, script: str) -> list[tuple[Any, ...]]:
         ) from error
 
 
-def fetch_count(cursor: Cursor, script: str) -> int:
+def fetch_count(cursor: Cursor, script: Script) -> int:
     """The one number of a template of one SELECT COUNT."""
     ((count,),) = fetch_rows(cursor, script)
     return int(count)
 
 
-def fetch_result(cursor: Cursor, script: str) -> Result:
+def fetch_result(cursor: Cursor, script: Script) -> Result:
     """The rows of a template of one SELECT as JSON (`bounded_json.as_json`), as many as an XCom should hold."""
     rows = fetch_rows(cursor, script)
     columns = tuple(as_text(column.name, MAX_VALUE) for column in cursor.description or ())
@@ -73,3 +77,12 @@ def fetch_result(cursor: Cursor, script: str) -> Result:
             break
         kept.append(values)
     return Result(columns, tuple(kept), len(rows) - len(kept))
+
+
+def _execute(cursor: Cursor, script: Script, statement: str) -> None:
+    """Execute one statement; where that fails, the error bears a note of its file and how it begins."""
+    try:
+        cursor.execute(statement)
+    except psycopg2.Error as error:
+        error.add_note(f"In {script.template}: {as_text(' '.join(statement.split()), _MAX_STATEMENT)}")
+        raise

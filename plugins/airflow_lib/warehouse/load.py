@@ -1,26 +1,23 @@
-"""What is done in the warehouse: tables, COPY into staging, exactly-once loads, answers.
+"""What is done in the warehouse around a load: tables, COPY into staging, answers.
 
 Every function takes an open connection (`connection.connect`), and is safe to repeat: creating is idempotent, a COPY
-starts from an empty staging table, a load replaces its window in one transaction.
-The SQL is in `sql_templates/` (see `sql`); checks are in `quality`.
+starts from an empty staging table.
+The SQL is in `sql_templates/` (see `sql`); the load itself is in `publish`, checks are in `quality`.
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from airflow_lib.aws.causes import Cause, cause_of, hint_of
 from airflow_lib.errors import ConnectionLost, WarehouseError
-from airflow_lib.pipeline import Dimension, Fact, Pipeline, Window
+from airflow_lib.pipeline import Pipeline
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import Result, fetch_count, fetch_result, fetch_rows, run_script
-from airflow_lib.warehouse.sql import ROOT, render
+from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
 
@@ -94,46 +91,8 @@ def copy_staging(
     except WarehouseError as error:
         refused = cause_of("", str(error)) in _REFUSED_BY_AWS
         hint = hint_of("", str(error)) if refused else _COPY_HINT
-        raise WarehouseError(f"{error} {_read_copy_errors(conn)}{hint}") from error
+        raise type(error)(f"{error} {_read_copy_errors(conn)}{hint}") from error
     logger.info("Warehouse: %s rows copied into %s.%s", rows, schema, staging_table)
-    return rows
-
-
-def load_window(
-    conn: Connection,
-    pipeline: Pipeline,
-    *,
-    run_id: str,
-    window: Window,
-    schema: str,
-    manifests: Mapping[str, str],
-    root: Path = ROOT,
-    sleep: Callable[[float], None] = time.sleep,
-) -> dict[str, int]:
-    """Load the window from staging; the rows that each table then holds, of a fact those of the window alone.
-
-    One transaction under the ledger's lock: the window's facts are replaced whichever run wrote them, dimensions
-    and facts are loaded from staging, dimension rows that no fact references are deleted, and the ledger records it.
-    Repeating it, or loading a window's days one by one in any order, ends in the same tables.
-    `manifests` are the hashes of the jobs' manifests, by job. Raises WarehouseError; after ConnectionLost it is unknown
-    whether the load was committed: repeat it, nothing is loaded twice.
-    """
-    values = {"schema": schema, "window_start": window.start, "window_end": window.end}
-    scripts = _render_load(pipeline, root, values)
-    counts = {table.name: _render_count(table, root, values) for table in pipeline.warehouse_tables}
-
-    def work(cursor: Cursor) -> dict[str, int]:
-        _run_scripts(cursor, scripts)
-        rows = {name: fetch_count(cursor, sql) for name, sql in counts.items()}
-        ledger = {"pipeline": pipeline.name, "run_id": run_id}
-        ledger |= {"manifests": _json(manifests), "table_rows": _json(rows)}
-        run_script(cursor, render("shared/write_ledger", root=root, **values, **ledger))
-        return rows
-
-    started = time.monotonic()
-    what = f"Loading {pipeline.name} for {window.start} to {window.end} (run {run_id})"
-    rows = transact(conn, work, what=what, sleep=sleep)
-    logger.info("%s: committed after %.1f s, rows %s", what, time.monotonic() - started, rows)
     return rows
 
 
@@ -178,26 +137,6 @@ def ask(conn: Connection, pipeline: Pipeline, answer: str, *, root: Path = ROOT)
     return transact(conn, lambda cursor: fetch_result(cursor, script), what=f"Asking {answer}")
 
 
-def _render_load(pipeline: Pipeline, root: Path, values: Mapping[str, Any]) -> list[str]:
-    own = pipeline.name
-    return [
-        render("shared/lock_ledger", root=root),
-        *(_render_for_window("shared/replace_window", fact, root, values) for fact in pipeline.facts),
-        *(render(f"{own}/load/{table.name}", root=root, **values) for table in pipeline.warehouse_tables),
-        *(render(f"{own}/prune/{table.name}", root=root, **values) for table in pipeline.dimensions),
-    ]
-
-
-def _render_count(table: Dimension | Fact, root: Path, values: Mapping[str, Any]) -> str:
-    if isinstance(table, Fact):
-        return _render_for_window("shared/count_window", table, root, values)
-    return render("shared/count", root=root, table=table.name)
-
-
-def _render_for_window(template: str, fact: Fact, root: Path, values: Mapping[str, Any]) -> str:
-    return render(template, root=root, table=fact.name, column=fact.window_column, **values)
-
-
 def _read_copy_errors(conn: Connection) -> str:
     """What the warehouse recorded of the rows it refused; empty where it recorded nothing or does not answer."""
     script = render("shared/load_errors")
@@ -213,15 +152,11 @@ def _read_copy_errors(conn: Connection) -> str:
     )
 
 
-def _list_names(conn: Connection, script: str, what: str) -> list[str]:
+def _list_names(conn: Connection, script: Script, what: str) -> list[str]:
     rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
     return [name for (name,) in rows]
 
 
-def _run_scripts(cursor: Cursor, scripts: Collection[str]) -> None:
+def _run_scripts(cursor: Cursor, scripts: Collection[Script]) -> None:
     for script in scripts:
         run_script(cursor, script)
-
-
-def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,16 +1,19 @@
 """Checks: each is one SELECT of failing rows, and the verdict says what it found.
 
 The SELECTs are in `sql_templates/shared/checks/`, one for each kind of check. Whether a failing check makes a run red
-is decided by the caller, from its severity.
+is decided by the caller, from its severity: `publish` asks those of severity error inside the load's transaction.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg2
+
+from airflow_lib.bounded_json import as_text
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import (
     AcceptedValues,
@@ -24,13 +27,14 @@ from airflow_lib.pipeline import (
     Unique,
     Window,
 )
-from airflow_lib.warehouse.connection import Connection, Cursor, transact
-from airflow_lib.warehouse.cursor import fetch_count, fetch_result
-from airflow_lib.warehouse.sql import render, statements
+from airflow_lib.warehouse.connection import Cursor
+from airflow_lib.warehouse.cursor import MAX_VALUE, fetch_count, fetch_result
+from airflow_lib.warehouse.sql import Script, render, statements
 
 logger = logging.getLogger(__name__)
 
 MAX_SAMPLES = 5
+_MAX_SHOWN = 3  # samples of each failing check, in a message
 
 
 @dataclass(frozen=True)
@@ -39,99 +43,161 @@ class Verdict:
 
     name: str
     severity: Severity
-    passed: bool
     failing_rows: int
-    samples: tuple[dict[str, Any], ...]
-    sql: str
+    samples: tuple[dict[str, Any], ...] = ()
+    sql: str = ""
+
+    @property
+    def passed(self) -> bool:
+        return self.failing_rows == 0
+
+    def as_json(self) -> dict[str, Any]:
+        """For people to read with the run: of a check that failed with samples and SQL."""
+        told: dict[str, Any] = {
+            "name": self.name,
+            "severity": self.severity,
+            "passed": self.passed,
+            "failing_rows": self.failing_rows,
+        }
+        return told if self.passed else {**told, "samples": list(self.samples), "sql": self.sql}
 
 
-def run_check(
-    conn: Connection,
-    pipeline: Pipeline,
-    check: Check,
-    *,
-    window: Window,
-    schema: str,
-    written: Mapping[str, int],
-) -> Verdict:
-    """The check's verdict, with at most 5 failing rows as samples.
+@dataclass(frozen=True)
+class Facts:
+    """What checks are told of the run: where its staging tables are, and what Complete compares.
 
-    `written` are the rows that each job wrote, `schema` the run's staging schema; these two and the window matter to
-    Complete alone. Raises WarehouseError where the check itself cannot be run.
+    `written` are the rows that each job wrote, `schema` is the run's staging schema, and `kept` says of the facts that
+    the load left as they were how many rows of the window they hold.
     """
-    template, values = _template(pipeline, check, window, schema, written)
-    (failing,) = statements(render(f"shared/checks/{template}", **values))
+
+    pipeline: Pipeline
+    window: Window
+    schema: str
+    written: Mapping[str, int]
+    kept: Mapping[str, int] = field(default_factory=dict)
+
+    def locate(self, table: str) -> str | tuple[str, str]:
+        """The table's name, with its schema where it is one of staging."""
+        return (self.schema, table) if table in {one.name for one in self.pipeline.staging} else table
+
+
+@dataclass(frozen=True)
+class Question:
+    """A check as SQL: the SELECT of its failing rows, their count, and some of them."""
+
+    check: Check
+    failing: str
+    count: Script
+    samples: Script
+
+
+def render_check(check: Check, facts: Facts) -> Question:
+    """The check's SQL, which is the same inside a load's transaction and after it.
+
+    Raises WarehouseError where Complete cannot be told what to compare.
+    """
+    template, values = _template(check, facts)
+    script = render(f"shared/checks/{template}", **values)
+    (failing,) = statements(script)
     count = render("shared/checks/failing_count", failing=failing)
-    sample = render("shared/checks/failing_samples", failing=failing, limit=MAX_SAMPLES)
-
-    def work(cursor: Cursor) -> tuple[int, tuple[dict[str, Any], ...]]:
-        rows = fetch_count(cursor, count)
-        return rows, _fetch_samples(cursor, sample) if rows else ()
-
-    rows, samples = transact(conn, work, what=f"Check {check.name}")
-    verdict = Verdict(check.name, check.severity, rows == 0, rows, samples, failing)
-    _log_verdict(verdict)
-    return verdict
+    samples = render("shared/checks/failing_samples", failing=failing, limit=MAX_SAMPLES)
+    return Question(check, failing, Script(count, script.template), Script(samples, script.template))
 
 
-def _template(
-    pipeline: Pipeline, check: Check, window: Window, schema: str, written: Mapping[str, int]
-) -> tuple[str, dict[str, Any]]:
+def judge(cursor: Cursor, questions: Iterable[Question]) -> tuple[Verdict, ...]:
+    """The checks' verdicts, with at most 5 failing rows each as samples, in the cursor's transaction.
+
+    Every check is counted before any sample is read: Redshift has no savepoint, so a sample that cannot be read spoils
+    the transaction for all statements after it, but no verdict is lost with it. Raises psycopg2.Error, with the check's
+    name and statement as notes, where a check itself cannot be run.
+    """
+    counted = [(question, _count(cursor, question)) for question in questions]
+    verdicts = tuple(
+        Verdict(
+            question.check.name,
+            question.check.severity,
+            rows,
+            _fetch_samples(cursor, question.samples) if rows else (),
+            question.failing,
+        )
+        for question, rows in counted
+    )
+    for verdict in verdicts:
+        _log_verdict(verdict)
+    return verdicts
+
+
+def describe_failing(failing: Collection[Verdict]) -> str:
+    """What these checks found, for people: each with samples and the SELECT of its failing rows."""
+    found = "\n".join(
+        f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
+        f"{list(verdict.samples[:_MAX_SHOWN])}. This query finds them:\n{verdict.sql}"
+        for verdict in failing
+    )
+    return f"Correct the input, the job or the SQL, then clear the run.\n{found}"
+
+
+def _count(cursor: Cursor, question: Question) -> int:
+    try:
+        return fetch_count(cursor, question.count)
+    except psycopg2.Error as error:
+        error.add_note(f"That is check {question.check.name}.")
+        raise
+
+
+def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:
     """The template of the check's kind, and the values that it takes."""
+    if isinstance(check, Complete):
+        return "complete", _complete_values(check, facts)
+    table = {"table": facts.locate(check.table)}
     match check:
         case NotNull():
-            return "not_null", {"table": check.table, "columns": check.columns}
+            return "not_null", {**table, "columns": check.columns}
         case Unique():
-            return "unique", {"table": check.table, "columns": check.columns}
+            return "unique", {**table, "columns": check.columns}
         case References():
+            to_table = facts.locate(check.to_table)
             return "references", {
-                "table": check.table,
+                **table,
                 "column": check.column,
-                "to_table": check.to_table,
+                "to_table": to_table,
                 "to_column": check.to_column,
             }
         case Holds():
-            return "holds", {"table": check.table, "predicate": check.predicate}
+            return "holds", {**table, "predicate": check.predicate}
         case AcceptedValues():
-            return "accepted_values", {
-                "table": check.table,
-                "column": check.column,
-                "accepted": check.values,
-            }
-        case Complete():
-            return "complete", _complete_values(pipeline, check, window, schema, written)
+            return "accepted_values", {**table, "column": check.column, "accepted": check.values}
 
 
-def _complete_values(
-    pipeline: Pipeline, check: Complete, window: Window, schema: str, written: Mapping[str, int]
-) -> dict[str, Any]:
-    if check.job not in written:
+def _complete_values(check: Complete, facts: Facts) -> dict[str, Any]:
+    if check.job not in facts.written:
         raise WarehouseError(
             f"Check {check.name} needs to know how many rows job {check.job} wrote, which its manifest should say. "
             "Let the check name the job whose output its staging table takes."
         )
-    fact = next((fact for fact in pipeline.facts if fact.name == check.fact), None)
+    fact = next((fact for fact in facts.pipeline.facts if fact.name == check.fact), None)
     if fact is None:
         raise WarehouseError(
-            f"Check {check.name}: {check.fact} is not a Fact of {pipeline.name}. Let the check name one."
+            f"Check {check.name}: {check.fact} is not a Fact of {facts.pipeline.name}. Let the check name one."
         )
     return {
-        "schema": schema,
+        "schema": facts.schema,
         "staging": check.staging,
         "fact": fact.name,
         "column": fact.window_column,
-        "window_start": window.start,
-        "window_end": window.end,
-        "written": written[check.job],
+        "window_start": facts.window.start,
+        "window_end": facts.window.end,
+        "written": facts.written[check.job],
+        "expected": facts.kept.get(fact.name, facts.written[check.job]),
     }
 
 
-def _fetch_samples(cursor: Cursor, script: str) -> tuple[dict[str, Any], ...]:
+def _fetch_samples(cursor: Cursor, script: Script) -> tuple[dict[str, Any], ...]:
     """Failing rows, for people. That they cannot be read must not lose the verdict."""
     try:
         result = fetch_result(cursor, script)
-    except WarehouseError as error:
-        return ({"unreadable": error.message},)
+    except (WarehouseError, psycopg2.Error) as error:
+        return ({"unreadable": as_text(str(error), MAX_VALUE)},)
     return tuple(dict(zip(result.columns, row, strict=True)) for row in result.rows)
 
 

@@ -3,8 +3,8 @@
 Templates lie below one root, one file for each table and step:
 
     <pipeline>/create/<table>.sql    every table, staging included
-    <pipeline>/load/<table>.sql      dimensions and facts: from staging to the warehouse
-    <pipeline>/prune/<table>.sql     dimensions: drop the rows that no fact references
+    <pipeline>/load/<table>.sql      dimensions and facts, in the order of declaration: from staging to the warehouse
+    <pipeline>/prune/<table>.sql     dimensions, in the reverse order: drop the rows that nothing references
     <pipeline>/answers/<answer>.sql  one SELECT
     shared/*.sql, shared/checks/*.sql    ledger, staging schema, COPY, checks: the same for every pipeline
 
@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, Undefined, UndefinedError
 
@@ -39,13 +39,25 @@ _CONTROL = re.compile(r"[\x00-\x1f\\]")
 _MAX_IDENTIFIER_BYTES = 127
 
 
-def render(name: str, *, root: Path = ROOT, **values: Any) -> str:
+class Script(str):
+    """Rendered SQL; `template` is the file it was rendered from, for messages."""
+
+    __slots__ = ("template",)
+    template: str
+
+    def __new__(cls, sql: str, template: str) -> Self:
+        script = super().__new__(cls, sql)
+        script.template = template
+        return script
+
+
+def render(name: str, *, root: Path = ROOT, **values: Any) -> Script:
     """The SQL of template `name` (a path below `root`, without `.sql`).
 
     Raises WarehouseError where the template is missing, lacks a value, or is given one that is not safe.
     """
     try:
-        return _environment(root).get_template(f"{name}.sql").render(**values).strip() + "\n"
+        sql = _environment(root).get_template(f"{name}.sql").render(**values).strip() + "\n"
     except TemplateNotFound as error:
         raise WarehouseError(
             f"There is no SQL template {error.name} below {root.name}/. Write it: the pipeline declares it."
@@ -55,6 +67,7 @@ def render(name: str, *, root: Path = ROOT, **values: Any) -> str:
             f"SQL template {name}.sql: {error}. Correct the template: it may use only the values that it is given, "
             f"here {', '.join(sorted(values)) or 'none'}."
         ) from error
+    return Script(sql, f"{root.name}/{name}.sql")
 
 
 def statements(sql: str) -> list[str]:
@@ -63,12 +76,14 @@ def statements(sql: str) -> list[str]:
     return [part for part in parts if part]
 
 
-def ident(name: str) -> str:
-    """A table's, column's or schema's name, checked, quoted, and in lower case.
+def ident(name: str | tuple[str, ...]) -> str:
+    """A table's, column's or schema's name, checked, quoted, and in lower case; (schema, table) with a dot between.
 
     Redshift folds names to lower case, quoted or not: https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
     Raises WarehouseError.
     """
+    if isinstance(name, tuple):
+        return ".".join(ident(part) for part in name)
     if not IDENTIFIER.match(name) or len(name) > _MAX_IDENTIFIER_BYTES:
         raise WarehouseError(
             f"{name!r} is not an SQL identifier. Use letters, digits and _, a letter first, "

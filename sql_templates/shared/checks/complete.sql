@@ -1,4 +1,5 @@
--- One row with the three counts where they differ, else none.
+-- One row with the three counts where they differ, else none. A fact that the load left as it was is expected to hold
+-- what it held.
 SELECT {{ written | literal }} AS written, staged.staged, loaded.loaded
 FROM (SELECT COUNT(*) AS staged FROM {{ schema | ident }}.{{ staging | ident }}) AS staged
 CROSS JOIN (
@@ -6,4 +7,4 @@ CROSS JOIN (
     FROM {{ fact | ident }}
     WHERE {{ column | ident }} >= {{ window_start | literal }} AND {{ column | ident }} < {{ window_end | literal }}
 ) AS loaded
-WHERE staged.staged <> {{ written | literal }} OR loaded.loaded <> {{ written | literal }};
+WHERE staged.staged <> {{ written | literal }} OR loaded.loaded <> {{ expected | literal }};

@@ -31,6 +31,7 @@ from airflow_lib.errors import (
     SettingsError,
     SizingError,
     SourceError,
+    StatementRefused,
     TeardownError,
     TerminalState,
     WaitTimeout,
@@ -209,7 +210,7 @@ def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
 
 
 NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
-NO_RETRY += [LivyDenied, LivyUntrusted]
+NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)

@@ -19,25 +19,29 @@ def task(task_id: str, begin_s: float | None, end_s: float | None, state: str | 
     return TaskRun(task_id, state, at(begin_s), at(end_s), try_number=1)
 
 
+UNIQUE = {"name": "unique_x", "severity": "error", "passed": True, "failing_rows": 0}
 RESULTS = {
     "plan": {"will": "create"},
     "transform.arrivals": {"read": 10, "written": 7, "rejected": {"not_by_air": 3}, "notes": {"unknown": 1}},
     "transform.cities": {"read": 4, "written": 2},
     "load.create_tables": None,
-    "load.load_window": {"tables": {"factArrivetheUsa": 7, "dimAirport": 5}},
-    "verify.unique_x": {
-        "name": "unique_x",
-        "severity": "error",
-        "passed": True,
-        "failing_rows": 0,
-        "samples": [],
+    "load.load_window": {
+        "tables": {"factArrivetheUsa": {"rows": 7, "total": 90}, "dimAirport": {"total": 5}},
+        "checks": [UNIQUE],
     },
-    "verify.holds": {
-        "name": "holds",
-        "severity": "warn",
-        "passed": False,
-        "failing_rows": 2,
-        "samples": [{"id": 1}],
+    "verify.x": {
+        "table": "x",
+        "checks": [
+            UNIQUE,
+            {
+                "name": "holds",
+                "severity": "warn",
+                "passed": False,
+                "failing_rows": 2,
+                "samples": [{"id": 1}],
+                "sql": "SELECT 1",
+            },
+        ],
     },
     "answers.by_state": {"columns": ["state", "n"], "rows": [["CA", 3], [None, 1]]},
     "release.inventory": {"left": [], "kept": ["a snapshot"]},
@@ -78,7 +82,7 @@ def test_a_report_holds_the_tasks_results_without_the_names_of_their_groups() ->
             "arrivals": {"read": 10, "written": 7, "rejected": {"not_by_air": 3}, "notes": {"unknown": 1}},
             "cities": {"read": 4, "written": 2, "rejected": {}},
         },
-        "tables": {"factArrivetheUsa": 7, "dimAirport": 5},
+        "tables": {"factArrivetheUsa": {"rows": 7, "total": 90}, "dimAirport": {"total": 5}},
         "checks": [
             {"name": "unique_x", "severity": "error", "passed": True, "failing_rows": 0},
             {
@@ -158,7 +162,10 @@ def test_a_long_table_is_cut_and_shows_how_many_rows_are_missing() -> None:
 def test_the_summary_shows_failing_checks_warnings_and_leftovers() -> None:
     results = {
         **RESULTS,
-        "verify.bad": {"name": "bad", "severity": "error", "passed": False, "failing_rows": 9},
+        "verify.bad": {
+            "table": "bad",
+            "checks": [{"name": "bad", "severity": "error", "passed": False, "failing_rows": 9}],
+        },
     }
     leftovers = [{"kind": "IAM role", "name": "mayfly-x", "state": "exists", "kept": False}]
     text = "\n".join(summary(build_report(facts(results=results, leftovers=leftovers)), facts().tasks))
@@ -166,7 +173,16 @@ def test_the_summary_shows_failing_checks_warnings_and_leftovers() -> None:
     assert "WARNS               2  holds" in text
     assert "passed              0  unique_x" in text
     assert "IAM role mayfly-x exists" in text
-    assert "arrivals    10        7  not_by_air 3  unknown 1" in text
+    assert f"factArrivetheUsa  {7:>18}  {90:>11}" in text
+    assert f"dimAirport        {'':>18}  {5:>11}" in text
+
+
+def test_the_checks_of_a_load_that_was_refused_are_shown_although_nothing_was_verified() -> None:
+    bad = {"name": "bad", "severity": "error", "passed": False, "failing_rows": 9, "samples": [{"id": 1}]}
+    report = build_report(
+        facts(state="failed", results={"load.load_window": {"tables": {}, "checks": [bad]}})
+    )
+    assert (report["tables"], report["checks"]) == ({}, [bad])
 
 
 def test_the_summary_of_a_run_that_did_nothing_has_only_the_leftovers() -> None:

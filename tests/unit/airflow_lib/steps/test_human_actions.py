@@ -49,7 +49,7 @@ PROVISION = Moment("provision", "provision.emr")
 TRANSFORM = Moment("transform", "transform.arrivals", knowing="attempt")
 LOADING = Moment("load", "load.load_window", through=False)
 LOADED = Moment("load", "load.load_window", through=True)
-VERIFY = Moment("verify", "verify.not_null_arrivals", through=False)
+VERIFY = Moment("verify", "verify.arrivals", through=False)
 RELEASE = Moment("release", "release.release_warehouse")
 MOMENTS = (PROVISION, TRANSFORM, LOADING, LOADED, VERIFY, RELEASE)
 

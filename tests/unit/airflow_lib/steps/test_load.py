@@ -6,26 +6,29 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from typing import Any
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
-from airflow_lib.errors import LeaseLost, OutputError, WarehouseError, WarehouseUnreachable
+from airflow_lib.errors import LeaseLost, OutputError, StatementRefused, WarehouseError, WarehouseUnreachable
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
-from airflow_lib.pipeline import Holds, NotNull, Severity
+from airflow_lib.pipeline import Check, Holds, NotNull, Severity, Window
 from airflow_lib.polling import TRANSIENT_BUDGET_S
-from airflow_lib.steps import Done, Failed, Run, Step, Waiting, load
+from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting, load
 from airflow_lib.steps.clusters import find_warehouse
-from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, RunCheck
+from airflow_lib.steps.load import Answer, CopyStaging, CreateTables, LoadWindow, VerifyTable
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob
 from airflow_lib.warehouse.cursor import Result
 from airflow_lib.warehouse.load import drop_staging
 from tests.world import World
+from tests.world.account import BUCKET
 from tests.world.pipeline import APRIL, PIPELINE, tables_of
+from tests.world.spark import get, put, write_rows
 from tests.world.sqlite_redshift import read_schemas
 from tests.world.walk import drive, walk
 from tests.world.wire import Kind
@@ -49,7 +52,9 @@ def schemas(world: World) -> Iterable[str]:
 
 
 def test_a_load_counts_its_rows_and_may_be_repeated(world: World, loaded: Run) -> None:
-    assert drive(LoadWindow(), loaded, world).result == {"tables": {"airports": 3, "arrivals": 30}}
+    result = drive(LoadWindow(), loaded, world).result
+    assert result["tables"] == {"airports": {"total": 3}, "arrivals": {"rows": 30, "total": 30}}
+    assert [check["passed"] for check in result["checks"]] == [True, True, True]
     assert world.tables(PIPELINE) == tables_of(APRIL)
 
 
@@ -156,27 +161,149 @@ def test_where_the_world_is_quick_a_copy_meets_a_role_that_redshift_does_not_see
     assert isinstance(drive(CopyStaging("staging_arrivals"), run, world), Done)
 
 
-@pytest.mark.parametrize(("severity", "kind"), [(Severity.ERROR, Failed), (Severity.WARN, Done)])
-def test_a_failing_check_keeps_count_samples_and_sql(
-    world: World, loaded: Run, severity: Severity, kind: type
+def with_checks(run: Run, *checks: Check) -> Run:
+    return replace(run, pipeline=replace(PIPELINE, checks=checks))
+
+
+def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_told(
+    world: World, loaded: Run
 ) -> None:
-    check = Holds(FAILS.name, FAILS.table, FAILS.predicate, severity=severity)
-    outcome: Any = drive(RunCheck(check), loaded, world)
-    assert isinstance(outcome, kind)
-    assert outcome.result["failing_rows"] == 30
-    assert len(outcome.result["samples"]) == 5
-    assert "SELECT" in outcome.result["sql"]
-    json.dumps(outcome.result)
+    before = world.tables(PIPELINE)
+    checks = (NotNull("arrivals", ("id",)), FAILS, replace(FAILS, name="none_at_all", table="airports"))
+
+    outcome = drive(LoadWindow(), with_checks(loaded, *checks), world)
+
+    assert isinstance(outcome, Failed)
+    passed, failed, also = outcome.result["checks"]
+    assert (passed["passed"], failed["failing_rows"], also["failing_rows"]) == (True, 30, 3)
+    assert len(failed["samples"]) == 5
+    assert "SELECT" in failed["sql"]
+    assert outcome.result["tables"] == {}
+    assert {"no_arrivals", "none_at_all"} <= set(outcome.message.split())
+    assert world.tables(PIPELINE) == before
 
 
-def test_a_check_that_passes_is_done(world: World, loaded: Run) -> None:
-    outcome = drive(RunCheck(NotNull("arrivals", ("id",))), loaded, world)
-    assert (outcome.result["passed"], outcome.result["failing_rows"]) == (True, 0)
+def test_a_table_is_verified_by_what_its_load_has_asked_and_by_its_warnings(
+    world: World, loaded: Run
+) -> None:
+    warns = replace(FAILS, severity=Severity.WARN)
+    run = with_checks(loaded, NotNull("arrivals", ("id",)), NotNull("airports", ("code",)), warns)
+    assert isinstance(drive(LoadWindow(), run, world), Done)
+
+    result = drive(VerifyTable("arrivals"), run, world).result
+
+    assert result["table"] == "arrivals"
+    asked, warned = result["checks"]
+    assert asked == {"name": "not_null_arrivals", "severity": "error", "passed": True, "failing_rows": 0}
+    assert (warned["severity"], warned["failing_rows"], len(warned["samples"])) == ("warn", 30, 5)
+    json.dumps(result)
 
 
-def test_a_check_that_cannot_be_asked_is_an_error(world: World, loaded: Run) -> None:
-    with pytest.raises(WarehouseError, match="no_such_table"):
-        drive(RunCheck(NotNull("no_such_table", ("id",))), loaded, world)
+def test_a_verdict_of_the_load_is_told_and_not_asked_again(world: World, loaded: Run) -> None:
+    """Another load may have come since: what it changed is for its own checks."""
+    with closing(find_warehouse(loaded).connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM airports")
+        connection.commit()
+    assert isinstance(drive(VerifyTable("arrivals"), loaded, world), Done)
+
+
+def test_a_staging_table_has_checks_too(world: World, loaded: Run) -> None:
+    warns = Holds("soon", "staging_arrivals", "day < '2016-04-03'", severity=Severity.WARN)
+    run = with_checks(loaded, NotNull("staging_arrivals", ("day",)), warns)
+    result = drive(LoadWindow(), run, world).result
+    assert [check["passed"] for check in result["checks"]] == [True]
+    with closing(find_warehouse(loaded).connect()) as connection:
+        drop_staging(connection, staging_schema(loaded.run_id))
+    _, warned = drive(VerifyTable("staging_arrivals"), run, world).result["checks"]
+    assert warned["failing_rows"] == 28
+
+
+def test_a_check_that_the_load_did_not_know_of_is_asked_with_the_tables_verdicts(
+    world: World, loaded: Run
+) -> None:
+    outcome = drive(VerifyTable("arrivals"), with_checks(loaded, *PIPELINE.checks, FAILS), world)
+
+    assert isinstance(outcome, Failed)
+    assert [one["passed"] for one in outcome.result["checks"]] == [True, True, True, False]
+    assert "Check no_arrivals found 30 failing rows" in outcome.message
+
+
+def test_completeness_as_a_warning_is_asked_although_staging_was_dropped(world: World, loaded: Run) -> None:
+    with closing(find_warehouse(loaded).connect()) as connection:
+        drop_staging(connection, staging_schema(loaded.run_id))
+    complete = replace(PIPELINE.checks[-1], severity=Severity.WARN)
+    (verdict,) = drive(VerifyTable("arrivals"), with_checks(loaded, complete), world).result["checks"]
+    assert (verdict["name"], verdict["passed"]) == ("complete_arrivals", True)
+
+
+@pytest.mark.parametrize("step", [LoadWindow(), VerifyTable("arrivals")])
+def test_a_check_that_cannot_be_asked_is_an_error_that_no_retry_helps(
+    world: World, loaded: Run, step: Step
+) -> None:
+    run = with_checks(loaded, Holds("wrong", "arrivals", "no_such_column = 1"))
+    with pytest.raises(StatementRefused, match=r"no_such_column.* In .*/checks/holds\.sql: .*check wrong\."):
+        drive(step, run, world)
+
+
+def test_a_window_whose_source_no_longer_holds_it_is_not_emptied(world: World, loaded: Run) -> None:
+    world.jobs.by_name["arrivals"] = no_rows
+    world.put_sources(PIPELINE)
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"the next month's")
+    walked = walk(world, world.run("run2", pipeline=PIPELINE))
+    assert "30 rows of table arrivals" in walked.error("load.load_window")
+    assert len(walked.errors["load.load_window"]) == 1
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_cleared_old_run_does_not_bring_back_what_a_newer_one_replaced(world: World, loaded: Run) -> None:
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"corrected")
+    world.jobs.by_name["arrivals"] = corrected
+    newer = world.run("run2", pipeline=PIPELINE)
+    assert walk(world, newer).errors == {}
+    before = world.tables(PIPELINE)
+    assert before != tables_of(APRIL)
+    outcome = drive(LoadWindow(), loaded, world)
+
+    assert isinstance(outcome, Failed)
+    assert "run run2 has loaded the window" in outcome.message
+    assert world.tables(PIPELINE) == before
+    for step in (RunJob("arrivals"), CopyStaging("staging_arrivals"), LoadWindow()):
+        assert isinstance(drive(step, loaded, world), Done)
+    assert world.tables(PIPELINE) == before
+
+
+def test_of_one_version_of_the_source_an_old_run_may_be_loaded_again(world: World, loaded: Run) -> None:
+    world.advance(60)
+    assert walk(world, world.run("run2", pipeline=PIPELINE)).errors == {}
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_of_one_version_of_the_source_a_part_of_a_window_may_be_loaded_after_the_whole(world: World) -> None:
+    """The outputs of different windows differ, and tell nothing of the source's version."""
+    world.put_sources(PIPELINE)
+    week = world.run("week", pipeline=PIPELINE, window=Window(APRIL.start, APRIL.start + timedelta(days=7)))
+    assert walk(world, week, only="provision").errors == {}
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), CreateTables()):
+        assert isinstance(drive(step, week, world), Done)
+    world.advance(60)
+    assert walk(world, world.run("whole", pipeline=PIPELINE)).errors == {}
+    assert isinstance(drive(LoadWindow(), week, world), Done)
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def corrected(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
+    told = write_rows(inputs, target, rejected, window)
+    part = target + "part-00000.parquet"
+    rows = json.loads(get(part) or b"")
+    put(part, json.dumps([{**row, "airport": "JFK"} for row in rows]).encode())
+    return told
+
+
+def no_rows(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
+    put(target + "_SUCCESS", b"")
+    return {"read": 30, "written": 0, "rejected": {}}
 
 
 def test_an_answer_has_columns_and_rows(world: World, loaded: Run) -> None:

@@ -9,7 +9,13 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS
 
-from airflow_lib.errors import ConnectionLost, CredentialsRefused, WarehouseError, WarehouseUnreachable
+from airflow_lib.errors import (
+    ConnectionLost,
+    CredentialsRefused,
+    StatementRefused,
+    WarehouseError,
+    WarehouseUnreachable,
+)
 from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
 
 ENDPOINT = Endpoint("warehouse.example", 5439, "mayfly", "mayfly-test-immigration-warehouse-g1", "admin")
@@ -244,6 +250,55 @@ def test_any_other_error_is_raised_at_once_with_its_sqlstate(code: str, sleeps: 
     with pytest.raises(WarehouseError, match=f"SQLSTATE {code}"):
         run(FakeConnection(Refused(code)), sleeps)
     assert sleeps == []
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *(Refused(code) for code in ("42601", "42703", "42P01", "42804", "42883", "22012", "22001", "22007")),
+        *(Refused(code) for code in ("23502", "0A000")),
+        Refused("XX000", "Numeric data overflow (result precision)"),
+        Refused("XX000", "Divide by zero"),
+        Refused("XX000", "Invalid digit, Value 'x', Pos 0, Type: Integer"),
+        Refused("XX000", "Value too long for character type"),
+        Refused("XX000", "Load into table 'x' failed.  Check 'stl_load_errors' system table for details."),
+        Refused("XX000", "Spectrum Scan Error: Table columns: 3, Data columns: 4"),
+        Refused("XX000", "file has an incompatible Parquet schema for column 's3://b/x.day'"),
+    ],
+    ids=str,
+)
+def test_what_fails_again_however_often_it_is_sent_is_told_as_such(
+    refusal: Exception, sleeps: list[float]
+) -> None:
+    with pytest.raises(StatementRefused):
+        run(FakeConnection(refusal), sleeps)
+
+
+@pytest.mark.parametrize(
+    "passing",
+    [
+        *(Refused(code) for code in ("40001", "42501", "42P07", "42P06", "23505", "53300", "57014", "58030")),
+        Refused("XX000", "1023"),
+        Refused("XX000", "S3ServiceException:Access Denied,Status 403,Error AccessDenied"),
+        Refused("XX000", "Assert"),
+    ],
+    ids=str,
+)
+def test_what_may_pass_is_no_refusal(passing: Exception, sleeps: list[float]) -> None:
+    with pytest.raises(WarehouseError) as raised:
+        run(FakeConnection(*[passing] * 100), sleeps)
+    assert not isinstance(raised.value, StatementRefused)
+
+
+def test_an_error_tells_the_notes_that_it_bears(sleeps: list[float]) -> None:
+    noted = Refused("42703", "no such column")
+    noted.add_note("In sql_templates/a.sql: SELECT prize")
+    noted.add_note("That is check cheap.")
+
+    with pytest.raises(
+        StatementRefused, match=r"no such column In sql_templates/a\.sql: SELECT prize That is check cheap\."
+    ):
+        run(FakeConnection(noted), sleeps)
 
 
 @pytest.mark.parametrize("code", ["42P07", "42P06", "23505"])

@@ -7,11 +7,13 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg2
 import pytest
 from psycopg2.extensions import PYDATE, PYDATETIME, PYINTERVAL
 
 from airflow_lib.errors import WarehouseError
 from airflow_lib.warehouse.cursor import fetch_count, fetch_result, fetch_rows, run_script
+from airflow_lib.warehouse.sql import Script
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 
 
@@ -33,6 +35,21 @@ def test_how_long_a_statement_took_is_logged_with_its_first_line(caplog: pytest.
 
 def test_a_count_is_the_one_number_of_its_select() -> None:
     assert fetch_count(RecordingConnection(lambda _: [(Decimal(7),)]), "SELECT COUNT(*) FROM x;\n") == 7  # type: ignore[arg-type]
+
+
+def test_the_error_of_a_statement_bears_its_file_and_how_it_begins() -> None:
+    def refuse(sql: str) -> None:
+        if "prize" in sql:
+            raise psycopg2.ProgrammingError("no such column")
+
+    script = Script(
+        "SELECT 1;\n\nSELECT\n    prize,\n" + "    price,\n" * 50 + "    day;\n", "sql_templates/a.sql"
+    )
+    with pytest.raises(psycopg2.ProgrammingError) as raised:
+        run_script(RecordingConnection(refuse), script)  # type: ignore[arg-type]
+    (note,) = raised.value.__notes__
+    assert note.startswith("In sql_templates/a.sql: SELECT prize, price, price,")
+    assert len(note) < 260
 
 
 @pytest.mark.parametrize("script", ["", "-- Nothing\n", "SELECT 1;\nSELECT 2;\n"])

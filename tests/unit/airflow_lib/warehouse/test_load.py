@@ -10,38 +10,13 @@ import pytest
 
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse.sql import ROOT
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
-from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
+from tests.unit.airflow_lib.warehouse.shop import SCHEMA, SHOP, first_lines, write_templates
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The shared templates as they are, and the shop's own."""
-    (tmp_path / "shared").symlink_to(ROOT / "shared")
-    for step, names in {
-        "create": ["staging_sales", "dimItem", "dimDay", "factSale"],
-        "load": ["dimItem", "dimDay", "factSale"],
-        "prune": ["dimItem", "dimDay"],
-        "answers": ["best"],
-    }.items():
-        folder = tmp_path / "shop" / step
-        folder.mkdir(parents=True)
-        for name in names:
-            (folder / f"{name}.sql").write_text(f"SELECT '{step} {name}';\n")
-    return tmp_path
-
-
-def load(conn: RecordingConnection, root: Path) -> dict[str, int]:
-    return warehouse.load_window(
-        conn,  # type: ignore[arg-type]
-        SHOP,
-        run_id="run 1",
-        window=APRIL,
-        schema=SCHEMA,
-        manifests={"sales": "abc"},
-        root=root,
-    )
+    return write_templates(tmp_path)
 
 
 def copy(conn: RecordingConnection, root: Path, manifest_url: str | None = "s3://bucket/m.json") -> int:
@@ -56,78 +31,13 @@ def copy(conn: RecordingConnection, root: Path, manifest_url: str | None = "s3:/
     )
 
 
-def first_lines(log: list[str]) -> list[str]:
-    return [statement.split("\n")[0] for statement in log]
-
-
-def test_a_load_is_one_transaction_that_begins_with_the_ledgers_lock(root: Path) -> None:
-    conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
-
-    assert load(conn, root) == {"dimItem": 7, "dimDay": 7, "factSale": 7}
-    assert first_lines(conn.log) == [
-        "LOCK TABLE mayfly_load_ledger",
-        'DELETE FROM "factsale"',
-        "SELECT 'load dimItem'",
-        "SELECT 'load dimDay'",
-        "SELECT 'load factSale'",
-        "SELECT 'prune dimItem'",
-        "SELECT 'prune dimDay'",
-        'SELECT COUNT(*) FROM "dimitem"',
-        'SELECT COUNT(*) FROM "dimday"',
-        "SELECT COUNT(*)",
-        "DELETE FROM mayfly_load_ledger",
-        "INSERT INTO mayfly_load_ledger",
-        "COMMIT",
-    ]
-
-
-def test_a_load_replaces_and_counts_its_window_alone(root: Path) -> None:
-    conn = RecordingConnection()
-    load(conn, root)
-
-    touching = [statement for statement in conn.log if '"factsale"' in statement]
-    assert len(touching) == 2
-    for statement in touching:
-        assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in statement
-
-
-def test_the_ledger_records_run_window_manifests_and_rows(root: Path) -> None:
-    conn = RecordingConnection(lambda sql: [(7,)] if "COUNT(*)" in sql else None)
-    load(conn, root)
-
-    entry = conn.log[-2]
-    for value in (
-        "'shop'",
-        "'run 1'",
-        "'2016-04-01'",
-        "'2016-05-01'",
-        '\'{"sales": "abc"}\'',
-        '"factSale": 7',
-    ):
-        assert value in entry
-
-
-def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
-    def fail(sql: str) -> None:
-        if "prune" in sql:
-            raise psycopg2.DatabaseError("out of disk")
-
-    conn = RecordingConnection(fail)
-
-    with pytest.raises(
-        WarehouseError, match=r"Loading shop for 2016-04-01 to 2016-05-01 \(run run 1\) failed"
-    ):
-        load(conn, root)
-    assert conn.log[-1] == "ROLLBACK"
-    assert "COMMIT" not in conn.log
-
-
 def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(root: Path) -> None:
     conn = RecordingConnection()
     warehouse.create_tables(conn, SHOP, root=root)  # type: ignore[arg-type]
 
     assert first_lines(conn.log) == [
-        "CREATE TABLE IF NOT EXISTS mayfly_load_ledger (",
+        "CREATE TABLE IF NOT EXISTS mayfly_loads (",
+        "CREATE TABLE IF NOT EXISTS mayfly_load_lock (",
         "SELECT 'create dimItem'",
         "SELECT 'create dimDay'",
         "SELECT 'create factSale'",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,15 +22,12 @@ from airflow_lib.pipeline import (
     Severity,
     Unique,
 )
-from airflow_lib.warehouse.quality import Verdict, run_check
+from airflow_lib.warehouse.connection import transact
+from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
-GIVEN: dict[str, Any] = {
-    "window": APRIL,
-    "schema": SCHEMA,
-    "written": {"sales": 3},
-}
+FACTS = Facts(SHOP, APRIL, SCHEMA, {"sales": 3})
 COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
 
 
@@ -39,7 +37,10 @@ def flat(check: Check) -> str:
 
 
 def run(conn: RecordingConnection, check: Check) -> Verdict:
-    return run_check(conn, SHOP, check, **GIVEN)  # type: ignore[arg-type]
+    """The check's verdict, asked in a transaction of its own."""
+    questions = [render_check(check, FACTS)]
+    (verdict,) = transact(conn, lambda cursor: judge(cursor, questions), what="Checking")  # type: ignore[arg-type]
+    return verdict
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,12 @@ def test_a_check_is_a_select_of_failing_rows(check: Check, sql: str) -> None:
     assert flat(check) == sql
 
 
+def test_a_staging_table_is_asked_for_in_the_runs_schema() -> None:
+    assert 'FROM "staging_0123456789ab"."staging_sales" WHERE' in flat(NotNull("staging_sales", ("item",)))
+    both = flat(References("factSale", "item", "staging_sales", "item"))
+    assert 'FROM "factsale" AS referring LEFT JOIN "staging_0123456789ab"."staging_sales" AS referred' in both
+
+
 def test_completeness_compares_what_was_written_with_staging_and_the_facts_window() -> None:
     sql = flat(COMPLETE)
 
@@ -88,11 +95,14 @@ def test_completeness_compares_what_was_written_with_staging_and_the_facts_windo
 
 
 def test_completeness_needs_to_know_what_was_written() -> None:
-    conn = RecordingConnection()
-
     with pytest.raises(WarehouseError, match="how many rows job sales wrote"):
-        run_check(conn, SHOP, COMPLETE, **{**GIVEN, "written": {}})  # type: ignore[arg-type]
-    assert conn.log == []
+        render_check(COMPLETE, replace(FACTS, written={}))
+
+
+def test_completeness_expects_of_a_fact_that_was_kept_what_it_held() -> None:
+    sql = render_check(COMPLETE, replace(FACTS, kept={"factSale": 9})).failing
+
+    assert "staged.staged <> 3 OR loaded.loaded <> 9" in sql
 
 
 def test_completeness_is_of_a_fact() -> None:
@@ -138,7 +148,9 @@ def test_a_check_that_cannot_be_run_is_an_error_not_a_verdict() -> None:
     def refuse(_: str) -> None:
         raise psycopg2.ProgrammingError('column "prize" does not exist')
 
-    with pytest.raises(WarehouseError, match='Check cheap failed.*"prize" does not exist'):
+    with pytest.raises(
+        WarehouseError, match='"prize" does not exist In .*shared/checks/holds.sql: .*That is check cheap'
+    ):
         run(RecordingConnection(refuse), Holds("cheap", "dimItem", "prize < 5"))
 
 
@@ -173,3 +185,22 @@ def test_a_verdict_is_not_lost_with_samples_that_cannot_be_read() -> None:
     assert (verdict.passed, verdict.failing_rows) == (False, 7)
     assert "must have magnitude" in verdict.samples[0]["unreadable"]
     assert conn.log[-1] == "COMMIT"
+
+
+def test_every_check_is_counted_before_any_sample_is_read() -> None:
+    conn = RecordingConnection(lambda sql: [(2,)] if "COUNT(*)" in sql else [(7,)], columns=("item",))
+    checks = [NotNull("dimItem", ("item",)), Holds("cheap", "dimItem", "price < 5")]
+
+    verdicts = judge(conn, [render_check(check, FACTS) for check in checks])  # type: ignore[arg-type]
+
+    assert ["LIMIT" in sql for sql in conn.log] == [False, False, True, True]
+    assert [one.name for one in verdicts] == ["not_null_dimItem", "cheap"]
+
+
+def test_failing_checks_are_described_with_count_samples_and_select() -> None:
+    verdict = Verdict("cheap", Severity.ERROR, 70, ({"item": 1},), "SELECT * FROM dimItem")
+
+    assert describe_failing([verdict]).endswith(
+        "Check cheap found 70 failing rows, none was expected; such as [{'item': 1}]. "
+        "This query finds them:\nSELECT * FROM dimItem"
+    )

@@ -53,6 +53,14 @@ def test_what_is_not_an_identifier_is_refused(name: str) -> None:
         ident(name)
 
 
+def test_a_schema_and_a_table_are_one_identifier() -> None:
+    assert ident(("staging_1", "Sales")) == '"staging_1"."sales"'
+
+
+def test_rendered_sql_knows_its_file(root: Path) -> None:
+    assert render("demo/one", root=root, what=1, where="here").template == f"{root.name}/demo/one.sql"
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "demo").mkdir()

@@ -1,0 +1,259 @@
+"""The one transaction that loads a window: write, audit, publish.
+
+Whatever a load changes is checked before the commit. Where a check of severity error finds rows, or a window that had
+rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it wrote.
+Staging is filled before it (`load`), the checks' SQL is in `quality`, all other SQL in `sql_templates/` (see `sql`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from airflow_lib.bounded_json import load_json
+from airflow_lib.errors import WarehouseError
+from airflow_lib.pipeline import Dimension, Fact, OnEmpty, Pipeline, Severity, Window
+from airflow_lib.warehouse.connection import Connection, Cursor, transact
+from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
+from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.sql import ROOT, Script, render
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WindowLoad:
+    """What is to be loaded: `run_id`'s staging `schema`, for `window`.
+
+    By job: `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, `pinned_at` is when
+    the run took the output for its own, which is when it looked at the source.
+    """
+
+    pipeline: Pipeline
+    run_id: str
+    window: Window
+    schema: str
+    manifests: Mapping[str, str]
+    written: Mapping[str, int]
+    pinned_at: Mapping[str, datetime]
+
+    def __str__(self) -> str:
+        return (
+            f"Loading {self.pipeline.name} for {self.window.start} to {self.window.end} (run {self.run_id})"
+        )
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a load came to.
+
+    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window. `verdicts` are
+    those of the checks of severity error, `kept` the facts that were left as they were (OnEmpty.KEEP).
+    `refused` says why nothing was committed; it is empty where all was.
+    """
+
+    tables: Mapping[str, Mapping[str, int]]
+    verdicts: tuple[Verdict, ...] = ()
+    kept: tuple[str, ...] = ()
+    refused: str = ""
+
+
+def load_window(
+    conn: Connection, load: WindowLoad, *, root: Path = ROOT, sleep: Callable[[float], None] = time.sleep
+) -> Loaded:
+    """Load the window from staging, if what comes of it stands every check of severity error.
+
+    One transaction under the loads' lock: the window's facts are replaced whichever run wrote them, dimensions and
+    facts are loaded from staging, dimension rows that nothing references are deleted, the checks are asked, and the
+    ledger records it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
+    Raises WarehouseError; after ConnectionLost it is unknown whether the load was committed: repeat it, nothing is
+    loaded twice.
+    """
+    started = time.monotonic()
+    keep: frozenset[str] = frozenset()
+    while True:  # once more where a fact turns out to keep its rows: at most as often as there are facts
+        try:
+            loaded = transact(conn, partial(_Transaction(load, root, keep).run), what=str(load), sleep=sleep)
+        except _Keep as emptied:
+            keep |= emptied.facts
+            continue
+        except _Refused as refused:
+            logger.warning("%s: rolled back", load)
+            return refused.loaded
+        break
+    logger.info("%s: committed after %.1f s, rows %s", load, time.monotonic() - started, loaded.tables)
+    for fact in loaded.kept:
+        logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, fact)
+    return loaded
+
+
+def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str, int]:
+    """How many failing rows each check found before the run's load was committed.
+
+    What the ledger does not say, or not so that it can be read, is not among them. Raises WarehouseError.
+    """
+    script = render("shared/read_verdicts", pipeline=pipeline.name, run_id=run_id)
+    what = f"Reading the verdicts of run {run_id}"
+    rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
+    recorded = _parse_recorded(rows[0][0]) if rows else {}
+    return {name: failing for name, failing in recorded.items() if isinstance(failing, int)}
+
+
+class _Keep(Exception):
+    """Roll back, and load again without these facts."""
+
+    def __init__(self, facts: Collection[str]) -> None:
+        super().__init__()
+        self.facts = frozenset(facts)
+
+
+class _Refused(Exception):
+    """Roll back, and say what was found."""
+
+    def __init__(self, loaded: Loaded) -> None:
+        super().__init__()
+        self.loaded = loaded
+
+
+class _Transaction:
+    """One try of a load; `keep` are the facts that it must not change."""
+
+    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str]) -> None:
+        self._load, self._root, self._keep = load, root, keep
+        self._pipeline = load.pipeline
+        self._named = {"pipeline": self._pipeline.name, "run_id": load.run_id}
+        self._values = {
+            "schema": load.schema,
+            "window_start": load.window.start,
+            "window_end": load.window.end,
+        }
+
+    def run(self, cursor: Cursor) -> Loaded:
+        run_script(cursor, self._render("shared/lock_loads"))
+        self._refuse_older(cursor)
+        before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
+        for script in self._list_changes():
+            run_script(cursor, script)
+        tables = {table.name: self._count(cursor, table) for table in self._pipeline.warehouse_tables}
+        self._refuse_emptied(before, tables)
+        verdicts = self._audit(cursor, before)
+        loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
+        self._write_ledger(cursor, loaded)
+        return loaded
+
+    def _refuse_older(self, cursor: Cursor) -> None:
+        """Raise where another run has loaded the window from other output, which it chose later than this run its own.
+
+        Where both have the same output, which of them loads it does not matter.
+        """
+        mine = _as_text(self._load.pinned_at)
+        script = self._render("shared/list_loads_of_window", **self._named)
+        for run_id, manifests, pinned_at in fetch_rows(cursor, script):
+            theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
+            for job, manifest in self._load.manifests.items():
+                is_other = theirs.get(job) not in (None, manifest)
+                if is_other and job in mine and str(pinned.get(job, "")) > mine[job]:
+                    raise _Refused(Loaded({}, refused=self._say_older(job, mine[job], run_id, pinned[job])))
+
+    def _say_older(self, job: str, at: str, run_id: str, later: str) -> str:
+        return (
+            f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
+            f"job {job!r} was chosen at {at}, and run {run_id} has loaded the window from another one, chosen at "
+            f"{later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
+            "computed from the source as it is now. Or leave the tables as they are."
+        )
+
+    def _list_changes(self) -> list[Script]:
+        """What changes the tables. A dimension is pruned after those declared after it, which may reference it."""
+        own = self._pipeline.name
+        facts = [fact for fact in self._pipeline.facts if fact.name not in self._keep]
+        loaded: list[Dimension | Fact] = [*self._pipeline.dimensions, *facts]
+        return [
+            *(self._render_for_window("shared/replace_window", fact) for fact in facts),
+            *(self._render(f"{own}/load/{table.name}") for table in loaded),
+            *(self._render(f"{own}/prune/{table.name}") for table in reversed(self._pipeline.dimensions)),
+        ]
+
+    def _refuse_emptied(self, before: Mapping[str, int], tables: Mapping[str, Mapping[str, int]]) -> None:
+        """Raise where a fact had rows of the window and has none now, and its declaration does not want that."""
+        emptied = [
+            fact
+            for fact in self._pipeline.facts
+            if before[fact.name] and not tables[fact.name]["rows"] and fact.load.on_empty != OnEmpty.REPLACE
+        ]
+        failing = [fact.name for fact in emptied if fact.load.on_empty == OnEmpty.FAIL]
+        if failing:
+            raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
+        if emptied:
+            raise _Keep([fact.name for fact in emptied])
+
+    def _say_emptied(self, facts: Collection[str], before: Mapping[str, int]) -> str:
+        window = f"{self._load.window.start} to {self._load.window.end}"
+        held = ", ".join(f"{before[name]} rows of table {name}" for name in facts)
+        return (
+            f"{self._load}: nothing was loaded, because it would delete {held} and put none in their place: the "
+            f"source holds no row of {window} any more, as where its file was replaced by that of another window. "
+            "The tables are as they were. Put the window's rows back into the source and clear the run; or declare "
+            "load=ReplaceWindow(on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
+        )
+
+    def _audit(self, cursor: Cursor, before: Mapping[str, int]) -> tuple[Verdict, ...]:
+        """The verdicts of the checks of severity error. Raises _Refused where one finds rows."""
+        load = self._load
+        kept = {name: before[name] for name in self._keep}
+        facts = Facts(self._pipeline, load.window, load.schema, load.written, kept)
+        checks = [check for check in self._pipeline.checks if check.severity == Severity.ERROR]
+        verdicts = judge(cursor, [render_check(check, facts) for check in checks])
+        failing = [verdict for verdict in verdicts if not verdict.passed]
+        if failing:
+            refused = f"{load}: nothing was loaded, the tables are as they were. {describe_failing(failing)}"
+            raise _Refused(Loaded({}, verdicts, refused=refused))
+        return verdicts
+
+    def _write_ledger(self, cursor: Cursor, loaded: Loaded) -> None:
+        ledger = {
+            "manifests": _json(self._load.manifests),
+            "pinned_at": _json(_as_text(self._load.pinned_at)),
+            "table_rows": _json(loaded.tables),
+            "verdicts": _json({verdict.name: verdict.failing_rows for verdict in loaded.verdicts}),
+        }
+        run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
+
+    def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
+        rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}
+        return {**rows, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
+
+    def _count_window(self, cursor: Cursor, fact: Fact) -> int:
+        return fetch_count(cursor, self._render_for_window("shared/count_window", fact))
+
+    def _render_for_window(self, template: str, fact: Fact) -> Script:
+        return self._render(template, table=fact.name, column=fact.window_column)
+
+    def _render(self, template: str, **values: Any) -> Script:
+        return render(template, root=self._root, **self._values, **values)
+
+
+def _parse_recorded(text: str) -> dict[str, Any]:
+    """A JSON object of the ledger; an empty one where it is none that Mayfly wrote."""
+    try:
+        recorded = load_json(text, WarehouseError)
+    except WarehouseError as error:
+        logger.warning("The ledger holds what is %s", error)
+        return {}
+    return recorded if isinstance(recorded, dict) else {}
+
+
+def _as_text(times: Mapping[str, datetime]) -> dict[str, str]:
+    """In UTC and in one form, so that the later one is the greater one."""
+    return {name: time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for name, time in times.items()}
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,43 @@
+"""A source whose rows a check of severity error refuses, and the trace of such rows in any warehouse or snapshot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tests.world import World
+from tests.world.account import BUCKET
+from tests.world.spark import get, put, write_rows
+from tests.world.sqlite_redshift import read_tables
+
+_NOWHERE = "NOWHERE"  # no airport: References finds it
+_SOURCE = f"s3://{BUCKET}/source/immigration/arrivals.csv"
+
+
+def spoil_arrivals(world: World) -> None:
+    """From now on the source holds arrivals at an airport that there is not."""
+    put(_SOURCE, b"bad")
+    world.jobs.by_name["arrivals"] = _write_bad_rows
+
+
+def correct_arrivals(world: World) -> None:
+    """The source is put right."""
+    put(_SOURCE, b"good again")
+    del world.jobs.by_name["arrivals"]
+
+
+def find_published(world: World) -> Iterator[str]:
+    """The warehouses and snapshots, also those that are no more, in which a bad row was ever committed."""
+    for name, content in (*world.warehouses.contents.items(), *world.warehouses.kept.items()):
+        (arrivals,) = read_tables(content, ["arrivals"]).values()
+        if any(_NOWHERE in row for row in arrivals):
+            yield name
+
+
+def _write_bad_rows(target: str, **given: Any) -> dict[str, Any]:
+    told = write_rows(target=target, **given)
+    part = target + "part-00000.parquet"
+    rows = json.loads(get(part) or b"")
+    put(part, json.dumps([{**row, "airport": _NOWHERE} for row in rows]).encode())
+    return told

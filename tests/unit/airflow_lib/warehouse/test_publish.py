@@ -1,0 +1,412 @@
+"""Which statements a load consists of, in which order, and what keeps it from being committed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
+from airflow_lib.pipeline import (
+    Complete,
+    Dimension,
+    Fact,
+    Holds,
+    NotNull,
+    OnEmpty,
+    Pipeline,
+    ReplaceWindow,
+    Severity,
+)
+from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
+from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
+from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP, first_lines, write_templates
+from tests.world.sqlite_redshift import refused
+
+CHEAP = Holds("cheap", "dimItem", "price < 5")
+KNOWN = NotNull("factSale", ("item",))
+DEAR = Holds("dear", "dimItem", "price > 1", severity=Severity.WARN)
+NOON = datetime(2016, 5, 1, 12, tzinfo=UTC)
+COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return write_templates(tmp_path)
+
+
+def load(conn: RecordingConnection, root: Path, pipeline: Pipeline = SHOP) -> Loaded:
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+    return load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+
+def counting(**failing: int) -> Callable[[str], Any]:
+    """7 rows in every table, and so many that fail a check whose SELECT holds the word."""
+
+    def answer(sql: str) -> Any:
+        if "AS failing" not in sql:
+            return [(7,)] if "COUNT(*)" in sql else None
+        found = next((rows for word, rows in failing.items() if word in sql), 0)
+        return [(found,)] if sql.startswith("SELECT COUNT(*)") else [("a row",)] * found
+
+    return answer
+
+
+def emptied(*, on_empty: OnEmpty, rows: int = 7) -> tuple[RecordingConnection, Pipeline]:
+    """A warehouse that holds rows of the window and is given none."""
+    conn = RecordingConnection()
+
+    def answer(sql: str) -> Any:
+        """The DELETE of this transaction empties the window; a rollback undoes that."""
+        since = (
+            conn.log[len(conn.log) - conn.log[::-1].index("ROLLBACK") :]
+            if "ROLLBACK" in conn.log
+            else conn.log
+        )
+        deleted = any(statement.startswith('DELETE FROM "factsale"') for statement in since)
+        return [(0 if deleted else rows,)] if "COUNT(*)" in sql else None
+
+    conn._answer = answer
+    sales = Fact("factSale", key="sale", window_column="day", load=ReplaceWindow(on_empty))
+    return conn, replace(SHOP, tables=(*SHOP.tables[:-1], sales))
+
+
+def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -> None:
+    conn = RecordingConnection(counting())
+
+    loaded = load(conn, root)
+
+    assert loaded.tables == {
+        "dimItem": {"total": 7},
+        "dimDay": {"total": 7},
+        "factSale": {"rows": 7, "total": 7},
+    }
+    assert (loaded.refused, loaded.kept) == ("", ())
+    assert first_lines(conn.log) == [
+        "LOCK TABLE mayfly_load_lock",
+        "SELECT run_id, manifests, pinned_at",
+        "SELECT COUNT(*)",
+        'DELETE FROM "factsale"',
+        "SELECT 'load dimItem'",
+        "SELECT 'load dimDay'",
+        "SELECT 'load factSale'",
+        "SELECT 'prune dimDay'",
+        "SELECT 'prune dimItem'",
+        'SELECT COUNT(*) FROM "dimitem"',
+        'SELECT COUNT(*) FROM "dimday"',
+        "SELECT COUNT(*)",
+        'SELECT COUNT(*) FROM "factsale"',
+        "DELETE FROM mayfly_loads",
+        "INSERT INTO mayfly_loads",
+        "COMMIT",
+    ]
+
+
+def test_dimensions_are_pruned_in_the_reverse_order_of_their_declaration(root: Path) -> None:
+    chain = replace(SHOP, tables=(*SHOP.tables[:-1], Dimension("dimHour", key="hour"), SHOP.tables[-1]))
+    for step in ("load", "prune"):
+        (root / "shop" / step / "dimHour.sql").write_text(f"SELECT '{step} dimHour';\n")
+    conn = RecordingConnection(counting())
+
+    load(conn, root, chain)
+
+    assert [line for line in conn.log if line.startswith("SELECT 'prune")] == [
+        "SELECT 'prune dimHour'",
+        "SELECT 'prune dimDay'",
+        "SELECT 'prune dimItem'",
+    ]
+
+
+def test_a_load_replaces_and_counts_its_window_alone(root: Path) -> None:
+    conn = RecordingConnection()
+    load(conn, root)
+
+    touching = [statement for statement in conn.log if '"factsale"' in statement and '"day"' in statement]
+    assert len(touching) == 3
+    for statement in touching:
+        assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in statement
+
+
+def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -> None:
+    conn = RecordingConnection(counting())
+    load(conn, root, replace(SHOP, checks=(CHEAP, DEAR)))
+
+    entry = conn.log[-2]
+    for value in (
+        "'shop'",
+        "'run 1'",
+        "'2016-04-01'",
+        "'2016-05-01'",
+        '\'{"sales": "abc"}\'',
+        '\'{"sales": "2016-05-01T12:00:00Z"}\'',
+        '"factSale": {"rows": 7, "total": 7}',
+        "'{\"cheap\": 0}'",
+    ):
+        assert value in entry
+
+
+def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
+    def fail(sql: str) -> None:
+        if "prune" in sql:
+            raise psycopg2.DatabaseError("out of disk")
+
+    conn = RecordingConnection(fail)
+
+    with pytest.raises(
+        WarehouseError, match=r"Loading shop for 2016-04-01 to 2016-05-01 \(run run 1\) failed"
+    ):
+        load(conn, root)
+    assert conn.log[-1] == "ROLLBACK"
+    assert "COMMIT" not in conn.log
+
+
+def test_a_load_names_the_file_and_the_statement_that_fails(root: Path) -> None:
+    (root / "shop" / "load" / "dimDay.sql").write_text("SELECT 1;\n\nINSERT INTO dimDay\nSELECT prize;\n")
+
+    def fail(sql: str) -> None:
+        if "prize" in sql:
+            raise refused("42703", 'column "prize" does not exist')
+
+    with pytest.raises(StatementRefused) as raised:
+        load(RecordingConnection(fail), root)
+
+    assert 'SQLSTATE 42703: column "prize" does not exist' in str(raised.value)
+    assert f"In {root.name}/shop/load/dimDay.sql: INSERT INTO dimDay SELECT prize" in str(raised.value)
+
+
+def test_checks_of_severity_error_are_asked_after_the_changes_and_before_the_ledger(root: Path) -> None:
+    conn = RecordingConnection(counting())
+
+    loaded = load(conn, root, replace(SHOP, checks=(CHEAP, DEAR, KNOWN)))
+
+    asked = [number for number, statement in enumerate(conn.log) if "AS failing" in statement]
+    assert len(asked) == 2
+    assert conn.log.index("SELECT 'prune dimItem'") < min(asked)
+    assert max(asked) < first_lines(conn.log).index("INSERT INTO mayfly_loads")
+    assert [(one.name, one.passed) for one in loaded.verdicts] == [
+        ("cheap", True),
+        ("not_null_factSale", True),
+    ]
+
+
+def test_a_failing_check_rolls_the_load_back_and_every_failing_one_is_told(root: Path) -> None:
+    conn = RecordingConnection(counting(price=3, IS=2))
+
+    loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
+
+    assert conn.log[-1] == "ROLLBACK"
+    assert not {"COMMIT", "INSERT INTO mayfly_loads"} & set(first_lines(conn.log))
+    assert loaded.tables == {}
+    assert [one.failing_rows for one in loaded.verdicts] == [3, 2]
+    for words in (
+        "nothing was loaded, the tables are as they were",
+        "Check cheap found 3 failing rows",
+        "{'n': 'a row'}",
+        'SELECT *\nFROM "dimitem"\nWHERE NOT (price < 5)',
+        "Check not_null_factSale found 2 failing rows",
+    ):
+        assert words in loaded.refused
+
+
+def test_a_sample_that_cannot_be_read_loses_no_verdict(root: Path) -> None:
+    """Redshift has no savepoint: the first statement that fails spoils the transaction for all after it."""
+    conn = RecordingConnection()
+    broken = False
+
+    def answer(sql: str) -> Any:
+        nonlocal broken
+        if broken:
+            raise refused("25P02", "current transaction is aborted")
+        if "LIMIT 5" in sql:
+            broken = True
+            raise refused("22012", "division by zero")
+        return counting(price=3, IS=2)(sql)
+
+    conn._answer = answer
+    loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
+
+    assert [one.failing_rows for one in loaded.verdicts] == [3, 2]
+    assert "division by zero" in loaded.verdicts[0].samples[0]["unreadable"]
+    assert conn.log[-1] == "ROLLBACK"
+
+
+def test_a_check_whose_own_sql_fails_is_named_with_its_file_and_statement(root: Path) -> None:
+    def fail(sql: str) -> Any:
+        if "price" in sql:
+            raise refused("42703", 'column "price" does not exist')
+
+    conn = RecordingConnection(fail)
+
+    with pytest.raises(StatementRefused) as raised:
+        load(conn, root, replace(SHOP, checks=(CHEAP,)))
+
+    assert "sql_templates/shared/checks/holds.sql" in str(raised.value)
+    assert "WHERE NOT (price < 5)" in str(raised.value)
+    assert "That is check cheap." in str(raised.value)
+    assert conn.log[-1] == "ROLLBACK"
+
+
+def test_where_the_connection_is_lost_at_the_commit_it_is_unknown_what_became_of_it(root: Path) -> None:
+    class Lost(RecordingConnection):
+        def commit(self) -> None:
+            self.closed = 2
+            raise psycopg2.OperationalError("server closed the connection unexpectedly")
+
+    with pytest.raises(ConnectionLost, match="Clear the task"):
+        load(Lost(counting()), root, replace(SHOP, checks=(CHEAP,)))
+
+
+def test_a_window_that_had_rows_and_would_have_none_is_refused(root: Path) -> None:
+    conn, pipeline = emptied(on_empty=OnEmpty.FAIL)
+
+    loaded = load(conn, root, pipeline)
+
+    assert conn.log[-1] == "ROLLBACK"
+    assert "COMMIT" not in conn.log
+    for words in (
+        "Loading shop for 2016-04-01 to 2016-05-01",
+        "7 rows of table factSale",
+        "the source holds no row of 2016-04-01 to 2016-05-01 any more",
+        "Put the window's rows back into the source",
+        "OnEmpty.KEEP",
+        "OnEmpty.REPLACE",
+    ):
+        assert words in loaded.refused
+
+
+def test_a_fact_that_is_to_keep_its_rows_is_not_touched_while_the_rest_is_loaded(root: Path) -> None:
+    conn, pipeline = emptied(on_empty=OnEmpty.KEEP)
+
+    loaded = load(conn, root, pipeline)
+
+    committed = conn.log[conn.log.index("ROLLBACK") + 1 :]
+    assert not any(line.startswith('DELETE FROM "factsale"') for line in committed)
+    assert "SELECT 'load factSale'" not in committed
+    assert "SELECT 'load dimItem'" in committed
+    assert committed[-1] == "COMMIT"
+    assert (loaded.kept, loaded.tables["factSale"]["rows"], loaded.refused) == (("factSale",), 7, "")
+
+
+def test_completeness_expects_of_a_kept_fact_what_it_held(root: Path) -> None:
+    conn, pipeline = emptied(on_empty=OnEmpty.KEEP, rows=9)
+
+    load(conn, root, replace(pipeline, checks=(COMPLETE,)))
+
+    asked = next(sql for sql in conn.log if "AS failing" in sql)
+    assert "staged.staged <> 7 OR loaded.loaded <> 9" in asked
+
+
+def test_a_window_is_emptied_where_the_declaration_says_so(root: Path) -> None:
+    conn, pipeline = emptied(on_empty=OnEmpty.REPLACE)
+
+    loaded = load(conn, root, pipeline)
+
+    assert conn.log[-1] == "COMMIT"
+    assert (loaded.tables["factSale"]["rows"], loaded.kept) == (0, ())
+
+
+@pytest.mark.parametrize("on_empty", OnEmpty)
+def test_a_window_that_never_had_rows_is_loaded_without_any(root: Path, on_empty: OnEmpty) -> None:
+    conn, pipeline = emptied(on_empty=on_empty, rows=0)
+
+    loaded = load(conn, root, pipeline)
+
+    assert conn.log.count("COMMIT") == 1
+    assert "ROLLBACK" not in conn.log
+    assert (loaded.tables["factSale"]["rows"], loaded.refused) == (0, "")
+
+
+def test_a_load_that_its_warehouse_rolled_back_is_repeated_whole(root: Path) -> None:
+    conn = RecordingConnection()
+
+    def answer(sql: str) -> Any:
+        if sql.startswith("INSERT INTO mayfly_loads") and conn.log.count("ROLLBACK") == 0:
+            raise refused("40001", "could not serialize access")
+        return counting()(sql)
+
+    conn._answer = answer
+    assert load(conn, root).refused == ""
+    assert first_lines(conn.log).count("LOCK TABLE mayfly_load_lock") == 2
+    assert conn.log.count("COMMIT") == 1
+
+
+def loaded_before(manifests: str, pinned_at: str) -> RecordingConnection:
+    """A warehouse whose ledger names another run's load of the window."""
+    row = ("other", manifests, pinned_at)
+    return RecordingConnection(lambda sql: [row] if sql.startswith("SELECT run_id") else counting()(sql))
+
+
+def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(root: Path) -> None:
+    conn = loaded_before('{"sales": "new"}', '{"sales": "2016-05-01T12:00:01Z"}')
+
+    loaded = load(conn, root)
+
+    assert first_lines(conn.log) == [
+        "LOCK TABLE mayfly_load_lock",
+        "SELECT run_id, manifests, pinned_at",
+        "ROLLBACK",
+    ]
+    for words in (
+        "bring back what a newer load replaced",
+        "job 'sales' was chosen at 2016-05-01T12:00:00Z",
+        "run other has loaded the window from another one, chosen at 2016-05-01T12:00:01Z",
+        "Clear transform.sales",
+    ):
+        assert words in loaded.refused
+
+
+@pytest.mark.parametrize(
+    ("manifests", "pinned_at"),
+    [
+        ('{"sales": "abc"}', '{"sales": "2016-05-01T12:00:01Z"}'),
+        ('{"sales": "old"}', '{"sales": "2016-05-01T11:59:59Z"}'),
+        ('{"sales": "new"}', '{"sales": "2016-05-01T12:00:00Z"}'),
+        ('{"other job": "new"}', '{"other job": "2016-05-02T00:00:00Z"}'),
+        ('{"sales": "new"}', "{}"),
+        ("no JSON", "[]"),
+    ],
+    ids=["same output", "older", "at the same time", "another job", "unknown when", "unreadable"],
+)
+def test_an_output_that_is_not_older_is_loaded(root: Path, manifests: str, pinned_at: str) -> None:
+    assert load(loaded_before(manifests, pinned_at), root).refused == ""
+
+
+def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_same_window(
+    root: Path,
+) -> None:
+    conn = RecordingConnection(counting())
+    load(conn, root)
+    (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT run_id")]
+    assert "pipeline = 'shop' AND run_id <> 'run 1'" in asked
+    assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
+
+
+@pytest.mark.parametrize(
+    ("stored", "verdicts"),
+    [
+        ([], {}),
+        ([('{"cheap": 0}',)], {"cheap": 0}),
+        ([("no JSON",)], {}),
+        ([("[1]",)], {}),
+        ([('{"cheap": "x", "dear": 0}',)], {"dear": 0}),
+    ],
+)
+def test_the_ledgers_verdicts_are_those_that_can_be_read(stored: Any, verdicts: dict[str, int]) -> None:
+    conn = RecordingConnection(lambda _: stored)
+    assert read_verdicts(conn, SHOP, "run 1") == verdicts  # type: ignore[arg-type]
+    assert "run_id = 'run 1'" in conn.log[0]
+
+
+def test_what_a_load_came_to_can_be_written_as_json(root: Path) -> None:
+    loaded = load(RecordingConnection(counting(price=3)), root, replace(SHOP, checks=(CHEAP, KNOWN)))
+    failed, passed = (verdict.as_json() for verdict in loaded.verdicts)
+    json.dumps([failed, passed])
+    assert passed == {"name": "not_null_factSale", "severity": "error", "passed": True, "failing_rows": 0}
+    assert failed["samples"] == [{"n": "a row"}] * 3
+    assert failed["sql"].startswith("SELECT")
