@@ -220,17 +220,14 @@ def with_order(rows: DataFrame) -> tuple[DataFrame, list[Column]]:
     """
     numbers = [number(name) for name in NUMBERS] + [fn.col(ARRIVED)]
     as_numbers = (*NUMBERS, "arrdate", "depdate")
-    texts = [
-        _filled(name)
-        for name in COLUMNS
-        if name not in as_numbers or isinstance(rows.schema[name].dataType, StringType)
-    ]
+    texts = [name for name in COLUMNS if name not in as_numbers]
+    unreadable = [name for name in as_numbers if isinstance(rows.schema[name].dataType, StringType)]
     ordered = rows.withColumns(
         {
             "filed_number": number("dtadfile"),
             "filed": _filled("dtadfile"),
             "numbers": fn.array(*numbers),
-            "texts": fn.array(*texts),
+            "texts": fn.array(*[_filled(name) for name in (*texts, *unreadable)]),
         }
     )
     last_first = [fn.desc_nulls_last(name) for name in ("filed_number", "filed", DEPARTED)]
