@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from bench.measuring import measured
-from sparkjobs.immigration.i94 import COLUMNS, SAS_EPOCH_DAYS
+from sparkjobs.immigration.i94 import CICIDS, COLUMNS, SAS_EPOCH_DAYS
 from sparkjobs.immigration.labels import COUNTRIES, MODES, PORTS, STATES, VISAS, parse_labels, split_port
 
 APRIL = (20545, 20575)
@@ -37,9 +37,9 @@ def _kept(rows: pl.DataFrame) -> pl.DataFrame:
         pl.col("arrdate").is_between(*APRIL, closed="left"),
         pl.col("i94mode") == 1,
         (pl.col("i94bir") >= 0) | pl.col("i94bir").is_null(),
-    )
-    repeated = good["cicid"].is_duplicated()
-    others = [name for name in COLUMNS if name not in ("dtadfile", "depdate")]
+    ).with_columns(tourist_id=_tourist_id())
+    repeated = good["tourist_id"].is_duplicated()
+    others = sorted(set(COLUMNS) - {"dtadfile", "depdate"}, key=lambda name: good.schema[name] == pl.String)
     one_each = (
         good.filter(repeated)
         .sort(
@@ -49,7 +49,7 @@ def _kept(rows: pl.DataFrame) -> pl.DataFrame:
             descending=[True, True, *([False] * len(others))],
             nulls_last=[True, True, *([False] * len(others))],
         )
-        .unique("cicid", keep="first", maintain_order=True)
+        .unique("tourist_id", keep="first", maintain_order=True)
     )
     return pl.concat([good.filter(~repeated), one_each])
 
@@ -60,7 +60,7 @@ def _columns(labels: dict[str, dict[str, str]]) -> dict[str, pl.Expr]:
     port = pl.col("i94port").str.strip_chars(" ")
     unknown = pl.format("unknown ({})", port.str.to_lowercase())
     return {
-        "cicid": pl.col("cicid").cast(pl.Int64),
+        "tourist_id": pl.col("tourist_id"),
         "arrivedate": _date("arrdate"),
         "departdate": _date("depdate"),
         "addressto": _nil(pl.col("i94addr").str.strip_chars(" ").str.split(" ").list.first(), 32),
@@ -91,6 +91,11 @@ def _columns(labels: dict[str, dict[str, str]]) -> dict[str, pl.Expr]:
         "issuancenum": _text("insnum", 32),
         "admissionnum": _nil(pl.col("admnum").cast(pl.Int64).cast(pl.String), 32),
     }
+
+
+def _tourist_id() -> pl.Expr:
+    file_month = (pl.col("i94yr") * 100 + pl.col("i94mon")).cast(pl.Int64)
+    return file_month * CICIDS + pl.col("cicid").cast(pl.Int64)
 
 
 def _date(name: str) -> pl.Expr:
@@ -135,7 +140,7 @@ def compare(one: Path, other: Path) -> str:
 
 
 def _read(folder: Path) -> pl.DataFrame:
-    return pl.read_parquet(folder / "**" / "*.parquet", hive_partitioning=False).sort("cicid")
+    return pl.read_parquet(folder / "**" / "*.parquet", hive_partitioning=False).sort("tourist_id")
 
 
 if __name__ == "__main__":

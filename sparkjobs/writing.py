@@ -16,6 +16,7 @@ from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refu
 REASON = "reason"
 
 # What a job returns: {"read": rows, "written": rows, "rejected": {reason: rows}}, and "notes" where it has any.
+# The rejects are judged as a share of "read"; those of a reason in "judged_over": {reason: rows}, of these rows.
 Counts = dict[str, Any]
 
 

@@ -106,7 +106,8 @@ class SparkJob:
     A source that is text is short for a `Source` of that one name.
     The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
     others serves every run until a source or the code changes.
-    Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), the job fails.
+    Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), or rows are rejected and none is
+    written, the job fails before anything of it is loaded.
     """
 
     name: str

@@ -9,7 +9,17 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
-from sparkjobs.immigration.i94 import is_unreadable, number, sas_date, whole_number, whole_number_text
+from sparkjobs.immigration.i94 import (
+    ARRIVED,
+    DEPARTED,
+    TOURIST_ID,
+    integer,
+    is_unreadable,
+    number,
+    sas_date,
+    whole_number,
+    whole_number_text,
+)
 from sparkjobs.immigration.labels import COUNTRIES, MODES, NIL, PORTS, STATES, VISAS, Labels, split_port
 from sparkjobs.reading import small_table
 from sparkjobs.writing import fit_text
@@ -31,7 +41,10 @@ TEXTS = {
 
 
 def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFrame:
-    """`rows` with clean text, and the labels of their codes by broadcast: the tables have hundreds of rows."""
+    """`rows`, which have `i94.with_values`, with clean text and the labels of their codes.
+
+    The labels are joined by broadcast: the tables have hundreds of rows.
+    """
     countries = [(int(code), label) for code, label in labels[COUNTRIES].items() if code.isdigit()]
     ports = [(code, *split_port(label, labels[STATES])) for code, label in labels[PORTS].items()]
     for column, label in (("i94cit", "citizenship"), ("i94res", "resident")):
@@ -39,10 +52,10 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
     table = small_table(spark, ports, "port_code string, port_city string, port_state string")
     rows = rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
-    departure, age, born = sas_date("depdate"), number("i94bir").cast("int"), number("biryear").cast("int")
+    departure, age, born = sas_date(DEPARTED), integer("i94bir"), integer("biryear")
     return rows.select(
-        whole_number("cicid").alias("cicid"),
-        sas_date("arrdate").alias("arrivedate"),
+        TOURIST_ID,
+        sas_date(ARRIVED).alias("arrivedate"),
         departure.alias("departdate"),
         is_unreadable("depdate", departure).alias("bad_departure_date"),
         fn.substring_index(_trimmed("i94addr"), " ", 1).alias("addressto"),
@@ -82,7 +95,7 @@ def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
     """Rows with labels as staging_immigration's columns, and year and month of the arrival to partition by."""
     texts = {name: _text(fn.col(name), size) for name, (_, size) in TEXTS.items()}
     columns = {
-        "cicid": fn.col("cicid"),
+        TOURIST_ID: fn.col(TOURIST_ID),
         "arrivedate": fn.col("arrivedate"),
         "departdate": fn.col("departdate"),
         "addressto": _text(fn.col("addressto"), 32),

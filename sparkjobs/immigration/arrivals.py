@@ -1,11 +1,12 @@
-"""Arrivals: the I94 rows of a window, one per cicid, with labels in place of codes.
+"""Arrivals: the I94 rows of a window, one per record, with labels in place of codes.
 
-How one row per cicid is found without shuffling whole rows: a first, narrow pass reads four columns and sets,
-for every block of 64 consecutive cicids, one bit each. Where a block has more rows than bits, a cicid is
-repeated; only the rows of such blocks (there are none in the real files) are shuffled and compared whole. All
-others are written straight from the source.
+How one row per record is found without shuffling whole rows: a first, narrow pass reads a few columns and sets, for
+every block of 64 consecutive keys, one bit each. Where a block has more rows than bits, a key is repeated; only the
+rows of such blocks (there are none in the real files) are shuffled and compared whole. All others are written
+straight from the source.
 
-The two forms of the source and what disqualifies a row are in `i94`, the output's columns in `arrival_columns`.
+The two forms of the source, a record's key and what disqualifies a row are in `i94`, the output's columns in
+`arrival_columns`.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ from pyspark.sql import functions as fn
 
 from sparkjobs.immigration import i94
 from sparkjobs.immigration.arrival_columns import in_words, noteworthy, with_labels
+from sparkjobs.immigration.i94 import ARRIVED, TOURIST_ID
 from sparkjobs.immigration.labels import Labels, read_labels
 from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refuse_empty, small_table
 from sparkjobs.writing import REASON, Counts, first_reason, write, write_partitioned
 
-DUPLICATE = "duplicate_cicid"
+DUPLICATE = "duplicate_tourist_id"
 BLOCK = "block"
 BLOCK_SIZE = 64
 ROWS_PER_PARTITION = 1_000_000
@@ -37,12 +39,13 @@ def run(
     `read` counts the rows whose arrival lies in the window, and those without a readable date of arrival,
     which lie in none; `notes` counts the others as `outside_window`, and of the rows written the codes
     without a label and the departures, ages and years of birth that are unreadable.
-    A row is rejected for one of `i94.reasons()`, or as `duplicate_cicid`: of the good rows of the whole
-    source that share a cicid, all but one. Raises ValueError naming the file where a source cannot be read.
+    A row is rejected for one of `i94.reasons`, or as `duplicate_tourist_id`: of the good rows of the whole source
+    that share a key, all but one. `judged_over` has the source's rows, of which those without a readable date are a
+    share: every window rejects them. Raises ValueError naming the file where a source cannot be read.
     """
     source, label_file = inputs
     labels = read_labels(spark, label_file)
-    tagged = i94.read_i94(spark, source).withColumn(REASON, first_reason(*i94.reasons()))
+    tagged = i94.with_values(i94.read_i94(spark, source)).withColumn(REASON, first_reason(*i94.reasons()))
     inside = _inside(window)
     with explain_read_errors(source):
         by_reason, repeating = _survey(source, tagged, inside)
@@ -54,11 +57,11 @@ def run(
             repeated = bad.where(inside & (fn.col(REASON) == DUPLICATE)).count()
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
-            write(bad.where(inside).drop(CORRUPT).coalesce(1), rejected)
+            write(bad.where(inside).drop(CORRUPT, *i94.ADDED).coalesce(1), rejected)
         written, notes = _write_kept(spark, good.where(inside), labels, target)
         held.unpersist()
     read = sum(group["inside"] for group in by_reason.values())
-    outside = sum(group["rows"] for group in by_reason.values()) - read
+    of_source = sum(group["rows"] for group in by_reason.values())
     if read != written + sum(rejects.values()):
         raise RuntimeError(
             f"{source}: {read} rows read, but {written} written and {rejects} rejected. "
@@ -68,23 +71,23 @@ def run(
         "read": read,
         "written": written,
         "rejected": dict(sorted(rejects.items())),
-        "notes": {"outside_window": outside, **notes},
+        "judged_over": {i94.UNDATED: of_source} if i94.UNDATED in rejects else {},
+        "notes": {"outside_window": of_source - read, **notes},
     }
 
 
 def _inside(window: tuple[str, str]) -> Column:
     """Whether a row's arrival lies in the window; a row without a readable arrival is inside every window."""
     start, end = ((date.fromisoformat(day) - date(1960, 1, 1)).days for day in window)
-    days = i94.number("arrdate")
-    readable = fn.coalesce(days.between(0, i94.LAST_SAS_DAY), fn.lit(False))
-    return ~readable | ((days >= start) & (days < end))
+    days = fn.col(ARRIVED)
+    return days.isNull() | ((days >= start) & (days < end))
 
 
 def _survey(
     source: str, tagged: DataFrame, inside: Column
 ) -> tuple[dict[str | None, dict[str, Any]], list[int]]:
-    """One narrow pass over the source: ({reason: its rows, and those inside}, blocks with a repeated cicid)."""
-    index = i94.whole_number("cicid").bitwiseAND(BLOCK_SIZE - 1).cast("int")
+    """One narrow pass over the source: ({reason: its rows, and those inside}, blocks with a repeated key)."""
+    index = fn.col(TOURIST_ID).bitwiseAND(BLOCK_SIZE - 1).cast("int")
     bit = fn.call_function("shiftleft", fn.lit(1).cast("bigint"), index)
     good = fn.col(REASON).isNull()
     by_block = tagged.groupBy(REASON, fn.when(good, _block()).alias(BLOCK)).agg(
@@ -108,18 +111,16 @@ def _survey(
 
 
 def _block() -> Column:
-    """The number of the block of 64 consecutive cicids that a row belongs to."""
-    return fn.shiftright(i94.whole_number("cicid"), 6)
+    """The number of the block of 64 consecutive keys that a row belongs to."""
+    return fn.shiftright(TOURIST_ID, 6)
 
 
 def _compare(
     spark: SparkSession, tagged: DataFrame, repeating: list[int]
 ) -> tuple[DataFrame, DataFrame, DataFrame]:
-    """(Good rows, one per cicid; rejected rows; the rows that Spark holds in memory until both are written).
+    """(Good rows, one per key; rejected rows; the rows that Spark holds in memory until both are written).
 
-    Of good rows that share a cicid the one is kept that was filed last, of those the one with the latest
-    departure, of those the first by its columns as published: an order of the rows alone, so that every
-    window and every partitioning agrees. The others are rejected as DUPLICATE.
+    Of good rows that share a key the first by `i94.with_order` is kept, the others are rejected as DUPLICATE.
     """
     is_good = fn.col(REASON).isNull()
     if not repeating:
@@ -128,16 +129,11 @@ def _compare(
     is_repeating = fn.col("repeating").isNotNull()
     marked = tagged.join(fn.broadcast(blocks), (_block() == fn.col("repeating")) & is_good, "left")
     rejects = marked.where(is_repeating | ~is_good).persist()
-    best_first = Window.partitionBy(i94.whole_number("cicid")).orderBy(
-        fn.desc_nulls_last("dtadfile"), i94.number("depdate").desc_nulls_last(), *i94.COLUMNS
-    )
     # Few rows, so few partitions: each becomes a file of the output.
     partitions = 1 + len(repeating) * BLOCK_SIZE // ROWS_PER_PARTITION
-    compared = (
-        rejects.where(is_repeating)
-        .repartition(partitions, i94.whole_number("cicid"))
-        .withColumn(REASON, fn.when(fn.row_number().over(best_first) > 1, fn.lit(DUPLICATE)))
-    )
+    ordered, best_first = i94.with_order(rejects.where(is_repeating).repartition(partitions, TOURIST_ID))
+    place = fn.row_number().over(Window.partitionBy(TOURIST_ID).orderBy(*best_first))
+    compared = ordered.withColumn(REASON, fn.when(place > 1, fn.lit(DUPLICATE))).select(*rejects.columns)
     good = marked.where(~is_repeating & is_good).unionByName(compared.where(is_good))
     bad = rejects.where(~is_good).unionByName(compared.where(~is_good))
     return good.drop("repeating"), bad.drop("repeating"), rejects

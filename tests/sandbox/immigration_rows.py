@@ -31,7 +31,7 @@ _PORTS = {
     "MTR": ("montreal", "CANADA"),
 }
 _ARRIVAL: dict[str, Any] = {
-    "cicid": 1,
+    "tourist_id": 1,
     "arrivedate": date(2016, 4, 1),
     "departdate": date(2016, 4, 11),
     "addressto": "NY",
@@ -60,11 +60,14 @@ _ARRIVAL: dict[str, Any] = {
 }
 
 
-def arrival(cicid: int, arrivedate: date = date(2016, 4, 1), portcode: str = "CHI", **changes: Any) -> Row:
+def arrival(
+    tourist_id: int, arrivedate: date = date(2016, 4, 1), portcode: str = "CHI", **changes: Any
+) -> Row:
     """A row of staging_immigration; its city and state are those of the port."""
     city, state = _PORTS[portcode]
     port = {"portcode": portcode, "portofentrycity": city, "portstate": state}
-    return tuple({**_ARRIVAL, "cicid": cicid, "arrivedate": arrivedate, **port, **changes}.values())
+    row = {**_ARRIVAL, "tourist_id": tourist_id, "arrivedate": arrivedate, **port, **changes}
+    return tuple(row.values())
 
 
 def airport(
@@ -107,15 +110,15 @@ def ten_days_of_arrivals(count: int = 200) -> list[Row]:
     ports = sorted(_PORTS)
     return [
         arrival(
-            cicid,
-            APRIL.start + timedelta(days=cicid * 7 % 10),
-            ports[cicid % len(ports)],
-            addressto=("NY", "CA", "WY", "Nil", "..")[cicid * 3 % 5],
-            departdate=None if cicid % 9 == 0 else APRIL.start + timedelta(days=cicid % 40),
-            updateflag="U" if cicid % 50 == 0 else "Nil",
-            visa=("Business", "Pleasure", "Student")[cicid % 3],
+            number,
+            APRIL.start + timedelta(days=number * 7 % 10),
+            ports[number % len(ports)],
+            addressto=("NY", "CA", "WY", "Nil", "..")[number * 3 % 5],
+            departdate=None if number % 9 == 0 else APRIL.start + timedelta(days=number % 40),
+            updateflag="U" if number % 50 == 0 else "Nil",
+            visa=("Business", "Pleasure", "Student")[number % 3],
         )
-        for cicid in range(1, count + 1)
+        for number in range(1, count + 1)
     ]
 
 

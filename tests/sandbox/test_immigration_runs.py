@@ -107,7 +107,9 @@ def test_every_row_read_is_written_or_rejected_with_a_reason(first: dict[str, An
         if name != "cities":  # it writes one row per state
             outside = (job.get("notes") or {}).get("outside_window", 0)
             assert job["read"] == job["written"] + sum(job["rejected"].values()) + outside, name
-    assert {"not_by_air", "age_negative", "duplicate_cicid"} <= set(first["jobs"]["arrivals"]["rejected"])
+    assert {"not_by_air", "age_negative", "duplicate_tourist_id"} <= set(
+        first["jobs"]["arrivals"]["rejected"]
+    )
 
 
 def test_the_rows_written_by_spark_are_in_the_tables(first: dict[str, Any]) -> None:

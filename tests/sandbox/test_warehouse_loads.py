@@ -24,6 +24,7 @@ from tests.sandbox.immigration_rows import (
     IMMIGRATION,
     REFERENCE,
     Connection,
+    Row,
     airport,
     arrival,
     empty,
@@ -201,6 +202,51 @@ def test_a_record_with_a_corrected_date_exists_once(conn: Connection) -> None:
 
     assert [row["arrivedate_id"] for row in rows_of(conn, "factArrivetheUsa")] == ["2016-04-06"]
     assert [row["age"] for row in rows_of(conn, "dimTourist")] == [41]
+
+
+YEAR = Window(date(2016, 1, 1), date(2017, 1, 1))
+MONTHS = [Window(date(2016, month, 1), date(2016 + month // 12, month % 12 + 1, 1)) for month in range(1, 13)]
+
+
+def twelve_months_of_arrivals() -> list[Row]:
+    """Thirty arrivals of each month's file, whose cicids begin anew; some came in the month after their file's."""
+    return [
+        arrival(
+            (201600 + month.start.month) * 10**10 + cicid,
+            month.start + timedelta(days=cicid if cicid < 28 or month.start.month == 12 else cicid + 5),
+            ("CHI", "SAJ", "WIL")[cicid % 3],
+            flight_no=f"{month.start.month:02d}{cicid:03d}",
+        )
+        for month in MONTHS
+        for cicid in range(30)
+    ]
+
+
+@pytest.mark.parametrize(
+    "months", [MONTHS, MONTHS[::-1], MONTHS[::5] + MONTHS], ids=["order", "back", "again"]
+)
+def test_twelve_months_whose_cicids_begin_anew_are_the_same_tables_as_a_year(
+    conn: Connection, months: list[Window]
+) -> None:
+    arrivals = twelve_months_of_arrivals()
+    load(conn, "year", YEAR, arrivals)
+    whole = tables(conn)
+    empty(conn)
+    for number, month in enumerate(months):
+        load(conn, f"month{number}", month, arrivals)
+
+    assert tables(conn) == whole
+    assert len(whole["factArrivetheUsa"]) == len(whole["dimTourist"]) == 360
+    found = {row["tourist_id"]: row["flight_no"] for row in rows_of(conn, "dimTourist")}
+    assert (found[2016_01_0000000006], found[2016_12_0000000006]) == ("01006", "12006")
+
+
+def test_a_month_loaded_again_with_fewer_rows_takes_no_other_months_travellers(conn: Connection) -> None:
+    arrivals = twelve_months_of_arrivals()
+    load(conn, "year", YEAR, arrivals)
+    load(conn, "april", MONTHS[3], [row for row in arrivals if row[0] == 2016_04_0000000001])
+
+    assert len(rows_of(conn, "dimTourist")) == len(rows_of(conn, "factArrivetheUsa")) == 360 - 30 + 1
 
 
 def test_rows_outside_the_window_are_not_loaded(conn: Connection) -> None:

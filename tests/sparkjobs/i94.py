@@ -78,11 +78,12 @@ def write_labels(folder, text=LABELS):
     return path
 
 
-def write_parquet(folder, *rows, files=1):
-    """`sas_data/` with ROW changed by each of `rows`, spread over `files`."""
+def write_parquet(folder, *rows, files=1, types=None):
+    """`sas_data/` with ROW changed by each of `rows`, spread over `files`; `types` are other types of columns."""
     target = folder / "sas_data"
     target.mkdir(exist_ok=True)
-    schema = pa.schema([(name, pa.string() if name in TEXTS else pa.float64()) for name in COLUMNS])
+    published = {name: pa.string() if name in TEXTS else pa.float64() for name in COLUMNS}
+    schema = pa.schema({**published, **(types or {})})
     whole = [{**ROW, **row} for row in rows]
     for number in range(files):
         pq.write_table(pa.Table.from_pylist(whole[number::files], schema), target / f"part-{number}.parquet")

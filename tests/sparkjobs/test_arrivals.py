@@ -1,7 +1,9 @@
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
+from itertools import pairwise
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -11,10 +13,10 @@ from tests.sparkjobs import i94
 
 @pytest.fixture
 def arrive(run_job, tmp_path):
-    """`arrive(*rows)` → (counts, kept rows, rejected rows by cicid) of a Parquet source."""
+    """`arrive(*rows)` → (counts, kept rows by key, rejected rows) of a Parquet source."""
 
-    def run(*rows, window=("2016-04-01", "2016-05-01"), files=1):
-        source = i94.write_parquet(tmp_path, *rows, files=files)
+    def run(*rows, window=("2016-04-01", "2016-05-01"), files=1, types=()):
+        source = i94.write_parquet(tmp_path, *rows, files=files, types=dict(types))
         return outcome(run_job(arrivals, source, i94.write_labels(tmp_path), window=window))
 
     return run
@@ -24,11 +26,12 @@ def outcome(result):
     counts, kept, rejected = result
     rows = [row for path in kept.rglob("*.parquet") for row in pq.ParquetFile(path).read().to_pylist()]
     rejects = pq.read_table(rejected).to_pylist() if rejected.exists() else []
-    return counts, sorted(rows, key=lambda row: row["cicid"]), rejects
+    return counts, sorted(rows, key=lambda row: row["tourist_id"]), rejects
 
 
+APRIL = 201604 * 10**10  # what the keys of April 2016's file begin with
 EXPECTED = {
-    "cicid": 1,
+    "tourist_id": APRIL + 1,
     "arrivedate": date(2016, 4, 1),
     "departdate": date(2016, 4, 10),
     "addressto": "WA",
@@ -60,14 +63,20 @@ EXPECTED = {
 def test_an_arrival_is_written_in_the_warehouses_columns_in_order(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {})
     counts, kept, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
-    assert counts == {"read": 1, "written": 1, "rejected": {}, "notes": {"outside_window": 0}}
+    assert counts == {
+        "read": 1,
+        "written": 1,
+        "rejected": {},
+        "judged_over": {},
+        "notes": {"outside_window": 0},
+    }
     (path,) = kept.rglob("*.parquet")
     assert path.parent == kept / "year=2016" / "month=4"
     table = pq.ParquetFile(path).read()
     assert table.to_pylist() == [EXPECTED]
     assert table.column_names == list(EXPECTED)
     types = {field.name: str(field.type) for field in table.schema}
-    assert [types.pop(name) for name in ("cicid", "arrivedate", "departdate", "age", "birthyear")] == [
+    assert [types.pop(name) for name in ("tourist_id", "arrivedate", "departdate", "age", "birthyear")] == [
         "int64",
         "date32[day]",
         "date32[day]",
@@ -84,18 +93,24 @@ def test_an_arrival_is_written_in_the_warehouses_columns_in_order(run_job, tmp_p
 def test_the_csv_form_gives_the_same_whatever_its_columns_order(run_job, tmp_path, columns):
     source = i94.write_csv(tmp_path, {}, {"cicid": 2.0, "i94mode": 2.0}, columns=columns)
     counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
-    assert counts == {"read": 2, "written": 1, "rejected": {"not_by_air": 1}, "notes": {"outside_window": 0}}
+    assert counts == {
+        "read": 2,
+        "written": 1,
+        "rejected": {"not_by_air": 1},
+        "judged_over": {},
+        "notes": {"outside_window": 0},
+    }
     assert rows == [EXPECTED]
     assert [row["reason"] for row in rejects] == ["not_by_air"]
 
 
-def test_a_cicid_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
+def test_a_record_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
     # As Spark writes a double to CSV from ten million on.
     source = i94.write_csv(tmp_path, {"cicid": "1.2345678E7"}, {"cicid": "1.2345678E7", "fltno": "00001"})
     counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
-    assert (counts["written"], counts["rejected"]) == (1, {"duplicate_cicid": 1})
-    assert [(row["cicid"], row["flight_no"]) for row in rows] == [(12_345_678, "00001")]
-    assert [row["reason"] for row in rejects] == ["duplicate_cicid"]
+    assert (counts["written"], counts["rejected"]) == (1, {"duplicate_tourist_id": 1})
+    assert [(row["tourist_id"], row["flight_no"]) for row in rows] == [(APRIL + 12_345_678, "00001")]
+    assert [row["reason"] for row in rejects] == ["duplicate_tourist_id"]
 
 
 def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_job, tmp_path):
@@ -146,7 +161,7 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "visa": "Unknown (7)",
         },
         {
-            "cicid": 2,
+            "tourist_id": APRIL + 2,
             "addressto": "NY",
             "portcode": "Nil",
             "portofentrycity": "Nil",
@@ -155,14 +170,14 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "age": None,
         },
         {
-            "cicid": 3,
+            "tourist_id": APRIL + 3,
             "addressto": "Nil",
             "admitteddate": "02302016",
             "departdate": None,
             "admissionnum": "Nil",
         },
         {
-            "cicid": 4,
+            "tourist_id": APRIL + 4,
             "portcode": "WAS",
             "portofentrycity": "washington",
             "portstate": "DC",
@@ -171,7 +186,7 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "departdate": None,
         },
         {
-            "cicid": 5,
+            "tourist_id": APRIL + 5,
             "portcode": "INT",
             "portofentrycity": "int'l falls",
             "portstate": "MN",
@@ -187,26 +202,151 @@ def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):
         {},
         {"cicid": None},
         {"cicid": 2.5},
+        {"cicid": -1.0},
+        {"cicid": 1e10},
+        {"cicid": float("inf")},
         {"cicid": 3.0, "arrdate": None},
         {"cicid": 4.0, "arrdate": -1.0},
+        {"cicid": None, "arrdate": float("nan")},
         {"cicid": 5.0, "i94mode": None},
         {"cicid": 6.0, "i94mode": 3.0},
         {"cicid": 7.0, "i94bir": -3.0},
+        {"cicid": 8.0, "i94yr": None},
+        {"cicid": 9.0, "i94yr": 16.0},
+        {"cicid": 10.0, "i94yr": 2016.5},
+        {"cicid": 11.0, "i94mon": None},
+        {"cicid": 12.0, "i94mon": 0.0},
+        {"cicid": 13.0, "i94mon": 13.0},
+        {"cicid": 14.0, "i94mon": 4.5},
     )
-    reasons = {"no_cicid": 2, "bad_arrival_date": 2, "mode_missing": 1, "not_by_air": 1, "age_negative": 1}
-    assert counts["rejected"] == reasons
-    assert counts["read"] == 8
-    assert [row["cicid"] for row in rows] == [1]
+    assert counts["rejected"] == {
+        "age_negative": 1,
+        "bad_arrival_date": 3,
+        "mode_missing": 1,
+        "no_cicid": 5,
+        "no_file_month": 7,
+        "not_by_air": 1,
+    }
+    assert (counts["read"], counts["written"]) == (19, 1)
+    assert [row["tourist_id"] for row in rows] == [APRIL + 1]
     assert {(row["cicid"], row["reason"]) for row in rejects} == {
-        (None, "no_cicid"),
-        (2.5, "no_cicid"),
-        (3.0, "bad_arrival_date"),
-        (4.0, "bad_arrival_date"),
+        *((cicid, "no_cicid") for cicid in (None, 2.5, -1.0, 1e10, float("inf"))),
+        *((cicid, "bad_arrival_date") for cicid in (3.0, 4.0, None)),
         (5.0, "mode_missing"),
         (6.0, "not_by_air"),
         (7.0, "age_negative"),
+        *((float(cicid), "no_file_month") for cicid in range(8, 15)),
     }
     assert set(rejects[0]) == {*i94.COLUMNS, "reason"}
+
+
+def test_a_number_that_an_integer_cannot_hold_is_unreadable(arrive):
+    counts, rows, _ = arrive({"i94bir": float("inf"), "biryear": 1e10, "i94visa": float("-inf")})
+    assert (rows[0]["age"], rows[0]["birthyear"], rows[0]["visa"]) == (None, None, "Nil")
+    assert counts["notes"] == {"outside_window": 0, "bad_age": 1, "bad_birthyear": 1}
+
+
+def test_one_cicid_in_three_monthly_files_is_three_people(arrive):
+    months = (
+        {"cicid": 6.0, "i94mon": 4.0, "arrdate": i94.APRIL_1, "airline": "AA"},
+        {"cicid": 6.0, "i94mon": 1.0, "arrdate": i94.APRIL_1 - 91, "airline": "BB"},
+        {"cicid": 6.0, "i94mon": 5.0, "arrdate": i94.APRIL_1 + 31, "airline": "CC"},
+    )
+    counts, rows, _ = arrive(*months, window=("2016-01-01", "2017-01-01"))
+    assert counts["rejected"] == {}
+    assert [(row["tourist_id"], row["airline"]) for row in rows] == [
+        (2016_01_0000000006, "BB"),
+        (2016_04_0000000006, "AA"),
+        (2016_05_0000000006, "CC"),
+    ]
+
+
+def test_twelve_months_whose_cicids_begin_anew_are_the_same_rows_as_a_year_or_in_parts(arrive):
+    starts = [date(2016, month, 1) for month in range(1, 13)] + [date(2017, 1, 1)]
+    year = [
+        {
+            "cicid": float(cicid),
+            "i94mon": float(start.month),
+            "arrdate": float((start - date(1960, 1, 1)).days + cicid % 28),
+            "fltno": f"{start.month:02d}{cicid:03d}",
+        }
+        for start in starts[:-1]
+        for cicid in range(1, 41)
+    ]
+    # Of one month a record comes twice, and of another with a date in the month after its file's.
+    year += [{**year[0], "dtadfile": "20170101", "fltno": "again"}]
+    year[41]["arrdate"] += 31
+    counts, whole, _ = arrive(*year, window=("2016-01-01", "2017-01-01"), files=3)
+    assert (counts["written"], counts["rejected"]) == (480, {"duplicate_tourist_id": 1})
+    assert len({row["tourist_id"] for row in whole}) == 480
+    parts = [
+        arrive(*year, window=(start.isoformat(), end.isoformat()))
+        for start, end in pairwise([*starts[:3], starts[-1]])
+    ]
+    assert [counts["written"] for counts, _, _ in parts] == [40, 39, 401]
+    in_parts = [row for _, rows, _ in parts for row in rows]
+    assert sorted(in_parts, key=lambda row: row["tourist_id"]) == whole
+
+
+def test_a_record_with_a_corrected_date_of_arrival_keeps_its_key(arrive):
+    _, before, _ = arrive({"cicid": 6.0, "arrdate": i94.APRIL_1})
+    _, after, _ = arrive({"cicid": 6.0, "arrdate": i94.APRIL_1 + 30}, window=("2016-05-01", "2016-06-01"))
+    assert before[0]["tourist_id"] == after[0]["tourist_id"]
+
+
+def test_a_date_in_text_is_read(run_job, tmp_path):
+    texts = [
+        *("2016-04-03", "2016-4-3", "2016-04-03T23:30:00Z", "2016-04-03 00:00:00", "03APR2016", "03Apr2016"),
+        *("20547", "20547.0", "2.0547E4"),
+    ]
+    source = i94.write_csv(
+        tmp_path, *({"cicid": n, "arrdate": text, "depdate": text} for n, text in enumerate(texts))
+    )
+    counts, rows, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    assert (counts["rejected"], counts["notes"]) == ({}, {"outside_window": 0})
+    assert [(row["arrivedate"], row["departdate"]) for row in rows] == [(date(2016, 4, 3),) * 2] * len(texts)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [date(2016, 4, 3), datetime(2016, 4, 3, 23, 30), datetime(2016, 4, 3, 23, 30, tzinfo=UTC)],
+    ids=["date", "timestamp", "instant"],
+)
+def test_a_date_of_another_type_is_read(arrive, value):
+    types = {name: pa.array([value]).type for name in ("arrdate", "depdate")}
+    counts, rows, _ = arrive(
+        {"arrdate": value, "depdate": value},
+        {"cicid": 2.0, "arrdate": value, "depdate": None},
+        {"cicid": 3.0, "arrdate": None, "depdate": value},
+        types=types,
+    )
+    assert (counts["rejected"], counts["notes"]) == ({"bad_arrival_date": 1}, {"outside_window": 0})
+    day = date(2016, 4, 3)
+    assert [(row["arrivedate"], row["departdate"]) for row in rows] == [(day, day), (day, None)]
+
+
+def test_a_date_that_is_unclear_is_rejected_or_unknown(run_job, tmp_path):
+    texts = [
+        *("2016-02-30", "30FEB2016", "03/04/2016", "20160403", "April 3", "1959-12-31", "10000-01-01"),
+        *("-1", "03APX2016", "2016-04-03x"),
+    ]
+    source = i94.write_csv(
+        tmp_path,
+        *({"cicid": n, "arrdate": text} for n, text in enumerate(texts)),
+        *({"cicid": n + 100, "depdate": text} for n, text in enumerate(texts)),
+    )
+    counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    assert counts["rejected"] == {"bad_arrival_date": len(texts)}
+    assert counts["notes"] == {"outside_window": 0, "bad_departure_date": len(texts)}
+    assert {row["departdate"] for row in rows} == {None}
+    assert sorted(row["arrdate"] for row in rejects) == sorted(texts)
+
+
+def test_rows_without_a_date_are_judged_over_the_whole_source(arrive):
+    undated = [{"cicid": float(number), "arrdate": None} for number in range(2, 5)]
+    counts, _, _ = arrive({}, *undated, window=("2016-04-09", "2016-04-10"))
+    assert (counts["read"], counts["written"], counts["rejected"]) == (3, 0, {"bad_arrival_date": 3})
+    assert counts["judged_over"] == {"bad_arrival_date": 4}
 
 
 REPEATED = (
@@ -223,18 +363,55 @@ REPEATED = (
 
 @pytest.mark.parametrize("files", [1, 3])
 @pytest.mark.parametrize("order", [1, -1])
-def test_of_rows_that_share_a_cicid_the_last_filed_is_kept_in_any_order(arrive, files, order):
+def test_of_rows_that_share_a_key_the_last_filed_is_kept_in_any_order(arrive, files, order):
     counts, rows, rejects = arrive(*REPEATED[::order], files=files)
     assert counts["read"] == 8
-    assert counts["rejected"] == {"duplicate_cicid": 4, "not_by_air": 1}
-    assert [(row["cicid"], row["flight_no"]) for row in rows] == [(9, "00003"), (10, "00782"), (11, "00782")]
-    assert sorted((row["fltno"], row["reason"]) for row in rejects) == [
-        ("00001", "duplicate_cicid"),
-        ("00002", "duplicate_cicid"),
-        ("00004", "duplicate_cicid"),
-        ("00005", "not_by_air"),
-        ("00782", "duplicate_cicid"),
+    assert counts["rejected"] == {"duplicate_tourist_id": 4, "not_by_air": 1}
+    assert [(row["tourist_id"] - APRIL, row["flight_no"]) for row in rows] == [
+        (9, "00003"),
+        (10, "00782"),
+        (11, "00782"),
     ]
+    assert sorted((row["fltno"], row["reason"]) for row in rejects) == [
+        ("00001", "duplicate_tourist_id"),
+        ("00002", "duplicate_tourist_id"),
+        ("00004", "duplicate_tourist_id"),
+        ("00005", "not_by_air"),
+        ("00782", "duplicate_tourist_id"),
+    ]
+
+
+# Text order has "61.0" after "100.0", "99" after "12345678" and "9999.0" after "20590.0".
+TIED = (
+    {"cicid": 9.0, "i94bir": 100.0, "fltno": "00001"},
+    {"cicid": 9.0, "i94bir": 61.0, "fltno": "00002"},
+    {"cicid": 10.0, "admnum": 99.0, "fltno": "00003"},
+    {"cicid": 10.0, "admnum": 12345678.0, "fltno": "00004"},
+    {"cicid": 11.0, "i94visa": None, "fltno": "00005"},
+    {"cicid": 11.0, "i94visa": 1.0, "fltno": "00006"},
+    {"cicid": 12.0, "depdate": 9999.0, "fltno": "00007"},
+    {"cicid": 12.0, "depdate": 20590.0, "fltno": "00008"},
+    {"cicid": 13.0, "i94port": "SEA", "fltno": "00009"},
+    {"cicid": 13.0, "i94port": "WAS", "fltno": "00010"},
+)
+
+
+def test_of_duplicates_that_tie_both_forms_of_the_source_keep_the_same(arrive, run_job, tmp_path):
+    kept = [(9, "00002"), (10, "00003"), (11, "00005"), (12, "00008"), (13, "00009")]
+    _, of_parquet, _ = arrive(*TIED, files=2)
+    in_text = [
+        {
+            **row,
+            "admnum": f"{row.get('admnum', 5):.0f}",
+            "i94cit": "209" if row.get("i94port") == "WAS" else "209.0",
+            "depdate": date.fromordinal(date(1960, 1, 1).toordinal() + int(row.get("depdate", 20554))),
+        }
+        for row in TIED
+    ]
+    source = i94.write_csv(tmp_path, *reversed(in_text))
+    _, of_csv, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    for rows in (of_parquet, of_csv):
+        assert [(row["tourist_id"] - APRIL, row["flight_no"]) for row in rows] == kept
 
 
 def test_single_days_give_the_same_rows_as_the_whole_window(arrive):
@@ -246,16 +423,22 @@ def test_single_days_give_the_same_rows_as_the_whole_window(arrive):
     whole, kept, _ = arrive(*rows)
     first, kept_first, _ = arrive(*rows, window=("2016-04-01", "2016-04-02"))
     second, kept_second, _ = arrive(*rows, window=("2016-04-02", "2016-04-03"))
-    assert sorted([*kept_first, *kept_second], key=lambda row: row["cicid"]) == kept
+    assert sorted([*kept_first, *kept_second], key=lambda row: row["tourist_id"]) == kept
     assert (first["notes"]["outside_window"], second["notes"]["outside_window"]) == (3, 8)
     assert whole["read"] == first["read"] + second["read"] == 9
-    assert first["rejected"] == {"duplicate_cicid": 4, "not_by_air": 1}
+    assert first["rejected"] == {"duplicate_tourist_id": 4, "not_by_air": 1}
     assert second["rejected"] == {}
 
 
 def test_a_window_without_data_is_zero_rows(arrive):
     counts, rows, _ = arrive({}, window=("2015-01-01", "2015-01-02"))
-    assert counts == {"read": 0, "written": 0, "rejected": {}, "notes": {"outside_window": 1}}
+    assert counts == {
+        "read": 0,
+        "written": 0,
+        "rejected": {},
+        "judged_over": {},
+        "notes": {"outside_window": 1},
+    }
     assert rows == []
 
 

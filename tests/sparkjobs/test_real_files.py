@@ -25,7 +25,7 @@ def test_the_real_arrivals_are_read_whole_and_come_out_in_words(run_job):
     assert counts["notes"] == {"outside_window": 0, "unknown_citizenship": 18_866}
     table = pq.read_table(kept)
     assert table.num_rows == 217_871
-    assert len(set(table["cicid"].to_pylist())) == 217_871
+    assert len(set(table["tourist_id"].to_pylist())) == 217_871
     assert set(table["arrivedate"].to_pylist()) == {date(2016, 4, day) for day in (1, 2, 3, 7)}
     assert set(table["mode"].to_pylist()) == {"Air"}
     assert set(table["visa"].to_pylist()) == {"Business", "Pleasure", "Student"}

@@ -27,7 +27,7 @@ COLUMNS = {
     "iso_country municipality statecode ElevationFt",
     "dimArriveDate": "arrivedate_id year month day weekday week AverageTemperature "
     "AverageTemperatureUncertainty temperaturebasis",
-    "staging_immigration": "cicid arrivedate departdate addressto portcode portofentrycity portstate "
+    "staging_immigration": "tourist_id arrivedate departdate addressto portcode portofentrycity portstate "
     "citizenship resident mode visa visatype age birthyear gender occupation visapost arrivalflag "
     "departureflag updateflag matchflag admitteddate airline flight_no issuancenum admissionnum",
     "staging_demography": "statecode state medianage malepopulation femalepopulation totalpopulation "

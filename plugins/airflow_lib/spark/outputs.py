@@ -51,11 +51,17 @@ class ResolvedSources:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many rows a job read, wrote, and rejected (by reason); `notes` are its other counts, by name."""
+    """How many rows a job read, wrote, and rejected (by reason); `notes` are its other counts, by name.
+
+    `judged_over` has the rows of which a reason's rejects are a share, where that is not `read`: rows of a source that
+    lie in no window, because their date cannot be read, are rejected in every window, so they are judged over all rows
+    of the source. `read` counts them, too.
+    """
 
     read: int
     written: int
     rejected: dict[str, int] = field(default_factory=dict)
+    judged_over: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -70,6 +76,7 @@ class Counts:
             read=_parse_count(value, "read"),
             written=_parse_count(value, "written"),
             rejected=_parse_counts(value, "rejected"),
+            judged_over=_parse_counts(value, "judged_over"),
             notes=_parse_counts(value, "notes"),
         )
 

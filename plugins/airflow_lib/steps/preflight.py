@@ -18,6 +18,8 @@ from airflow_lib.prerequisites import buckets, network, offers
 from airflow_lib.prerequisites.credentials import probe_identity
 from airflow_lib.prerequisites.finding import Finding, Standing, examine
 from airflow_lib.resources.subnet import Subnet, find_subnet
+from airflow_lib.spark.outputs import probe_manifest
+from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped
 from airflow_lib.steps import Done, ImmediateStep, Outcome, Run
 from airflow_lib.steps.provision import needs_emr
@@ -108,8 +110,15 @@ class Preflight(ImmediateStep):
 
 
 def _find_inputs(run: Run, job: SparkJob) -> list[str]:
-    """The URIs of the job's input. Raises SourceError."""
-    return list(resolve_job(run, job).sources.uris)
+    """The URIs of the job's input.
+
+    Raises SourceError, also where the job's output is complete already and it rejected too much of this input.
+    """
+    found = resolve_job(run, job)
+    manifest = probe_manifest(run.aws.s3, found.output)
+    if manifest is not None:
+        refuse_rejects(job, found.output, manifest)
+    return list(found.sources.uris)
 
 
 def _probe_location(run: Run, location: S3Location) -> None:

@@ -48,6 +48,7 @@ from airflow_lib.spark.outputs import (
     probe_sources,
     write_manifest,
 )
+from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import endpoint_at, find_livy
@@ -164,8 +165,7 @@ class RunJob(PollingStep):
         manifest = probe_manifest(run.aws.s3, output)
         if manifest is not None:
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
-            pin_output(run, output)
-            return Done(_result(manifest, reused=True))
+            return self._accept(run, output, manifest, reused=True)
         endpoint = find_livy(run)
         state: Json = {"url": endpoint.url, "fingerprint": endpoint.fingerprint}
         livy = self._open_livy(run, state)
@@ -193,9 +193,9 @@ class RunJob(PollingStep):
             raise NotReady(f"job {self.job}")
         if not statements[0].finished:
             raise NotReady(self._format_progress(statements[0], state))
-        manifest = self._complete(run, statements[0])
+        output, manifest = self._complete(run, statements[0])
         self._delete_session(run, livy)
-        return Done(_result(manifest, reused=False))
+        return self._accept(run, output, manifest, reused=False)
 
     def cancel(self, run: Run, state: Json) -> None:
         """End the session that this try was watching, whatever it is doing; the cluster is not touched.
@@ -311,8 +311,14 @@ class RunJob(PollingStep):
         state["percent"] = percent
         return f"job {self.job} ({percent} %)"
 
-    def _complete(self, run: Run, statement: StatementView) -> Manifest:
-        """The manifest of what a finished statement wrote; the same where it is asked for again.
+    def _accept(self, run: Run, output: Output, manifest: Manifest, *, reused: bool) -> Done:
+        """The result: this run loads the output. Raises SourceError where the job rejected too much."""
+        refuse_rejects(run.pipeline.job(self.job), output, manifest)
+        pin_output(run, output)
+        return Done(_result(manifest, reused=reused))
+
+    def _complete(self, run: Run, statement: StatementView) -> tuple[Output, Manifest]:
+        """The output of a finished statement, and its manifest; the same where they are asked for again.
 
         Raises SourceError or LivyError where the job failed, OutputError where it wrote no output of this input.
         """
@@ -324,8 +330,7 @@ class RunJob(PollingStep):
                 "version. Clear the task once nothing writes the input any more."
             )
         manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
-        pin_output(run, job.output)
-        return manifest
+        return job.output, manifest
 
     def _delete_session(self, run: Run, livy: LivyClient) -> None:
         """The output is safe: a session that cannot be ended now goes with its cluster."""

@@ -1,4 +1,6 @@
 -- One row for each traveller's arrival record (the source numbers records, not persons).
+-- Tourist_id is year and month of the record's file, then ten digits of its cicid: 2016040004084316. The source's cicid
+-- begins anew in each monthly file, and is no key of its own; Tourist_id % 10000000000 is it.
 -- DISTKEY and SORTKEY Tourist_id: each row lies on the node of its fact, and the two are merge-joined.
 -- Codes and numbers that are text in the source stay text: some flight numbers start with 0.
 CREATE TABLE IF NOT EXISTS dimTourist (

@@ -1,4 +1,6 @@
 -- One row for each arrival by air.
+-- Tourist_id is the key, (i94yr * 100 + i94mon) * 10000000000 + cicid: a record's file is part of it (see dimTourist), and
+-- the date of arrival is not, so that a record with a corrected date is the same record.
 -- DISTKEY Tourist_id: nearly as many values as rows, and the join to dimTourist stays on its node.
 -- SORTKEY arrivedate_id: a load replaces a range of dates, and questions select one.
 -- arrivedate_id is 'YYYY-MM-DD': it sorts as a date does, and joins dimArriveDate without a cast.

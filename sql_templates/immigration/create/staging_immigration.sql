@@ -1,8 +1,8 @@
 -- The arrivals of the run's window, in the order of the Spark job's columns (COPY matches them by position).
--- DISTKEY cicid: the fact and dimTourist are distributed by it, so the load moves no row between nodes.
+-- DISTKEY tourist_id: the fact and dimTourist are distributed by it, so the load moves no row between nodes.
 -- No SORTKEY: it is written once and always read as a whole.
 CREATE TABLE {{ schema | ident }}.staging_immigration (
-    cicid BIGINT,
+    tourist_id BIGINT,
     arrivedate DATE,
     departdate DATE,
     addressto VARCHAR(32),
@@ -29,4 +29,4 @@ CREATE TABLE {{ schema | ident }}.staging_immigration (
     issuancenum VARCHAR(32),
     admissionnum VARCHAR(32)
 )
-DISTKEY (cicid);
+DISTKEY (tourist_id);

@@ -2,7 +2,7 @@
 DELETE FROM dimTourist
 USING {{ schema | ident }}.staging_immigration
 WHERE
-    dimTourist.Tourist_id = staging_immigration.cicid
+    dimTourist.Tourist_id = staging_immigration.tourist_id
     AND staging_immigration.arrivedate >= {{ window_start | literal }}
     AND staging_immigration.arrivedate < {{ window_end | literal }};
 
@@ -11,7 +11,7 @@ INSERT INTO dimTourist (
     Visa, visatype, visapost, flight_no, airline, issuanceNum, admissionNum
 )
 SELECT
-    cicid, gender, birthyear, citizenship, resident, age, occupation,
+    tourist_id, gender, birthyear, citizenship, resident, age, occupation,
     visa, visatype, visapost, flight_no, airline, issuancenum, admissionnum
 FROM {{ schema | ident }}.staging_immigration
 WHERE arrivedate >= {{ window_start | literal }} AND arrivedate < {{ window_end | literal }};

@@ -3,7 +3,7 @@
 DELETE FROM factArrivetheUsa
 USING {{ schema | ident }}.staging_immigration
 WHERE
-    factArrivetheUsa.Tourist_id = staging_immigration.cicid
+    factArrivetheUsa.Tourist_id = staging_immigration.tourist_id
     AND staging_immigration.arrivedate >= {{ window_start | literal }}
     AND staging_immigration.arrivedate < {{ window_end | literal }};
 
@@ -12,7 +12,7 @@ INSERT INTO factArrivetheUsa (
     arrivalFlag, departureFlag, updateFlag, matchFlag, admittedDate
 )
 SELECT
-    cicid, TO_CHAR(arrivedate, 'YYYY-MM-DD'), addressto, portcode, portofentrycity, departdate,
+    tourist_id, TO_CHAR(arrivedate, 'YYYY-MM-DD'), addressto, portcode, portofentrycity, departdate,
     arrivalflag, departureflag, updateflag, matchflag, admitteddate
 FROM {{ schema | ident }}.staging_immigration
 WHERE arrivedate >= {{ window_start | literal }} AND arrivedate < {{ window_end | literal }};

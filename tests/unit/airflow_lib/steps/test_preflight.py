@@ -20,10 +20,13 @@ from airflow_lib.aws.clients import open_aws
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SizingError, SourceError
 from airflow_lib.naming import TAG_EMR_MANAGED
 from airflow_lib.settings import AwsCredentials
+from airflow_lib.spark.outputs import Counts, write_manifest
 from airflow_lib.steps import Done, Run
 from airflow_lib.steps.preflight import Preflight
+from airflow_lib.steps.transform import resolve_job
 from tests.world import World
 from tests.world.account import BUCKET, REGION
+from tests.world.spark import put
 from tests.world.wire import Kind
 
 MakeRun = Callable[..., Run]
@@ -68,6 +71,17 @@ def test_the_origin_of_the_credentials_is_named(world: World, run: Run) -> None:
 def test_a_missing_source_is_named_with_what_is_there(world: World, run: Run) -> None:
     world.others.s3.delete_object(Bucket=BUCKET, Key="source/immigration/airports.csv")
     refused(run, SourceError, r"airports\.csv: missing or empty")
+
+
+def test_what_a_job_rejected_before_is_told_before_anything_is_made(world: World, run: Run) -> None:
+    job = replace(run.pipeline.job("arrivals"), max_rejected=0.3)
+    output = resolve_job(run, job).output
+    put(output.target_uri("t1") + "_SUCCESS", b"")
+    put(output.target_uri("t1") + "part-0.parquet", b"rows")
+    write_manifest(run.aws.s3, output, "t1", Counts(read=10, written=6, rejected={"no_cicid": 4}))
+    assert isinstance(Preflight().begin(run), Done)
+    strict = replace(run, pipeline=replace(run.pipeline, jobs=(job, run.pipeline.job("airports"))))
+    refused(strict, SourceError, r"'arrivals' rejected 4 of 10 rows \(40 %: no_cicid 4\)\. At most 30 %")
 
 
 def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) -> None:

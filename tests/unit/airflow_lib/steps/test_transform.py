@@ -267,6 +267,50 @@ def test_input_that_a_job_cannot_read_is_told_in_the_jobs_own_words(world: World
     assert str(caught.value) == "arrivals.csv has no column i94port: put it back"
 
 
+def rejecting(rejected: dict[str, int], **more: Any) -> Callable[..., dict[str, Any]]:
+    """A job that rejects these rows of 30, or of as many as `more` says."""
+
+    def run(**given: Any) -> dict[str, Any]:
+        return {**write_rows(**given), "read": 30, "rejected": rejected, "notes": {}, **more}
+
+    return run
+
+
+def test_a_job_that_rejects_most_rows_fails_before_anything_is_loaded_and_says_where_they_are(
+    world: World, ready: Run
+) -> None:
+    world.jobs.by_name["arrivals"] = rejecting({"no_cicid": 2, "bad_arrival_date": 14})
+    with pytest.raises(SourceError) as caught:
+        drive(JOB, ready, world)
+    (attempt,) = attempts(world)
+    told = str(caught.value)
+    assert "'arrivals' rejected 16 of 30 rows (53.33 %: bad_arrival_date 14, no_cicid 2)." in told
+    assert "At most 50 %" in told
+    assert f"{attempt}-rejected/" in told
+    assert "raise max_rejected" in told
+    assert world.livy.listed() == []
+    with pytest.raises(OutputError, match="no complete output in this run"):
+        read_pinned(ready, PIPELINE.job("arrivals"))
+
+
+def test_what_was_computed_before_is_judged_by_the_limit_of_today(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = rejecting({"no_cicid": 16})
+    for _ in range(2):
+        with pytest.raises(SourceError, match="16 of 30 rows"):
+            drive(JOB, ready, world)
+    raised = with_limit(ready, 0.6)
+    assert drive(JOB, raised, world).result["reused"] is True
+    assert read_pinned(raised, PIPELINE.job("arrivals")).counts.rejected == {"no_cicid": 16}
+    with pytest.raises(SourceError, match="At most 20 %"):
+        drive(JOB, with_limit(ready, 0.2), world)
+    assert world.jobs.ran == ["arrivals"]
+
+
+def with_limit(run: Run, limit: float) -> Run:
+    jobs = tuple(replace(job, max_rejected=limit) for job in run.pipeline.jobs)
+    return replace(run, pipeline=replace(run.pipeline, jobs=jobs))
+
+
 def test_input_that_changed_while_it_was_read_makes_no_output(world: World, ready: Run) -> None:
     world.jobs.by_name["arrivals"] = overtaken
     with pytest.raises(OutputError, match="changed in S3 while it was read"):

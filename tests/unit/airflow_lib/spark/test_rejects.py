@@ -1,0 +1,88 @@
+"""What share of its rows a job may reject, and what is said where it rejects more."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.errors import SourceError
+from airflow_lib.pipeline import SparkJob
+from airflow_lib.spark.outputs import Counts, Manifest, Output
+from airflow_lib.spark.rejects import refuse_rejects
+
+OUTPUT = Output(S3Location("lake", "out/immigration"), "arrivals", "a1")
+
+
+def judge(counts: Counts, limit: float = 0.5) -> None:
+    refuse_rejects(
+        SparkJob("arrivals", ("arrivals.csv",), max_rejected=limit),
+        OUTPUT,
+        Manifest("s3://lake/m", "t1", (), counts, "0"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit"),
+    [
+        (Counts(read=0, written=0), 0.5),
+        (Counts(read=10, written=0), 0.5),  # rows were read, and make no group: no row is bad
+        (Counts(read=10, written=5, rejected={"age": 5}), 0.5),
+        (Counts(read=10, written=10, rejected={"age": 0}), 0.0),
+        (Counts(read=100, written=5, rejected={"country": 90, "age": 5}), 0.95),
+        (Counts(read=2891, written=49, rejected={"no_city": 3}), 0.5),  # written are groups of what was read
+    ],
+)
+def test_rejects_up_to_the_limit_are_no_error(counts: Counts, limit: float) -> None:
+    judge(counts, limit)
+
+
+@pytest.mark.parametrize(
+    ("counts", "limit", "told"),
+    [
+        (
+            Counts(read=10, written=4, rejected={"age": 6}),
+            0.5,
+            r"6 of 10 rows \(60 %: age 6\)\. At most 50 %",
+        ),
+        (Counts(read=10, written=9, rejected={"age": 1}), 0.0, r"1 of 10 rows \(10 %: age 1\)\. At most 0 %"),
+        (
+            Counts(read=3, written=0, rejected={"date": 1, "age": 2}),
+            1.0,
+            r"3 of 3 rows \(100 %: age 2, date 1\)",
+        ),
+        (Counts(read=10, written=0, rejected={"age": 1}), 0.5, r"1 of 10 rows \(10 %: age 1\).* never all"),
+        (Counts(read=0, written=0, rejected={"age": 1}), 1.0, r"1 of 0 rows \(all: age 1\)"),
+    ],
+)
+def test_more_than_the_limit_or_nothing_written_is_an_error_that_says_what_to_do(
+    counts: Counts, limit: float, told: str
+) -> None:
+    with pytest.raises(SourceError, match=told) as caught:
+        judge(counts, limit)
+    assert "s3://lake/out/immigration/arrivals/a1/t1-rejected/" in str(caught.value)
+    assert "raise max_rejected" in str(caught.value)
+
+
+def test_a_window_of_few_rows_is_not_judged_by_rows_that_lie_in_none() -> None:
+    undated = {"rejected": {"undated": 3}, "judged_over": {"undated": 1000}}
+    judge(Counts(read=3, written=0, **undated))
+    judge(Counts(read=4, written=1, **undated))
+
+
+@pytest.mark.parametrize(("undated", "whole", "limit"), [(501, 1000, 0.5), (1000, 1000, 1.0), (3, 0, 1.0)])
+def test_rows_that_lie_in_no_window_are_judged_over_the_whole_source(
+    undated: int, whole: int, limit: float
+) -> None:
+    counts = Counts(
+        read=undated + 9, written=9, rejected={"undated": undated}, judged_over={"undated": whole}
+    )
+    with pytest.raises(SourceError, match=rf"{undated} of {whole} rows"):
+        judge(counts, limit)
+
+
+def test_the_rows_of_a_window_are_judged_apart_from_those_that_lie_in_none() -> None:
+    counts = Counts(
+        read=8, written=1, rejected={"undated": 3, "age": 4}, judged_over={"undated": 1000, "other": 0}
+    )
+    with pytest.raises(SourceError, match=r"rejected 4 of 5 rows \(80 %: age 4\)\. "):
+        judge(counts)
