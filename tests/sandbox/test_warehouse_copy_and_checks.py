@@ -325,9 +325,31 @@ def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> N
 
     first, second = answer(conn, "busiest_airports")
 
-    assert (first["portcode"], first["iata_code"], first["arrivals"]) == ("CHI", "MDW", 2)
+    assert (first["portcode"], first["iata_code"], first["arrivals"]) == ("CHI", "ORD", 2)
     assert (first["days"], first["airlines"]) == (2, 2)
     assert (second["portcode"], second["name"]) == ("MTR", None)
+
+
+def test_unknown_countries_are_a_warning_once_they_are_more_than_one_in_a_hundred(conn: Connection) -> None:
+    which = next(check for check in IMMIGRATION.checks if check.name == "known_countries")
+    unknown = {"citizenship": "Unknown (999)", "citizenshipbasis": "unknown"}
+    rows = [arrival(1, **unknown), *[arrival(n) for n in range(2, 101)]]
+    load(conn, "run", APRIL, rows)
+    assert check(conn, which).passed
+
+    load(conn, "run", APRIL, [*rows[:-1], arrival(100, residentbasis="unknown")])
+
+    verdict = check(conn, which)
+    assert (verdict.severity, verdict.passed, verdict.failing_rows) == (Severity.WARN, False, 2)
+    assert {sample["tourist_id"] for sample in verdict.samples} == {1, 100}
+
+
+def test_a_traveller_without_a_country_code_is_no_unknown_country(conn: Connection) -> None:
+    which = next(check for check in IMMIGRATION.checks if check.name == "known_countries")
+    none = {"citizenshipbasis": None, "residentbasis": None}
+    load(conn, "run", APRIL, [arrival(1, **none), arrival(2, citizenshipbasis="unknown")])
+
+    assert check(conn, which).failing_rows == 1
 
 
 def test_stays_are_compared_by_visa_and_departures_before_the_arrival_are_ignored(conn: Connection) -> None:
