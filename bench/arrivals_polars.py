@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from bench.measuring import measured
+from sparkjobs.immigration.countries import INFERRED
 from sparkjobs.immigration.i94 import CICIDS, COLUMNS, SAS_EPOCH_DAYS
 from sparkjobs.immigration.labels import COUNTRIES, MODES, PORTS, STATES, VISAS, parse_labels, split_port
 
@@ -55,8 +56,12 @@ def _kept(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _columns(labels: dict[str, dict[str, str]]) -> dict[str, pl.Expr]:
-    countries = {float(code): label for code, label in labels[COUNTRIES].items()}
-    ports = {code: split_port(label, labels[STATES]) for code, label in labels[PORTS].items()}
+    countries = {float(code): label for code, label in {**INFERRED, **labels[COUNTRIES]}.items()}
+    bases = {float(code): "inferred" for code in INFERRED} | {
+        float(code): "published" for code in labels[COUNTRIES]
+    }
+    places = {code: split_port(label, labels[STATES]) for code, label in labels[PORTS].items()}
+    ports = {code: place[0] for code, place in places.items() if place}
     port = pl.col("i94port").str.strip_chars(" ")
     unknown = pl.format("unknown ({})", port.str.to_lowercase())
     return {
@@ -65,14 +70,11 @@ def _columns(labels: dict[str, dict[str, str]]) -> dict[str, pl.Expr]:
         "departdate": _date("depdate"),
         "addressto": _nil(pl.col("i94addr").str.strip_chars(" ").str.split(" ").list.first(), 32),
         "portcode": _text("i94port", 8),
-        "portofentrycity": _nil(
-            port.replace_strict({code: city for code, (city, _) in ports.items()}, default=unknown), 64
-        ),
-        "portstate": _nil(
-            port.replace_strict({code: state for code, (_, state) in ports.items()}, default=None), 32
-        ),
+        "portofentrycity": _nil(port.replace_strict(ports, default=unknown), 64),
         "citizenship": _coded("i94cit", countries, 64),
+        "citizenshipbasis": _basis("i94cit", bases),
         "resident": _coded("i94res", countries, 64),
+        "residentbasis": _basis("i94res", bases),
         "mode": _coded("i94mode", {float(code): label for code, label in labels[MODES].items()}, 32),
         "visa": _coded("i94visa", {float(code): label for code, label in labels[VISAS].items()}, 32),
         "visatype": _text("visatype", 16),
@@ -117,6 +119,10 @@ def _nil(text: pl.Expr, size: int) -> pl.Expr:
 def _coded(name: str, labels: dict[float, str], size: int) -> pl.Expr:
     unknown = pl.format("Unknown ({})", pl.col(name).cast(pl.Int64))
     return _nil(pl.col(name).replace_strict(labels, default=unknown, return_dtype=pl.String), size)
+
+
+def _basis(name: str, bases: dict[float, str]) -> pl.Expr:
+    return pl.col(name).replace_strict(bases, default="unknown", return_dtype=pl.String)
 
 
 def _admitted_date() -> pl.Expr:

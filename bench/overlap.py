@@ -26,7 +26,7 @@ JOBS = {
     "arrivals": ("sas_data/", "I94_SAS_Labels_Descriptions.SAS"),
     "cities": ("us-cities-demographics.csv",),
     "temperature": ("GlobalLandTemperaturesByState.csv",),
-    "airports": ("airport-codes_csv.csv",),
+    "airports": ("airport-codes_csv.csv", "I94_SAS_Labels_Descriptions.SAS"),
 }
 STATEMENT = """
 import sys

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
+from sparkjobs.immigration.countries import INFERRED
 from sparkjobs.immigration.i94 import (
     ARRIVED,
     DEPARTED,
@@ -45,12 +46,16 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
 
     The labels are joined by broadcast: the tables have hundreds of rows.
     """
-    countries = [(int(code), label) for code, label in labels[COUNTRIES].items() if code.isdigit()]
-    ports = [(code, *split_port(label, labels[STATES])) for code, label in labels[PORTS].items()]
+    countries = {code: (label, "inferred") for code, label in INFERRED.items()}
+    countries |= {code: (label, "published") for code, label in labels[COUNTRIES].items() if code.isdigit()}
+    coded = [(int(code), *label) for code, label in countries.items()]
+    places = {code: split_port(label, labels[STATES]) for code, label in labels[PORTS].items()}
+    ports = [(code, place[0]) for code, place in places.items() if place]
     for column, label in (("i94cit", "citizenship"), ("i94res", "resident")):
-        table = small_table(spark, countries, f"{label}_code bigint, {label}_label string")
+        schema = f"{label}_code bigint, {label}_label string, {label}_basis string"
+        table = small_table(spark, coded, schema)
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
-    table = small_table(spark, ports, "port_code string, port_city string, port_state string")
+    table = small_table(spark, ports, "port_code string, port_city string")
     rows = rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
     departure, age, born = sas_date(DEPARTED), integer("i94bir"), integer("biryear")
     return rows.select(
@@ -61,11 +66,12 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         fn.substring_index(_trimmed("i94addr"), " ", 1).alias("addressto"),
         _trimmed("i94port").alias("portcode"),
         "port_city",
-        "port_state",
         whole_number_text("i94cit").alias("citizenship_code"),
         "citizenship_label",
+        "citizenship_basis",
         whole_number_text("i94res").alias("resident_code"),
         "resident_label",
+        "resident_basis",
         number("i94mode").alias("i94mode"),
         number("i94visa").alias("i94visa"),
         age.alias("age"),
@@ -84,6 +90,8 @@ def noteworthy(labels: Labels) -> dict[str, Column]:
     conditions = {
         "unknown_citizenship": fn.col("citizenship_code").isNotNull() & fn.col("citizenship_label").isNull(),
         "unknown_resident": fn.col("resident_code").isNotNull() & fn.col("resident_label").isNull(),
+        "inferred_citizenship": fn.col("citizenship_basis") == "inferred",
+        "inferred_resident": fn.col("resident_basis") == "inferred",
         "unknown_port": (fn.col("portcode") != "") & fn.col("port_city").isNull(),
         "unknown_visa": ~fn.col("i94visa").isin(visas),
         **{note: fn.col(note) for note in ("bad_departure_date", "bad_age", "bad_birthyear")},
@@ -101,9 +109,10 @@ def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
         "addressto": _text(fn.col("addressto"), 32),
         "portcode": _text(fn.col("portcode"), 8),
         "portofentrycity": _text(fn.coalesce("port_city", fn.lower(_unknown("portcode"))), 64),
-        "portstate": _text(fn.col("port_state"), 32),
         "citizenship": _text(fn.coalesce("citizenship_label", _unknown("citizenship_code")), 64),
+        "citizenshipbasis": _basis("citizenship"),
         "resident": _text(fn.coalesce("resident_label", _unknown("resident_code")), 64),
+        "residentbasis": _basis("resident"),
         "mode": _coded("i94mode", labels[MODES], 32),
         "visa": _coded("i94visa", labels[VISAS], 32),
         "visatype": texts["visatype"],
@@ -139,6 +148,12 @@ def _text(text: Column, size: int) -> Column:
 def _unknown(code: str) -> Column:
     """`Unknown (148)` for a code without a label; null where there is no code."""
     return fn.when(fn.col(code) != "", fn.concat(fn.lit("Unknown ("), code, fn.lit(")")))
+
+
+def _basis(name: str) -> Column:
+    """Where a country's label is from: `published`, `inferred` (see `countries`) or `unknown`; null without a code."""
+    code, basis = fn.col(f"{name}_code"), fn.col(f"{name}_basis")
+    return fn.coalesce(basis, fn.when(code != "", fn.lit("unknown")))
 
 
 def _coded(name: str, table: dict[str, str], size: int) -> Column:

@@ -8,7 +8,7 @@ codes stand in a comment alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
@@ -24,6 +24,9 @@ _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SECTION = re.compile(r"\bvalue\s+\$?\s*(\w+)", re.IGNORECASE)
 _PAIR = re.compile(r"""^\s*(?:'([^']*)'|"([^"]*)"|([\w.]+))\s*=\s*(?:'(.*)'|"(.*)")[\s;]*$""")
 _VISA_COMMENT = re.compile(r"/\*\s*I94VISA\b(.*?)\*/", re.DOTALL)
+# Labels of codes that were never a port's, or no longer are: `No PORT Code (AG)`, `Collapsed (FOK) 06/15`.
+_NO_PORT = re.compile(r"\s*(?:No PORT Code|Collapsed)\b", re.IGNORECASE)
+_REMARK = re.compile(r"#\w+|\([^)]*\)")
 _VISA_PAIR = re.compile(r"^\s*(\d+)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -63,18 +66,25 @@ def parse_labels(text: str) -> Labels:
     return labels
 
 
-def split_port(label: str, states: Container[str]) -> tuple[str, str]:
-    """(city, state) of a port's label.
+def split_port(label: str, states: Mapping[str, str]) -> tuple[str, str] | None:
+    """(city, state) of a port's label, or None where the label says that it is no port.
 
-    The city is what precedes the first comma, in lower case; the state is the first word after it, in upper
-    case, else `Nil`. A label without a comma is split before its last word where that is the code of a US
-    state (`WASHINGTON DC`); otherwise the port would have no state.
+    The city is what precedes the first comma, in lower case. The state is the last word after that comma which is
+    the code of a US state (`HULL FIELD, SUGAR LAND ARPT, TX`), or the code of the state whose name stands there; else
+    what follows the last comma, in upper case (`NORTH CAICOS, TURK & CAIMAN`); else `Nil`. A label without a comma is
+    split before its last word where that is the code of a US state (`WASHINGTON DC`). Remarks (`#ARPT`, `(BPS)`) are
+    left out. `states` are the states' names by their codes.
     """
-    city, comma, rest = label.partition(",")
-    if comma:
-        words = re.split(r"[\s,]+", rest.strip(" \t,"))
-        return city.strip().lower(), (words[0].upper() or NIL)
-    words = label.split()
-    if len(words) > 1 and words[-1].isalpha() and words[-1] in states:
-        return " ".join(words[:-1]).lower(), words[-1]
-    return label.strip().lower(), NIL
+    if _NO_PORT.match(label):
+        return None
+    names = {code: name for code, name in states.items() if code.isalpha()}
+    city, comma, rest = _REMARK.sub("", label).partition(",")
+    if not comma:
+        words = city.split()
+        if len(words) > 1 and words[-1] in names:
+            return " ".join(words[:-1]).lower(), words[-1]
+        return " ".join(words).lower(), NIL
+    codes = [word for word in re.split(r"[\s,]+", rest) if word in names]
+    last = " ".join(rest.rpartition(",")[2].upper().split())
+    by_name = {name: code for code, name in names.items()}
+    return " ".join(city.lower().split()), (codes[-1] if codes else by_name.get(last, last)) or NIL

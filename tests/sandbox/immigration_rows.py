@@ -37,9 +37,10 @@ _ARRIVAL: dict[str, Any] = {
     "addressto": "NY",
     "portcode": "CHI",
     "portofentrycity": "chicago",
-    "portstate": "IL",
     "citizenship": "JAPAN",
+    "citizenshipbasis": "published",
     "resident": "JAPAN",
+    "residentbasis": "published",
     "mode": "Air",
     "visa": "Pleasure",
     "visatype": "B2",
@@ -63,18 +64,20 @@ _ARRIVAL: dict[str, Any] = {
 def arrival(
     tourist_id: int, arrivedate: date = date(2016, 4, 1), portcode: str = "CHI", **changes: Any
 ) -> Row:
-    """A row of staging_immigration; its city and state are those of the port."""
-    city, state = _PORTS[portcode]
-    port = {"portcode": portcode, "portofentrycity": city, "portstate": state}
+    """A row of staging_immigration; its city is that of the port, `unknown (code)` where _PORTS has none."""
+    city, _ = _PORTS.get(portcode, (f"unknown ({portcode.lower()})", ""))
+    port = {"portcode": portcode, "portofentrycity": city}
     row = {**_ARRIVAL, "tourist_id": tourist_id, "arrivedate": arrivedate, **port, **changes}
     return tuple(row.values())
 
 
-def airport(
-    ident: str, kind: str, city: str, state: str, iata: str | None = None, country: str = "US"
-) -> Row:
-    """A row of staging_airport."""
-    return (ident, kind, f"{ident} Airport", 100, country, state, city.title(), city, ident, iata, iata)
+def port(portcode: str, ident: str | None = None, iata: str | None = None) -> Row:
+    """A row of staging_airport: a port of _PORTS, with the airport of that ident or none."""
+    city, state = _PORTS[portcode]
+    if ident is None:
+        return (portcode, city, state, *[None] * 10)
+    described = (ident, "large_airport", f"{ident} Airport", 100, "US", city.title())
+    return (portcode, city, state, "municipality", *described, ident, iata, iata)
 
 
 def state(code: str, name: str) -> Row:
@@ -89,11 +92,11 @@ def temperature(month: date, name: str, mean: float) -> Row:
 
 REFERENCE: Rows = {
     "staging_airport": [
-        airport("KMDW", "large_airport", "chicago", "IL", "MDW"),
-        airport("KORD", "large_airport", "chicago", "IL", "ORD"),
-        airport("KILG", "medium_airport", "wilmington", "DE", "ILG"),
-        airport("KILM", "small_airport", "wilmington", "NC", "ILM"),
-        airport("TJSJ", "large_airport", "san juan", "PR", "SJU", country="PR"),
+        port("CHI", "KORD", "ORD"),
+        port("WDE", "KILG", "ILG"),
+        port("WIL", "KILM", "ILM"),
+        port("SAJ", "TJSJ", "SJU"),
+        port("MTR"),
     ],
     "staging_demography": [state("NY", "New York"), state("CA", "California"), state("TX", "Texas")],
     "staging_landtemp": [

@@ -307,13 +307,26 @@ def test_the_published_questions_are_answered(conn: Connection) -> None:
 
 
 def test_states_are_compared_by_arrivals_and_population(conn: Connection) -> None:
-    load(conn, "run", APRIL, [arrival(1), arrival(2), arrival(3, addressto="Nil")])
+    load(conn, "run", APRIL, [arrival(1), arrival(2), arrival(3, addressto="GU")])
 
     first, second = answer(conn, "arrivals_by_state")
 
-    assert (first["addressto"], first["state"], first["arrivals"]) == ("NY", "New York", 2)
+    assert (first["statecode"], first["state"], first["arrivals"]) == ("NY", "New York", 2)
     assert first["arrivals_per_thousand"] == 2.0
-    assert (second["addressto"], second["arrivals_per_thousand"]) == ("Nil", None)
+    assert (second["state"], second["arrivals_per_thousand"]) == ("Guam", None)
+
+
+def test_destinations_that_are_no_states_are_one_row_and_no_arrival_is_lost(conn: Connection) -> None:
+    given = ["NY", "Nil", "..", "ZZ", "Nil", "TX", "NY", "NY", "NY", "NY"]
+    load(conn, "run", APRIL, [arrival(n, addressto=code) for n, code in enumerate(given)])
+
+    rows = answer(conn, "arrivals_by_state")
+
+    assert [(row["statecode"], row["state"], row["arrivals"]) for row in rows] == [
+        ("NY", "New York", 5),
+        (None, "None, or no state", 4),
+        ("TX", "Texas", 1),
+    ]
 
 
 def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> None:
@@ -322,12 +335,43 @@ def test_ports_are_compared_by_arrivals_days_and_airlines(conn: Connection) -> N
 
     first, second = answer(conn, "busiest_airports")
 
-    assert (first["portcode"], first["iata_code"], first["arrivals"]) == ("CHI", "MDW", 2)
+    assert (first["portcode"], first["iata_code"], first["arrivals"]) == ("CHI", "ORD", 2)
     assert (first["days"], first["airlines"]) == (2, 2)
     assert (second["portcode"], second["name"]) == ("MTR", None)
 
 
-def test_stays_are_compared_by_visa_and_departures_before_the_arrival_are_ignored(conn: Connection) -> None:
+def test_travellers_without_an_airline_are_not_counted_as_one(conn: Connection) -> None:
+    codes = ["Nil", "*GA", "*UU", "UA", "UA"]
+    load(conn, "run", APRIL, [arrival(n, airline=code) for n, code in enumerate(codes)])
+
+    (row,) = answer(conn, "busiest_airports")
+
+    assert (row["arrivals"], row["airlines"]) == (5, 1)
+
+
+def test_unknown_countries_are_a_warning_once_they_are_more_than_one_in_a_hundred(conn: Connection) -> None:
+    which = next(check for check in IMMIGRATION.checks if check.name == "known_countries")
+    unknown = {"citizenship": "Unknown (999)", "citizenshipbasis": "unknown"}
+    rows = [arrival(1, **unknown), *[arrival(n) for n in range(2, 101)]]
+    load(conn, "run", APRIL, rows)
+    assert check(conn, which).passed
+
+    load(conn, "run", APRIL, [*rows[:-1], arrival(100, residentbasis="unknown")])
+
+    verdict = check(conn, which)
+    assert (verdict.severity, verdict.passed, verdict.failing_rows) == (Severity.WARN, False, 2)
+    assert {sample["tourist_id"] for sample in verdict.samples} == {1, 100}
+
+
+def test_a_traveller_without_a_country_code_is_no_unknown_country(conn: Connection) -> None:
+    which = next(check for check in IMMIGRATION.checks if check.name == "known_countries")
+    none = {"citizenshipbasis": None, "residentbasis": None}
+    load(conn, "run", APRIL, [arrival(1, **none), arrival(2, citizenshipbasis="unknown")])
+
+    assert check(conn, which).failing_rows == 1
+
+
+def test_stays_are_compared_by_visa_and_every_arrival_is_in_one_of_three_counts(conn: Connection) -> None:
     rows = [
         arrival(1, departdate=date(2016, 4, 5)),
         arrival(2, departdate=date(2016, 4, 6)),
@@ -338,5 +382,23 @@ def test_stays_are_compared_by_visa_and_departures_before_the_arrival_are_ignore
     load(conn, "run", APRIL, rows)
 
     assert answer(conn, "stay_by_visa") == [
-        {"visa": "Pleasure", "visatype": "B2", "stays": 3, "mean_days": 5.33, "longest_days": 7}
+        {
+            "visa": "Pleasure",
+            "visatype": "B2",
+            "arrivals": 5,
+            "stays": 3,
+            "open_stays": 1,
+            "wrong_departures": 1,
+            "mean_days": 5.33,
+            "longest_days": 7,
+        }
     ]
+
+
+def test_a_visa_by_which_nobody_has_departed_yet_is_listed(conn: Connection) -> None:
+    load(conn, "run", APRIL, [arrival(1, visatype="F1", departdate=None)])
+
+    (row,) = answer(conn, "stay_by_visa")
+
+    assert (row["visatype"], row["arrivals"], row["stays"], row["open_stays"]) == ("F1", 1, 0, 1)
+    assert (row["mean_days"], row["longest_days"]) == (None, None)

@@ -25,11 +25,11 @@ from tests.sandbox.immigration_rows import (
     REFERENCE,
     Connection,
     Row,
-    airport,
     arrival,
     empty,
     load,
     load_staged,
+    port,
     rows_of,
     stage,
     tables,
@@ -541,48 +541,28 @@ def test_a_destination_has_its_demography_or_only_its_name_or_neither(conn: Conn
     assert one(conn, "dimStateDestination", "addressto", "TX")["state"] == "Texas"
 
 
-@pytest.mark.parametrize(
-    ("airports", "best"),
-    [
-        (["KZZZ:large_airport:Z", "KAAA:medium_airport:A", "KBBB:small_airport:B"], "KZZZ"),
-        (["KAAA:small_airport:A", "KBBB:medium_airport:"], "KBBB"),
-        (["KAAA:heliport:A", "KBBB:small_airport:"], "KBBB"),
-        (["KAAA:large_airport:", "KBBB:large_airport:B"], "KBBB"),
-        (["KBBB:large_airport:B", "KAAA:large_airport:A"], "KAAA"),
-        (["KAAA:large_airport:A", "KBBB:large_airport:CHI"], "KBBB"),
-        (["KAAA:large_airport:A", "KBBB:medium_airport:CHI"], "KAAA"),
-        (["KAAA:heliport:A", "KBBB:seaplane_base:B"], None),
-        ([], None),
-    ],
-)
-def test_the_best_airport_of_a_port_is_chosen_in_the_documented_order(
-    conn: Connection, airports: list[str], best: str | None
-) -> None:
-    rows = [
-        airport(ident, kind, "chicago", "IL", iata or None)
-        for ident, kind, iata in (entry.split(":") for entry in airports)
-    ]
-    load(conn, "r", APRIL, [arrival(1, portcode="CHI")], {**REFERENCE, "staging_airport": rows})
-    chosen = one(conn, "dimAirport", "portcode", "CHI")
+def test_a_port_has_the_airport_of_its_code_and_says_how_it_was_found(conn: Connection) -> None:
+    load(conn, "r", APRIL, [arrival(1, portcode="CHI"), arrival(2, portcode="MTR")])
 
-    assert chosen["airport_code"] == best
-    assert (chosen["portofentrycity"], chosen["statecode"]) == ("chicago", "IL")
-    if best is None:
-        assert chosen["name"] is chosen["type"] is chosen["iata_code"] is chosen["elevationft"] is None
+    chicago, montreal = one(conn, "dimAirport", "portcode", "CHI"), one(conn, "dimAirport", "portcode", "MTR")
+    assert (chicago["airport_code"], chicago["matchbasis"]) == ("KORD", "municipality")
+    assert (chicago["portofentrycity"], chicago["statecode"]) == ("chicago", "IL")
+    assert (montreal["portofentrycity"], montreal["statecode"]) == ("montreal", "CANADA")
+    ports_own = ("portcode", "portofentrycity", "statecode")
+    assert {value for name, value in montreal.items() if name not in ports_own} == {None}
 
 
-def test_cities_with_the_same_name_have_the_airports_of_their_own_states(conn: Connection) -> None:
-    foreign = airport("SAAL", "large_airport", "wilmington", "DE", "XXX", country="BR")
-    reference = {**REFERENCE, "staging_airport": [*REFERENCE["staging_airport"], foreign]}
-    load(conn, "r", APRIL, [arrival(1, portcode="WIL"), arrival(2, portcode="WDE")], reference)
+def test_a_code_that_is_no_port_of_the_label_file_has_the_city_of_its_arrivals(conn: Connection) -> None:
+    load(conn, "r1", DAYS[0], [arrival(1, DAYS[0].start, "QQQ")])
+    load(conn, "r2", DAYS[1], [arrival(2, DAYS[1].start, "CHI")])
 
-    assert one(conn, "dimAirport", "portcode", "WIL")["airport_code"] == "KILM"
-    assert one(conn, "dimAirport", "portcode", "WDE")["airport_code"] == "KILG"
+    row = one(conn, "dimAirport", "portcode", "QQQ")
+    assert (row["portofentrycity"], row["statecode"], row["matchbasis"]) == ("unknown (qqq)", "Nil", None)
 
 
 def test_a_port_of_an_earlier_window_gets_the_newest_airports(conn: Connection) -> None:
     load(conn, "r1", DAYS[0], [arrival(1, DAYS[0].start, "CHI")])
-    newest = {**REFERENCE, "staging_airport": [airport("KNEW", "large_airport", "chicago", "IL", "NEW")]}
+    newest = {**REFERENCE, "staging_airport": [port("CHI", "KNEW", "NEW")]}
     load(conn, "r2", DAYS[1], [arrival(2, DAYS[1].start, "WIL")], newest)
 
     assert one(conn, "dimAirport", "portcode", "CHI")["airport_code"] == "KNEW"

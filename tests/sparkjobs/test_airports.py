@@ -4,17 +4,26 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.immigration import airports
+from tests.sparkjobs import i94
 
 HEADER = (
     "ident,type,name,elevation_ft,continent,iso_country,iso_region,municipality,gps_code,iata_code,"
     "local_code,coordinates"
 )
 KEYS = HEADER.split(",")
+SEATTLE = {
+    "ident": "KSEA",
+    "type": "large_airport",
+    "name": "Seattle Airport",
+    "iso_country": "US",
+    "iso_region": "US-WA",
+    "municipality": "Seattle",
+    "iata_code": "SEA",
+}
 
 
 def line(**fields):
-    known = {"ident": "KSEA", "type": "large_airport", "iso_country": "US", "iso_region": "US-WA"}
-    return ",".join({**known, **fields}.get(key, "") for key in KEYS)
+    return ",".join({**SEATTLE, **fields}.get(key, "") for key in KEYS)
 
 
 @pytest.fixture
@@ -27,93 +36,127 @@ def published(tmp_path):
     return write
 
 
-def kept_rows(folder):
-    return sorted(pq.read_table(folder).to_pylist(), key=lambda row: row["ident"])
+@pytest.fixture
+def locate(run_job, published, tmp_path):
+    """`locate(ports, *lines)` → (counts, {portcode: its row}, rejected folder); `ports` are labels by code."""
+
+    def run(ports, *lines, header=HEADER):
+        labels = "\n".join(f"   '{code}'\t=\t'{label}'" for code, label in ports.items())
+        start, rest = i94.LABELS.split("value $i94prtl\n")
+        text = f"{start}value $i94prtl\n{labels}\n;\n{rest.partition(';')[2]}"
+        path = i94.write_labels(tmp_path, text)
+        counts, kept, rejected = run_job(airports, published(*lines, header=header), path)
+        return counts, {row["portcode"]: row for row in pq.read_table(kept).to_pylist()}, rejected
+
+    return run
 
 
-def test_an_airport_is_written_in_the_warehouses_columns(run_job, published):
-    path = published(
-        'KSEA,large_airport,"Seattle ""Tacoma"" Airport",433,NA,US,US-WA,Seattle,KSEA,SEA,SEA,"-122.3, 47.4"'
+def chosen(rows):
+    """{portcode: (iata code, matchbasis)}"""
+    return {port: (row["iata_code"], row["matchbasis"]) for port, row in rows.items()}
+
+
+def place(state, *entries, country="US"):
+    """Lines of large airports, each `iata:municipality:name`, or `iata:municipality:name:type`."""
+    lines = []
+    for entry in entries:
+        iata, municipality, name, *kind = entry.split(":")
+        region = f"US-{state}" if country == "US" else f"{country}-{state}"
+        lines.append(
+            line(
+                ident=f"K{iata}",
+                iata_code=iata,
+                municipality=municipality,
+                name=name,
+                type=kind[0] if kind else "large_airport",
+                iso_country=country,
+                iso_region=region,
+            )
+        )
+    return lines
+
+
+# -- reading -----------------------------------------------------------------------------------
+
+
+def test_a_port_is_written_with_its_airport_in_the_warehouses_columns(locate):
+    counts, rows, rejected = locate(
+        {"SEA": "SEATTLE, WA           "},
+        'KSEA,large_airport,"Seattle ""Tacoma"" Airport",433,NA,US,US-WA,Seattle,KSEA,SEA,LOC,"-122.3, 47.4"',
     )
-    counts, kept, rejected = run_job(airports, path)
     assert counts == {"read": 1, "written": 1, "rejected": {}}
-    assert kept_rows(kept) == [
+    assert list(rows.values()) == [
         {
+            "portcode": "SEA",
+            "portofentrycity": "seattle",
+            "statecode": "WA",
+            "matchbasis": "municipality",
             "ident": "KSEA",
             "type": "large_airport",
             "name": 'Seattle "Tacoma" Airport',
             "elevationft": 433,
             "iso_country": "US",
-            "statecode": "WA",
             "municipality": "Seattle",
-            "city": "seattle",
             "gps_code": "KSEA",
             "iata_code": "SEA",
-            "local_code": "SEA",
+            "local_code": "LOC",
         }
     ]
     assert not rejected.exists()
 
 
-def test_columns_are_found_by_name_in_any_order_with_an_index_column(run_job, published):
-    path = published(
+def test_a_port_without_an_airport_has_a_row_and_a_code_that_is_no_port_has_none(locate):
+    counts, rows, _ = locate(
+        {"BLA": "BLAINE, WA", "AG": "No PORT Code (AG)", "ISP": "Collapsed (FOK) 06/15"}, line()
+    )
+    assert (counts["written"], rows.keys()) == (1, {"BLA"})
+    assert (rows["BLA"].pop("portcode"), rows["BLA"].pop("portofentrycity")) == ("BLA", "blaine")
+    assert rows["BLA"].pop("statecode") == "WA"
+    assert set(rows["BLA"].values()) == {None}
+
+
+def test_columns_are_found_by_name_in_any_order_with_an_index_column(locate):
+    counts, rows, _ = locate(
+        {"SEA": "SEATTLE, WA"},
         "7,US-WA,US,,SEA,,KSEA,large_airport,Sea-Tac,,12,Seattle",
         header=",iso_region,iso_country,gps_code,iata_code,local_code,Ident,type,name,continent,elevation_ft,municipality",
     )
-    counts, kept, _ = run_job(airports, path)
-    (row,) = kept_rows(kept)
+    row = rows["SEA"]
     assert counts["written"] == 1
     assert (row["ident"], row["iata_code"], row["elevationft"], row["gps_code"]) == ("KSEA", "SEA", 12, None)
 
 
-def test_closed_and_nameless_airports_are_rejected_with_their_reason(run_job, published):
-    path = published(line(), line(ident="OLD", type="closed"), line(ident=""))
-    counts, kept, rejected = run_job(airports, path)
+def test_closed_and_nameless_airports_are_rejected_with_their_reason(locate):
+    counts, rows, rejected = locate(
+        {"SEA": "SEATTLE, WA"}, line(), line(ident="OLD", type="closed"), line(ident="")
+    )
     assert counts == {"read": 3, "written": 1, "rejected": {"closed": 1, "no_ident": 1}}
-    assert [row["ident"] for row in kept_rows(kept)] == ["KSEA"]
+    assert rows["SEA"]["ident"] == "KSEA"
     rejects = {row["reason"]: row["ident"] for row in pq.read_table(rejected).to_pylist()}
     assert rejects == {"closed": "OLD", "no_ident": None}
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_of_airports_that_share_an_ident_the_largest_open_one_is_kept(run_job, published, backwards):
+def test_of_airports_that_share_an_ident_the_largest_open_one_is_kept(locate, backwards):
     lines = [
         line(type="closed", name="closed"),
         line(type="small_airport", name="small"),
-        line(type="large_airport", name="large without code"),
-        line(type="large_airport", name="large", iata_code="SEA"),
+        line(type="large_airport", name="large without code", iata_code=""),
+        line(type="large_airport", name="large"),
     ]
-    counts, kept, _ = run_job(airports, published(*(reversed(lines) if backwards else lines)))
+    counts, rows, _ = locate({"SEA": "SEATTLE, WA"}, *(reversed(lines) if backwards else lines))
     assert counts == {"read": 4, "written": 1, "rejected": {"closed": 1, "duplicate_ident": 2}}
-    assert [row["name"] for row in kept_rows(kept)] == ["large"]
+    assert rows["SEA"]["name"] == "large"
 
 
-@pytest.mark.parametrize(
-    ("country", "region", "state"),
-    [
-        ("US", "US-TX", "TX"),
-        ("PR", "PR-U-A", "PR"),
-        ("AU", "AU-U-A", "U-A"),
-        ("gu", "", "GU"),
-        ("CA", "", None),
-    ],
-)
-def test_the_state_is_the_regions_and_of_a_territory_its_country_code(
-    run_job, published, country, region, state
-):
-    _, kept, _ = run_job(airports, published(line(iso_country=country, iso_region=region)))
-    assert [row["statecode"] for row in kept_rows(kept)] == [state]
+def test_long_text_is_cut_to_the_columns_bytes_between_characters(locate):
+    _, rows, _ = locate({"SEA": "SEATTLE, WA"}, line(name="é" * 200, elevation_ft="high"))
+    assert rows["SEA"]["name"] == "é" * 128
+    assert rows["SEA"]["elevationft"] is None
 
 
-def test_long_text_is_cut_to_the_columns_bytes_between_characters(run_job, published):
-    _, kept, _ = run_job(airports, published(line(name="é" * 200, elevation_ft="high")))
-    (row,) = kept_rows(kept)
-    assert row["name"] == "é" * 128
-    assert row["elevationft"] is None
-
-
-def test_the_files_types_match_the_warehouses(run_job, published):
-    _, kept, _ = run_job(airports, published(line()))
+def test_the_files_types_match_the_warehouses(run_job, published, tmp_path):
+    _, kept, _ = run_job(airports, published(line()), i94.write_labels(tmp_path))
     types = {field.name: str(field.type) for field in pq.read_table(kept).schema}
     assert types.pop("elevationft") == "int32"
     assert set(types.values()) == {"string"}
@@ -133,9 +176,165 @@ def test_the_error_names_a_bad_file_and_what_is_wrong_with_it(run_job, tmp_path,
     path = tmp_path / "airport-codes_csv.csv"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"(?s)airport-codes_csv.csv .*{message}"):
-        run_job(airports, path)
+        run_job(airports, path, i94.write_labels(tmp_path))
 
 
-def test_the_error_names_a_missing_file(run_job, tmp_path):
+def test_the_error_names_a_missing_file(run_job, published, tmp_path):
     with pytest.raises(ValueError, match=r"nowhere\.csv does not exist"):
-        run_job(airports, tmp_path / "nowhere.csv")
+        run_job(airports, tmp_path / "nowhere.csv", i94.write_labels(tmp_path))
+    with pytest.raises(ValueError, match=r"nowhere\.SAS does not exist"):
+        run_job(airports, published(line()), tmp_path / "nowhere.SAS")
+
+
+# -- which airport -----------------------------------------------------------------------------
+
+
+def test_a_ports_airport_is_found_by_its_municipality_or_its_name_in_the_ports_state(locate):
+    _, rows, _ = locate(
+        {
+            "SEA": "SEATTLE, WA",
+            "TAC": "TACOMA, WA",
+            "WIL": "WILMINGTON, NC",
+            "WDE": "WILMINGTON, DE",
+            "TST": "NOWHERE, WA",
+        },
+        *place("WA", "SEA:Seattle:Sea-Tac", "TIW:Gig Harbor:Tacoma Narrows"),
+        *place("NC", "ILM:Wilmington:Wilmington"),
+        *place("DE", "ILG:Wilmington:New Castle"),
+        *place("DE", "XXX:Wilmington:Wilmington International", country="BR"),
+    )
+    assert chosen(rows) == {
+        "SEA": ("SEA", "municipality"),
+        "TAC": ("TIW", "name"),
+        "WIL": ("ILM", "municipality"),
+        "WDE": ("ILG", "municipality"),
+        "TST": (None, None),
+    }
+
+
+def test_a_label_of_several_names_is_found_by_each_of_them(locate):
+    _, rows, _ = locate(
+        {
+            "NWK": "NEWARK/TETERBORO, NJ",
+            "OGG": "KAHULUI - MAUI, HI",
+            "KOA": "KEAHOLE-KONA, HI",
+            "SGR": "HULL FIELD, SUGAR LAND ARPT, TX",
+            "SAR": "BRADENTON - SARASOTA, FL",
+            "MNR": "MONROE COUNTY MUNICIPAL, MI",
+        },
+        *place("NJ", "EWR:Newark:Newark Liberty"),
+        *place("HI", "OGG:Kahului:Kahului", "KOA:Kailua-Kona:Kona International at Keahole"),
+        *place("TX", "SGR:Houston:Sugar Land Regional", "HUF:Waco:Hull Crossing"),
+        *place("FL", "SRQ:Sarasota/Bradenton:Sarasota Bradenton"),
+        *place("MI", "TTF:Monroe:Custer"),
+    )
+    assert {port: iata for port, (iata, _) in chosen(rows).items()} == {
+        "NWK": "EWR",
+        "OGG": "OGG",
+        "KOA": "KOA",
+        "SGR": "SGR",
+        "SAR": "SRQ",
+        "MNR": "TTF",
+    }
+
+
+def test_a_name_is_found_as_whole_words_without_accents(locate):
+    _, rows, _ = locate(
+        {"MON": "MONTREAL, CANADA", "ELY": "ELY, MN"},
+        *place("QC", "YUL:Dorval:Montréal-Pierre Elliott Trudeau", country="CA"),
+        *place("MN", "AAA:Lively:Kelyville"),
+    )
+    assert chosen(rows) == {"MON": ("YUL", "name"), "ELY": (None, None)}
+
+
+@pytest.mark.parametrize(
+    ("label", "country"),
+    [
+        ("TORONTO, CANADA ", "CA"),
+        ("SHANNON, IRELAND ", "IE"),
+        ("NASSAU, BAHAMAS ", "BS"),
+        ("HAMILTON, BERMUDA ", "BM"),
+        ("NORTH CAICOS, TURK & CAIMAN", "TC"),
+        ("JUAREZ INTL, MEXICO CITY, MX", "MX"),
+    ],
+)
+def test_a_port_abroad_is_looked_for_in_its_country(locate, label, country):
+    city = "Mexico City" if country == "MX" else label.partition(",")[0].title()
+    home = place("X", f"HOM:{city}:Home", country=country)
+    away = place("X", f"AAA:{city}:{city} International", country="AU")
+    _, rows, _ = locate({"QQQ": label}, *away, *home)
+    assert chosen(rows) == {"QQQ": ("HOM", "municipality")}
+
+
+def test_a_port_of_a_territory_has_an_airport_of_its_name_else_the_territorys_largest(locate):
+    _, rows, _ = locate(
+        {"STT": "ST THOMAS, VI ", "CHR": "CHRISTIANSTED, VI ", "ROT": "ROTA, SPN", "FAJ": "FAJARDO, PR"},
+        *place("U-A", "STX:Christiansted:Rohlsen:medium_airport", "CCC:Amalie:King", country="VI"),
+        *place("U-A", "ROP:Songsong:Rota International", country="MP"),
+        *place("U-A", "FAJ:Fajardo:Diego Jimenez"),  # a list may give a territory's airport to the US
+        *place("U-A", "AAA:San Juan:Isla Grande"),
+    )
+    assert chosen(rows) == {
+        "STT": ("CCC", "territory"),
+        "CHR": ("STX", "municipality"),
+        "ROT": ("ROP", "name"),
+        "FAJ": ("FAJ", "municipality"),
+    }
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(
+    ("airports_of_the_city", "best"),
+    [
+        (["AAA:Boston:Boston:small_airport", "BBB:Boston:Boston:medium_airport"], "BBB"),
+        (["AAA:Boston:Boston International:medium_airport", "BBB:Boston:Boston"], "BBB"),
+        (["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intercontinental"], "BBB"),
+        (["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intcntl/Bush"], "BBB"),
+        (["AAA:East Boston:Boston International", "BBB:Boston:Logan International"], "BBB"),
+        (["AAA:Boston:King International", "BBB:Boston:Logan Boston International"], "BBB"),
+        (["AAA:Boston:Boston Logan International", "BBB:Boston:Boston International"], "BBB"),
+        (["AAA:Boston:Boston", "BBB:Boston:Boston"], "AAA"),
+        (["BBB:Boston:Boston", ":Boston:Boston International"], "BBB"),
+        (["AAA:Boston:Boston:heliport", "BBB:Boston:Boston:seaplane_base"], None),
+    ],
+    ids=[
+        "medium before small",
+        "large before medium",
+        "international before others",
+        "abbreviated",
+        "exact municipality before part of it",
+        "name with the city before name without",
+        "name of the city alone before more names",
+        "first ident",
+        "no airline without an IATA code",
+        "no airport at all",
+    ],
+)
+def test_of_a_citys_airports_the_one_of_its_international_flights_is_chosen(
+    locate, airports_of_the_city, best, backwards
+):
+    lines = place("MA", *airports_of_the_city)
+    _, rows, _ = locate({"QQQ": "BOSTON, MA"}, *(reversed(lines) if backwards else lines))
+    assert rows["QQQ"]["iata_code"] == best
+
+
+def test_a_ports_code_is_not_taken_for_an_iata_code(locate):
+    _, rows, _ = locate(
+        {"BBB": "BOSTON, MA"}, *place("MA", "BBB:Boston:Boston", "AAA:Boston:Boston International")
+    )
+    assert rows["BBB"]["iata_code"] == "AAA"
+
+
+def test_a_curated_port_has_its_airport_wherever_that_is(locate):
+    _, rows, _ = locate(
+        {"CIN": "CINCINNATI, OH ", "MAA": "Abu Dhabi", "CHI": "CHICAGO, IL"},
+        *place("OH", "LUK:Cincinnati:Cincinnati International"),
+        *place("KY", "CVG:Covington:Northern Kentucky"),
+        *place("AZ", "AUH:Abu Dhabi:Zayed International", country="AE"),
+        *place("IL", "MDW:Chicago:Midway"),  # no O'Hare in the list
+    )
+    assert chosen(rows) == {
+        "CIN": ("CVG", "curated"),
+        "MAA": ("AUH", "curated"),
+        "CHI": ("MDW", "municipality"),
+    }

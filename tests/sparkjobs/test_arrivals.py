@@ -37,9 +37,10 @@ EXPECTED = {
     "addressto": "WA",
     "portcode": "SEA",
     "portofentrycity": "seattle",
-    "portstate": "WA",
     "citizenship": "JAPAN",
+    "citizenshipbasis": "published",
     "resident": "MEXICO Air Sea, and Not Reported (I-94, no land arrivals)",
+    "residentbasis": "published",
     "mode": "Air",
     "visa": "Pleasure",
     "visatype": "WT",
@@ -136,7 +137,7 @@ def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_jo
 
 def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
     counts, rows, _ = arrive(
-        {"cicid": 1.0, "i94cit": 148.0, "i94res": None, "i94port": "QQQ", "i94visa": 7.0},
+        {"cicid": 1.0, "i94cit": 999.0, "i94res": None, "i94port": "QQQ", "i94visa": 7.0},
         {"cicid": 2.0, "i94addr": "NY NEW YORK", "i94port": None, "dtaddto": "D/S", "i94bir": None},
         {"cicid": 3.0, "i94addr": "  ", "dtaddto": "02302016", "depdate": None, "admnum": None},
         {"cicid": 4.0, "i94port": "WAS", "dtaddto": None, "biryear": float("nan"), "depdate": -5.0},
@@ -153,11 +154,12 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
     seen = [{name: row[name] for name in row if row[name] != EXPECTED[name]} for row in rows]
     assert seen == [
         {
-            "citizenship": "Unknown (148)",
+            "citizenship": "Unknown (999)",
+            "citizenshipbasis": "unknown",
             "resident": "Nil",
+            "residentbasis": None,
             "portcode": "QQQ",
             "portofentrycity": "unknown (qqq)",
-            "portstate": "Nil",
             "visa": "Unknown (7)",
         },
         {
@@ -165,7 +167,6 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "addressto": "NY",
             "portcode": "Nil",
             "portofentrycity": "Nil",
-            "portstate": "Nil",
             "admitteddate": "D/S",
             "age": None,
         },
@@ -180,7 +181,6 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "tourist_id": APRIL + 4,
             "portcode": "WAS",
             "portofentrycity": "washington",
-            "portstate": "DC",
             "admitteddate": "Nil",
             "birthyear": None,
             "departdate": None,
@@ -189,12 +189,44 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
             "tourist_id": APRIL + 5,
             "portcode": "INT",
             "portofentrycity": "int'l falls",
-            "portstate": "MN",
             "occupation": "é" * 16,
             "departdate": None,
             "citizenship": "Nil",
+            "citizenshipbasis": None,
         },
     ]
+
+
+def test_codes_that_the_label_file_lacks_are_inferred_and_say_so(arrive):
+    counts, rows, _ = arrive(
+        {"cicid": 1.0, "i94cit": 148.0, "i94res": 746.0},
+        {"cicid": 2.0, "i94cit": 254.0, "i94res": 252.0},
+        {"cicid": 3.0, "i94cit": 133.0},
+    )
+    assert counts["notes"] == {"outside_window": 0, "inferred_citizenship": 3, "inferred_resident": 2}
+    assert [(row["citizenship"], row["citizenshipbasis"]) for row in rows] == [
+        ("GERMANY", "inferred"),
+        ("SOUTH KOREA", "inferred"),
+        ("TURKEY", "inferred"),
+    ]
+    assert [(row["resident"], row["residentbasis"]) for row in rows[:2]] == [
+        ("RUSSIA", "inferred"),
+        ("JAPAN", "inferred"),
+    ]
+
+
+def test_a_label_of_the_label_file_counts_before_an_inferred_one(run_job, tmp_path):
+    text = i94.LABELS.replace("   209 =", "   148 =  'GERMANY, FED. REP.'\n   209 =")
+    source = i94.write_parquet(tmp_path, {"i94cit": 148.0})
+    counts, (row,), _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path, text)))
+    assert (row["citizenship"], row["citizenshipbasis"]) == ("GERMANY, FED. REP.", "published")
+    assert "inferred_citizenship" not in counts["notes"]
+
+
+def test_a_code_that_is_no_port_by_its_label_is_an_unknown_port(arrive):
+    counts, (row,), _ = arrive({"i94port": "AG"})
+    assert (row["portcode"], row["portofentrycity"]) == ("AG", "unknown (ag)")
+    assert counts["notes"]["unknown_port"] == 1
 
 
 def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):

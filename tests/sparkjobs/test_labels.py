@@ -5,6 +5,13 @@ import pytest
 from sparkjobs.immigration.labels import parse_labels, split_port
 from tests.sparkjobs.i94 import LABELS
 
+STATES = {
+    **dict.fromkeys(("AR", "CA", "MN", "NJ", "SC", "TX", "VT"), "a state"),
+    "DC": "DIST. OF COLUMBIA",
+    "WA": "WASHINGTON",
+    "99": "All Other Codes",
+}
+
 
 def test_the_label_file_is_parsed_as_sas_source():
     labels = parse_labels(LABELS)
@@ -34,10 +41,20 @@ def test_a_quote_within_a_label_is_part_of_it_however_it_is_written(line):
         ("PASO DEL NORTE,TX", "paso del norte", "TX"),
         ("WASHINGTON DC", "washington", "DC"),
         ("NASSAU, BAHAMAS", "nassau", "BAHAMAS"),
-        ("NORTH CAICOS, TURK & CAIMAN", "north caicos", "TURK"),
-        ("Halifax, NS, Canada", "halifax", "NS"),
+        ("NORTH CAICOS, TURK & CAIMAN", "north caicos", "TURK & CAIMAN"),
+        ("Halifax, NS, Canada", "halifax", "CANADA"),
+        ("SAN SALVADOR, EL SALVADOR", "san salvador", "EL SALVADOR"),
+        ("GEN M. ESCOBEDO, Monterrey, MX", "gen m. escobedo", "MX"),
+        ("HULL FIELD, SUGAR LAND ARPT, TX", "hull field", "TX"),
+        ("PACIFIC, HWY. STATION, CA ", "pacific", "CA"),
+        ("WARROAD INTL, SPB, MN", "warroad intl", "MN"),
+        ("DERBY LINE, VT (RT. 5)", "derby line", "VT"),
+        ("SWANTON, VT (BP - SECTOR HQ)", "swanton", "VT"),
+        ("COLUMBIA, SC #ARPT", "columbia", "SC"),
+        ("BELLINGHAM, WASHINGTON #INTL", "bellingham", "WA"),
+        ("BEICA #ARPT, ETHIOPIA", "beica", "ETHIOPIA"),
+        ("SAIPAN, SPN ", "saipan", "SPN"),
         ("Abu Dhabi", "abu dhabi", "Nil"),
-        ("No PORT Code (AG)", "no port code (ag)", "Nil"),
         ("UNIDENTIFED AIR / SEAPORT", "unidentifed air / seaport", "Nil"),
         ("ROUTE 99", "route 99", "Nil"),
         ("NOWHERE,", "nowhere", "Nil"),
@@ -45,7 +62,12 @@ def test_a_quote_within_a_label_is_part_of_it_however_it_is_written(line):
     ],
 )
 def test_a_ports_label_gives_its_city_and_state(label, city, state):
-    assert split_port(label, {"DC": "DIST. OF COLUMBIA", "WA": "WASHINGTON", "99": "All Other Codes"}) == (
-        city,
-        state,
-    )
+    assert split_port(label, STATES) == (city, state)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["No PORT Code (AG)", "Collapsed (FOK) 06/15", "Collapsed into INT, MN", "Collapsed d(SEA) 06/15"],
+)
+def test_a_label_that_says_there_is_no_port_gives_no_city(label):
+    assert split_port(label, STATES) is None

@@ -20,21 +20,21 @@ COLUMNS = {
     "factArrivetheUsa": "arrive_id Tourist_id arrivedate_id AddressTo portcode portOfEntryCity departdate "
     "arrivalFlag departureFlag updateFlag matchFlag admittedDate",
     "dimTourist": "Tourist_id gender birthyear citizenship resident age occupation Visa visatype visapost "
-    "flight_no airline issuanceNum admissionNum",
+    "flight_no airline issuanceNum admissionNum citizenshipbasis residentbasis",
     "dimStateDestination": "AddressTo StateCode State MedianAge MalePopulation FemalePopulation "
     "TotalPopulation NumberOfVeterans ForeignBorn AverageHouseholdSize",
     "dimAirport": "airport_id portcode airport_code portOfEntryCity gps_code iata_code local_code name type "
-    "iso_country municipality statecode ElevationFt",
+    "iso_country municipality statecode ElevationFt matchbasis",
     "dimArriveDate": "arrivedate_id year month day weekday week AverageTemperature "
     "AverageTemperatureUncertainty temperaturebasis",
-    "staging_immigration": "tourist_id arrivedate departdate addressto portcode portofentrycity portstate "
-    "citizenship resident mode visa visatype age birthyear gender occupation visapost arrivalflag "
-    "departureflag updateflag matchflag admitteddate airline flight_no issuancenum admissionnum",
+    "staging_immigration": "tourist_id arrivedate departdate addressto portcode portofentrycity "
+    "citizenship citizenshipbasis resident residentbasis mode visa visatype age birthyear gender occupation "
+    "visapost arrivalflag departureflag updateflag matchflag admitteddate airline flight_no issuancenum admissionnum",
     "staging_demography": "statecode state medianage malepopulation femalepopulation totalpopulation "
     "numberofveterans foreignborn averagehouseholdsize",
     "staging_landtemp": "month state averagetemperature averagetemperatureuncertainty",
-    "staging_airport": "ident type name elevationft iso_country statecode municipality city gps_code "
-    "iata_code local_code",
+    "staging_airport": "portcode portofentrycity statecode matchbasis ident type name elevationft iso_country "
+    "municipality gps_code iata_code local_code",
 }
 
 

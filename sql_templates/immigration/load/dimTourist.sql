@@ -8,10 +8,12 @@ WHERE
 
 INSERT INTO dimTourist (
     Tourist_id, gender, birthyear, citizenship, resident, age, occupation,
-    Visa, visatype, visapost, flight_no, airline, issuanceNum, admissionNum
+    Visa, visatype, visapost, flight_no, airline, issuanceNum, admissionNum,
+    citizenshipbasis, residentbasis
 )
 SELECT
     tourist_id, gender, birthyear, citizenship, resident, age, occupation,
-    visa, visatype, visapost, flight_no, airline, issuancenum, admissionnum
+    visa, visatype, visapost, flight_no, airline, issuancenum, admissionnum,
+    citizenshipbasis, residentbasis
 FROM {{ schema | ident }}.staging_immigration
 WHERE arrivedate >= {{ window_start | literal }} AND arrivedate < {{ window_end | literal }};
