@@ -300,7 +300,7 @@ def test_what_was_computed_before_is_judged_by_the_limit_of_today(world: World, 
             drive(JOB, ready, world)
     raised = with_limit(ready, 0.6)
     assert drive(JOB, raised, world).result["reused"] is True
-    assert read_pinned(raised, PIPELINE.job("arrivals")).counts.rejected == {"no_cicid": 16}
+    assert read_pinned(raised, PIPELINE.job("arrivals")).manifest.counts.rejected == {"no_cicid": 16}
     with pytest.raises(SourceError, match="At most 20 %"):
         drive(JOB, with_limit(ready, 0.2), world)
     assert world.jobs.ran == ["arrivals"]
