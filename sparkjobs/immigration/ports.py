@@ -73,18 +73,9 @@ UNASSIGNED = "US-U-A"
 ACCENTED, PLAIN = "àáâãäåçèéêëìíîïñòóôõöøùúûüý", "aaaaaaceeeeiiiinoooooouuuuy"
 # What the labels call an airport, and its list another way or not at all.
 _FACILITY = (
-    "aaf",
-    "afb",
-    "airport",
-    "arpt",
-    "cnty",
-    "county",
-    "greater",
-    "international",
-    "intl",
-    "memorial",
+    *("aaf", "afb", "airport", "arpt", "cnty", "county", "greater", "international", "intl", "memorial"),
+    *("muni", "municipal", "regional", "spb"),
 )
-_FACILITY += ("muni", "municipal", "regional", "spb")
 _SHORTEST = 3  # two letters are a province (`Halifax, NS, Canada`)
 
 
@@ -93,11 +84,10 @@ def areas(state: str) -> tuple[str, ...]:
 
     `state` is what `split_port` gives. Empty where it says nothing.
     """
-    if state in _ELSEWHERE:
-        return (_ELSEWHERE[state],) if state != "SPN" else (_ELSEWHERE[state], UNASSIGNED)
-    if state in TERRITORIES:
-        return (f"US-{state}", UNASSIGNED)
-    return (f"US-{state}",) if state != NIL else ()
+    if state == NIL:
+        return ()
+    area = _ELSEWHERE.get(state, f"US-{state}")
+    return (area, UNASSIGNED) if area.removeprefix("US-") in TERRITORIES else (area,)
 
 
 def places(city: str, label: str) -> tuple[str, ...]:
