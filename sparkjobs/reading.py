@@ -1,6 +1,6 @@
 """Reading published files: columns matched by name, and what is wrong with a file said in words.
 
-Every function here raises ValueError that names the file, what is wrong with it and what to do.
+Every function here raises BadInput that names the file, what is wrong with it and what to do.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.types import StringType, StructField, StructType
+
+from sparkjobs.errors import BadInput
 
 CORRUPT = "_corrupt"
 
@@ -35,15 +37,15 @@ _MISSING = re.compile(r"PATH_NOT_FOUND|Path does not exist|FileNotFoundException
 
 @contextmanager
 def explain_read_errors(uri: str) -> Iterator[None]:
-    """Turn Spark's errors about the file at `uri` into a ValueError that names it; other errors pass."""
+    """Turn Spark's errors about the file at `uri` into a BadInput that names it; other errors pass."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:
         text = str(error)
         if _MISSING.search(text):
-            raise ValueError(f"{uri} does not exist: put the published file there.") from error
+            raise BadInput(f"{uri} does not exist: put the published file there.") from error
         if _UNREADABLE.search(text):
-            raise ValueError(
+            raise BadInput(
                 f"{uri} cannot be read ({_cause(text)}): it is damaged or was cut off during its upload. "
                 "Upload the whole file again."
             ) from error
@@ -99,17 +101,17 @@ def _read_header(spark: SparkSession, uri: str, delimiter: str) -> list[str]:
 def _match_header(uri: str, header: Sequence[str], columns: Iterable[str]) -> dict[str, int]:
     """The index in `header` of each of `columns`."""
     if not header:
-        raise ValueError(f"{uri} is empty: it has not even a header. Upload the published file again.")
+        raise BadInput(f"{uri} is empty: it has not even a header. Upload the published file again.")
     indexes = {name: index for index, name in enumerate(header)}
     refuse_missing(uri, indexes, columns)
     return {name: indexes[name.lower()] for name in columns}
 
 
 def refuse_missing(uri: str, present: Collection[str], columns: Iterable[str]) -> None:
-    """Raise ValueError where one of `columns` is not among the lower-case names that are `present`."""
+    """Raise BadInput where one of `columns` is not among the lower-case names that are `present`."""
     missing = [name for name in columns if name.lower() not in present]
     if missing:
-        raise ValueError(
+        raise BadInput(
             f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
             f"(it has: {', '.join(present)}). Upload the file with its published columns."
         )
@@ -120,18 +122,18 @@ def _blank_to_null(column: Column) -> Column:
 
 
 def refuse_corrupt(uri: str, example: str | None) -> None:
-    """Raise ValueError where `example`, the text of a CSV row, is not None: the file is cut off."""
+    """Raise BadInput where `example`, the text of a CSV row, is not None: the file is cut off."""
     if example is not None:
-        raise ValueError(
+        raise BadInput(
             f"{uri} has a row whose fields do not match its header: {example[:120]!r}. "
             "The file was cut off, or a field holds the separator unquoted. Upload the whole file again."
         )
 
 
 def refuse_empty(uri: str, rows: int) -> None:
-    """Raise ValueError where a file held a header and no row."""
+    """Raise BadInput where a file held a header and no row."""
     if rows == 0:
-        raise ValueError(f"{uri} is empty: it has a header and no row. Upload the published file again.")
+        raise BadInput(f"{uri} is empty: it has a header and no row. Upload the published file again.")
 
 
 def small_table(spark: SparkSession, rows: Iterable[tuple[Any, ...]], schema: str) -> DataFrame:

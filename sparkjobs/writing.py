@@ -53,7 +53,7 @@ def write_output(
 ) -> Counts:
     """Write a small dataset: what `kept` makes of its kept rows, and the rejected rows as they came.
 
-    Returns the job's counts. `tagged` is read once, and held for the second write. Raises ValueError where
+    Returns the job's counts. `tagged` is read once, and held for the second write. Raises BadInput where
     the file behind it is empty, cut off or damaged.
     """
     tagged = tagged.persist()

@@ -41,7 +41,7 @@ def run(
     without a label and the departures, ages and years of birth that are unreadable.
     A row is rejected for one of `i94.reasons`, or as `duplicate_tourist_id`: of the good rows of the whole source
     that share a key, all but one. `judged_over` has the source's rows, of which those without a readable date are a
-    share: every window rejects them. Raises ValueError naming the file where a source cannot be read.
+    share: every window rejects them. Raises BadInput naming the file where a source cannot be read.
     """
     source, label_file = inputs
     labels = read_labels(spark, label_file)

@@ -79,7 +79,7 @@ _ISO = r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\d.*)?$"
 def read_i94(spark: SparkSession, uri: str) -> DataFrame:
     """All rows, COLUMNS in their published order and types, and CORRUPT (null in Parquet).
 
-    `uri` is a folder of Parquet, or a CSV. Raises ValueError naming the file, what is wrong with it and what to do.
+    `uri` is a folder of Parquet, or a CSV. Raises BadInput naming the file, what is wrong with it and what to do.
     """
     if not uri.endswith("/"):
         return read_csv(spark, uri, COLUMNS)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
+from sparkjobs.errors import BadInput
 from sparkjobs.reading import explain_read_errors
 
 # {section: {code: label}}; codes as text, labels without padding.
@@ -33,14 +34,14 @@ _VISA_PAIR = re.compile(r"^\s*(\d+)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 def read_labels(spark: SparkSession, uri: str) -> Labels:
     """The code tables of the label file at `uri`.
 
-    Raises ValueError naming the file where it is missing, empty, or lacks a section that the job looks up.
+    Raises BadInput naming the file where it is missing, empty, or lacks a section that the job looks up.
     """
     with explain_read_errors(uri):
         files = spark.read.text(uri, wholetext=True).collect()
     labels = parse_labels("".join(row[0] for row in files))
     missing = [name for name in (COUNTRIES, PORTS, MODES, STATES, VISAS) if not labels.get(name)]
     if missing:
-        raise ValueError(
+        raise BadInput(
             f"{uri} has no codes for {', '.join(missing)}: it is empty, cut off or not the published label "
             "file. Upload the whole I94_SAS_Labels_Descriptions.SAS again."
         )

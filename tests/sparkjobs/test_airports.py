@@ -3,6 +3,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration import airports
 from tests.sparkjobs import i94
 
@@ -175,14 +176,14 @@ def test_the_files_types_match_the_warehouses(run_job, published, tmp_path):
 def test_the_error_names_a_bad_file_and_what_is_wrong_with_it(run_job, tmp_path, content, message):
     path = tmp_path / "airport-codes_csv.csv"
     path.write_text(content)
-    with pytest.raises(ValueError, match=f"(?s)airport-codes_csv.csv .*{message}"):
+    with pytest.raises(BadInput, match=f"(?s)airport-codes_csv.csv .*{message}"):
         run_job(airports, path, i94.write_labels(tmp_path))
 
 
 def test_the_error_names_a_missing_file(run_job, published, tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere\.csv does not exist"):
+    with pytest.raises(BadInput, match=r"nowhere\.csv does not exist"):
         run_job(airports, tmp_path / "nowhere.csv", i94.write_labels(tmp_path))
-    with pytest.raises(ValueError, match=r"nowhere\.SAS does not exist"):
+    with pytest.raises(BadInput, match=r"nowhere\.SAS does not exist"):
         run_job(airports, published(line()), tmp_path / "nowhere.SAS")
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration import cities
 
 HEADER = (
@@ -81,6 +82,6 @@ def test_rows_without_a_state_or_city_are_rejected(states):
 
 def test_a_wrong_separator_is_reported_as_missing_columns(states):
     with pytest.raises(
-        ValueError, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
+        BadInput, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
     ):
         states(header=HEADER.replace(";", ","))
