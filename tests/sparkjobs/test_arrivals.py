@@ -489,7 +489,7 @@ def test_the_error_names_a_parquet_file_with_damaged_pages(run_job, tmp_path):
     content = bytearray(part.read_bytes())
     content[4:400] = b"\xff" * 396
     part.write_bytes(bytes(content))
-    with pytest.raises(BadInput, match=r"(?s)sas_data/.*Upload the whole file again"):
+    with pytest.raises(BadInput, match=r"(?s)sas_data/part-0\.parquet cannot be read.*Replace it"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -497,7 +497,7 @@ def test_the_error_names_a_missing_column(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {})
     part = source / "part-0.parquet"
     pq.write_table(pq.read_table(part).drop_columns(["arrdate"]), part)
-    with pytest.raises(BadInput, match=r"sas_data/ lacks the column arrdate"):
+    with pytest.raises(BadInput, match=r"sas_data/part-0\.parquet lacks the column arrdate"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -506,7 +506,7 @@ def test_the_error_names_a_missing_column(run_job, tmp_path):
     [
         ("", r"is empty"),
         (",".join(i94.COLUMNS) + "\n", r"is empty.*no row"),
-        (",".join(i94.COLUMNS) + "\n1.0,2016.0,4.0,20", r"do not match its header.*1\.0,2016\.0,4\.0,20"),
+        (",".join(i94.COLUMNS) + "\n1.0,2016.0,4.0,20", r"was cut off.*1\.0,2016\.0,4\.0,20"),
     ],
     ids=["empty", "header only", "cut off"],
 )
@@ -530,3 +530,12 @@ def test_the_error_names_a_label_file_without_its_sections(run_job, tmp_path, te
     source = i94.write_parquet(tmp_path, {})
     with pytest.raises(BadInput, match=r"Descriptions\.SAS has no codes for .*i94model.*Upload"):
         run_job(arrivals, source, i94.write_labels(tmp_path, text))
+
+
+def test_a_malformed_line_is_rejected_in_every_window_and_judged_over_the_whole_source(run_job, tmp_path):
+    source = i94.write_csv(tmp_path, {"cicid": 1.0}, {"cicid": 2.0})
+    source.write_text(source.read_text() + "3,3.0,2016.0\n")
+    counts, _, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
+    assert (counts["read"], counts["written"], counts["rejected"]) == (3, 2, {"malformed_row": 1})
+    assert counts["judged_over"] == {"malformed_row": 3}
+    assert pq.read_table(rejected)["_corrupt"].to_pylist() == ["3,3.0,2016.0"]
