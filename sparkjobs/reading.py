@@ -1,137 +1,89 @@
 """Reading published files: columns matched by name, and what is wrong with a file said in words.
 
-Every function here raises ValueError that names the file, what is wrong with it and what to do.
+Every function here raises BadInput that names the file, what is wrong with it and what to do; docs/input.md has
+the whole list. `files` finds them, `csv_files` and `parquet_files` read them, `values` says what text means.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, DataFrameReader, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
-from pyspark.sql.types import StringType, StructField, StructType
 
-CORRUPT = "_corrupt"
+from sparkjobs.csv_files import CORRUPT, has_header, read_csv_files
+from sparkjobs.errors import BadInput
+from sparkjobs.files import drop_documents, explain_read_errors, list_files
+from sparkjobs.parquet_files import read_parquet_files
 
-# What Spark says of a file that it cannot decode. Anything else (a lost executor, a refused access) is passed
-# on as it is: the file is not to blame.
-_UNREADABLE = re.compile(
-    r"is not a Parquet file|Could not read footer|CANNOT_READ_FILE_FOOTER|Unable to infer schema"
-    r"|UNABLE_TO_INFER_SCHEMA|Encountered error while reading file|FAILED_READ_FILE|Cannot read footer"
-    r"|could not read page|Malformed|can not read|Expected \d+ values in column chunk"
-    r"|ParquetDecodingException"
-    r"|PARQUET_COLUMN_DATA_TYPE_MISMATCH|Parquet column cannot be converted|FAILED_TO_UNCOMPRESS"
-    r"|CORRUPTION_DETECTED|corrupt",
-    re.IGNORECASE,
-)
-_MISSING = re.compile(r"PATH_NOT_FOUND|Path does not exist|FileNotFoundException", re.IGNORECASE)
+__all__ = [
+    "CORRUPT",
+    "explain_read_errors",
+    "read_csv",
+    "read_table",
+    "refuse_empty",
+    "small_table",
+]
 
 
-@contextmanager
-def explain_read_errors(uri: str) -> Iterator[None]:
-    """Turn Spark's errors about the file at `uri` into a ValueError that names it; other errors pass."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        text = str(error)
-        if _MISSING.search(text):
-            raise ValueError(f"{uri} does not exist: put the published file there.") from error
-        if _UNREADABLE.search(text):
-            raise ValueError(
-                f"{uri} cannot be read ({_cause(text)}): it is damaged or was cut off during its upload. "
-                "Upload the whole file again."
-            ) from error
-        raise
+def read_csv(
+    spark: SparkSession,
+    uri: str,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    notes: dict[str, int] | None = None,
+) -> DataFrame:
+    """The named `columns` of a CSV, or of a folder of them, as trimmed strings (blank is null), and CORRUPT.
 
-
-def _cause(text: str) -> str:
-    """The one line of a Java stack trace that says what happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    line = causes[-1] if causes else next((line for line in lines if _UNREADABLE.search(line)), lines[0])
-    return line.replace("Caused by:", "").strip()[:300]
-
-
-def read_csv(spark: SparkSession, uri: str, columns: Sequence[str], delimiter: str = ",") -> DataFrame:
-    """The named `columns` of a CSV as trimmed strings (blank is null), and CORRUPT.
-
-    Names are matched whatever their order and case; further columns, such as the unnamed index that some
-    copies begin with, are left out. CORRUPT holds the text of a row whose fields do not match the header;
-    `refuse_corrupt` raises for it.
+    Names are matched in each file's own header, whatever their order and case; further columns, such as the
+    unnamed index that some copies begin with, are left out. CORRUPT is the text of a row whose fields
+    do not match the header, which `writing.first_reason` rejects. A file that is not UTF-8 is read as
+    Windows-1252. `notes` gets what a person should know of the files, by name: `read_as_windows_1252` (lines
+    that are not UTF-8), `nul_removed` (lines with U+0000), `files_ignored` (documents among the files).
     """
-    with explain_read_errors(uri):
-        header = _read_header(spark, uri, delimiter)
-    indexes = _match_header(uri, header, columns)
-    schema = StructType([StructField(f"c{i}", StringType()) for i in range(len(header))])
-    schema.add(StructField(CORRUPT, StringType()))
-    with explain_read_errors(uri):
-        rows = _csv_reader(spark, delimiter).schema(schema).csv(uri)
-    return rows.select(
-        *[_blank_to_null(fn.trim(fn.col(f"c{indexes[name]}"))).alias(name) for name in columns],
-        fn.col(CORRUPT),
-    )
+    notes = {} if notes is None else notes
+    files = list_files(spark, uri)
+    if len(files) > 1:
+        data = [file for file in files if has_header(file, columns, delimiter)]
+        rest = drop_documents([file for file in files if file not in data], notes)
+        files = [file for file in files if file in data or file in rest] or files
+    return read_csv_files(spark, files, columns, delimiter, notes)
 
 
-def _csv_reader(spark: SparkSession, delimiter: str) -> DataFrameReader:
-    return (
-        spark.read.option("header", True)
-        .option("sep", delimiter)
-        .option("quote", '"')
-        .option("escape", '"')  # a quote within quotes is doubled, as in RFC 4180
-        .option("columnPruning", False)  # with pruning, Spark does not notice a row's missing fields
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-    )
+def read_table(
+    spark: SparkSession,
+    uri: str,
+    columns: Sequence[str],
+    delimiter: str = ",",
+    notes: dict[str, int] | None = None,
+) -> DataFrame:
+    """The named `columns` of Parquet or CSV, whichever the first bytes of the files at `uri` say, and CORRUPT.
 
-
-def _read_header(spark: SparkSession, uri: str, delimiter: str) -> list[str]:
-    """The header's names, trimmed and in lower case."""
-    names = _csv_reader(spark, delimiter).csv(uri).columns
-    return [name.strip().lstrip("\ufeff").strip().lower() for name in names]
-
-
-def _match_header(uri: str, header: Sequence[str], columns: Iterable[str]) -> dict[str, int]:
-    """The index in `header` of each of `columns`."""
-    if not header:
-        raise ValueError(f"{uri} is empty: it has not even a header. Upload the published file again.")
-    indexes = {name: index for index, name in enumerate(header)}
-    refuse_missing(uri, indexes, columns)
-    return {name: indexes[name.lower()] for name in columns}
-
-
-def refuse_missing(uri: str, present: Collection[str], columns: Iterable[str]) -> None:
-    """Raise ValueError where one of `columns` is not among the lower-case names that are `present`."""
-    missing = [name for name in columns if name.lower() not in present]
-    if missing:
-        raise ValueError(
-            f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-            f"(it has: {', '.join(present)}). Upload the file with its published columns."
+    Of CSV, as `read_csv` has them. Of Parquet, in the types of the file, texts trimmed (blank is null); CORRUPT is
+    null. Among Parquet, documents (README, .txt, .md, .pdf, …) are ignored and counted in `notes` as
+    `files_ignored`; any other file that is not Parquet is refused.
+    """
+    notes = {} if notes is None else notes
+    files = list_files(spark, uri)
+    parquet = [file for file in files if file.is_parquet]
+    if not parquet and not any(file.name.endswith(".parquet") for file in files):
+        return read_csv(spark, uri, columns, delimiter, notes)
+    strays = drop_documents([file for file in files if not file.is_parquet], notes)
+    if strays:
+        what = "is damaged" if strays[0].name.endswith(".parquet") else "lies among them"
+        raise BadInput(
+            f"{strays[0].uri} {what}: it does not begin as Parquet does, with PAR1. "
+            "Replace it by an undamaged Parquet file, or move it elsewhere."
         )
-
-
-def _blank_to_null(column: Column) -> Column:
-    return fn.when(column != "", column)
-
-
-def refuse_corrupt(uri: str, example: str | None) -> None:
-    """Raise ValueError where `example`, the text of a CSV row, is not None: the file is cut off."""
-    if example is not None:
-        raise ValueError(
-            f"{uri} has a row whose fields do not match its header: {example[:120]!r}. "
-            "The file was cut off, or a field holds the separator unquoted. Upload the whole file again."
-        )
+    return read_parquet_files(spark, uri, parquet, columns)
 
 
 def refuse_empty(uri: str, rows: int) -> None:
-    """Raise ValueError where a file held a header and no row."""
+    """Raise BadInput where the files hold columns and no row."""
     if rows == 0:
-        raise ValueError(f"{uri} is empty: it has a header and no row. Upload the published file again.")
+        raise BadInput(f"{uri} is empty: it has a header and no row. Upload the published file again.")
 
 
 def small_table(spark: SparkSession, rows: Iterable[tuple[Any, ...]], schema: str) -> DataFrame:

@@ -5,15 +5,17 @@ A tagged row carries REASON: why it is rejected, or null where it is kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as fn
 
-from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refuse_empty
+from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_empty
 
 REASON = "reason"
+# The reason of a row whose fields do not match its header. Its text is told with the rejected rows, in CORRUPT.
+MALFORMED = "malformed_row"
 
 # What a job returns: {"read": rows, "written": rows, "rejected": {reason: rows}}, and "notes" where it has any.
 # The rejects are judged as a share of "read"; those of a reason in "judged_over": {reason: rows}, of these rows.
@@ -41,44 +43,70 @@ def _head(text: Column, size: int) -> Column:
 
 
 def first_reason(*reasons: tuple[str, Column]) -> Column:
-    """REASON: the name of the first of `(name, condition)` that is true; a null condition is not."""
+    """REASON: MALFORMED, or the name of the first of `(name, condition)` that is true; a null condition is not."""
     chosen = fn.lit(None).cast("string")
-    for name, condition in reversed(reasons):
+    for name, condition in reversed([(MALFORMED, fn.col(CORRUPT).isNotNull()), *reasons]):
         chosen = fn.when(condition, fn.lit(name)).otherwise(chosen)
     return chosen.alias(REASON)
 
 
 def write_output(
-    uri: str, tagged: DataFrame, kept: Callable[[DataFrame], DataFrame], target: str, rejected: str
+    uri: str,
+    tagged: DataFrame,
+    kept: Callable[[DataFrame], DataFrame],
+    target: str,
+    rejected: str,
+    *,
+    notes: Mapping[str, int] | None = None,
+    noteworthy: Mapping[str, Column] | None = None,
 ) -> Counts:
     """Write a small dataset: what `kept` makes of its kept rows, and the rejected rows as they came.
 
-    Returns the job's counts. `tagged` is read once, and held for the second write. Raises ValueError where
-    the file behind it is empty, cut off or damaged.
+    Returns the job's counts, with `notes` and, under its own name, of how many kept rows each condition of
+    `noteworthy` is true, where it is of any. `tagged` is read once, and held for the second write. Raises
+    BadInput where the file behind it is empty, cut off or damaged.
     """
+    noteworthy = noteworthy or {}
     tagged = tagged.persist()
     try:
         with explain_read_errors(uri):
             counted = tagged.groupBy(REASON).agg(
-                fn.count(fn.lit(1)).alias("rows"), fn.min(CORRUPT).alias(CORRUPT)
+                fn.count(fn.lit(1)).alias("rows"),
+                *[fn.count_if(condition).alias(name) for name, condition in noteworthy.items()],
             )
             by_reason = {row[REASON]: row for row in counted.collect()}
-        for row in by_reason.values():
-            refuse_corrupt(uri, row[CORRUPT])
         rejects = {reason: row["rows"] for reason, row in by_reason.items() if reason is not None}
         read = sum(row["rows"] for row in by_reason.values())
         refuse_empty(uri, read)
         written = write_counted(kept(tagged.where(fn.col(REASON).isNull()).drop(REASON, CORRUPT)), target)
         if rejects:
-            write(tagged.where(fn.col(REASON).isNotNull()).drop(CORRUPT).coalesce(1), rejected)
+            write_rejects(tagged.where(fn.col(REASON).isNotNull()), rejects, rejected)
     finally:
         tagged.unpersist()
-    return {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
+    counts = {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
+    found = by_reason.get(None)
+    told = {**(notes or {}), **{name: found[name] for name in noteworthy if found and found[name]}}
+    return {**counts, "notes": told} if told else counts
 
 
 def write(rows: DataFrame, folder: str) -> None:
     """Write `rows` as Parquet into `folder`, replacing what a failed attempt may have left there."""
+    _count_days_as_today(rows.sparkSession)
     rows.write.mode("overwrite").option("compression", "snappy").parquet(folder)
+
+
+def write_rejects(rows: DataFrame, rejects: Mapping[str, int], folder: str) -> None:
+    """Write rejected rows as they came, as one file; with the text of malformed ones where `rejects` has any."""
+    write((rows if MALFORMED in rejects else rows.drop(CORRUPT)).coalesce(1), folder)
+
+
+def _count_days_as_today(spark: SparkSession) -> None:
+    """Let Spark write a day before 1582-10-15 by today's calendar, as Redshift's DATE has it.
+
+    By default it refuses to, and the whole job dies of one such row: programs before Spark 3 used another one.
+    """
+    spark.conf.set("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
+    spark.conf.set("spark.sql.parquet.int96RebaseModeInWrite", "CORRECTED")
 
 
 def write_counted(rows: DataFrame, folder: str) -> int:
@@ -97,6 +125,7 @@ def write_partitioned(spark: SparkSession, rows: DataFrame, folder: str, *column
       unless its limit is set to that: interpreted, the method takes several times the CPU.
     - A writer buffers a row group in memory, so it is smaller than Parquet's default of 128 MiB.
     """
+    _count_days_as_today(spark)
     spark.conf.set("spark.sql.maxConcurrentOutputFileWriters", "8")
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
     writer = (

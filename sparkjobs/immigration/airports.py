@@ -10,6 +10,7 @@ from pyspark.sql import functions as fn
 from sparkjobs.immigration.labels import PORTS, STATES, Labels, read_labels, split_port
 from sparkjobs.immigration.ports import ACCENTED, CURATED, PLAIN, TERRITORIES, areas, places
 from sparkjobs.reading import read_csv, small_table
+from sparkjobs.values import integer, is_filled
 from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = (
@@ -39,11 +40,12 @@ def run(
     `read` counts the list's rows, `written` the ports. Rejected: `no_ident`; `closed`; `duplicate_ident`, all but one
     of the open airports that share an ident. The one that is kept is the larger (large, medium, small, any other),
     then the one with an IATA code, then the first by its columns' text in the order of COLUMNS, so that the order of
-    the file does not matter. An elevation that is no number is null.
+    the file does not matter. An elevation that is no number is null, and counted in `notes` as `bad_elevation`.
     """
     uri, label_file = inputs
-    labels = read_labels(spark, label_file)
-    rows = read_csv(spark, uri, COLUMNS)
+    notes: dict[str, int] = {}
+    labels = read_labels(spark, label_file, notes)
+    rows = read_csv(spark, uri, COLUMNS, notes=notes)
     content = first_reason(
         ("no_ident", fn.col("ident").isNull()),
         ("closed", fn.lower("type").isin("closed", "closed_airport")),
@@ -57,7 +59,16 @@ def run(
         REASON,
         fn.when(fn.col(REASON).isNull() & (rank > 1), fn.lit("duplicate_ident")).otherwise(fn.col(REASON)),
     )
-    return write_output(uri, tagged, lambda kept: _ports(spark, kept, labels), target, rejected)
+    elevation = fn.col("elevation_ft")
+    return write_output(
+        uri,
+        tagged,
+        lambda kept: _ports(spark, kept, labels),
+        target,
+        rejected,
+        notes=notes,
+        noteworthy={"bad_elevation": is_filled(elevation) & integer(elevation).isNull()},
+    )
 
 
 def _size_rank() -> Column:
@@ -83,7 +94,7 @@ def _ports(spark: SparkSession, airports: DataFrame, labels: Labels) -> DataFram
         fit(fn.col("ident"), 16).alias("ident"),
         fit(fn.col("type"), 32).alias("type"),
         fit(fn.col("name"), 256).alias("name"),
-        fn.col("elevation_ft").cast("double").cast("int").alias("elevationft"),
+        integer(fn.col("elevation_ft")).alias("elevationft"),
         fit(fn.upper("iso_country"), 8).alias("iso_country"),
         fit(fn.col("municipality"), 128).alias("municipality"),
         fit(fn.col("gps_code"), 16).alias("gps_code"),

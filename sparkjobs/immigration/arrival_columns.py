@@ -56,7 +56,7 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         table = small_table(spark, coded, schema)
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
     table = small_table(spark, ports, "port_code string, port_city string")
-    rows = rows.join(fn.broadcast(table), fn.trim("i94port") == fn.col("port_code"), "left")
+    rows = rows.join(fn.broadcast(table), _trimmed("i94port") == fn.col("port_code"), "left")
     departure, age, born = sas_date(DEPARTED), integer("i94bir"), integer("biryear")
     return rows.select(
         TOURIST_ID,

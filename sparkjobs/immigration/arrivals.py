@@ -22,8 +22,8 @@ from sparkjobs.immigration import i94
 from sparkjobs.immigration.arrival_columns import in_words, noteworthy, with_labels
 from sparkjobs.immigration.i94 import ARRIVED, TOURIST_ID
 from sparkjobs.immigration.labels import Labels, read_labels
-from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_corrupt, refuse_empty, small_table
-from sparkjobs.writing import REASON, Counts, first_reason, write, write_partitioned
+from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_empty, small_table
+from sparkjobs.writing import MALFORMED, REASON, Counts, first_reason, write_partitioned, write_rejects
 
 DUPLICATE = "duplicate_tourist_id"
 BLOCK = "block"
@@ -41,11 +41,13 @@ def run(
     without a label and the departures, ages and years of birth that are unreadable.
     A row is rejected for one of `i94.reasons`, or as `duplicate_tourist_id`: of the good rows of the whole source
     that share a key, all but one. `judged_over` has the source's rows, of which those without a readable date are a
-    share: every window rejects them. Raises ValueError naming the file where a source cannot be read.
+    share: every window rejects them. Raises BadInput naming the file where a source cannot be read.
     """
     source, label_file = inputs
-    labels = read_labels(spark, label_file)
-    tagged = i94.with_values(i94.read_i94(spark, source)).withColumn(REASON, first_reason(*i94.reasons()))
+    notes: dict[str, int] = {}
+    labels = read_labels(spark, label_file, notes)
+    rows = i94.read_i94(spark, source, notes)
+    tagged = i94.with_values(rows).withColumn(REASON, first_reason(*i94.reasons()))
     inside = _inside(window)
     with explain_read_errors(source):
         by_reason, repeating = _survey(source, tagged, inside)
@@ -57,8 +59,8 @@ def run(
             repeated = bad.where(inside & (fn.col(REASON) == DUPLICATE)).count()
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
-            write(bad.where(inside).drop(CORRUPT, *i94.ADDED).coalesce(1), rejected)
-        written, notes = _write_kept(spark, good.where(inside), labels, target)
+            write_rejects(bad.where(inside).drop(*i94.ADDED), rejects, rejected)
+        written, noted = _write_kept(spark, good.where(inside), labels, target)
         held.unpersist()
     read = sum(group["inside"] for group in by_reason.values())
     of_source = sum(group["rows"] for group in by_reason.values())
@@ -71,16 +73,16 @@ def run(
         "read": read,
         "written": written,
         "rejected": dict(sorted(rejects.items())),
-        "judged_over": {i94.UNDATED: of_source} if i94.UNDATED in rejects else {},
-        "notes": {"outside_window": of_source - read, **notes},
+        "judged_over": {reason: of_source for reason in (MALFORMED, i94.UNDATED) if reason in rejects},
+        "notes": {"outside_window": of_source - read, **notes, **noted},
     }
 
 
 def _inside(window: tuple[str, str]) -> Column:
-    """Whether a row's arrival lies in the window; a row without a readable arrival is inside every window."""
+    """Whether a row's arrival lies in the window; a row without a readable one, or malformed, is in every window."""
     start, end = ((date.fromisoformat(day) - date(1960, 1, 1)).days for day in window)
     days = fn.col(ARRIVED)
-    return days.isNull() | ((days >= start) & (days < end))
+    return fn.col(CORRUPT).isNotNull() | days.isNull() | ((days >= start) & (days < end))
 
 
 def _survey(
@@ -94,18 +96,14 @@ def _survey(
         fn.count(fn.lit(1)).alias("rows"),
         fn.count_if(inside).alias("inside"),
         fn.bit_or(bit).alias("ids"),
-        fn.min(CORRUPT).alias(CORRUPT),
     )
     is_repeating = fn.col(BLOCK).isNotNull() & (fn.col("rows") > fn.bit_count("ids"))
     grouped = by_block.groupBy(REASON).agg(
         fn.sum("rows").alias("rows"),
         fn.sum("inside").alias("inside"),
         fn.collect_list(fn.when(is_repeating, fn.col(BLOCK))).alias("repeating"),
-        fn.min(CORRUPT).alias(CORRUPT),
     )
     by_reason = {row[REASON]: row.asDict() for row in grouped.collect()}
-    for group in by_reason.values():
-        refuse_corrupt(source, group[CORRUPT])
     refuse_empty(source, sum(group["rows"] for group in by_reason.values()))
     return by_reason, [block for group in by_reason.values() for block in group["repeating"]]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
+from sparkjobs.values import finite, is_filled
 from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = (
@@ -23,6 +25,7 @@ COLUMNS = (
     "State Code",
 )
 NUMBERS = COLUMNS[2:9]
+MAX_FIGURE = 1e11
 
 
 def run(
@@ -32,18 +35,35 @@ def run(
 
     The source has a row per city and race, each with the whole city's figures, which are the city's first
     (by value) where its rows differ. `read` counts the source's rows, `written` the states. Rejected:
-    `no_state`, `no_city`. A figure that is blank or no number counts as unknown: it is left out of sums and,
-    with the city's weight, out of means.
+    `no_state`, `no_city`. A figure that is blank or none (no number, negative, over 10^11)
+    counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts the rows
+    with a figure that is not blank and none, as `bad_figure`.
     """
     (uri,) = inputs
-    rows = read_csv(spark, uri, COLUMNS, delimiter=";")
+    notes: dict[str, int] = {}
+    rows = read_csv(spark, uri, COLUMNS, delimiter=";", notes=notes)
     reason = first_reason(("no_state", fn.col("State Code").isNull()), ("no_city", fn.col("City").isNull()))
-    return write_output(uri, rows.withColumn(REASON, reason), _states, target, rejected)
+    bad = [is_filled(fn.col(name)) & _figure(name).isNull() for name in NUMBERS]
+    return write_output(
+        uri,
+        rows.withColumn(REASON, reason),
+        _states,
+        target,
+        rejected,
+        notes=notes,
+        noteworthy={"bad_figure": reduce(lambda one, other: one | other, bad)},
+    )
+
+
+def _figure(name: str) -> Column:
+    """The column as a number that a city can have; else null. More does not fit into `_weighted_mean`'s decimals."""
+    value = finite(fn.col(name), MAX_FIGURE)
+    return fn.when(value >= 0, value)
 
 
 def _states(rows: DataFrame) -> DataFrame:
     code = fn.upper("State Code").alias("code")
-    figures = [fn.min(fn.col(name).cast("double")).alias(name) for name in NUMBERS]
+    figures = [fn.min(_figure(name)).alias(name) for name in NUMBERS]
     cities = rows.groupBy(code, "City").agg(fn.min("State").alias("State"), *figures)
     states = cities.groupBy("code").agg(
         fn.min("State").alias("state"),
@@ -70,5 +90,5 @@ def _weighted_mean(name: str) -> Column:
     Summed as decimals: a sum of doubles depends on the order in which Spark happens to add.
     """
     people = fn.when(fn.col(name).isNotNull(), fn.col("Total Population").cast("decimal(12,0)"))
-    figure = fn.col(name).cast("decimal(12,4)")
+    figure = fn.col(name).cast("decimal(16,4)")
     return fn.sum(figure * people).cast("double") / fn.sum(people).cast("double")

@@ -6,7 +6,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.types import DateType, StringType, TimestampNTZType, TimestampType
 
-from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, refuse_missing
+from sparkjobs.reading import read_table
+from sparkjobs.values import LARGEST_INT, LARGEST_WHOLE, finite
 
 COLUMNS = (
     "cicid",
@@ -59,9 +60,6 @@ LAST_SAS_DAY = 2936547
 FIRST_YEAR, LAST_YEAR = 1960, 9999
 # Every cicid is below this: the key has ten digits for it, the published ones have up to seven.
 CICIDS = 10**10
-# Up to this a double holds every whole number; beyond, it cannot tell one from the next.
-LARGEST_WHOLE = 2**53
-LARGEST_INT = 2**31 - 1
 AIR = 1
 
 # What `with_values` adds.
@@ -76,21 +74,13 @@ _DATE9 = rf"^\d{{2}}({'|'.join(_MONTHS)})\d{{4}}$"
 _ISO = r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\d.*)?$"
 
 
-def read_i94(spark: SparkSession, uri: str) -> DataFrame:
+def read_i94(spark: SparkSession, uri: str, notes: dict[str, int] | None = None) -> DataFrame:
     """All rows, COLUMNS in their published order and types, and CORRUPT (null in Parquet).
 
-    `uri` is a folder of Parquet, or a CSV. Raises ValueError naming the file, what is wrong with it and what to do.
+    `uri` is a folder of Parquet or of CSV, or one such file; `notes` gets what `read_table` has to tell. Raises
+    BadInput naming the file, what is wrong with it and what to do.
     """
-    if not uri.endswith("/"):
-        return read_csv(spark, uri, COLUMNS)
-    with explain_read_errors(uri):
-        rows = spark.read.parquet(uri)
-    names = {name.lower(): name for name in rows.columns}
-    refuse_missing(uri, names, COLUMNS)
-    return rows.select(
-        *[fn.col(f"`{names[name]}`").alias(name) for name in COLUMNS],
-        fn.lit(None).cast("string").alias(CORRUPT),
-    )
+    return read_table(spark, uri, COLUMNS, notes=notes)
 
 
 def with_values(rows: DataFrame) -> DataFrame:
@@ -117,8 +107,7 @@ def _tourist_id() -> Column:
 
 def number(name: str, largest: int = LARGEST_WHOLE) -> Column:
     """The column as a double; what is no number, NaN, or beyond ±`largest` is null."""
-    value = fn.col(name).cast("double")
-    return fn.when(value.between(-largest, largest), value)
+    return finite(fn.col(name), largest)
 
 
 def whole_number(name: str) -> Column:
@@ -132,9 +121,11 @@ def integer(name: str) -> Column:
 
 
 def whole_number_text(name: str) -> Column:
-    """The column's digits without a trailing .0, as text; what is no number stays as it is, but for NaN."""
+    """The column's digits without a trailing .0, as text; other text stays, but for NaN and Infinity."""
     text = fn.trim(fn.col(name).cast("string"))
-    return fn.coalesce(whole_number(name).cast("string"), fn.when(text != "NaN", text))
+    return fn.coalesce(
+        whole_number(name).cast("string"), fn.when(~text.isin("NaN", "Infinity", "-Infinity"), text)
+    )
 
 
 def _sas_days(rows: DataFrame, name: str) -> Column:

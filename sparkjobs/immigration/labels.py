@@ -1,8 +1,8 @@
 """The code tables of I94_SAS_Labels_Descriptions.SAS, parsed as the source it is.
 
 It is a SAS program: `value name code = 'label' …;` sections (`value $name` where codes are text), tabs and
-blanks anywhere, labels padded with blanks, and quotes within them doubled (`'INT''L FALLS, MN'`). The visa
-codes stand in a comment alone.
+blanks anywhere, labels padded with blanks, and quotes within them doubled (`'INT''L FALLS, MN'`) or not. Several
+codes may stand on a line. The visa codes stand in a comment alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Mapping
 
 from pyspark.sql import SparkSession
 
-from sparkjobs.reading import explain_read_errors
+from sparkjobs.errors import BadInput
+from sparkjobs.files import read_whole
+from sparkjobs.values import BLANKS
 
 # {section: {code: label}}; codes as text, labels without padding.
 Labels = dict[str, dict[str, str]]
@@ -22,7 +24,11 @@ NIL = "Nil"
 
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _SECTION = re.compile(r"\bvalue\s+\$?\s*(\w+)", re.IGNORECASE)
-_PAIR = re.compile(r"""^\s*(?:'([^']*)'|"([^"]*)"|([\w.]+))\s*=\s*(?:'(.*)'|"(.*)")[\s;]*$""")
+_CODE = r"""(?:'([^'\n]*)'|"([^"\n]*)"|([\w.]+))\s*=\s*"""
+# A label ends at the quote after which the line ends or the next code begins: a quote within it may not be doubled.
+_ENDS = r"""(?=[\s;]*(?:$|(?:'[^'\n]*'|"[^"\n]*"|[\w.]+)\s*=))"""
+_PAIR = re.compile(rf"""{_CODE}(?:'(.*?)'|"(.*?)"){_ENDS}""")
+MAX_BYTES = 16 << 20
 _VISA_COMMENT = re.compile(r"/\*\s*I94VISA\b(.*?)\*/", re.DOTALL)
 # Labels of codes that were never a port's, or no longer are: `No PORT Code (AG)`, `Collapsed (FOK) 06/15`.
 _NO_PORT = re.compile(r"\s*(?:No PORT Code|Collapsed)\b", re.IGNORECASE)
@@ -30,21 +36,35 @@ _REMARK = re.compile(r"#\w+|\([^)]*\)")
 _VISA_PAIR = re.compile(r"^\s*(\d+)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
 
 
-def read_labels(spark: SparkSession, uri: str) -> Labels:
-    """The code tables of the label file at `uri`.
+def read_labels(spark: SparkSession, uri: str, notes: dict[str, int] | None = None) -> Labels:
+    """The code tables of the label file at `uri`, which is UTF-8, UTF-16 or Windows-1252.
 
-    Raises ValueError naming the file where it is missing, empty, or lacks a section that the job looks up.
+    Where it is the last, `notes` gets the number of its lines that are not UTF-8, as
+    `labels_read_as_windows_1252`. Raises BadInput naming the file where it is missing, empty, or lacks a section
+    that the job looks up.
     """
-    with explain_read_errors(uri):
-        files = spark.read.text(uri, wholetext=True).collect()
-    labels = parse_labels("".join(row[0] for row in files))
+    labels = parse_labels(_decode(read_whole(spark, uri, MAX_BYTES), {} if notes is None else notes))
     missing = [name for name in (COUNTRIES, PORTS, MODES, STATES, VISAS) if not labels.get(name)]
     if missing:
-        raise ValueError(
+        raise BadInput(
             f"{uri} has no codes for {', '.join(missing)}: it is empty, cut off or not the published label "
             "file. Upload the whole I94_SAS_Labels_Descriptions.SAS again."
         )
     return labels
+
+
+def _decode(content: bytes, notes: dict[str, int]) -> str:
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        notes["labels_read_as_windows_1252"] = sum(map(_is_not_utf8, content.splitlines()))
+        return content.decode("windows-1252", errors="replace")
+
+
+def _is_not_utf8(line: bytes) -> bool:
+    return "\ufffd" in line.decode("utf-8", errors="replace")
 
 
 def parse_labels(text: str) -> Labels:
@@ -55,12 +75,11 @@ def parse_labels(text: str) -> Labels:
         named = _SECTION.search(line)
         if named:
             section = labels.setdefault(named.group(1).lower(), {})
-        pair = _PAIR.match(line)
-        if pair:
+        for pair in _PAIR.finditer(line, named.end() if named else 0):
             quoted, double_quoted, bare, label, double_label = pair.groups()
-            code = next(part for part in (quoted, double_quoted, bare) if part is not None).strip()
+            code = next(part for part in (quoted, double_quoted, bare) if part is not None).strip(BLANKS)
             text_of_label = label.replace("''", "'") if label is not None else double_label
-            section.setdefault(code, text_of_label.strip())
+            section.setdefault(code, text_of_label.replace("\0", "").strip(BLANKS))
     for comment in _VISA_COMMENT.findall(text):
         labels.setdefault(VISAS, {}).update(_VISA_PAIR.findall(comment))
     return labels

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration import airports
 from tests.sparkjobs import i94
 
@@ -168,21 +169,21 @@ def test_the_files_types_match_the_warehouses(run_job, published, tmp_path):
         ("", "is empty.*Upload"),
         (HEADER + "\n", "is empty.*no row"),
         (HEADER.replace("iso_region", "region") + "\n" + line() + "\n", "lacks the column iso_region"),
-        (HEADER + "\n" + line() + "\nKPDX,large_airp", "do not match its header.*KPDX,large_airp.*Upload"),
+        (HEADER + "\n" + line() + "\nKPDX,large_airp", "was cut off.*KPDX,large_airp.*Upload the whole file"),
     ],
     ids=["empty", "header only", "column missing", "cut off"],
 )
 def test_the_error_names_a_bad_file_and_what_is_wrong_with_it(run_job, tmp_path, content, message):
     path = tmp_path / "airport-codes_csv.csv"
     path.write_text(content)
-    with pytest.raises(ValueError, match=f"(?s)airport-codes_csv.csv .*{message}"):
+    with pytest.raises(BadInput, match=f"(?s)airport-codes_csv.csv .*{message}"):
         run_job(airports, path, i94.write_labels(tmp_path))
 
 
 def test_the_error_names_a_missing_file(run_job, published, tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere\.csv does not exist"):
+    with pytest.raises(BadInput, match=r"nowhere\.csv does not exist"):
         run_job(airports, tmp_path / "nowhere.csv", i94.write_labels(tmp_path))
-    with pytest.raises(ValueError, match=r"nowhere\.SAS does not exist"):
+    with pytest.raises(BadInput, match=r"nowhere\.SAS does not exist"):
         run_job(airports, published(line()), tmp_path / "nowhere.SAS")
 
 
@@ -338,3 +339,16 @@ def test_a_curated_port_has_its_airport_wherever_that_is(locate):
         "MAA": ("AUH", "curated"),
         "CHI": ("MDW", "municipality"),
     }
+
+
+@pytest.mark.parametrize("elevation", ["NaN", "Infinity", "1e400", "3e9", "12d"])
+def test_an_elevation_that_is_no_number_is_unknown_and_counted(locate, elevation):
+    counts, rows, _ = locate({"SEA": "SEATTLE, WA"}, line(elevation_ft=elevation))
+    assert rows["SEA"]["elevationft"] is None
+    assert counts.get("notes", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
+
+
+def test_a_city_between_blanks_that_are_no_spaces_is_found(locate):
+    _, rows, _ = locate({"SEA": "\u00a0SEATTLE,\u00a0WA "}, line(municipality="\u00a0Seattle\u2003"))
+    assert rows["SEA"]["matchbasis"] == "municipality"
+    assert rows["SEA"]["municipality"] == "Seattle"

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration import arrivals
 from tests.sparkjobs import i94
 
@@ -478,7 +479,7 @@ def test_the_error_names_a_truncated_parquet_file(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {}, {"cicid": 2.0}, files=2)
     part = source / "part-1.parquet"
     part.write_bytes(part.read_bytes()[:200])
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*part-1\.parquet.*Upload the whole file again"):
+    with pytest.raises(BadInput, match=r"(?s)sas_data/.*part-1\.parquet.*Upload the whole file again"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -488,7 +489,7 @@ def test_the_error_names_a_parquet_file_with_damaged_pages(run_job, tmp_path):
     content = bytearray(part.read_bytes())
     content[4:400] = b"\xff" * 396
     part.write_bytes(bytes(content))
-    with pytest.raises(ValueError, match=r"(?s)sas_data/.*Upload the whole file again"):
+    with pytest.raises(BadInput, match=r"(?s)sas_data/part-0\.parquet cannot be read.*Replace it"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -496,7 +497,7 @@ def test_the_error_names_a_missing_column(run_job, tmp_path):
     source = i94.write_parquet(tmp_path, {})
     part = source / "part-0.parquet"
     pq.write_table(pq.read_table(part).drop_columns(["arrdate"]), part)
-    with pytest.raises(ValueError, match=r"sas_data/ lacks the column arrdate"):
+    with pytest.raises(BadInput, match=r"sas_data/part-0\.parquet lacks the column arrdate"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
@@ -505,20 +506,20 @@ def test_the_error_names_a_missing_column(run_job, tmp_path):
     [
         ("", r"is empty"),
         (",".join(i94.COLUMNS) + "\n", r"is empty.*no row"),
-        (",".join(i94.COLUMNS) + "\n1.0,2016.0,4.0,20", r"do not match its header.*1\.0,2016\.0,4\.0,20"),
+        (",".join(i94.COLUMNS) + "\n1.0,2016.0,4.0,20", r"was cut off.*1\.0,2016\.0,4\.0,20"),
     ],
     ids=["empty", "header only", "cut off"],
 )
 def test_the_error_names_a_bad_csv_and_what_is_wrong_with_it(run_job, tmp_path, content, message):
     source = tmp_path / "immigrationData.csv"
     source.write_text(content)
-    with pytest.raises(ValueError, match=rf"(?s)immigrationData\.csv .*{message}"):
+    with pytest.raises(BadInput, match=rf"(?s)immigrationData\.csv .*{message}"):
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
 def test_the_error_names_a_folder_without_parquet(run_job, tmp_path):
     (tmp_path / "sas_data").mkdir()
-    with pytest.raises(ValueError, match=r"sas_data/"):
+    with pytest.raises(BadInput, match=r"sas_data/"):
         run_job(arrivals, tmp_path / "sas_data", i94.write_labels(tmp_path))
 
 
@@ -527,5 +528,14 @@ def test_the_error_names_a_folder_without_parquet(run_job, tmp_path):
 )
 def test_the_error_names_a_label_file_without_its_sections(run_job, tmp_path, text):
     source = i94.write_parquet(tmp_path, {})
-    with pytest.raises(ValueError, match=r"Descriptions\.SAS has no codes for .*i94model.*Upload"):
+    with pytest.raises(BadInput, match=r"Descriptions\.SAS has no codes for .*i94model.*Upload"):
         run_job(arrivals, source, i94.write_labels(tmp_path, text))
+
+
+def test_a_malformed_line_is_rejected_in_every_window_and_judged_over_the_whole_source(run_job, tmp_path):
+    source = i94.write_csv(tmp_path, {"cicid": 1.0}, {"cicid": 2.0})
+    source.write_text(source.read_text() + "3,3.0,2016.0\n")
+    counts, _, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
+    assert (counts["read"], counts["written"], counts["rejected"]) == (3, 2, {"malformed_row": 1})
+    assert counts["judged_over"] == {"malformed_row": 3}
+    assert pq.read_table(rejected)["_corrupt"].to_pylist() == ["3,3.0,2016.0"]

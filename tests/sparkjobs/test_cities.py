@@ -3,6 +3,7 @@ from __future__ import annotations
 import pyarrow.parquet as pq
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration import cities
 
 HEADER = (
@@ -81,6 +82,17 @@ def test_rows_without_a_state_or_city_are_rejected(states):
 
 def test_a_wrong_separator_is_reported_as_missing_columns(states):
     with pytest.raises(
-        ValueError, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
+        BadInput, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
     ):
         states(header=HEADER.replace(";", ","))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "1e400", "1e30", "-5", "many"])
+def test_a_figure_that_no_city_can_have_is_unknown_and_counted(states, value):
+    counts, table, _ = states(
+        f"Austin;Texas;30.0;100;100;{value};1;10;2.5;TX;White;1",
+        "Dallas;Texas;40.0;100;100;200;1;10;2.5;TX;White;1",
+    )
+    (row,) = table.to_pylist()
+    assert (row["totalpopulation"], row["medianage"]) == (200, 40.0)
+    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_figure": 1})

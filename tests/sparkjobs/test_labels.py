@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sparkjobs.immigration.labels import parse_labels, split_port
+from sparkjobs.immigration.labels import parse_labels, read_labels, split_port
 from tests.sparkjobs.i94 import LABELS
 
 STATES = {
@@ -71,3 +71,25 @@ def test_a_ports_label_gives_its_city_and_state(label, city, state):
 )
 def test_a_label_that_says_there_is_no_port_gives_no_city(label):
     assert split_port(label, STATES) is None
+
+
+def test_several_pairs_on_a_line_are_all_read():
+    text = "value i94cntyl 581 = 'A' 582 = 'MEXICO' 583='X''Y' 584 =  'IT'S; (I-94, no land)' ;\n;"
+    assert parse_labels(text)["i94cntyl"] == {
+        "581": "A",
+        "582": "MEXICO",
+        "583": "X'Y",
+        "584": "IT'S; (I-94, no land)",
+    }
+
+
+@pytest.mark.parametrize(
+    ("encoding", "notes"),
+    [("utf-8-sig", {}), ("utf-16", {}), ("cp1252", {"labels_read_as_windows_1252": 1})],
+)
+def test_the_label_file_may_be_of_any_common_encoding(spark, tmp_path, encoding, notes):
+    path = tmp_path / "labels.SAS"
+    path.write_bytes(LABELS.replace("JAPAN", "CURAÇAO").encode(encoding))
+    told = {}
+    labels = read_labels(spark, path.as_uri(), told)
+    assert (labels["i94cntyl"]["209"], told) == ("CURAÇAO", notes)

@@ -64,3 +64,32 @@ def test_a_row_without_a_mean_of_a_us_state_is_rejected(months, line, reason):
     assert counts == {"read": 2, "written": 1, "rejected": {reason: 1}}
     assert [row["reason"] for row in rejects] == [reason]
     assert rejects[0]["dt"] == (line.split(",")[0] or None)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-inf", "1e400", "12d", "0x1p3x"])
+def test_what_is_no_finite_number_is_no_value(months, value):
+    counts, table, _ = months(
+        f"1855-05-01,{value},0.1,Iowa,United States", f"1855-05-01,1.5,{value},Ohio,United States"
+    )
+    assert (counts["written"], counts["rejected"]) == (1, {"no_value": 1})
+    assert [
+        (row["averagetemperature"], row["averagetemperatureuncertainty"]) for row in table.to_pylist()
+    ] == [(1.5, None)]
+    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_uncertainty": 1})
+
+
+def test_dates_before_1582_and_without_leading_zeros_are_read_by_todays_calendar(months):
+    counts, table, _ = months(
+        "0213-04-01,1.0,,Iowa,United States",
+        "1582-10-10,2.0,,Iowa,United States",
+        "1900-4-1,3.0,,Iowa,United States",
+        "0000-04-01,4.0,,Iowa,United States",
+    )
+    assert counts == {"read": 4, "written": 3, "rejected": {"bad_date": 1}}
+    assert table["month"].to_pylist() == [date(213, 4, 1), date(1582, 10, 1), date(1900, 4, 1)]
+
+
+def test_a_malformed_row_is_rejected_with_its_text_and_the_others_are_kept(months):
+    counts, _, rejects = months("1855-05-01,1.0,,Iowa,United States", "1855-05-01,1.0", "May,1,2,3,4,5")
+    assert counts == {"read": 3, "written": 1, "rejected": {"malformed_row": 2}}
+    assert {row["_corrupt"] for row in rejects} == {"1855-05-01,1.0", "May,1,2,3,4,5"}

@@ -1,0 +1,237 @@
+"""The files behind a URI, as the driver sees them: which there are, and how each begins and ends. No row is read.
+
+Hadoop's file systems are asked through the driver's JVM, because Spark itself takes `*` in a name for a pattern
+and the first file of a folder for all of them. Next: `csv_files` and `parquet_files` read their rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+
+from sparkjobs.errors import BadInput
+
+# Of a file's beginning and end, so much is looked at: a header is longer in no file that is one.
+HEAD_BYTES = 64 * 1024
+_PARALLEL = 8
+# Spark reads an option of this name in all its file sources: without it, `*?[]{}` in a path are a pattern.
+LITERAL_PATHS = {"__globPaths__": "false"}
+# Only by its name is a file taken for one that is no data; what it begins with counts first.
+_DOCUMENT = re.compile(
+    r"^(readme|license|copying|changelog)\b|\.(txt|md|rst|html?|pdf|docx?|xml|md5|sha\d+)$", re.IGNORECASE
+)
+
+# What Spark says of a file that it cannot decode. Anything else (a lost executor, a refused access) is passed
+# on as it is: the file is not to blame.
+_UNREADABLE = re.compile(
+    r"is not a Parquet file|Could not read footer|CANNOT_READ_FILE_FOOTER|Unable to infer schema"
+    r"|UNABLE_TO_INFER_SCHEMA|Encountered error while reading file|FAILED_READ_FILE|Cannot read footer"
+    r"|could not read page|Malformed|can not read|Expected \d+ values in column chunk"
+    r"|ParquetDecodingException|not a gzip file|incorrect header check|ZipException"
+    r"|PARQUET_COLUMN_DATA_TYPE_MISMATCH|Parquet column cannot be converted|FAILED_TO_UNCOMPRESS"
+    r"|CORRUPTION_DETECTED|corrupt",
+    re.IGNORECASE,
+)
+_CUT_OFF = re.compile(
+    r"magic number at tail|length is too low|EOFException|Unexpected end|premature|reached the end",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(r"PATH_NOT_FOUND|Path does not exist|FileNotFoundException", re.IGNORECASE)
+_FILE = re.compile(r"reading file:? (?:path )?(\S.*?)(?:\. Details|\.?$)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class File:
+    """One file: `name` is its path below the folder it was found in, `head` its first bytes, unpacked."""
+
+    uri: str
+    name: str
+    size: int
+    head: bytes
+    is_compressed: bool
+
+    @property
+    def is_parquet(self) -> bool:
+        return self.head.startswith(b"PAR1")
+
+    @property
+    def is_document(self) -> bool:
+        """Whether it is by its name a note about data rather than data."""
+        return bool(_DOCUMENT.search(self.name.rsplit("/", 1)[-1]))
+
+
+@contextmanager
+def explain_read_errors(uri: str) -> Iterator[None]:
+    """Turn Spark's errors about the file at `uri` into a BadInput that names it; other errors pass."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        text = str(error)
+        if _MISSING.search(text):
+            raise BadInput(f"{uri} does not exist: put the published file there.") from error
+        if _UNREADABLE.search(text):
+            named = _FILE.search(text)
+            raise BadInput(_unreadable(named.group(1) if named else uri, text)) from error
+        raise
+
+
+def _unreadable(uri: str, text: str) -> str:
+    if _CUT_OFF.search(text):
+        return (
+            f"{uri} cannot be read ({_cause(text)}): it was cut off, as by an upload that was interrupted. "
+            "Upload the whole file again."
+        )
+    return f"{uri} cannot be read ({_cause(text)}): it is damaged. Replace it by an undamaged copy."
+
+
+def _cause(text: str) -> str:
+    """The one line of a Java stack trace that says what happened."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by:")]
+    line = causes[-1] if causes else next((line for line in lines if _UNREADABLE.search(line)), lines[0])
+    return line.replace("Caused by:", "").strip()[:300]
+
+
+def list_files(spark: SparkSession, uri: str) -> list[File]:
+    """The file at `uri`, or all files below it where it is a folder, whatever their depth, sorted by name.
+
+    Left out are those that Spark and Hadoop hide: `_SUCCESS`, `.part-0.crc`, `_temporary/…`, `may_$folder$`.
+    Raises BadInput where there is none, where one has no content, or where Spark would hide the only one.
+    """
+    with explain_read_errors(uri):
+        found = _list(spark, uri)
+    shown = [(file, name, size) for file, name, size in found if not _is_hidden(name)]
+    if not shown:
+        hidden = f" but hidden ones, such as {found[0][1]}: rename them" if found else ""
+        raise BadInput(
+            f"{uri} holds no file{hidden}. Put the published files there, without _ or . in front."
+        )
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        files = list(pool.map(lambda found: _look_at(spark, *found), shown))
+    for file in files:
+        if not file.head and not file.is_document:
+            raise BadInput(
+                f"{file.uri} is empty: it has not even a header. Upload it again"
+                + (", or delete it where it is meant to hold nothing." if len(files) > 1 else ".")
+            )
+    return files
+
+
+def drop_documents(files: list[File], notes: dict[str, int]) -> list[File]:
+    """`files` without those that are documents by name; `notes` gets their number as `files_ignored`."""
+    kept = [file for file in files if not file.is_document]
+    if len(kept) < len(files):
+        notes["files_ignored"] = notes.get("files_ignored", 0) + len(files) - len(kept)
+    return kept
+
+
+def _is_hidden(name: str) -> bool:
+    """Source: HadoopFSUtils.shouldFilterOutPathName of Spark 3.5; `_$folder$` marks a folder in S3."""
+    return name.endswith("_$folder$") or any(
+        part.startswith(".") or (part.startswith("_") and "=" not in part) for part in name.split("/")
+    )
+
+
+def _jvm(spark: SparkSession) -> tuple[Any, Any]:
+    """The driver's JVM, and Hadoop's configuration there."""
+    return spark._jvm, spark._jsc.hadoopConfiguration()  # noqa: SLF001 - PySpark has no public way to a file
+
+
+def _list(spark: SparkSession, uri: str) -> list[tuple[str, str, int]]:
+    """(URI, name below `uri`, size) of each file."""
+    jvm, conf = _jvm(spark)
+    path = jvm.org.apache.hadoop.fs.Path(uri)
+    system = path.getFileSystem(conf)
+    start = len(system.makeQualified(path).toString()) + 1
+    found = []
+    listed = system.listFiles(path, True)
+    while listed.hasNext():
+        status = listed.next()
+        file = status.getPath().toString()
+        found.append((file, file[start:] or file.rsplit("/", 1)[-1], int(status.getLen())))
+    return sorted(found)
+
+
+def _look_at(spark: SparkSession, uri: str, name: str, size: int) -> File:
+    jvm, conf = _jvm(spark)
+    path = jvm.org.apache.hadoop.fs.Path(uri)
+    codec = jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(path)
+    with explain_read_errors(uri):
+        stream = path.getFileSystem(conf).open(path)
+        try:
+            unpacked = codec.createInputStream(stream) if codec is not None else stream
+            return File(uri, name, size, bytes(unpacked.readNBytes(HEAD_BYTES)), codec is not None)
+        finally:
+            stream.close()
+
+
+def read_tail(spark: SparkSession, file: File) -> bytes:
+    """The last bytes of a file, as they are stored."""
+    jvm, conf = _jvm(spark)
+    path = jvm.org.apache.hadoop.fs.Path(file.uri)
+    with explain_read_errors(file.uri):
+        stream = path.getFileSystem(conf).open(path)
+        try:
+            stream.seek(max(0, file.size - HEAD_BYTES))
+            return bytes(stream.readNBytes(HEAD_BYTES))
+        finally:
+            stream.close()
+
+
+def read_whole(spark: SparkSession, uri: str, max_bytes: int) -> bytes:
+    """A small file, unpacked. Raises BadInput where it has more than `max_bytes`."""
+    jvm, conf = _jvm(spark)
+    path = jvm.org.apache.hadoop.fs.Path(uri)
+    with explain_read_errors(uri):
+        stream = path.getFileSystem(conf).open(path)
+        try:
+            content = bytes(stream.readNBytes(max_bytes + 1))
+        finally:
+            stream.close()
+    if len(content) > max_bytes:
+        raise BadInput(
+            f"{uri} is larger than {max_bytes} bytes: it is not the published file. Put that there."
+        )
+    return content
+
+
+@dataclass(frozen=True)
+class Footer:
+    """What a Parquet file says of itself: its schema as Parquet writes it, and the codec of its pages."""
+
+    schema: str
+    codec: str
+
+
+def read_footers(spark: SparkSession, files: list[File]) -> list[Footer]:
+    """The footer of each Parquet file. Raises BadInput for a file that was cut off or is damaged."""
+    with ThreadPoolExecutor(_PARALLEL) as pool:
+        return list(pool.map(lambda file: _read_footer(spark, file), files))
+
+
+def _read_footer(spark: SparkSession, file: File) -> Footer:
+    jvm, conf = _jvm(spark)
+    hadoop = jvm.org.apache.parquet.hadoop
+    with explain_read_errors(file.uri):
+        try:
+            source = hadoop.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(file.uri), conf)
+            reader = hadoop.ParquetFileReader.open(source)
+        except Py4JJavaError as error:
+            if _MISSING.search(str(error)):
+                raise
+            raise BadInput(_unreadable(file.uri, str(error))) from error
+        try:
+            footer = reader.getFooter()
+            blocks = footer.getBlocks()
+            codec = blocks.get(0).getColumns().get(0).getCodec().name() if blocks.size() else ""
+            return Footer(footer.getFileMetaData().getSchema().toString(), codec)
+        finally:
+            reader.close()

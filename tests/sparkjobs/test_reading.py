@@ -1,0 +1,227 @@
+"""Files as people have them: read right where the meaning is clear, else refused by name, cause and remedy."""
+
+from __future__ import annotations
+
+import gzip
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from sparkjobs.errors import BadInput
+from sparkjobs.reading import CORRUPT, read_csv, read_table
+
+COLUMNS = ("id", "name")
+
+
+@pytest.fixture
+def read(spark, tmp_path):
+    """`read(content)`: writes a file, or files by name, and returns (its rows, the malformed lines, notes)."""
+
+    def run(content, *, name="a.csv", columns=COLUMNS, by=read_csv, delimiter=","):
+        source = tmp_path / "source"
+        source.mkdir()
+        for file, data in (content if isinstance(content, dict) else {name: content}).items():
+            path = source / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data.encode() if isinstance(data, str) else data)
+        uri = f"file://{source}/" if isinstance(content, dict) else f"file://{source}/{name}"
+        notes = {}
+        rows = by(spark, uri, columns, delimiter, notes).collect()
+        good = sorted((tuple(row[name] for name in columns) for row in rows if not row[CORRUPT]), key=repr)
+        return good, [row[CORRUPT] for row in rows if row[CORRUPT]], notes
+
+    return run
+
+
+def parquet(path, **columns):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(columns), path)
+
+
+@pytest.fixture
+def parts(spark, tmp_path):
+    """`parts({name: columns})`: writes Parquet files into a folder, and returns the rows (or reads `columns`)."""
+
+    def run(files, columns=COLUMNS, others=()):
+        folder = tmp_path / "sas_data"
+        for name, table in files.items():
+            parquet(folder / name, **table)
+        for name, content in others:
+            (folder / name).write_bytes(content)
+        notes = {}
+        rows = read_table(spark, f"file://{folder}/", columns, notes=notes).collect()
+        return sorted((tuple(row[name] for name in columns) for row in rows), key=repr), notes
+
+    return run
+
+
+# -- CSV ---------------------------------------------------------------------------------------------
+
+
+def test_a_line_whose_fields_do_not_match_the_header_is_told_and_the_others_are_read(read):
+    rows, malformed, _ = read("id,name\n1,a\n2,b,c\n3\n4,d\n")
+    assert rows == [("1", "a"), ("4", "d")]
+    assert sorted(malformed) == ["2,b,c", "3"]
+
+
+def test_the_last_line_may_lack_its_line_break_but_not_its_fields(read):
+    assert read("id,name\n1,a\n2,b")[0] == [("1", "a"), ("2", "b")]
+
+
+@pytest.mark.parametrize("end", ["2", '2,"b\nc', '"2\n3"'], ids=["fields", "quote", "quoted fields"])
+def test_a_file_that_was_cut_off_is_refused(read, end):
+    with pytest.raises(BadInput, match=r"a\.csv (was cut off|ends within quotes).* Upload the whole file"):
+        read(f"id,name\n1,a\n{end}")
+
+
+def test_a_line_break_within_quotes_is_part_of_its_field(read):
+    rows, malformed, _ = read('id,name\n1,"a\nb"\n2,"say ""c""\r\n, d"\n3,e\n')
+    assert [(key, text.replace("\r", "")) for key, text in rows] == [
+        ("1", "a\nb"),
+        ("2", 'say "c"\n, d'),
+        ("3", "e"),
+    ]
+    assert malformed == []
+
+
+def test_a_quote_within_an_unquoted_field_is_part_of_it(read):
+    assert read('id,name\n1,5" of snow\n2,b\n')[0] == [("1", '5" of snow'), ("2", "b")]
+
+
+def test_blanks_of_every_kind_around_a_value_and_nul_within_it_are_left_out(read):
+    content = "id,name\n1,\u00a0New\u00a0York\u202f\n2,\u3000\n\t3,a\0b\x1a\n"
+    rows, _, notes = read(content)
+    assert rows == [("1", "New\u00a0York"), ("2", None), ("3", "ab")]
+    assert notes == {"nul_removed": 1}
+
+
+def test_windows_1252_and_latin_1_are_read_and_counted(read):
+    rows, _, notes = read("id,name\n1,Mayagüez €\n2,b\n".encode("cp1252"))
+    assert rows == [("1", "Mayagüez €"), ("2", "b")]
+    assert notes == {"read_as_windows_1252": 1}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_byte_order_mark_tells_the_encoding(read, encoding):
+    assert read("id,name\n1,Bogotá\n2,b\n".encode(encoding))[0] == [("1", "Bogotá"), ("2", "b")]
+
+
+def test_a_file_of_two_encodings_is_refused(read):
+    with pytest.raises(BadInput, match=r"a\.csv is UTF-8 in some lines and not in others .*Save .* as UTF-8"):
+        read("id,name\n1,é\n".encode() + "2,é\n".encode("latin-1"))
+
+
+def test_each_file_of_a_folder_is_read_by_its_own_header(read):
+    rows, malformed, notes = read(
+        {
+            "a.csv": "id,name\n1,a\n",
+            "b.csv": "Name,x,ID\nb,-,2\n",
+            "sub/c.csv": "id,name\n3,c\n",
+            "README.md": "# x",
+        }
+    )
+    assert (rows, malformed) == ([("1", "a"), ("2", "b"), ("3", "c")], [])
+    assert notes == {"files_ignored": 1}
+
+
+def test_a_folder_with_a_file_that_lacks_a_column_names_that_file(read):
+    with pytest.raises(BadInput, match=r"source/b\.csv lacks the column name \(it has: id, other\)"):
+        read({"a.csv": "id,name\n1,a\n", "b.csv": "id,other\n2,b\n"})
+
+
+@pytest.mark.parametrize("name", ["a*.csv", "a[1]?.csv", "a{b,c}.csv", "a b%20 é.csv"])
+def test_a_name_is_taken_as_it_stands(read, tmp_path, name):
+    other = tmp_path / "source"
+    assert read("id,name\n1,a\n", name=name)[0] == [("1", "a")]
+    assert other.joinpath(name).exists()
+
+
+def test_a_compressed_csv_is_read(read):
+    assert read(gzip.compress(b"id,name\n1,a\n"), name="a.csv.gz")[0] == [("1", "a")]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"is empty: it has not even a header"),
+        (b"id,name,Name\n1,a,b\n", r"more than one column name.*each published column once"),
+        (b"id;name\n1;a\n", r"split at ';', it has them.*delimiter=';'"),
+        (
+            b"1,a\n2,b\n",
+            r"begins with a row of values.*Put the line with the columns' names in front: id,name",
+        ),
+        (b"PK\x03\x04....", r"is a ZIP archive or an Excel workbook: unpack it"),
+        (b"PAR1....", r"is Parquet where CSV was expected"),
+        (gzip.compress(b"id,name\n1,a\n"), r"compressed by gzip, which its name does not say"),
+    ],
+    ids=["empty", "twice", "delimiter", "no header", "zip", "parquet", "gzip"],
+)
+def test_a_file_that_is_no_such_csv_is_refused_with_its_cause_and_remedy(read, content, message):
+    with pytest.raises(BadInput, match=rf"source/a\.csv .*{message}"):
+        read(content)
+
+
+# -- Parquet -----------------------------------------------------------------------------------------
+
+
+def test_parts_at_the_top_and_in_folders_below_are_all_read(parts):
+    files = {"a.parquet": {"id": [1], "name": ["a"]}, "may/b.parquet": {"id": [2], "name": [" b\u00a0"]}}
+    assert parts(files)[0] == [(1, "a"), (2, "b")]
+
+
+def test_parts_are_read_by_name_whatever_their_order_case_and_further_columns(parts):
+    files = {
+        "a.parquet": {"id": [1], "name": ["a"]},
+        "b.parquet": {"Name": ["b"], "x": [None], "ID": [2]},
+    }
+    assert parts(files)[0] == [(1, "a"), (2, "b")]
+
+
+def test_parts_whose_numbers_have_other_types_are_read_as_one(parts):
+    files = {"a.parquet": {"id": [1.0]}, "b.parquet": {"id": [2]}, "c.parquet": {"id": ["3"]}}
+    assert {float(key) for (key,) in parts(files, ("id",))[0]} == {1.0, 2.0, 3.0}
+
+
+def test_parts_whose_types_have_nothing_in_common_are_refused_by_name(parts):
+    files = {"a.parquet": {"id": [1]}, "b.parquet": {"id": [datetime(2016, 4, 1)]}}
+    with pytest.raises(BadInput, match=r"(?s)[ab]\.parquet has column id of type .*cannot be read as one"):
+        parts(files, ("id",))
+
+
+def test_a_part_without_a_column_that_others_have_is_refused_by_name(parts):
+    files = {"a.parquet": {"id": [1], "name": ["a"]}, "b.parquet": {"id": [2]}}
+    with pytest.raises(BadInput, match=r"b\.parquet lacks the column name \(it has: id\)"):
+        parts(files)
+
+
+def test_a_document_among_the_parts_is_ignored_and_counted(parts):
+    files = {"a.parquet": {"id": [1], "name": ["a"]}}
+    assert parts(files, others=[("README.txt", b"hello")]) == ([(1, "a")], {"files_ignored": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("z.parquet", b"", r"z\.parquet is empty"),
+        ("z.parquet", b"garbage", r"z\.parquet is damaged.*Replace it"),
+        ("z.csv", b"id,name\n2,b\n", r"z\.csv lies among them.*move it elsewhere"),
+        ("z.parquet", b"PAR1garbage", r"z\.parquet cannot be read .*cut off.*Upload the whole file again"),
+    ],
+    ids=["no byte", "garbage", "csv", "cut off"],
+)
+def test_a_part_that_is_no_parquet_is_refused_by_name(parts, name, content, message):
+    with pytest.raises(BadInput, match=message):
+        parts({"a.parquet": {"id": [1], "name": ["a"]}}, others=[(name, content)])
+
+
+def test_timestamps_in_nanoseconds_are_read(parts):
+    stamps = pa.array([1459500000123456789], pa.timestamp("ns"))
+    ((moment,),) = parts({"a.parquet": {"id": stamps}}, ("id",))[0]
+    assert moment.replace(tzinfo=None) == datetime(2016, 4, 1, 8, 40, 0, 123456)
+
+
+def test_a_column_of_lists_is_refused_by_name_and_type(parts):
+    with pytest.raises(BadInput, match=r"a\.parquet has column id of type array<bigint>.*one value a row"):
+        parts({"a.parquet": {"id": [[1, 2]]}}, ("id",))
