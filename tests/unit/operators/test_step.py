@@ -245,7 +245,7 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
     go = partial(operator.resume, event={"outcome": to_json(failed)}) if waited else operator.execute
     with pytest.raises(AirflowFailException, match="a role is left"):
         go(context)
-    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY]
+    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
 
 
