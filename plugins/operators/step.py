@@ -26,6 +26,7 @@ from airflow_lib.aws.errors import describe_credentials_error, explain, is_crede
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    JobFault,
     LivyDenied,
     LivyUntrusted,
     MayflyError,
@@ -54,6 +55,7 @@ NO_RETRY = (
     WaitTimeout,
     LivyDenied,
     LivyUntrusted,
+    JobFault,
     RowsLost,
     StatementRefused,
 )

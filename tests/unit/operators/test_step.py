@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    JobFault,
     LeaseLost,
     LivyDenied,
     LivyError,
@@ -210,7 +211,7 @@ def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
 
 
 NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
-NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused]
+NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused, JobFault]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)
