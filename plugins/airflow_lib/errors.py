@@ -27,6 +27,7 @@
     │   ├── SessionInactive   the session has ended or is ending: probe it again
     │   ├── SessionFailed     the session died, or could not start
     │   └── StatementFailed   the Spark job raised, or was cancelled
+    │       └── JobFault      it raises the same again on the same input: correct the job
     └── WarehouseError        a statement or a COPY failed
         ├── StatementRefused  the same statement on the same rows fails again: correct the SQL, the table or the data
         └── ConnectionLost    the warehouse cannot be reached, or the connection broke
@@ -162,6 +163,10 @@ class SessionFailed(LivyError):
 
 class StatementFailed(LivyError):
     """The Spark job raised, or was cancelled; the message carries its traceback."""
+
+
+class JobFault(StatementFailed):
+    """The Spark job raised what the same code raises again on the same input: no retry helps."""
 
 
 class WarehouseError(MayflyError):

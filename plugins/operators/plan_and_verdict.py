@@ -15,16 +15,18 @@ from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Json
 from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import open_run, window_of
+from operators.failures import format_verdict, read_failures
 
 log = logging.getLogger(__name__)
 
 # No task of ours skips another: Airflow skips what had not started when a person marked the run (mark_tasks, 3.3).
-_RED = frozenset({"failed", "upstream_failed", "skipped"})
+_NEVER_STARTED = frozenset({"upstream_failed", "skipped"})
+_RED = _NEVER_STARTED | {"failed"}
 
 
 def list_failed(states: Mapping[str, str | None]) -> list[str]:
     """The tasks that make a run fail: those that failed, and those that never started."""
-    return sorted(task for task, state in states.items() if state in _RED)
+    return [task for task, state in states.items() if state in _RED]
 
 
 class PlanOperator(BaseOperator):
@@ -55,7 +57,10 @@ class PlanOperator(BaseOperator):
 
 
 class VerdictOperator(BaseOperator):
-    """Fails where any task of the run failed or was skipped, so that the run fails, and notifies."""
+    """Fails where any task of the run failed or never started, so that the run fails, and notifies.
+
+    It names the task that failed first, with its cause: what failed after it is mostly a consequence.
+    """
 
     custom_operator_name = "Verdict"  # see StepOperator
 
@@ -66,15 +71,21 @@ class VerdictOperator(BaseOperator):
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
-        failed = list_failed({task: state for task, state in states.items() if task != self.task_id})
-        if not failed:
+        red = list_failed({task: states[task] for task in self._in_order(states)})
+        if not red:
             return {"verdict": "green"}
-        message = (
-            f"Run {run_id} of {ti.dag_id} failed in: {', '.join(failed)}. "
-            "Read the logs of these tasks, correct the cause and clear them."
-        )
+        failed = [task for task in red if states[task] == "failed"]
+        not_started = [task for task in red if states[task] in _NEVER_STARTED]
+        message = format_verdict(f"Run {run_id} of {ti.dag_id}", read_failures(ti, failed), not_started)
         self._notify(context, message)
         raise AirflowFailException(message)
+
+    def _in_order(self, states: Mapping[str, str | None]) -> list[str]:
+        """The run's other tasks, each after those that it waits for; a task the DAG no longer has comes last."""
+        dag = self.get_dag()
+        order = [task.task_id for task in dag.topological_sort()] if dag is not None else []  # type: ignore[no-untyped-call]
+        known = dict.fromkeys([*order, *sorted(states)])
+        return [task for task in known if task in states and task != self.task_id]
 
     def _notify(self, context: Any, message: str) -> None:
         """Send `message`; where that fails, only log it: the error must not hide the verdict."""

@@ -26,6 +26,7 @@ from airflow_lib.aws.errors import describe_credentials_error, explain, is_crede
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    JobFault,
     LivyDenied,
     LivyUntrusted,
     MayflyError,
@@ -41,6 +42,7 @@ from airflow_lib.polling import SystemClock, TransientBudget, is_past, repeat_tr
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.airflow_run import forget_aws, open_run, open_services, read_settings, window_of
+from operators.failures import recorded_failure
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ NO_RETRY = (
     WaitTimeout,
     LivyDenied,
     LivyUntrusted,
+    JobFault,
     RowsLost,
     StatementRefused,
 )
@@ -80,11 +83,13 @@ class StepOperator(BaseOperator):
         self.custom_operator_name = custom_operator_name
 
     def execute(self, context: Any) -> Json:
-        return self._begin(context, time_after(SystemClock(), RENEWAL_S))
+        with recorded_failure(context):
+            return self._begin(context, time_after(SystemClock(), RENEWAL_S))
 
     def begin_again(self, context: Any, event: Json) -> Json:
         """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
-        return self._begin(context, event["give_up_at"])
+        with recorded_failure(context):
+            return self._begin(context, event["give_up_at"])
 
     def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
@@ -128,6 +133,10 @@ class StepOperator(BaseOperator):
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
+        with recorded_failure(context):
+            return self._resume(context, event)
+
+    def _resume(self, context: Any, event: Json) -> Json:
         if "outcome" in event:
             return _finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)

@@ -24,10 +24,10 @@ from airflow_lib.errors import (
     NotReady,
     SessionFailed,
     SessionInactive,
-    SourceError,
     StatementFailed,
     UnknownState,
 )
+from airflow_lib.spark.job_errors import describe_job_error
 from airflow_lib.spark.livy_http import Answer, LivyEndpoint, not_livy, open_http, send
 
 log = logging.getLogger(__name__)
@@ -145,20 +145,18 @@ class StatementView:
             return self.output is not None
         return self.state not in _STATEMENT_PENDING
 
-    def text(self, session: str) -> str:
-        """What the statement printed; `session` is the session's name, for the error's message.
+    def text(self, session: str, job: str) -> str:
+        """What the statement printed; the names of `session` and `job` are for the error's message.
 
-        Raises SourceError where the job raised ValueError, which is how our jobs report input that they cannot
-        read; StatementFailed, with the traceback, where it raised anything else or was cancelled.
+        Raises SourceError where the job refused its input, JobFault or StatementFailed where it raised anything else
+        (`job_errors` tells which), StatementFailed where the statement ended without an output.
         """
         output = self.output
-        if output is not None and output.ename == "ValueError":
-            raise SourceError(str(output.evalue))
+        if output is not None and output.status != "ok" and output.ename is not None:
+            raise describe_job_error(job, output.ename, output.evalue, output.traceback)
         if output is None or self.state is not StatementState.AVAILABLE or output.status != "ok":
-            reason = f"{output.ename}: {output.evalue}" if output else f"it is {self.state}"
-            trace = output.traceback if output else ""
             raise StatementFailed(
-                f"Statement {self.id} of Livy session {session} failed: {reason}\n{trace}".strip()
+                f"Statement {self.id} of Livy session {session}, job {job!r}, failed: it is {self.state}"
             )
         return output.text
 

@@ -322,7 +322,7 @@ class RunJob(PollingStep):
 
         Raises SourceError or LivyError where the job failed, OutputError where it wrote no output of this input.
         """
-        answer = parse_answer(statement.text(self._name(run)), self.job)
+        answer = parse_answer(statement.text(self._name(run), self.job), self.job)
         job = resolve_job(run, run.pipeline.job(self.job))
         if answer.get("address") != job.output.address:
             raise OutputError(

@@ -22,6 +22,7 @@ from botocore.exceptions import ClientError
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    JobFault,
     LeaseLost,
     LivyDenied,
     LivyError,
@@ -210,7 +211,7 @@ def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
 
 
 NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
-NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused]
+NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused, JobFault]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)
@@ -245,7 +246,7 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
     go = partial(operator.resume, event={"outcome": to_json(failed)}) if waited else operator.execute
     with pytest.raises(AirflowFailException, match="a role is left"):
         go(context)
-    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY]
+    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
 
 

@@ -135,7 +135,7 @@ def test_a_finished_statement_returns_what_it_printed(livy):
     output = {"status": "ok", "execution_count": 0, "data": {"text/plain": "42"}}
     view = statement(livy, state="available", output=output)
     assert view.finished
-    assert view.text("s") == "42"
+    assert view.text("s", "arrivals") == "42"
 
 
 def test_a_statement_that_raised_fails_with_its_traceback(livy):
@@ -145,19 +145,19 @@ def test_a_statement_that_raised_fails_with_its_traceback(livy):
         "evalue": "no space",
         "traceback": ["line 1\n", "line 2\n"],
     }
-    with pytest.raises(StatementFailed, match=r"(?s)session s failed: Py4JJavaError: no space.*line 2"):
-        statement(livy, state="available", output=output).text("s")
+    with pytest.raises(StatementFailed, match=r"(?s)Job 'arrivals' failed: Py4JJavaError: no space.*line 2"):
+        statement(livy, state="available", output=output).text("s", "arrivals")
 
 
 def test_input_that_a_job_cannot_read_is_a_source_error_with_the_jobs_own_message(livy):
-    output = {"status": "error", "ename": "ValueError", "evalue": "a.csv has no column x", "traceback": []}
+    output = {"status": "error", "ename": "BadInput", "evalue": "a.csv has no column x", "traceback": []}
     with pytest.raises(SourceError, match="^a.csv has no column x$"):
-        statement(livy, state="available", output=output).text("s")
+        statement(livy, state="available", output=output).text("s", "arrivals")
 
 
 def test_a_cancelled_statement_is_a_failure():
     with pytest.raises(StatementFailed, match="it is cancelled"):
-        StatementView(id=0, state=StatementState.CANCELLED, progress=0.0, output=None).text("s")
+        StatementView(id=0, state=StatementState.CANCELLED, progress=0.0, output=None).text("s", "arrivals")
 
 
 def test_a_dead_session_fails_with_the_end_of_its_log(livy):
@@ -333,7 +333,7 @@ def test_what_a_job_raised_is_told_within_bounds_and_can_be_encoded(livy):
         "traceback": ["y" * 10**5] * 9,
     }
     with pytest.raises(StatementFailed, match="characters") as caught:
-        statement(livy, state="available", output=output).text("s")
+        statement(livy, state="available", output=output).text("s", "arrivals")
     message = str(caught.value)
     assert len(message) < 30_000
     assert "\0" not in message
@@ -355,8 +355,10 @@ def test_a_pending_statement_is_not_finished_and_a_failed_one_is():
 
 
 def test_a_statement_in_error_without_output_fails_by_its_state():
-    with pytest.raises(StatementFailed, match="Statement 0 of Livy session s failed: it is error$"):
-        StatementView(id=0, state=StatementState.ERROR, progress=0.0, output=None).text("s")
+    with pytest.raises(
+        StatementFailed, match="Statement 0 of Livy session s, job 'arrivals', failed: it is error$"
+    ):
+        StatementView(id=0, state=StatementState.ERROR, progress=0.0, output=None).text("s", "arrivals")
 
 
 def test_a_session_is_pending_or_failed_or_can_take_a_statement():
@@ -377,7 +379,9 @@ _SCALAR = (
     | st.integers(-(2**40), 2**40)
     | st.floats()
     | _TEXT
-    | st.sampled_from(["idle", "dead", "available", "ok", "error", "ValueError", "a\0b", "x" * 100_000])
+    | st.sampled_from(
+        ["idle", "dead", "available", "ok", "error", "BadInput", "ValueError", "a\0b", "x" * 100_000]
+    )
 )
 _KEYS = ["id", "name", "state", "appId", "sessions", "statements", "log", "msg", "progress", "output"]
 _KEYS += ["status", "ename", "evalue", "traceback", "data", "text/plain"]
@@ -440,7 +444,7 @@ def test_every_answer_ends_in_a_value_or_in_one_of_our_errors(status, body, head
             client.probe_server,
             lambda: client.probe_session("x"),
             lambda: client.create_session(SPEC),
-            lambda: [view.text("s") for view in client.list_statements(3) if view.finished],
+            lambda: [view.text("s", "arrivals") for view in client.list_statements(3) if view.finished],
             lambda: client.submit_statement(3, "print(1)"),
             lambda: client.read_log(3, size=100),
             lambda: client.delete_session("x"),
