@@ -20,6 +20,69 @@ from airflow_lib.pipeline import (
 )
 from subdags import build_dag
 
+# What the jobs read of each source; tests/dags/test_immigration.py holds them to the jobs' own COLUMNS.
+ARRIVALS = (
+    "cicid",
+    "i94yr",
+    "i94mon",
+    "i94cit",
+    "i94res",
+    "i94port",
+    "arrdate",
+    "i94mode",
+    "i94addr",
+    "depdate",
+    "i94bir",
+    "i94visa",
+    "count",
+    "dtadfile",
+    "visapost",
+    "occup",
+    "entdepa",
+    "entdepd",
+    "entdepu",
+    "matflag",
+    "biryear",
+    "dtaddto",
+    "gender",
+    "insnum",
+    "airline",
+    "admnum",
+    "fltno",
+    "visatype",
+)
+CITIES = (
+    "City",
+    "State",
+    "Median Age",
+    "Male Population",
+    "Female Population",
+    "Total Population",
+    "Number of Veterans",
+    "Foreign-born",
+    "Average Household Size",
+    "State Code",
+)
+TEMPERATURES = (
+    "dt",
+    "AverageTemperature",
+    "AverageTemperatureUncertainty",
+    "State",
+    "Country",
+)
+AIRPORTS = (
+    "ident",
+    "type",
+    "name",
+    "elevation_ft",
+    "iso_country",
+    "iso_region",
+    "municipality",
+    "gps_code",
+    "iata_code",
+    "local_code",
+)
+
 IMMIGRATION = Pipeline(
     name="immigration",
     description="I94 arrivals by air, with states, airports and temperatures",
@@ -28,16 +91,25 @@ IMMIGRATION = Pipeline(
     jobs=(
         SparkJob(
             "arrivals",
-            sources=(Source("sas_data/", "immigrationData.csv"), "I94_SAS_Labels_Descriptions.SAS"),
+            sources=(
+                Source("sas_data/", "immigrationData.csv", columns=ARRIVALS),
+                "I94_SAS_Labels_Descriptions.SAS",
+            ),
             windowed=True,
         ),
-        SparkJob("cities", sources=("us-cities-demographics.csv",)),
+        SparkJob("cities", sources=(Source("us-cities-demographics.csv", columns=CITIES, delimiter=";"),)),
         SparkJob(
             "temperature",
-            sources=("GlobalLandTemperaturesByState.csv",),
+            sources=(Source("GlobalLandTemperaturesByState.csv", columns=TEMPERATURES),),
             max_rejected=0.85,  # three quarters of the rows are of other countries
         ),
-        SparkJob("airports", sources=("airport-codes_csv.csv", "I94_SAS_Labels_Descriptions.SAS")),
+        SparkJob(
+            "airports",
+            sources=(
+                Source("airport-codes_csv.csv", columns=AIRPORTS),
+                "I94_SAS_Labels_Descriptions.SAS",
+            ),
+        ),
     ),
     tables=(
         Staging("staging_immigration", job="arrivals"),

@@ -50,10 +50,12 @@ class MemoryS3:
         return self._call("HeadBucket", {"Bucket": Bucket}, head)
 
     def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> Answer:
-        """The whole object, or its first byte: no other range is asked for."""
+        """The whole object, or a range of both ends, `bytes=0-99`: no other is asked for."""
+        first, _, last = Range.removeprefix("bytes=").partition("-")
 
         def get() -> Answer:
-            body = self._find("GetObject", Bucket, Key)[: 1 if Range else None]
+            body = self._find("GetObject", Bucket, Key)
+            body = body[int(first) : int(last) + 1] if Range else body
             modified = self._modified.get((Bucket, Key), START)
             return {
                 "Body": io.BytesIO(body),

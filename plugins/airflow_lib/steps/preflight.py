@@ -21,6 +21,7 @@ from airflow_lib.resources.subnet import Subnet, find_subnet
 from airflow_lib.spark.outputs import probe_manifest
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped
+from airflow_lib.spark.source_schema import check_sources
 from airflow_lib.steps import Done, ImmediateStep, Outcome, Run
 from airflow_lib.steps.provision import needs_emr
 from airflow_lib.steps.transform import resolve_job
@@ -112,9 +113,11 @@ class Preflight(ImmediateStep):
 def _find_inputs(run: Run, job: SparkJob) -> list[str]:
     """The URIs of the job's input.
 
-    Raises SourceError, also where the job's output is complete already and it rejected too much of this input.
+    Raises SourceError, also where a file lacks a column that the job declares, and where the job's output is complete
+    already and it rejected too much of this input.
     """
     found = resolve_job(run, job)
+    check_sources(run.aws.s3, run.source.bucket, job, found.sources)
     manifest = probe_manifest(run.aws.s3, found.output)
     if manifest is not None:
         refuse_rejects(job, found.output, manifest)

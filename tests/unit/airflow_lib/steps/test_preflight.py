@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from airflow_lib.aws.clients import open_aws
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SizingError, SourceError
 from airflow_lib.naming import TAG_EMR_MANAGED
+from airflow_lib.pipeline import Source
 from airflow_lib.settings import AwsCredentials
 from airflow_lib.spark.outputs import Counts, write_manifest
 from airflow_lib.steps import Done, Run
@@ -82,6 +83,22 @@ def test_what_a_job_rejected_before_is_told_before_anything_is_made(world: World
     assert isinstance(Preflight().begin(run), Done)
     strict = replace(run, pipeline=replace(run.pipeline, jobs=(job, run.pipeline.job("airports"))))
     refused(strict, SourceError, r"'arrivals' rejected 4 of 10 rows \(40 %: no_cicid 4\)\. At most 30 %")
+
+
+def test_a_source_that_lacks_a_declared_column_is_told_together_with_a_missing_one(
+    world: World, run: Run
+) -> None:
+    airports = Source("airports.csv", columns=("code", "city"))
+    jobs = [
+        replace(job, sources=(airports,)) if job.name == "airports" else replace(job, sources=("none.csv",))
+        for job in run.pipeline.jobs
+    ]
+    run = replace(run, pipeline=replace(run.pipeline, jobs=tuple(jobs)))
+    body = b"code,town\nJFK,New York\n"
+    world.others.s3.put_object(Bucket=BUCKET, Key="source/immigration/airports.csv", Body=body)
+    refused(
+        run, SettingsError, r"(?s)none\.csv: missing.*airports\.csv lacks the column city; it has: code, town"
+    )
 
 
 def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) -> None:
