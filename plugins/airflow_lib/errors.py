@@ -39,7 +39,18 @@ Each class takes the message alone, so that every error survives pickling betwee
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 from airflow_lib.bounded_json import as_text
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: the known one that looks most like it, or nothing."""
+    found = difflib.get_close_matches(
+        name.lower(), by_lower := {one.lower(): one for one in known}, n=1, cutoff=0.75
+    )
+    return f"; did you mean {by_lower[found[0]]!r}?" if found else ""
 
 
 class MayflyError(Exception):

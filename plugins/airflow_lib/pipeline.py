@@ -1,15 +1,12 @@
 """The classes in which a pipeline is declared: data only, no behaviour.
 
-A declaration is validated as a whole: one error lists every mistake, each with what to do.
-What is done with a declaration is elsewhere: jobs in `spark.livy`, tables in `warehouse.load`, checks in
-`warehouse.quality`, hardware in `spark.sizing` and `resources`.
+`declaration` says whether one can work. What is done with one is elsewhere: jobs in `spark.livy`, tables in
+`warehouse.load`, checks in `warehouse.quality`, hardware in `spark.sizing` and `resources`.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -18,8 +15,6 @@ from airflow_lib.errors import DeclarationError
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
-
-_DECLARE_IT = "declare it, or correct the name"
 
 
 class Severity(StrEnum):
@@ -271,7 +266,7 @@ class Hardware:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One pipeline. Raises DeclarationError that lists every mistake.
+    """One pipeline; `declaration.validate` says whether it can work.
 
     `start` has a time zone; `schedule` is a cron expression in UTC, None for runs that are only triggered, and with
     windows of days (`window_unit`) at most once a day; `answers` are the names of the questions, files in
@@ -289,12 +284,6 @@ class Pipeline:
     hardware: Hardware = field(default_factory=Hardware)
     max_parallel_runs: int = 1
     description: str = ""
-
-    def __post_init__(self) -> None:
-        mistakes = list(_mistakes(self))
-        if mistakes:
-            lines = "\n".join(f"- {mistake}" for mistake in mistakes)
-            raise DeclarationError(f"The declaration of pipeline {self.name!r} cannot work:\n{lines}")
 
     @property
     def staging(self) -> tuple[Staging, ...]:
@@ -320,58 +309,3 @@ class Pipeline:
     def job(self, name: str) -> SparkJob:
         """The job of that name, which must be declared."""
         return next(job for job in self.jobs if job.name == name)
-
-
-def _mistakes(pipeline: Pipeline) -> Iterator[str]:
-    if not PIPELINE_NAME.match(pipeline.name):
-        yield (
-            f"name {pipeline.name!r}: use 1 to 16 lower-case letters and digits, a letter first; "
-            "the names of AWS resources are built from it"
-        )
-    if pipeline.start.tzinfo is None:
-        yield f"start {pipeline.start}: give it a time zone, e.g. datetime(2016, 4, 1, tzinfo=UTC)"
-    if pipeline.max_parallel_runs < 1:
-        yield f"max_parallel_runs {pipeline.max_parallel_runs}: set it to at least 1"
-    if not pipeline.jobs:
-        yield "no jobs: declare at least one SparkJob"
-    yield from _name_mistakes(pipeline)
-    yield from _reference_mistakes(pipeline)
-
-
-def _name_mistakes(pipeline: Pipeline) -> Iterator[str]:
-    groups = {
-        "job": [job.name for job in pipeline.jobs],
-        "table": [table.name.lower() for table in pipeline.tables],
-        "check": [check.name.lower() for check in pipeline.checks],
-        "answer": list(pipeline.answers),
-    }
-    for kind, names in groups.items():
-        for name, count in Counter(names).items():
-            if count > 1:
-                yield f"{kind} {name!r} is declared {count} times: give each its own name"
-            if not IDENTIFIER.match(name):
-                yield f"{kind} {name!r}: use letters, digits and _, a letter first"
-    for job in pipeline.jobs:
-        if not job.sources:
-            yield f"job {job.name!r} has no sources: name at least one"
-
-
-def _reference_mistakes(pipeline: Pipeline) -> Iterator[str]:
-    jobs = {job.name for job in pipeline.jobs}
-    tables = {table.name for table in pipeline.tables}
-    for table in pipeline.staging:
-        if table.job not in jobs:
-            yield f"table {table.name!r} takes the output of job {table.job!r}, which is not declared: {_DECLARE_IT}"
-    for check in pipeline.checks:
-        for named in sorted(_tables_of(check) - tables):
-            yield f"check {check.name!r} names table {named!r}, which is not declared: {_DECLARE_IT}"
-        if isinstance(check, Complete) and check.job not in jobs:
-            yield f"check {check.name!r} names job {check.job!r}, which is not declared: {_DECLARE_IT}"
-
-
-def _tables_of(check: Check) -> set[str]:
-    if isinstance(check, References):
-        return {check.table, check.to_table}
-    if isinstance(check, Complete):
-        return {check.staging, check.fact}
-    return {check.table}

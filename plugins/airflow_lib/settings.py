@@ -293,6 +293,22 @@ def parse_settings(variables: Mapping[str, str | None]) -> Settings:
     return Settings(region=region, credentials=credentials, mayfly=mayfly)
 
 
+def mistakes_in_hardware(hardware: Hardware) -> list[str]:
+    """What the Variable `mayfly` would refuse of these values, by their names in the declaration."""
+    mistakes: list[str] = []
+    emr = {
+        "master_type": hardware.master_type,
+        "core_type": hardware.core_type,
+        "core_count": hardware.core_count,
+        "ebs_gib": hardware.ebs_gib,
+    }
+    warehouse = {"node_type": hardware.warehouse_node_type, "nodes": hardware.warehouse_nodes}
+    _validate(EmrSettings, emr, "hardware", mistakes)
+    of_warehouse: list[str] = []
+    _validate(WarehouseSettings, warehouse, "hardware", of_warehouse)
+    return mistakes + [one.replace("hardware: ", "hardware: warehouse_", 1) for one in of_warehouse]
+
+
 def _json(variables: Mapping[str, str | None], name: str, mistakes: list[str]) -> dict[str, Any] | None:
     try:
         value = load_json(

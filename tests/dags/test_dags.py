@@ -12,7 +12,7 @@ from airflow.serialization.serialized_objects import DagSerialization
 from airflow_lib.pipeline import WindowUnit
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.release import ClosingOperator, ReleaseOperator
-from subdags import build_dag
+from subdags import make_dag
 from tests.dags.conftest import FLATS
 from tests.dags.graph import tasks, upstream
 
@@ -120,7 +120,7 @@ def test_a_window_is_asked_for_as_dates(dag):
 
 
 def test_a_pipeline_of_instants_asks_for_them_and_is_the_same_after_serialization():
-    dag = build_dag(replace(FLATS, schedule="*/10 * * * *", window_unit=WindowUnit.INSTANT))
+    dag = make_dag(replace(FLATS, schedule="*/10 * * * *", window_unit=WindowUnit.INSTANT))
     params = dag.params
     params["window_start"] = "2016-04-01T10:20:00+00:00"
     for refused in ("2016-04-01", "soon"):

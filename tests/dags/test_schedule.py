@@ -42,7 +42,7 @@ def test_windows_of_days_and_a_schedule_of_more_than_one_run_a_day_are_refused(s
     (mistake,) = schedule_mistakes(scheduled(schedule))
     assert "more than once on one day" in mistake
     assert "window_unit=WindowUnit.INSTANT" in mistake
-    with pytest.raises(DeclarationError, match="windows of pipeline 'flats' cannot work: .*more than once"):
+    with pytest.raises(DeclarationError, match="pipeline 'flats' cannot work:[^~]*more than once"):
         build_dag(scheduled(schedule))
 
 

@@ -38,6 +38,7 @@ ROOMS = {
     "prerequisites": WORDS | {"aws", "resources", "lifecycle"},
     "spark": WORDS | {"aws"},
     "warehouse": WORDS | {"aws"},
+    "declaration": WORDS | {"spark", "warehouse"},
     "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
     "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},

@@ -94,11 +94,15 @@ class Question:
 def render_check(check: Check, facts: Facts) -> Question:
     """The check's SQL, which is the same inside a load's transaction and after it.
 
-    Raises WarehouseError where Complete cannot be told what to compare.
+    Raises WarehouseError where it is not one SELECT, or Complete cannot be told what to compare.
     """
     template, values = _template(check, facts)
     script = render(f"shared/checks/{template}", **values)
-    (failing,) = statements(script)
+    failing, *more = statements(script)
+    if more:
+        raise WarehouseError(
+            f"Check {check.name} holds more than one statement. Let its predicate be one condition."
+        )
     count = render("shared/checks/failing_count", failing=failing)
     samples = render("shared/checks/failing_samples", failing=failing, limit=MAX_SAMPLES)
     return Question(check, failing, Script(count, script.template), Script(samples, script.template))

@@ -22,7 +22,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, Undefined, UndefinedError
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    Undefined,
+    UndefinedError,
+)
 
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import IDENTIFIER
@@ -36,7 +44,7 @@ _COMMENT = re.compile(r"^[ \t]*--[^\n]*\n?", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\\]")
 
 # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html: 127 bytes at most.
-_MAX_IDENTIFIER_BYTES = 127
+MAX_IDENTIFIER_BYTES = 127
 
 
 class Script(str):
@@ -54,7 +62,7 @@ class Script(str):
 def render(name: str, *, root: Path = ROOT, **values: Any) -> Script:
     """The SQL of template `name` (a path below `root`, without `.sql`).
 
-    Raises WarehouseError where the template is missing, lacks a value, or is given one that is not safe.
+    Raises WarehouseError where the template is missing or is none, lacks a value, or is given one that is not safe.
     """
     try:
         sql = _environment(root).get_template(f"{name}.sql").render(**values).strip() + "\n"
@@ -67,6 +75,13 @@ def render(name: str, *, root: Path = ROOT, **values: Any) -> Script:
             f"SQL template {name}.sql: {error}. Correct the template: it may use only the values that it is given, "
             f"here {', '.join(sorted(values)) or 'none'}."
         ) from error
+    except TemplateSyntaxError as error:
+        raise WarehouseError(
+            f"SQL template {name}.sql, line {error.lineno}: {error.message}. Correct the template: it may hold nothing "
+            "of Jinja but values, as {{ table | ident }}."
+        ) from error
+    except UnicodeDecodeError as error:
+        raise WarehouseError(f"SQL template {name}.sql is not UTF-8 ({error}): save it as UTF-8.") from error
     return Script(sql, f"{root.name}/{name}.sql")
 
 
@@ -84,10 +99,10 @@ def ident(name: str | tuple[str, ...]) -> str:
     """
     if isinstance(name, tuple):
         return ".".join(ident(part) for part in name)
-    if not IDENTIFIER.match(name) or len(name) > _MAX_IDENTIFIER_BYTES:
+    if not IDENTIFIER.match(name) or len(name) > MAX_IDENTIFIER_BYTES:
         raise WarehouseError(
             f"{name!r} is not an SQL identifier. Use letters, digits and _, a letter first, "
-            f"at most {_MAX_IDENTIFIER_BYTES}."
+            f"at most {MAX_IDENTIFIER_BYTES}."
         )
     return f'"{name.lower()}"'
 

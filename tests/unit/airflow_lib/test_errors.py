@@ -77,3 +77,17 @@ def test_a_message_is_cut_and_can_be_encoded_whatever_it_quotes() -> None:
     assert error.message.endswith("… (1000016 characters)")
     assert len(error.message) == MAX_TEXT
     assert str(error) == error.message
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "ending"),
+    [
+        ("dimbird", ["dimNest", "dimBird"], "; did you mean 'dimBird'?"),
+        ("factSighting", ["dimBird", "staging_sightings"], ""),
+        ("x", [], ""),
+    ],
+)
+def test_an_unknown_name_is_told_with_the_known_one_that_looks_like_it(
+    name: str, known: list[str], ending: str
+) -> None:
+    assert errors.did_you_mean(name, known) == ending

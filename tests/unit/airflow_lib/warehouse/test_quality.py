@@ -94,6 +94,12 @@ def test_completeness_compares_what_was_written_with_staging_and_the_facts_windo
     assert "staged.staged <> 3 OR loaded.loaded <> 3" in sql
 
 
+def test_a_check_is_one_statement() -> None:
+    check = Holds("cheap", "dimItem", "price < 5);\nDELETE FROM dimItem WHERE (1 = 1")
+    with pytest.raises(WarehouseError, match="Check cheap holds more than one statement"):
+        render_check(check, FACTS)
+
+
 def test_completeness_needs_to_know_what_was_written() -> None:
     with pytest.raises(WarehouseError, match="how many rows job sales wrote"):
         render_check(COMPLETE, replace(FACTS, written={}))

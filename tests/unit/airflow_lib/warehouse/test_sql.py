@@ -87,6 +87,26 @@ def test_a_missing_template_is_named_by_its_path(root: Path) -> None:
         render("demo/two", root=root)
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SELECT\n{{ what | idnt }};", r"demo/two\.sql, line 2: No filter named 'idnt'"),
+        ("SELECT {{ what;", r"demo/two\.sql, line 1: "),
+        ("{% for %}", r"demo/two\.sql, line 1: "),
+    ],
+)
+def test_what_is_no_template_is_named_with_its_line(root: Path, text: str, told: str) -> None:
+    (root / "demo" / "two.sql").write_text(text)
+    with pytest.raises(WarehouseError, match=told):
+        render("demo/two", root=root, what=1)
+
+
+def test_a_template_in_another_encoding_is_named(root: Path) -> None:
+    (root / "demo" / "two.sql").write_bytes("SELECT 'Käse'".encode("cp1252"))
+    with pytest.raises(WarehouseError, match=r"demo/two\.sql is not UTF-8 .*: save it as UTF-8\."):
+        render("demo/two", root=root)
+
+
 def test_the_templates_are_found_from_the_package() -> None:
     assert (ROOT / "immigration" / "create").is_dir()
 
