@@ -103,7 +103,7 @@ def test_a_hidden_file_changes_no_hash(jobs: Path) -> None:
 
 def test_the_checkouts_own_code_is_found() -> None:
     assert SPARKJOBS.name == "sparkjobs"
-    assert "sparkjobs/immigration/__init__.py" in zipfile.ZipFile(io.BytesIO(build_zip()[0])).namelist()
+    assert "sparkjobs/reading.py" in zipfile.ZipFile(io.BytesIO(build_zip()[0])).namelist()
 
 
 def test_code_is_uploaded_once_under_its_hash(jobs: Path) -> None:
