@@ -27,7 +27,8 @@ def test_a_job_is_a_function_run_of_what_a_session_calls_it_with(pipeline: Pipel
 
 def test_the_declared_columns_are_a_constant_of_the_job_that_reads_them(pipeline: Pipeline) -> None:
     for job in pipeline.jobs:
-        constants = [value for module in code_of(pipeline, job.name) for value in vars(module).values()]
+        values = [value for module in code_of(pipeline, job.name) for value in vars(module).values()]
+        constants = [value for value in values if isinstance(value, tuple)]
         for source in job.sources:
             if isinstance(source, Source) and source.columns:
                 assert source.columns in constants, f"{job.name}: {source.names}"
