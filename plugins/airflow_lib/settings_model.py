@@ -77,7 +77,7 @@ def _shown(key: str) -> str:
 
 def describe(value: object) -> str:
     """What kind of JSON a value is, and nothing of the value."""
-    return _FOUND[type(value)]
+    return _FOUND.get(type(value), f"a {type(value).__name__}")
 
 
 def _format_mistake(model: type[SettingsModel], item: ErrorDetails, at: Path) -> str:

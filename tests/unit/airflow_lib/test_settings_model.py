@@ -93,6 +93,7 @@ def test_no_value_is_shown() -> None:
     assert "geheim" not in told
     assert "4711" not in told
     assert describe("geheim") == "text"
+    assert describe(("geheim",)) == "a tuple"  # of a declaration, not of a Variable
 
 
 def test_thousands_of_unknown_keys_and_a_long_one_are_told_briefly() -> None:
