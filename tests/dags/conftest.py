@@ -49,7 +49,7 @@ def build() -> Callable[[Callable[[Pipeline], TaskGroup]], DAG]:
 @pytest.fixture
 def flats_sql(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The SQL of the pipeline FLATS is found beside the checkout's own."""
-    write_templates(tmp_path)
+    write_templates(tmp_path / FLATS.name)
     environment = sql._environment.__wrapped__(sql.ROOT)
     environment.loader = FileSystemLoader([sql.ROOT, tmp_path])
     monkeypatch.setattr(sql, "_environment", lambda _: environment)

@@ -9,6 +9,7 @@ from pathlib import Path
 from airflow_lib.pipeline import (
     Dimension,
     Fact,
+    Hardware,
     NotNull,
     Pipeline,
     Source,
@@ -33,6 +34,7 @@ FLATS = Pipeline(
     ),
     checks=(NotNull("rents", ("rent",)), Unique("rents", ("rent",))),
     answers=("dearest", "cheapest"),
+    hardware=Hardware(core_count=2),
     max_parallel_runs=3,
 )
 
@@ -43,6 +45,9 @@ INSTANTS = replace(
     window_unit=WindowUnit.INSTANT,
     tables=(*FLATS.tables[:-1], Fact("rents", key="rent", window_column="paid_at")),
 )
+
+# The same pipeline under a name of its own, for a checkout that has its files.
+LETTINGS = replace(FLATS, name="lettings")
 
 _FLATS = {"flat": "BIGINT", "city": "VARCHAR(64)"}
 _RENTS = {"rent": "BIGINT", "flat": "BIGINT", "day": "DATE", "paid_at": "TIMESTAMP"}
@@ -57,33 +62,33 @@ def run(spark, inputs, target, rejected, window):
 # Airflow reads no DAG file that lacks one of the words "airflow" and "dag".
 _DAG = """# For Airflow.
 from subdags import build_dag
-from tests.dags.flats import FLATS
+from tests.dags.flats import LETTINGS
 
-dag = build_dag(FLATS)
+dag = build_dag(LETTINGS)
 """
 
 
 def write_checkout(root: Path) -> None:
-    """Add the pipeline to the checkout `root`: its DAG file, its jobs, its SQL."""
-    jobs = {f"sparkjobs/flats/{job.name}.py": _JOB for job in FLATS.jobs}
-    files = {"dags/flats.py": _DAG, "sparkjobs/flats/__init__.py": "", **jobs}
+    """Add the pipeline LETTINGS to the checkout `root`: its DAG file, its jobs, its SQL."""
+    jobs = {f"sparkjobs/lettings/{job.name}.py": _JOB for job in LETTINGS.jobs}
+    files = {"dags/lettings.py": _DAG, "sparkjobs/lettings/__init__.py": "", **jobs}
     for name, text in files.items():
         _write(root / name, text)
-    write_templates(root / "sql_templates")
+    write_templates(root / "sql_templates" / LETTINGS.name)
 
 
-def write_templates(root: Path) -> None:
-    """Write the pipeline's SQL below `root`."""
+def write_templates(folder: Path) -> None:
+    """Write the pipeline's SQL into `folder`."""
     for table, columns in _COLUMNS.items():
-        _write(root / f"flats/create/{table}.sql", _create(table, columns))
+        _write(folder / f"create/{table}.sql", _create(table, columns))
     for table, staging in _STAGING.items():
         names = ", ".join(_COLUMNS[table])
         load = f"INSERT INTO {table} ({names}) SELECT {names} FROM {{{{ schema | ident }}}}.{staging};\n"
-        _write(root / f"flats/load/{table}.sql", load)
+        _write(folder / f"load/{table}.sql", load)
     prune = "DELETE FROM dim_flats WHERE flat NOT IN (SELECT flat FROM rents);\n"
-    _write(root / "flats/prune/dim_flats.sql", prune)
+    _write(folder / "prune/dim_flats.sql", prune)
     for answer in FLATS.answers:
-        _write(root / f"flats/answers/{answer}.sql", "SELECT rent FROM rents LIMIT 1;\n")
+        _write(folder / f"answers/{answer}.sql", "SELECT rent FROM rents LIMIT 1;\n")
 
 
 def _create(table: str, columns: dict[str, str]) -> str:

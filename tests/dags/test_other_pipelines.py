@@ -53,5 +53,5 @@ def test_the_general_tests_pass_without_immigration_and_test_the_pipeline_that_i
         "run_of_what_a_session_calls_it_with",
         "a_load_fills_every_column",
     ):
-        assert any(name in line and "[flats] PASSED" in line for line in result.stdout.splitlines()), name
+        assert any(name in line and "[lettings] PASSED" in line for line in result.stdout.splitlines()), name
     assert "SKIPPED" not in result.stdout
