@@ -20,7 +20,7 @@ from airflow_lib.pipeline import (
 )
 from subdags import build_dag
 
-# What the jobs read of each source; tests/dags/test_immigration.py holds them to the jobs' own COLUMNS.
+# What the jobs read of each source; tests/dags/test_jobs.py holds them to the jobs' own COLUMNS.
 ARRIVALS = (
     "cicid",
     "i94yr",

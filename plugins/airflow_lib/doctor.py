@@ -39,7 +39,8 @@ Check = tuple[str, Callable[[], Iterable[Finding]]]
 
 
 def diagnose(settings: Settings, aws: Aws, now: datetime) -> Iterator[Finding]:
-    """Every check's findings, as they come. `now` is the host's time. Raises SettingsError (an override)."""
+    """Every check's findings, as they come. `now` is the host's time. Raises SettingsError (overrides)."""
+    settings.check_overrides()
     hardware = list(_hardware(settings))
     who = examine(CREDENTIALS, partial(check_credentials, aws, settings, now))
     yield from who

@@ -10,21 +10,14 @@ import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import SettingsError
-from airflow_lib.pipeline import Hardware, Pipeline
+from airflow_lib.pipeline import PIPELINE_NAME, Hardware, Pipeline
+from airflow_lib.settings_model import SettingsModel, describe, format_key, validate
 
 VARIABLES = ("aws_credentials", "aws_region", "mayfly")
 
@@ -32,18 +25,18 @@ VARIABLES = ("aws_credentials", "aws_region", "mayfly")
 # there was not written by Mayfly (`lifecycle.document.MAX_AHEAD`).
 DAY_S = 86_400
 
+_LISTED = 100  # mistakes in one error; more than anyone reads
 _REGION = re.compile(r"[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]{1,2}\Z")
 _S3_LOCATION = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()=-]+)*/?\Z")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", str_max_length=4096, allow_inf_nan=False)
+def _without_slash(location: str) -> str:
+    if not _S3_LOCATION.match(location):
+        raise ValueError(f"{location!r} is not an S3 location; write s3://bucket/prefix")
+    return location.rstrip("/")
 
 
-_M = TypeVar("_M", bound=_Model)
-
-
-class AwsCredentials(_Model):
+class AwsCredentials(SettingsModel):
     """The Variable `aws_credentials`: a key pair.
 
     Without it a task uses the connection `aws_default`, else boto3's chain; the janitor's command uses the chain.
@@ -54,7 +47,7 @@ class AwsCredentials(_Model):
     session_token: SecretStr | None = None
 
 
-class S3Settings(_Model):
+class S3Settings(SettingsModel):
     """Locations in buckets that exist: no run creates or deletes a bucket.
 
     The pipeline's name is appended to each, so that pipelines can share them.
@@ -68,12 +61,10 @@ class S3Settings(_Model):
     @field_validator("source", "processed", "state", "logs")
     @classmethod
     def _is_a_location(cls, value: str) -> str:
-        if not _S3_LOCATION.match(value):
-            raise ValueError(f"{value!r} is not an S3 location; write s3://bucket/prefix")
-        return value.rstrip("/")
+        return _without_slash(value)
 
 
-class NetworkSettings(_Model):
+class NetworkSettings(SettingsModel):
     """The clusters' subnet, and who may connect to Livy and Redshift."""
 
     subnet_id: str | None = None
@@ -106,7 +97,7 @@ class NetworkSettings(_Model):
         return self
 
 
-class EmrSettings(_Model):
+class EmrSettings(SettingsModel):
     """EMR parameters; where a hardware value is left out, the pipeline's declaration applies."""
 
     release: str = "emr-7.13.0"
@@ -128,7 +119,7 @@ class EmrSettings(_Model):
         return value
 
 
-class WarehouseSettings(_Model):
+class WarehouseSettings(SettingsModel):
     """Redshift parameters; where a hardware value is left out, the pipeline's declaration applies."""
 
     node_type: str | None = None
@@ -149,7 +140,7 @@ class WarehouseSettings(_Model):
         return value
 
 
-class LivySettings(_Model):
+class LivySettings(SettingsModel):
     """How Livy is reached, and how long its sessions and statements may take.
 
     `scheme` `auto` looks which one answers. `ca` is PEM text: workers and triggerer need no file.
@@ -184,21 +175,26 @@ class LivySettings(_Model):
         return self
 
 
-class PipelineSettings(_Model):
-    """Overrides for one pipeline; a key left out keeps the deployment's value. `for_pipeline` validates them."""
+class PipelineSettings(SettingsModel):
+    """Overrides for one pipeline; a key left out keeps the deployment's value."""
 
     source: str | None = None
-    emr: dict[str, Any] = Field(default_factory=dict)
-    warehouse: dict[str, Any] = Field(default_factory=dict)
+    emr: EmrSettings = EmrSettings()
+    warehouse: WarehouseSettings = WarehouseSettings()
+
+    @field_validator("source")
+    @classmethod
+    def _is_a_location(cls, value: str | None) -> str | None:
+        return None if value is None else _without_slash(value)
 
 
-class NotifySettings(_Model):
+class NotifySettings(SettingsModel):
     """Where failed runs and the janitor's findings are reported, besides the log."""
 
     sns_topic_arn: str | None = None
 
 
-class MayflySettings(_Model):
+class MayflySettings(SettingsModel):
     """The Variable `mayfly`: one deployment. Names end in their unit: `_s` is seconds, `_gib` GiB."""
 
     deployment: str = Field(pattern=r"^[a-z][a-z0-9]{0,11}$")
@@ -224,31 +220,57 @@ class MayflySettings(_Model):
         return self
 
 
-class Settings(_Model):
-    """The content of all Variables: the deployment's settings or, after `for_pipeline`, those of one pipeline."""
+class Settings(SettingsModel):
+    """The content of all Variables: the deployment's settings or, after `for_pipeline`, those of one pipeline.
+
+    `override_mistakes` are those of the overrides, by pipeline. A pipeline's part of the Variable is read by its own
+    runs alone, so what is wrong there must keep neither another's clusters from being removed nor the janitor from
+    looking after the others: it is an error once somebody asks for that pipeline's settings.
+    """
 
     region: str
     credentials: AwsCredentials | None
     mayfly: MayflySettings
+    override_mistakes: dict[str, list[str]] = Field(default_factory=dict)
+
+    @property
+    def overridden(self) -> list[str]:
+        """The names below `pipelines`, whether or not their settings can be used."""
+        return sorted({*self.mayfly.pipelines, *self.override_mistakes})
 
     def for_pipeline(self, name: str) -> Settings:
         """These settings with the pipeline's overrides merged in.
 
         Raises SettingsError where the result is not valid.
         """
+        mistakes: list[str] = []
+        settings = self._merge(name, mistakes)
+        if mistakes:
+            raise _error(mistakes)
+        return settings
+
+    def check_overrides(self) -> None:
+        """Raise SettingsError that lists the mistakes of every pipeline's overrides."""
+        mistakes: list[str] = []
+        for name in self.overridden:
+            self._merge(name, mistakes)
+        if mistakes:
+            raise _error(mistakes)
+
+    def _merge(self, name: str, mistakes: list[str]) -> Settings:
+        """What `for_pipeline` returns; where there are mistakes, these settings as they are."""
+        mistakes += self.override_mistakes.get(name, [])
         override = self.mayfly.pipelines.get(name)
         if override is None:
             return self
-        mistakes: list[str] = []
         merged = self.mayfly.model_dump(exclude_unset=True)
-        merged["emr"] = {**merged.get("emr", {}), **override.emr}
-        merged["warehouse"] = {**merged.get("warehouse", {}), **override.warehouse}
+        own = override.model_dump(exclude_unset=True)
+        for part in ("emr", "warehouse"):
+            merged[part] = {**merged.get(part, {}), **own.get(part, {})}
         if override.source is not None:
             merged["s3"]["source"] = override.source
-        mayfly = _validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
-        if mayfly is None or mistakes:
-            raise _error(mistakes)
-        return self.model_copy(update={"mayfly": mayfly})
+        mayfly = validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
+        return self if mayfly is None else self.model_copy(update={"mayfly": mayfly})
 
     def hardware(self, pipeline: Pipeline) -> Hardware:
         """The pipeline's declared hardware, with the values that the Variable sets."""
@@ -278,19 +300,49 @@ def parse_settings(variables: Mapping[str, str | None]) -> Settings:
         mistakes.append("aws_region: the Variable is missing; set it to a region, such as us-east-1")
     elif not _REGION.match(region):
         mistakes.append(f"aws_region: {region!r} is not a region's name; write one such as us-east-1")
-    credentials = None
+    credentials = mayfly = None
+    override_mistakes: dict[str, list[str]] = {}
     if variables.get("aws_credentials"):
-        credentials = _validate(
-            AwsCredentials, _json(variables, "aws_credentials", mistakes), "aws_credentials", mistakes
-        )
-    mayfly = None
+        value = _json(variables, "aws_credentials", mistakes)
+        if value is not None:
+            credentials = validate(AwsCredentials, value, "aws_credentials", mistakes)
     if not variables.get("mayfly"):
         mistakes.append("mayfly: the Variable is missing; start from variables.example.json")
     else:
-        mayfly = _validate(MayflySettings, _json(variables, "mayfly", mistakes), "mayfly", mistakes)
+        value = _json(variables, "mayfly", mistakes)
+        if value is not None:
+            override_mistakes = _take_overrides(value, mistakes)
+            mayfly = validate(MayflySettings, value, "mayfly", mistakes)
     if region is None or mayfly is None or mistakes:
-        raise _error(mistakes)
-    return Settings(region=region, credentials=credentials, mayfly=mayfly)
+        raise _error([*mistakes, *(one for found in override_mistakes.values() for one in found)])
+    return Settings(
+        region=region, credentials=credentials, mayfly=mayfly, override_mistakes=override_mistakes
+    )
+
+
+def _take_overrides(value: dict[str, Any], mistakes: list[str]) -> dict[str, list[str]]:
+    """Leave in the Variable `mayfly` the overrides that are valid, as models; the others' mistakes, by pipeline.
+
+    A name that no pipeline can have is the Variable's own mistake: nobody would ever read what is below it.
+    """
+    overrides = value.get("pipelines")
+    if not isinstance(overrides, dict):
+        return {}
+    valid: dict[str, PipelineSettings] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, override in overrides.items():
+        found: list[str] = []
+        if not PIPELINE_NAME.match(name):
+            mistakes.append(
+                f"mayfly: {format_key('pipelines', name)}: no pipeline can have this name; write that of its DAG "
+                "file, of 1 to 16 lower-case letters and digits"
+            )
+        elif settings := validate(PipelineSettings, override, "mayfly", found, ("pipelines", name)):
+            valid[name] = settings
+        else:
+            wrong[name] = found
+    value["pipelines"] = valid
+    return wrong
 
 
 def mistakes_in_hardware(hardware: Hardware) -> list[str]:
@@ -303,9 +355,9 @@ def mistakes_in_hardware(hardware: Hardware) -> list[str]:
         "ebs_gib": hardware.ebs_gib,
     }
     warehouse = {"node_type": hardware.warehouse_node_type, "nodes": hardware.warehouse_nodes}
-    _validate(EmrSettings, emr, "hardware", mistakes)
+    validate(EmrSettings, emr, "hardware", mistakes)
     of_warehouse: list[str] = []
-    _validate(WarehouseSettings, warehouse, "hardware", of_warehouse)
+    validate(WarehouseSettings, warehouse, "hardware", of_warehouse)
     return mistakes + [one.replace("hardware: ", "hardware: warehouse_", 1) for one in of_warehouse]
 
 
@@ -319,35 +371,15 @@ def _json(variables: Mapping[str, str | None], name: str, mistakes: list[str]) -
         return None
     if not isinstance(value, dict):
         mistakes.append(
-            f'{name}: a JSON object is expected, a {type(value).__name__} was found; write {{"key": "value", …}}'
+            f'{name}: a JSON object is expected, {describe(value)} was found; write {{"key": "value", …}}'
         )
         return None
     return value
 
 
-def _validate(model: type[_M], value: dict[str, Any] | None, variable: str, mistakes: list[str]) -> _M | None:
-    if value is None:
-        return None
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        for item in error.errors(include_input=False, include_url=False):
-            key = ".".join(str(part) for part in item["loc"])
-            mistakes.append(
-                f"{variable}: {key + ': ' if key else ''}{_format_mistake(item['type'], item['msg'])}"
-            )
-        return None
-
-
-def _format_mistake(kind: str, message: str) -> str:
-    """Pydantic's message for one key, in our words where its own do not say what to do."""
-    if kind == "extra_forbidden":
-        return "no such key; check its spelling (setup_backend.md lists the keys)"
-    if kind == "missing":
-        return "missing; set it (setup_backend.md says to what)"
-    return message.removeprefix("Value error, ")
-
-
 def _error(mistakes: list[str]) -> SettingsError:
-    lines = "\n".join(f"- {mistake}" for mistake in mistakes)
+    listed = mistakes[:_LISTED]
+    if len(mistakes) > _LISTED:
+        listed.append(f"{len(mistakes) - _LISTED} further mistakes; correct these first")
+    lines = "\n".join(f"- {mistake}" for mistake in listed)
     return SettingsError(f"The Airflow Variables cannot be used:\n{lines}")

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.sdk import DAG, TaskGroup
 
-from airflow_lib.pipeline import Dimension, Fact, NotNull, Pipeline, SparkJob, Staging, Unique
+from airflow_lib.pipeline import Pipeline
+from tests.dags.flats import FLATS
+from tests.sql.declarations import declared_pipelines
 
 ROOT = Path(__file__).resolve().parents[2]
 
-FLATS = Pipeline(
-    name="flats",
-    start=datetime(2016, 4, 1, tzinfo=UTC),
-    jobs=(SparkJob("flats", sources=("flats.csv",)), SparkJob("rents", sources=("rents.csv",))),
-    tables=(
-        Staging("staging_flats", job="flats"),
-        Staging("staging_rents", job="rents"),
-        Dimension("dim_flats", key="flat"),
-        Fact("rents", key="rent", window_column="day"),
-    ),
-    checks=(NotNull("rents", ("rent",)), Unique("rents", ("rent",))),
-    answers=("dearest", "cheapest"),
-    max_parallel_runs=3,
-)
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for `pipeline`, or for its `dag`, runs once for every pipeline that a DAG file declares."""
+    if "pipeline" in metafunc.fixturenames:
+        metafunc.parametrize("pipeline", declared_pipelines(), ids=lambda pipeline: pipeline.name)
 
 
 @pytest.fixture(scope="session")
@@ -35,9 +27,9 @@ def dagbag() -> DagBag:
     return DagBag(str(ROOT / "dags"))
 
 
-@pytest.fixture(scope="session")
-def dag(dagbag: DagBag) -> DAG:
-    return dagbag.dags["immigration"]
+@pytest.fixture
+def dag(dagbag: DagBag, pipeline: Pipeline) -> DAG:
+    return dagbag.dags[pipeline.name]
 
 
 @pytest.fixture

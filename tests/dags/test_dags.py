@@ -1,27 +1,27 @@
-"""The DAG as a whole: it parses and serialises, its parts are in order, every teardown has its setups."""
+"""Every declared pipeline's DAG as a whole: it serialises, its parts are in order, every teardown has its setups."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
-from airflow_lib.pipeline import WindowUnit
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.release import ClosingOperator, ReleaseOperator
 from subdags import make_dag
-from tests.dags.conftest import FLATS
+from tests.dags.flats import FLATS, INSTANTS
 from tests.dags.graph import tasks, upstream
+from tests.sql.declarations import declared_pipelines
 
 TEARDOWNS = ("transform.release_emr", "release.release_warehouse", "release.inventory", "verdict")
 
 
-def test_every_dag_file_parses(dagbag):
+def test_every_dag_file_parses_and_is_a_declared_pipelines_or_the_janitors(dagbag):
     assert dagbag.import_errors == {}
-    assert "immigration" in dagbag.dags
+    assert dagbag.dags.keys() == {"janitor", *(pipeline.name for pipeline in declared_pipelines())}
 
 
 def test_every_dag_serialises(dagbag):
@@ -29,34 +29,48 @@ def test_every_dag_serialises(dagbag):
         json.dumps(DagSerialization.to_dict(dag))
 
 
-def test_the_parts_come_in_order(dag):
-    order = [task.task_id for task in dag.topological_sort()]
-    chain = [
-        "plan",
-        "provision.preflight",
-        "provision.lease",
-        "provision.emr",
-        "transform.arrivals",
-        "load.staging_immigration",
-        "load.load_window",
-        "verify.factArrivetheUsa",
-        "answers.stays_april_2016",
-        "release.release_warehouse",
-        "release.inventory",
-        "verdict",
+def parts_of(pipeline):
+    """The tasks of a pipeline in the order in which they must run; those of one part, in any order."""
+    checked = {check.table for check in pipeline.checks}
+    parts = [
+        {"plan"},
+        {"provision.preflight"},
+        {"provision.lease"},
+        {"provision.emr", "provision.warehouse"},
+        {f"load.{table.name}" for table in pipeline.staging},
+        {"load.load_window"},
+        {f"verify.{table}" for table in checked},
+        {f"answers.{answer}" for answer in pipeline.answers},
+        {"release.release_warehouse"},
+        {"release.inventory"},
+        {"verdict"},
     ]
-    assert [task for task in order if task in chain] == chain
+    return [part for part in parts if part]
 
 
-def test_all_spark_sessions_start_as_soon_as_emr_is_there_and_none_waits_for_redshift(dag):
-    for job in ("arrivals", "cities", "temperature", "airports"):
-        assert dag.get_task(f"transform.{job}").upstream_task_ids == {"provision.emr"}
-        assert "provision.warehouse" not in upstream(dag, f"transform.{job}")
+def test_the_parts_come_in_order(pipeline, dag):
+    for before, after in pairwise(parts_of(pipeline)):
+        for task_id in after:
+            assert before <= upstream(dag, task_id)
 
 
-def test_a_copy_waits_for_its_own_session_alone(dag):
-    jobs = {task for task in upstream(dag, "load.staging_airport") if task.startswith("transform.")}
-    assert jobs == {"transform.airports"}
+def test_a_dag_has_a_task_for_each_thing_declared_and_no_other(pipeline, dag):
+    sessions = {f"transform.{job.name}" for job in pipeline.jobs}
+    others = {"transform.release_emr", "load.create_tables"}
+    assert tasks(dag) == sessions.union(others, *parts_of(pipeline))
+
+
+def test_all_spark_sessions_start_as_soon_as_emr_is_there_and_none_waits_for_redshift(pipeline, dag):
+    for job in pipeline.jobs:
+        assert dag.get_task(f"transform.{job.name}").upstream_task_ids == {"provision.emr"}
+        assert "provision.warehouse" not in upstream(dag, f"transform.{job.name}")
+
+
+def test_a_copy_waits_for_its_own_session_alone(pipeline, dag):
+    for table in pipeline.staging:
+        before = upstream(dag, f"load.{table.name}")
+        assert {task for task in before if task.startswith("transform.")} == {f"transform.{table.job}"}
+        assert "load.create_tables" in before
 
 
 def test_emr_is_released_without_waiting_for_the_load(dag):
@@ -112,22 +126,24 @@ def test_the_inventory_is_taken_only_where_the_leases_were(dag):
     assert isinstance(dag.get_task("release.inventory"), ClosingOperator)
 
 
-def test_a_window_is_asked_for_as_dates(dag):
-    params = dag.params.deep_merge({}) if hasattr(dag.params, "deep_merge") else dag.params
-    params["window_start"] = "2016-04-01"
-    with pytest.raises(ParamValidationError):
-        params["window_start"] = "soon"
-
-
-def test_a_pipeline_of_instants_asks_for_them_and_is_the_same_after_serialization():
-    dag = make_dag(replace(FLATS, schedule="*/10 * * * *", window_unit=WindowUnit.INSTANT))
-    params = dag.params
-    params["window_start"] = "2016-04-01T10:20:00+00:00"
-    for refused in ("2016-04-01", "soon"):
+@pytest.mark.parametrize(
+    ("declared", "accepted", "refused"),
+    [
+        (FLATS, "2016-04-01", "2016-04-01T10:20:00+00:00"),
+        (INSTANTS, "2016-04-01T10:20:00+00:00", "2016-04-01"),
+    ],
+    ids=["days", "instants"],
+)
+def test_the_form_takes_days_or_instants_and_the_unit_is_the_same_after_serialization(
+    declared, accepted, refused
+):
+    dag = make_dag(declared)
+    dag.params["window_start"] = accepted
+    for wrong in (refused, "soon"):
         with pytest.raises(ParamValidationError):
-            params["window_end"] = refused
+            dag.params["window_end"] = wrong
     step = dag.get_task("load.load_window")
-    assert from_json(json.loads(json.dumps(to_json(step.pipeline)))).window_unit is WindowUnit.INSTANT
+    assert from_json(json.loads(json.dumps(to_json(step.pipeline)))).window_unit is declared.window_unit
 
 
 def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_triggerer(dag):

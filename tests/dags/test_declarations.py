@@ -9,7 +9,7 @@ import pytest
 
 from airflow_lib.errors import DeclarationError
 from subdags import build_dag
-from tests.dags.conftest import FLATS
+from tests.dags.flats import FLATS
 
 SPOILT = replace(FLATS, schedule="every day", start=datetime(2016, 4, 1), answers=("dearest", "dearest"))
 

@@ -1,4 +1,4 @@
-"""What the declaration says of the sources is what the jobs read."""
+"""What the declaration of the immigration pipeline says of its sources is what its jobs read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.sql.declarations import declared_pipeline
     ("job", "module"),
     [("arrivals", "i94"), ("cities", "cities"), ("temperature", "temperature"), ("airports", "airports")],
 )
-def test_the_declared_columns_are_those_that_the_job_reads(job: str, module: str) -> None:
+def test_every_table_that_is_read_declares_its_columns_and_delimiter(job: str, module: str) -> None:
     code = importlib.import_module(f"sparkjobs.immigration.{module}")
     source = declared_pipeline("immigration").job(job).sources[0]
     assert isinstance(source, Source)

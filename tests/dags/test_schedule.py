@@ -19,8 +19,7 @@ from airflow_lib.pipeline import Pipeline, Window, WindowUnit
 from operators.airflow_run import window_of
 from subdags import build_dag
 from subdags.schedule import make_timetable, schedule_mistakes
-from tests.dags.conftest import FLATS
-from tests.sql.declarations import declared_pipeline
+from tests.dags.flats import FLATS
 
 
 def scheduled(schedule: str | None, unit: WindowUnit = WindowUnit.DAY) -> Pipeline:
@@ -44,13 +43,6 @@ def test_windows_of_days_and_a_schedule_of_more_than_one_run_a_day_are_refused(s
     assert "window_unit=WindowUnit.INSTANT" in mistake
     with pytest.raises(DeclarationError, match="pipeline 'flats' cannot work:[^~]*more than once"):
         build_dag(scheduled(schedule))
-
-
-def test_windows_of_instants_and_a_window_column_of_another_type_are_refused() -> None:
-    with pytest.raises(
-        DeclarationError, match="window column 'arrivedate_id' is a VARCHAR.*make it a TIMESTAMP"
-    ):
-        build_dag(replace(declared_pipeline("immigration"), window_unit=WindowUnit.INSTANT))
 
 
 @pytest.mark.parametrize("schedule", MORE_THAN_DAILY)

@@ -1,4 +1,4 @@
-"""The pipelines that `dags/*.py` declare, without Airflow: `build_dag` does nothing here."""
+"""The pipelines that the DAG files declare, without Airflow: `build_dag` does nothing here but take them."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from airflow_lib.pipeline import Pipeline
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 
 
-def declared_pipelines() -> list[Pipeline]:
-    """Every Pipeline of every DAG file, in the order of the files' names."""
+def declared_pipelines(dags: Path = DAGS) -> list[Pipeline]:
+    """Every Pipeline that a DAG file in `dags` or below makes a DAG of, in the order of the files' names."""
+    found: list[Pipeline] = []
     subdags = ModuleType("subdags")
-    subdags.build_dag = lambda pipeline: None  # type: ignore[attr-defined]
+    subdags.build_dag = found.append  # type: ignore[attr-defined]
     with patch.dict(sys.modules, {"subdags": subdags}):
-        modules = [_load(path) for path in sorted(DAGS.glob("*.py")) if "build_dag(" in path.read_text()]
-    return [value for module in modules for value in vars(module).values() if isinstance(value, Pipeline)]
+        for path in sorted(dags.rglob("*.py")):
+            if "build_dag(" in path.read_text():
+                _execute(path)
+    return found
 
 
 def declared_pipeline(name: str) -> Pipeline:
     return next(pipeline for pipeline in declared_pipelines() if pipeline.name == name)
 
 
-def _load(path: Path) -> ModuleType:
+def _execute(path: Path) -> None:
     spec = importlib.util.spec_from_file_location(f"declared_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    spec.loader.exec_module(importlib.util.module_from_spec(spec))

@@ -22,7 +22,7 @@ VALUES = {
     "manifest_url": "s3://bucket/some--prefix/manifest.json",
     "manifests": '{"arrivals": "0123"}',
     "pinned_at": '{"arrivals": "2016-05-01T00:00:00Z"}',
-    "pipeline": "immigration",
+    "pipeline": "some_pipeline",
     "predicate": "first_column <= second_column",
     "role_arn": "arn:aws:iam::123456789012:role/copy",
     "run_id": "manual__2026-11-21T00:00:00+00:00",

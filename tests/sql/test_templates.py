@@ -62,11 +62,9 @@ def test_a_comment_has_lines_of_its_own(name: str) -> None:
         assert "--" not in line or line.lstrip().startswith("--"), line
 
 
-def test_every_declared_table_and_answer_has_its_templates_and_none_is_left_over() -> None:
-    expected = {name for pipeline in PIPELINES for name in templates_of(pipeline)}
-    found = {name for name in TEMPLATES if not name.startswith("shared/")}
-
-    assert found == expected
+@pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: pipeline.name)
+def test_every_declared_table_and_answer_has_its_templates_and_none_is_left_over(pipeline: Pipeline) -> None:
+    assert {name for name in TEMPLATES if name.startswith(f"{pipeline.name}/")} == templates_of(pipeline)
 
 
 def templates_of(pipeline: Pipeline) -> set[str]:

@@ -38,10 +38,11 @@ _VARIABLE_ROW = re.compile(r"^\| `(?P<key>(?:SANDBOX|MAYFLY)_[A-Z_]+)` \|")
 
 
 def fields_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every key that a person may write, by its path."""
+    """Every key that a person may write, by its path; those of a pipeline's `emr` and `warehouse` are there already."""
     for name, info in model.model_fields.items():
         if info.annotation == dict[str, PipelineSettings]:
-            yield from fields_of(PipelineSettings, f"{prefix}{name}.<name>.")
+            for key, override in PipelineSettings.model_fields.items():
+                yield f"{prefix}{name}.<name>.{key}", override
         elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             yield from fields_of(info.annotation, f"{prefix}{name}.")
         else:
@@ -53,6 +54,8 @@ def format_default(info: FieldInfo) -> str:
     if info.is_required():
         return "*required*"
     default = info.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        default = default.model_dump(exclude_unset=True)
     return "—" if default is None else f"`{json.dumps(default)}`"
 
 

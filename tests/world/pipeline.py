@@ -24,7 +24,6 @@ from airflow_lib.pipeline import (
 )
 from airflow_lib.warehouse import sql
 
-# It bears the name of one that has Spark code: outputs are addressed by it.
 PIPELINE = Pipeline(
     name="immigration",
     start=datetime(2016, 4, 1, tzinfo=UTC),

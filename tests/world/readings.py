@@ -10,7 +10,7 @@ from airflow_lib.pipeline import Complete, Fact, Pipeline, SparkJob, Staging, Wi
 from tests.world.spark import put
 
 PIPELINE = Pipeline(
-    name="immigration",  # one that has Spark code: outputs are addressed by it
+    name="immigration",
     start=datetime(2016, 4, 1, tzinfo=UTC),
     schedule="*/10 * * * *",
     window_unit=WindowUnit.INSTANT,

@@ -172,7 +172,9 @@ def _check_sources(aws: Aws, settings: Settings, source: S3Location) -> Iterator
 def _check_input(aws: Aws, subject: str, place: S3Location) -> Iterator[Finding]:
     if next(list_objects(aws.s3, place.bucket, place.folder_key), None) is None:
         yield wrong(
-            subject, f"{place} is empty. Put the pipeline's input files there, or correct its `source`."
+            subject,
+            f"{place} is empty. Put the pipeline's input files there, or correct its name or its `source` below "
+            "`pipelines`.",
         )
     else:
         yield ok(subject, f"{place} has files")

@@ -62,6 +62,11 @@ def hash_code(pipeline: str, root: Path = SPARKJOBS) -> str:
     return digest.hexdigest()
 
 
+def list_pipelines(root: Path = SPARKJOBS) -> list[str]:
+    """The pipelines that have code, whether or not a DAG declares them."""
+    return sorted({path.relative_to(root).parts[0] for path in _without_hidden(root, root.glob("*/**/*.py"))})
+
+
 def ensure_shipped(s3: S3Client, location: S3Location, root: Path = SPARKJOBS) -> str:
     """The URI of the code's zip below `location` (the pipeline's processed folder), uploaded if it is new.
 

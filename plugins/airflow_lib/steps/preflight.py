@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import partial
 from typing import TypeVar
 
@@ -20,7 +21,7 @@ from airflow_lib.prerequisites.finding import Finding, Standing, examine
 from airflow_lib.resources.subnet import Subnet, find_subnet
 from airflow_lib.spark.outputs import probe_manifest
 from airflow_lib.spark.rejects import refuse_rejects
-from airflow_lib.spark.shipping import ensure_shipped
+from airflow_lib.spark.shipping import ensure_shipped, list_pipelines
 from airflow_lib.spark.source_schema import check_sources
 from airflow_lib.steps import Done, ImmediateStep, Outcome, Run
 from airflow_lib.steps.provision import needs_emr
@@ -81,6 +82,7 @@ class Preflight(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         mistakes = Mistakes()
         size = mistakes.attempt(lambda: run.session_size)
+        mistakes.attempt(partial(_check_overrides, run))
         identity = mistakes.attempt(lambda: probe_identity(run.aws, run.settings))
         if identity is None:
             mistakes.check()
@@ -108,6 +110,22 @@ class Preflight(ImmediateStep):
         if any(finding.standing is Standing.WRONG for finding in findings):
             findings = list(_cluster_findings(run, _slots_to_create(run), sized=sized))
         mistakes.add(findings)
+
+
+def _check_overrides(run: Run) -> None:
+    """Raise SettingsError where the settings of this pipeline seem to stand under a misspelt name.
+
+    The run would go on with the deployment's settings, without a word. The settings do not know which pipelines there
+    are: a name is taken for misspelt if it is much like this pipeline's and has no code. One that is like no other's
+    may be a pipeline's that is gone, for whose leftovers the janitor still uses it; the doctor tells that it has no
+    input.
+    """
+    name, others = run.pipeline.name, set(run.settings.overridden) - set(list_pipelines())
+    for meant_for_us in get_close_matches(name, others - {name}, cutoff=0.75):
+        raise SettingsError(
+            f"mayfly: pipelines.{meant_for_us}: no pipeline of this name has code in sparkjobs/; did you mean "
+            f"pipelines.{name}? Correct or remove it: no run reads it."
+        )
 
 
 def _find_inputs(run: Run, job: SparkJob) -> list[str]:

@@ -186,9 +186,13 @@ def test_the_command_ends_with_2_where_it_cannot_look(
     assert "is not set" in capsys.readouterr().err
 
 
-def test_an_override_that_cannot_be_used_is_told(account: Account) -> None:
-    account.settings = settings_with(pipelines={"flights": {"emr": {"core_cuont": 3}}})
-    with pytest.raises(SettingsError, match="core_cuont"):
+def test_all_overrides_that_cannot_be_used_are_told(account: Account) -> None:
+    account.settings = settings_with(
+        pipelines={"birds": {"sourec": "s3://b/x"}, "flights": {"emr": {"core_cuont": 3}}}
+    )
+    with pytest.raises(
+        SettingsError, match=r"(?s)pipelines\.birds\.sourec.*pipelines\.flights\.emr\.core_cuont"
+    ):
         account.diagnose()
 
 

@@ -51,10 +51,16 @@ def test_missing_variables_are_named_all_at_once():
     ("change", "message"),
     [
         ({"deployment": None}, "mayfly: deployment: missing; set it (setup_backend.md"),
-        ({"deploymnet": "dev"}, "mayfly: deploymnet: no such key; check its spelling"),
+        (
+            {"deploymnet": "dev"},
+            "mayfly: deploymnet: no such key; did you mean deployment? (setup_backend.md",
+        ),
         ({"deployment": "Dev!"}, "mayfly: deployment: String should match"),
         ({"s3__source": "my-bucket/source"}, "mayfly: s3.source: 'my-bucket/source' is not an S3 location"),
-        ({"emr__core_count": "many"}, "mayfly: emr.core_count: Input should be a valid integer"),
+        (
+            {"emr__core_count": "many"},
+            "mayfly: emr.core_count: a whole number is expected, text was found; write one",
+        ),
         ({"emr__release": "emr-6.15.0"}, "mayfly: emr.release: 'emr-6.15.0' is not an EMR 7 release"),
         ({"warehouse__node_type": "dc2.large"}, "AWS no longer creates dc2.large nodes; write ra3.large"),
         ({"warehouse__keep_snapshots": 1}, "mayfly: warehouse.keep_snapshots: Input should be greater"),
@@ -125,10 +131,92 @@ def test_a_pipelines_overrides_are_merged_and_validated():
     assert (emr.core_count, emr.core_type) == (2, "m5.2xlarge")
     assert parse(changed).for_pipeline("flats").mayfly.emr.core_type is None
     wrong = mayfly(pipelines__goodreads__warehouse={"node_type": "dc2.large"})
-    with pytest.raises(SettingsError, match=r"pipelines.goodreads merged in\): warehouse.node_type"):
+    with pytest.raises(
+        SettingsError, match=r"mayfly: pipelines\.goodreads\.warehouse\.node_type: AWS no longer"
+    ):
         parse(wrong).for_pipeline("goodreads")
-    with pytest.raises(SettingsError, match=r"merged in\): emr.cores: no such key"):
-        parse(mayfly(pipelines__goodreads__emr={"cores": 2})).for_pipeline("goodreads")
+
+
+WRONG_OVERRIDES = [
+    ({"core_cuont": 3}, "core_cuont: no such key; did you mean pipelines.goodreads.emr.core_count?"),
+    (
+        {"emr": {"core_cuont": 3}},
+        "emr.core_cuont: no such key; did you mean pipelines.goodreads.emr.core_count?",
+    ),
+    ({"emr": {"nodes": 3}}, "emr.nodes: no such key; did you mean pipelines.goodreads.warehouse.nodes?"),
+    ({"emr": {"core_count": True}}, "emr.core_count: a whole number is expected, true or false was found"),
+    ({"emr": {"core_count": "3"}}, "emr.core_count: a whole number is expected, text was found"),
+    ({"emr": [3]}, "emr: a JSON object is expected, a list was found"),
+    ({"warehouse": None}, "warehouse: a JSON object is expected, null was found"),
+    ({"warehouse": {"nodes": 99}}, "warehouse.nodes: Input should be less than or equal to 32"),
+    ({"source": "my-bucket"}, "source: 'my-bucket' is not an S3 location; write s3://bucket/prefix"),
+    ({"source": 1}, "source: text is expected, a number was found"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), WRONG_OVERRIDES)
+def test_a_wrong_override_is_named_with_its_place_once_its_pipeline_is_asked_for(override, message):
+    settings = parse(mayfly(pipelines__goodreads=override))
+    assert settings.for_pipeline("flats") == settings
+    with pytest.raises(SettingsError) as caught:
+        settings.for_pipeline("goodreads")
+    assert f"- mayfly: pipelines.goodreads.{message}" in str(caught.value)
+
+
+@pytest.mark.parametrize("override", [None, [], "emr", 3])
+def test_an_override_that_is_no_object_is_refused_once_its_pipeline_is_asked_for(override):
+    value = mayfly()
+    value["pipelines"] = {"goodreads": override}
+    with pytest.raises(SettingsError, match=r"mayfly: pipelines\.goodreads: a JSON object is expected"):
+        parse(value).for_pipeline("goodreads")
+
+
+def test_all_mistakes_of_an_override_are_told_at_once_and_the_others_are_left_alone():
+    changed = mayfly(
+        pipelines__goodreads={"sorce": "s3://b/x", "emr": {"core_cuont": 3, "ebs_gib": "64"}},
+        pipelines__flats={"emr": {"core_count": 3}},
+    )
+    with pytest.raises(SettingsError) as caught:
+        parse(changed).for_pipeline("goodreads")
+    assert str(caught.value).count("\n- ") == 3
+    assert parse(changed).for_pipeline("flats").mayfly.emr.core_count == 3
+    assert parse(changed).overridden == ["flats", "goodreads"]
+
+
+def test_where_the_deployments_keys_are_wrong_the_overrides_mistakes_are_told_with_them():
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(lease_s="1800", pipelines__goodreads={"emr": {"core_cuont": 3}}))
+    assert "mayfly: lease_s: a whole number is expected" in str(caught.value)
+    assert "mayfly: pipelines.goodreads.emr.core_cuont: no such key" in str(caught.value)
+
+
+def test_every_pipelines_overrides_can_be_checked_at_once():
+    wrong = mayfly(
+        keep_alive_s=600,
+        pipelines__goodreads={"emr": {"core_cuont": 3}},
+        pipelines__flats={"emr": {"idle_timeout_s": 300}},
+    )
+    with pytest.raises(
+        SettingsError, match=r"(?s)flats merged in\): keep_alive_s.*goodreads\.emr\.core_cuont"
+    ):
+        parse(wrong).check_overrides()
+    parse(mayfly(pipelines__goodreads={"emr": {"core_count": 3}})).check_overrides()
+
+
+@pytest.mark.parametrize("name", ["Goodreads", "good-reads", "", "2books", "a" * 17, "goodreads\n"])
+def test_a_name_that_no_pipeline_can_have_is_refused_whoever_asks(name):
+    value = mayfly()
+    value["pipelines"] = {name: {}}
+    with pytest.raises(SettingsError, match=r"mayfly: pipelines\..*: no pipeline can have this name"):
+        parse(value)
+
+
+def test_a_hundred_mistakes_are_listed_and_the_others_counted():
+    value = mayfly()
+    value["pipelines"] = {f"Wrong{number}": {} for number in range(1000)}
+    with pytest.raises(SettingsError, match="900 further mistakes; correct these first") as caught:
+        parse(value)
+    assert str(caught.value).count("\n- ") == 101
 
 
 def test_a_pipeline_may_have_a_source_of_its_own():
@@ -220,10 +308,30 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("value", [True, False, "60", [60], {}, "NaN"])
+def test_a_number_is_neither_a_truth_nor_text_nor_a_list(key, value):
+    with pytest.raises(
+        SettingsError, match=rf"{key.replace('__', '.')}: a (whole )?number is expected, .* was found"
+    ):
+        parse(mayfly(**{key: value}))
+
+
+@pytest.mark.parametrize("key", ["s3", "network", "emr", "warehouse", "livy", "notify", "pipelines"])
+@pytest.mark.parametrize("value", [[], "x", 3, True, None])
+def test_what_has_keys_is_an_object(key, value):
+    changed = {**mayfly(), key: value}
+    with pytest.raises(
+        SettingsError, match=rf"mayfly: {key}: a JSON object is expected, .* was found; write"
+    ):
+        parse(changed)
+
+
+@pytest.mark.parametrize("key", NUMBERS)
 @pytest.mark.parametrize("value", [10**9, 10**18, -1, 1e-300, 1e308])
 def test_every_number_is_bounded_on_both_sides(key, value):
     with pytest.raises(
-        SettingsError, match=rf"mayfly: {key.replace('__', '.')}: (Input should be|Unable to parse)"
+        SettingsError,
+        match=rf"mayfly: {key.replace('__', '.')}: (Input should be|a whole number is expected)",
     ):
         parse(mayfly(**{key: value}))
 

@@ -312,6 +312,19 @@ def test_a_corrupt_register_is_told_and_the_other_environments_are_served(world:
     assert judge([flats, immigration]) == ERROR
 
 
+def test_settings_of_a_pipeline_that_cannot_be_used_keep_no_other_environment_from_being_served(
+    world: World, dead: Run
+) -> None:
+    world.others.s3.put_object(Bucket=BUCKET, Key="state/birds/register.json", Body=b"{}")
+    settings = dead.settings.model_copy(
+        update={"override_mistakes": {"birds": ["emr.core_cuont: no such key"]}}
+    )
+    wrong, right = make_pass(settings, dead.aws, dead.services.clock, sleep=world.advance)
+    assert "emr.core_cuont: no such key" in " ".join(wrong.errors)
+    assert right.errors == []
+    assert left(world, dead) == {SNAPSHOT.format(1)}
+
+
 def test_one_environment_alone_is_looked_after_where_it_is_named(world: World, dead: Run) -> None:
     world.others.s3.put_object(Bucket=BUCKET, Key="state/flats/register.json", Body=b"{")
     world.others.s3.put_object(Bucket=BUCKET, Key="state/notes/readme.txt", Body=b"no register")

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ResourceError, SourceError
-from airflow_lib.spark.shipping import SPARKJOBS, build_zip, ensure_shipped, hash_code
+from airflow_lib.spark.shipping import SPARKJOBS, build_zip, ensure_shipped, hash_code, list_pipelines
 from tests.world.memory_s3 import MemoryS3
 
 PROCESSED = S3Location("lake", "processed/immigration")
@@ -93,6 +93,13 @@ def test_moving_code_between_files_changes_the_hash(jobs: Path) -> None:
     assert hash_code("one", jobs) != before
 
 
+def test_the_pipelines_with_code_are_the_folders_that_hold_some(jobs: Path) -> None:
+    (jobs / "empty" / "__pycache__").mkdir(parents=True)
+    (jobs / ".hidden").mkdir()
+    (jobs / ".hidden" / "job.py").write_text("x")
+    assert list_pipelines(jobs) == ["one", "two"]
+
+
 def test_a_hidden_file_changes_no_hash(jobs: Path) -> None:
     before = hash_code("one", jobs)
     (jobs / ".#counting.py").symlink_to("someone@host.1234")  # an editor's lock
@@ -103,7 +110,7 @@ def test_a_hidden_file_changes_no_hash(jobs: Path) -> None:
 
 def test_the_checkouts_own_code_is_found() -> None:
     assert SPARKJOBS.name == "sparkjobs"
-    assert "sparkjobs/immigration/__init__.py" in zipfile.ZipFile(io.BytesIO(build_zip()[0])).namelist()
+    assert "sparkjobs/reading.py" in zipfile.ZipFile(io.BytesIO(build_zip()[0])).namelist()
 
 
 def test_code_is_uploaded_once_under_its_hash(jobs: Path) -> None:

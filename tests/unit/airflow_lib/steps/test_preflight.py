@@ -20,7 +20,7 @@ from airflow_lib.aws.clients import open_aws
 from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SizingError, SourceError
 from airflow_lib.naming import TAG_EMR_MANAGED
 from airflow_lib.pipeline import Source
-from airflow_lib.settings import AwsCredentials
+from airflow_lib.settings import AwsCredentials, PipelineSettings
 from airflow_lib.spark.outputs import Counts, write_manifest
 from airflow_lib.steps import Done, Run
 from airflow_lib.steps.preflight import Preflight
@@ -67,6 +67,31 @@ def test_the_origin_of_the_credentials_is_named(world: World, run: Run) -> None:
     refused(
         with_origin(run, "the Airflow connection aws_default"), SettingsError, "aws_default: .*ExpiredToken"
     )
+
+
+def with_overrides(run: Run, *names: str) -> Run:
+    mayfly = run.settings.mayfly.model_copy(
+        update={"pipelines": {name: PipelineSettings() for name in names}}
+    )
+    return replace(run, settings=run.settings.model_copy(update={"mayfly": mayfly}))
+
+
+@pytest.mark.parametrize("name", ["immigraton", "imigration", "emigration"])
+def test_overrides_under_a_misspelt_name_of_the_pipeline_are_told(run: Run, name: str) -> None:
+    told = rf"mayfly: pipelines\.{name}: no pipeline of this name has code.*did you mean pipelines\.immigration\?"
+    refused(with_overrides(run, name), SettingsError, told)
+    refused(with_overrides(run, name, "immigration"), SettingsError, told)
+
+
+def test_a_misspelt_name_with_mistakes_below_it_is_told_too(run: Run) -> None:
+    settings = run.settings.model_copy(update={"override_mistakes": {"immigraton": ["mayfly: …"]}})
+    refused(replace(run, settings=settings), SettingsError, "did you mean pipelines.immigration")
+
+
+def test_overrides_of_the_pipeline_and_of_others_are_no_mistake(run: Run) -> None:
+    with patch("airflow_lib.steps.preflight.list_pipelines", return_value=["immigration2"]):
+        outcome = Preflight().begin(with_overrides(run, "immigration", "immigration2", "flats"))
+    assert isinstance(outcome, Done)
 
 
 def test_a_missing_source_is_named_with_what_is_there(world: World, run: Run) -> None:
