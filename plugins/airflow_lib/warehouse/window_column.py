@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import Fact, Pipeline, WindowUnit
-from airflow_lib.warehouse.sql import ROOT, render
+from airflow_lib.warehouse.create_template import columns
+from airflow_lib.warehouse.sql import ROOT
 
-_INSTANTS = frozenset(
-    {exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ, exp.DataType.Type.TIMESTAMPTZ}
-)
+_INSTANTS = frozenset({"TIMESTAMP", "TIMESTAMP WITH TIME ZONE"})
 
 
 def window_column_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator[str]:
@@ -28,20 +23,18 @@ def window_column_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator
         return
     for fact in pipeline.facts:
         kind = _type_of(pipeline, fact, root)
-        if kind is not None and kind.this not in _INSTANTS:
+        if kind is not None and kind not in _INSTANTS:
             yield (
-                f"table {fact.name!r}: its window column {fact.window_column!r} is a {kind.sql('redshift')} in "
+                f"table {fact.name!r}: its window column {fact.window_column!r} is a {kind} in "
                 f"{pipeline.name}/create/{fact.name}.sql, but the windows are instants: make it a TIMESTAMP"
             )
 
 
-def _type_of(pipeline: Pipeline, fact: Fact, root: Path) -> exp.DataType | None:
+def _type_of(pipeline: Pipeline, fact: Fact, root: Path) -> str | None:
     """The window column's type; None where the template does not tell."""
     try:
-        script = render(f"{pipeline.name}/create/{fact.name}", root=root)
-        parsed = sqlglot.parse(script, read="redshift")
-    except (WarehouseError, SqlglotError):
+        listed = columns(pipeline.name, fact.name, root=root)
+    except WarehouseError:
         return None
     wanted = fact.window_column.lower()
-    definitions = (found for statement in parsed if statement for found in statement.find_all(exp.ColumnDef))
-    return next((found.kind for found in definitions if found.name.lower() == wanted), None)
+    return next((one.type_name for one in listed if one.name.lower() == wanted), None)
