@@ -99,7 +99,7 @@ class Copy:
     ) -> list[tuple[Any, ...]]:
         """The rows of a file; columns match by position."""
         try:
-            table = pq.read_table(io.BytesIO(self._object(url)), coerce_int96_timestamp_unit="us")
+            table = pq.ParquetFile(io.BytesIO(self._object(url)), coerce_int96_timestamp_unit="us").read()
         except pa.ArrowInvalid:
             raise _failed(f"Spectrum Scan Error: {url} is not a Parquet file") from None
         _check_columns(url, table.schema, columns)
