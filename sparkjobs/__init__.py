@@ -1,6 +1,7 @@
 """The Spark side: one file a dataset, run in a Livy session of its own.
 
 `<pipeline>/<job>.py:run(spark, inputs, target, rejected, window)` writes Parquet and returns counts.
+The Parquet has the columns of the staging table, in its order: COPY takes them by position, whatever their names.
 `window` is a pair of ISO texts, of which the first is included and the second is not: two dates (`2016-04-01`), or two
 times in UTC (`2016-04-01T10:20:00+00:00`) where the pipeline's windows are instants.
 Every session is in UTC: Spark's own zone, Java's and Python's. A time is written as Spark's `timestamp`, in the Parquet

@@ -6,6 +6,7 @@
     ├── SettingsError         an Airflow Variable is missing or wrong
     ├── SourceError           the input is missing, or the pipeline cannot read it
     ├── OutputError           a Spark job's output is incomplete, or its manifest cannot be used
+    │   └── OutputRefused     the job writes the same again, and it cannot be loaded: correct the job or the table
     ├── RegisterError         the register cannot be read, or the outcome of a write is unknown
     │   ├── LeaseLost         this run no longer holds what it is about to use
     │   └── RegisterUnreachable  S3 does not answer, or is busy: try again
@@ -84,6 +85,10 @@ class SourceError(MayflyError):
 
 class OutputError(MayflyError):
     """A Spark job's output is incomplete, or its manifest cannot be used."""
+
+
+class OutputRefused(OutputError):
+    """What a Spark job wrote cannot be loaded, and it writes the same again: correct the job, or the table."""
 
 
 class RegisterError(MayflyError):

@@ -30,6 +30,7 @@ from airflow_lib.errors import (
     LivyDenied,
     LivyUntrusted,
     MayflyError,
+    OutputRefused,
     RowsLost,
     SettingsError,
     SourceError,
@@ -58,6 +59,7 @@ NO_RETRY = (
     JobFault,
     RowsLost,
     StatementRefused,
+    OutputRefused,
 )
 
 

@@ -1,4 +1,9 @@
-"""Checks a Parquet file against a table's columns, and converts its rows to CSV. Blocking."""
+"""Checks a Parquet file against a table's columns, and converts its rows to CSV. Blocking.
+
+By position, as Redshift does: names are not compared, so columns of one type that changed places are loaded swapped.
+Source: Redshift Database Developer Guide, "COPY from columnar data formats"; code and words of the errors: what
+users quote of theirs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +20,7 @@ from sandbox.redshift.copy_command import S3Object
 from sandbox.redshift.errors import load_error
 
 _SCAN_ERROR = 15001
-_WRONG_COUNT = 15007
+_OTHER_COLUMNS = 15007
 _BATCH_ROWS = 65_536
 _EXACT = {
     "smallint": pa.types.is_int16,
@@ -58,14 +63,14 @@ def open_checked(
             f"Unmatched number of columns between table and file. Table columns: {len(columns)}, "
             f"Data columns: {len(fields)}, File name: {target.url}"
         )
-        raise load_error("Spectrum Scan Error", code=_WRONG_COUNT, context=context, query=query)
+        raise load_error("Spectrum Scan Error", code=_OTHER_COLUMNS, context=context, query=query)
     for column, parquet in zip(columns, fields, strict=True):
         if not _fits(column, parquet.type):
             context = (
                 f"File '{target.url}' has an incompatible Parquet schema for column '{target.url}.{column.name}'. "
                 f"Column type: {column.declared.upper()}, Parquet schema: optional {parquet.type} {parquet.name}"
             )
-            raise load_error("Spectrum Scan Error", code=_SCAN_ERROR, context=context, query=query)
+            raise load_error("Spectrum Scan Error", code=_OTHER_COLUMNS, context=context, query=query)
     return file
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
+from airflow_lib.pipeline import Window
 from tests.world import World
 from tests.world.account import BUCKET
-from tests.world.spark import get, put, write_rows
+from tests.world.pipeline import rows_of
+from tests.world.spark import put, write_rows
 from tests.world.sqlite_redshift import read_tables
 
 _NOWHERE = "NOWHERE"  # no airport: References finds it
@@ -35,9 +37,7 @@ def find_published(world: World) -> Iterator[str]:
             yield name
 
 
-def _write_bad_rows(target: str, **given: Any) -> dict[str, Any]:
-    told = write_rows(target=target, **given)
-    part = target + "part-00000.parquet"
-    rows = json.loads(get(part) or b"")
-    put(part, json.dumps([{**row, "airport": _NOWHERE} for row in rows]).encode())
-    return told
+def _write_bad_rows(target: str, window: tuple[str, str], **given: Any) -> dict[str, Any]:
+    start, end = (date.fromisoformat(day) for day in window)
+    rows = [{**row, "airport": _NOWHERE} for row in rows_of("arrivals", Window(start, end))]
+    return write_rows(target=target, window=window, rows=rows, **given)

@@ -264,6 +264,18 @@ def test_columns_must_match_in_number_order_and_type(
     error = refused(warehouse, copy(manifest))
     assert error.diag.message_primary == "Spectrum Scan Error"
     assert reason in text_of(error)
+    assert "code:      15007" in text_of(error)
+
+
+def test_columns_of_one_type_that_changed_places_are_loaded_swapped_without_a_word(
+    warehouse: Warehouse, table: str
+) -> None:
+    """That is why Mayfly compares the columns before COPY."""
+    warehouse.ask("CREATE TABLE stage.places (code VARCHAR(8), city VARCHAR(8))")
+    rows = pa.table({"city": ["Boston"], "code": ["BOS"]})
+    manifest = warehouse.put_manifest("places.json", [warehouse.put_parquet("places.parquet", rows)])
+    warehouse.ask(copy(manifest, "stage.places"))
+    assert warehouse.ask("SELECT code, city FROM stage.places") == [("Boston", "BOS")]
 
 
 def test_a_string_with_too_many_bytes_is_recorded_in_stl_load_errors_despite_the_rollback(

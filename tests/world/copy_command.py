@@ -1,4 +1,4 @@
-"""COPY of Parquet by manifest, as Mayfly renders it, with JSON rows in the place of Parquet.
+"""COPY of Parquet by manifest, as Mayfly renders it: columns are taken by their position, whatever their names.
 
 The objects are read out of the account without a call: a real warehouse's requests are not Mayfly's.
 Source: Redshift Database Developer Guide, "Using a manifest to specify data files".
@@ -6,12 +6,16 @@ Source: Redshift Database Developer Guide, "Using a manifest to specify data fil
 
 from __future__ import annotations
 
+import io
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 from moto.redshift.models import Cluster
@@ -26,6 +30,14 @@ _COPY = re.compile(
     r"IAM_ROLE '(?P<role>[^']+)'\s+FORMAT AS PARQUET\s+MANIFEST"
 )
 _LENGTH = re.compile(r"VARCHAR\((\d+)\)")
+
+_TAKEN = {
+    "BIGINT": pa.types.is_int64,
+    "INT": pa.types.is_int32,
+    "DATE": pa.types.is_date32,
+    "TIMESTAMP": pa.types.is_timestamp,
+    "VARCHAR": pa.types.is_string,
+}
 
 LoadError = tuple[str, int, str, str, int, str]  # as the columns of stl_load_errors
 
@@ -86,10 +98,18 @@ class Copy:
         self, url: str, columns: list[tuple[str, str]], load_errors: list[LoadError]
     ) -> list[tuple[Any, ...]]:
         """The rows of a file; columns match by position."""
-        rows = [tuple(row.values()) for row in json.loads(self._object(url))]
+        try:
+            table = pq.ParquetFile(io.BytesIO(self._object(url)), coerce_int96_timestamp_unit="us").read()
+        except pa.ArrowInvalid:
+            raise _failed(f"Spectrum Scan Error: {url} is not a Parquet file") from None
+        _check_columns(url, table.schema, columns)
+        rows = list(
+            zip(
+                *([_as_sqlite_has_it(value) for value in column.to_pylist()] for column in table.columns),
+                strict=True,
+            )
+        )
         for number, row in enumerate(rows, start=1):
-            if len(row) != len(columns):
-                raise _failed(f"Spectrum Scan Error: Table columns: {len(columns)}, Data columns: {len(row)}")
             for value, (name, kind) in zip(row, columns, strict=True):
                 if not _fits(value, kind):
                     load_errors.append((url, number, name, kind, 1204, f"{value!r} does not fit"))
@@ -99,19 +119,28 @@ class Copy:
         return rows
 
 
+def _check_columns(url: str, schema: pa.Schema, columns: Sequence[tuple[str, str]]) -> None:
+    """As Redshift does: the number of columns, and the type of each; not the names."""
+    if len(schema) != len(columns):
+        raise _failed(f"Spectrum Scan Error: Table columns: {len(columns)}, Data columns: {len(schema)}")
+    for field, (name, kind) in zip(schema, columns, strict=True):
+        if not _TAKEN[kind.partition("(")[0]](field.type):
+            raise _failed(
+                f"Spectrum Scan Error: File '{url}' has an incompatible Parquet schema for column '{url}.{name}'. "
+                f"Column type: {kind}, Parquet schema: optional {field.type} {field.name}"
+            )
+
+
 def _fits(value: Any, kind: str) -> bool:
-    """Whether a column takes the value; VARCHAR counts bytes."""
-    if value is None:
-        return True
-    if kind in ("BIGINT", "INT"):
-        return type(value) is int
-    if kind == "DATE":
-        return isinstance(value, str) and value == str(date.fromisoformat(value))
-    if kind == "TIMESTAMP":
-        return isinstance(value, str) and value == datetime.fromisoformat(value).isoformat(sep=" ")
+    """Whether a column of the right type takes the value; VARCHAR counts bytes."""
     length = _LENGTH.fullmatch(kind)
-    assert length is not None, f"the stand-in's COPY does not know {kind}"
-    return isinstance(value, str) and len(value.encode()) <= int(length[1])
+    return value is None or length is None or len(value.encode()) <= int(length[1])
+
+
+def _as_sqlite_has_it(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _failed(message: str) -> Error:

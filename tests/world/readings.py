@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_lib.pipeline import Complete, Fact, Pipeline, SparkJob, Staging, Window, WindowUnit
-from tests.world.spark import put
+from tests.world.spark import parquet_of, put
 
 PIPELINE = Pipeline(
     name="immigration",
@@ -50,6 +49,6 @@ def write_readings(inputs: list[str], target: str, rejected: str, window: tuple[
     """The stand-in job: it is told its window as two ISO instants, and reads them as any library would."""
     start, end = (datetime.fromisoformat(moment) for moment in window)
     rows = readings_of(Window(start, end))
-    put(target + "part-00000.parquet", json.dumps(rows).encode())
+    put(target + "part-00000.parquet", parquet_of(rows))
     put(target + "_SUCCESS", b"")
     return {"read": len(rows), "written": len(rows), "rejected": {}}

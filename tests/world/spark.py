@@ -5,19 +5,25 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
-import json
+import re
 import traceback
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
 from types import SimpleNamespace
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.pipeline import Window
-from tests.world.pipeline import rows_of
+from tests.world.pipeline import Row, rows_of
 from tests.world.wired_s3 import MotoObjects
 
 JobRunner = Callable[[str], dict[str, Any]]
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_TIME = re.compile(_DATE.pattern + r" \d\d:\d\d:\d\d(\.\d+)?")
 
 
 class Jobs:
@@ -59,19 +65,41 @@ class Jobs:
         return self.by_name.get(job, write_rows)(**given)
 
 
-def write_rows(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> dict[str, Any]:
-    """The job's rows in one file, as JSON in place of Parquet, and the marker that Spark's committer writes last."""
+def write_rows(
+    inputs: list[str],
+    target: str,
+    rejected: str,
+    window: tuple[str, str],
+    rows: Sequence[Row] | None = None,
+) -> dict[str, Any]:
+    """The job's rows, or those given, in one file of Parquet, and the marker that Spark's committer writes last."""
     job = target.split("/")[-4]
     start, end = (date.fromisoformat(day) for day in window)
-    rows = rows_of(job, Window(start, end))
-    put(target + "part-00000.parquet", json.dumps(rows).encode())
+    written = rows_of(job, Window(start, end)) if rows is None else rows
+    put(target + "part-00000.parquet", parquet_of(written))
     put(target + "_SUCCESS", b"")
     return {
-        "read": len(rows) + 1,
-        "written": len(rows),
+        "read": len(written) + 1,
+        "written": len(written),
         "rejected": {"age below 0": 1},
         "notes": {"unknown port": 2},
     }
+
+
+def parquet_of(rows: Sequence[Row]) -> bytes:
+    """The rows as Spark writes them: text that is a day or a time has that type, and a time is of 96 bits."""
+    columns = {name: [_as_spark_has_it(row[name]) for row in rows] for name in (rows[0] if rows else {})}
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink, compression="none", use_deprecated_int96_timestamps=True)
+    return sink.getvalue()
+
+
+def _as_spark_has_it(value: Any) -> Any:
+    if isinstance(value, str) and _DATE.fullmatch(value):
+        return date.fromisoformat(value)
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return datetime.fromisoformat(value)
+    return value
 
 
 def put(uri: str, body: bytes) -> None:

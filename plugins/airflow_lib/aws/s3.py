@@ -88,6 +88,13 @@ def read_stored(s3: S3Client, bucket: str, key: str) -> StoredObject:
         return get_object(s3, bucket, key)
 
 
+def read_range(s3: S3Client, bucket: str, item: ListedObject, start: int, length: int) -> bytes:
+    """At most `length` bytes of a listed object that is not empty, from `start` on, or from its begin where less."""
+    first, last = max(0, start), min(start + length, item.size) - 1
+    with translate_aws_errors(f"read {uri_of(bucket, item.key)}"):
+        return s3.get_object(Bucket=bucket, Key=item.key, Range=f"bytes={first}-{last}")["Body"].read(length)
+
+
 def probe_object(s3: S3Client, bucket: str, key: str) -> ListedObject | None:
     """The object's ETag and size, or None where there is none.
 

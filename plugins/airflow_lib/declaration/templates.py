@@ -12,6 +12,7 @@ from sqlglot import exp
 from airflow_lib.bounded_json import as_text
 from airflow_lib.errors import WarehouseError, did_you_mean
 from airflow_lib.pipeline import Pipeline, WindowUnit
+from airflow_lib.warehouse.create_template import columns
 from airflow_lib.warehouse.dialect import parse_script
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
@@ -19,12 +20,10 @@ from airflow_lib.warehouse.sql import ROOT, Script, render
 # commits: https://docs.aws.amazon.com/redshift/latest/dg/r_TRUNCATE.html
 _CHANGES = frozenset({"insert", "update", "delete", "merge", "create", "drop"})
 _EXPECTED = {
-    "create": (frozenset({"create"}), "one CREATE TABLE"),
     "load": (_CHANGES, "INSERT, or what else changes tables inside a transaction,"),
     "prune": (_CHANGES, "DELETE, or what else changes tables inside a transaction,"),
     "answers": (frozenset({"select", "union", "intersect", "except", "subquery"}), "one SELECT"),
 }
-_ONE_STATEMENT = frozenset({"create", "answers"})
 
 # In place of a run's own.
 SCHEMA = "staging_000000000000"
@@ -39,7 +38,7 @@ def template_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator[str]
         yield f"{root.name}/{own.name}/ is missing: write the SQL there, one file a table and step{_alike(own)}"
         return
     for folder, name, values in _list_templates(pipeline):
-        yield from _mistakes(root, f"{pipeline.name}/{folder}", name, values)
+        yield from _mistakes(root, pipeline.name, folder, name, values)
 
 
 def _list_templates(pipeline: Pipeline) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -57,18 +56,19 @@ def _list_templates(pipeline: Pipeline) -> Iterator[tuple[str, str, Mapping[str,
         yield "answers", answer, {}
 
 
-def _mistakes(root: Path, folder: str, name: str, values: Mapping[str, Any]) -> Iterator[str]:
-    file = root / folder / f"{name}.sql"
+def _mistakes(root: Path, pipeline: str, folder: str, name: str, values: Mapping[str, Any]) -> Iterator[str]:
+    file = root / pipeline / folder / f"{name}.sql"
     if not file.is_file():
-        yield f"{root.name}/{folder}/{file.name} is missing: write it, or correct the name{_alike(file)}"
+        yield f"{file.relative_to(root.parent)} is missing: write it, or correct the name{_alike(file)}"
         return
     try:
-        script = render(f"{folder}/{name}", root=root, **values)
-        parsed = parse_script(script)
+        script = render(f"{pipeline}/{folder}/{name}", root=root, **values)
+        if folder == "create":
+            columns(pipeline, name, root=root)
+        else:
+            yield from _kind_mistakes(folder, script, parse_script(script))
     except WarehouseError as error:
         yield error.message
-        return
-    yield from _kind_mistakes(folder.rpartition("/")[2], script, parsed)
 
 
 def _alike(missing: Path) -> str:
@@ -77,7 +77,7 @@ def _alike(missing: Path) -> str:
 
 def _kind_mistakes(folder: str, script: Script, parsed: Sequence[exp.Expr]) -> Iterator[str]:
     kinds, expected = _EXPECTED[folder]
-    if not parsed or (len(parsed) > 1 and folder in _ONE_STATEMENT):
+    if not parsed or (len(parsed) > 1 and folder == "answers"):
         yield f"{script.template} holds {len(parsed)} statements, but {expected} is expected"
         return
     for statement in parsed:

@@ -12,14 +12,15 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from airflow_lib.aws.s3 import ListedObject, list_objects, probe_object, put_if_absent, read_object
 from airflow_lib.aws.s3_location import S3Location, uri_of
 from airflow_lib.bounded_json import load_json
-from airflow_lib.errors import OutputError, SourceError
+from airflow_lib.errors import OutputError, OutputRefused, SourceError
 from airflow_lib.pipeline import Source, SparkJob, Window
+from airflow_lib.spark.parquet_schema import ParquetColumn, list_columns, read_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,7 +29,8 @@ log = logging.getLogger(__name__)
 
 # Part of every address: raise it when what a job writes changes although its own code does not.
 ADDRESS_VERSION = 2  # 2: sessions are in UTC
-MANIFEST_VERSION = 1
+# Part of every address, too: an output whose manifest lacks what a later version needs is computed again.
+MANIFEST_VERSION = 2  # 2: with the columns of its files
 
 _MANIFEST = "manifest.json"
 _COUNTS_HINT = "The job's `run` must return them."
@@ -116,11 +118,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A complete output. Without entries no row was written, and there is nothing to COPY."""
+    """A complete output. Without entries no row was written, and there is nothing to COPY.
+
+    `columns` are those of every file, in the same order; none where there are no entries.
+    """
 
     uri: str
     attempt: str
     entries: tuple[Entry, ...]
+    columns: tuple[ParquetColumn, ...]
     counts: Counts
     sha256: str
 
@@ -157,6 +163,7 @@ def address_output(
     """
     depends_on = {
         "version": ADDRESS_VERSION,
+        "manifest": MANIFEST_VERSION,
         "job": job.name,
         "code": code,
         "uris": sources.uris,
@@ -168,7 +175,7 @@ def address_output(
 
 
 def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
-    """The output's manifest, or None while no attempt has completed.
+    """The output's manifest, or None while no attempt has completed, or where an earlier version of Mayfly wrote it.
 
     Raises OutputError where it cannot be read, or a file it lists is gone or changed; ResourceError where S3
     refuses.
@@ -177,6 +184,8 @@ def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
     if stored is None:
         return None
     manifest = _parse_manifest(output, stored)
+    if manifest is None:
+        return None
     lengths = {
         uri_of(output.prefix.bucket, item.key): item.size
         for item in _list_attempt(s3, output, manifest.attempt)
@@ -193,10 +202,12 @@ def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
 def write_manifest(s3: S3Client, output: Output, attempt: str, counts: Counts) -> Manifest:
     """The output's manifest: this attempt's, or that of an attempt that completed first.
 
-    Raises OutputError where Spark has not committed the attempt's folder, or it holds no file although rows
-    were written; ResourceError where S3 refuses.
+    Raises OutputError where Spark has not committed the attempt's folder; OutputRefused where it holds no file although
+    rows were written, or a file that is no Parquet, or files whose columns differ; ResourceError where S3 refuses.
     """
-    entries = _list_entries(s3, output, attempt, counts)
+    parts = _list_parts(s3, output, attempt, counts)
+    columns = _read_columns(s3, output, parts)
+    entries = [Entry(uri_of(output.prefix.bucket, part.key), part.size) for part in parts]
     content = {
         "entries": [
             {"url": entry.url, "mandatory": True, "meta": {"content_length": entry.content_length}}
@@ -208,6 +219,7 @@ def write_manifest(s3: S3Client, output: Output, attempt: str, counts: Counts) -
                 "job": output.job,
                 "address": output.address,
                 "attempt": attempt,
+                "columns": [asdict(column) for column in columns],
                 **asdict(counts),
             }
         },
@@ -261,7 +273,8 @@ def _first_level(name: str) -> str:
     return head + slash
 
 
-def _list_entries(s3: S3Client, output: Output, attempt: str, counts: Counts) -> tuple[Entry, ...]:
+def _list_parts(s3: S3Client, output: Output, attempt: str, counts: Counts) -> list[ListedObject]:
+    """The attempt's Parquet files."""
     folder = output.target_uri(attempt)
     start = len(output.prefix.key(attempt + "/"))
     listed = _list_attempt(s3, output, attempt)
@@ -271,47 +284,90 @@ def _list_entries(s3: S3Client, output: Output, attempt: str, counts: Counts) ->
             "Clear the task: it writes a new attempt."
         )
     if counts.written == 0:  # Spark writes one file even without rows; COPY needs none
-        return ()
-    entries = tuple(
-        Entry(uri_of(output.prefix.bucket, item.key), item.size)
+        return []
+    parts = [
+        item
         for item in listed
         if item.size and item.key.endswith(".parquet") and not _is_hidden(item.key[start:])
-    )
-    if not entries:
-        raise OutputError(
+    ]
+    if not parts:
+        raise OutputRefused(
             f"Job {output.job!r} says that it wrote {counts.written} rows, but {folder} holds no Parquet file. "
             "Correct the job: it must write its rows to `target`, as Parquet."
         )
-    return entries
+    return parts
+
+
+def _read_columns(s3: S3Client, output: Output, parts: list[ListedObject]) -> tuple[ParquetColumn, ...]:
+    """The columns of all parts: COPY takes each file's columns by their position, whatever their names.
+
+    It is one small request a part, one after the other; Spark writes as many parts as the last stage has partitions,
+    200 by default.
+    """
+    first: tuple[ParquetColumn, ...] = ()
+    for part in parts:
+        uri = uri_of(output.prefix.bucket, part.key)
+
+        def to_error(cause: str, _: str, uri: str = uri) -> OutputRefused:
+            return OutputRefused(
+                f"{uri}, a part of what job {output.job!r} wrote, {cause}. Correct the job: it must write its rows to "
+                "`target` as Parquet, by Spark's own writer, and nothing else."
+            )
+
+        columns = list_columns(read_schema(s3, output.prefix.bucket, part, to_error))
+        first = first or columns
+        if columns != first:
+            raise OutputRefused(
+                f"Job {output.job!r} wrote parts with different columns, and COPY takes them by position: "
+                f"{_first_difference(first, columns)} in {uri_of(output.prefix.bucket, parts[0].key)} and in {uri}, in "
+                "this order. Correct the job: it must write its rows by one `write`, of one DataFrame."
+            )
+    return first
+
+
+def _first_difference(one: tuple[ParquetColumn, ...], other: tuple[ParquetColumn, ...]) -> str:
+    """The first column in which they differ, in words."""
+    for position, (mine, others) in enumerate(zip_longest(one, other), start=1):
+        if mine != others:
+            return f"column {position} is {mine or 'not there'} and {others or 'not there'}"
+    return ""
 
 
 def _list_attempt(s3: S3Client, output: Output, attempt: str) -> list[ListedObject]:
     return list(list_objects(s3, output.prefix.bucket, output.prefix.key(attempt + "/")))
 
 
-def _parse_manifest(output: Output, body: bytes) -> Manifest:
+def _parse_manifest(output: Output, body: bytes) -> Manifest | None:
+    """None for a manifest of an earlier version."""
     uri = output.manifest_uri
     try:
         content = load_json(body, OutputError)
         about = content["meta"]["mayfly"]
-        version = about["version"]
+        version = int(about["version"])
         if version == MANIFEST_VERSION:
-            entries = tuple(
-                Entry(str(item["url"]), int(item["meta"]["content_length"])) for item in content["entries"]
+            return Manifest(
+                uri,
+                str(about["attempt"]),
+                tuple(
+                    Entry(str(item["url"]), int(item["meta"]["content_length"]))
+                    for item in content["entries"]
+                ),
+                tuple(ParquetColumn(str(item["name"]), str(item["type"])) for item in about["columns"]),
+                Counts.parse(about),
+                hashlib.sha256(body).hexdigest(),
             )
-            attempt, counts = str(about["attempt"]), Counts.parse(about)
     except (ValueError, KeyError, TypeError, OutputError) as error:
         raise OutputError(
             f"{uri} is not a manifest that Mayfly wrote ({type(error).__name__}: {error}). "
             "Delete it, and the next run computes the output again."
         ) from error
-    if version != MANIFEST_VERSION:
-        raise OutputError(
-            f"{uri} is of version {version}; this version of Mayfly reads manifests of version {MANIFEST_VERSION}. "
-            "Deploy the same version of Mayfly on every host, or delete the manifest: the next run computes the "
-            "output again."
-        )
-    return Manifest(uri, attempt, entries, counts, hashlib.sha256(body).hexdigest())
+    if version < MANIFEST_VERSION:
+        return None
+    raise OutputError(
+        f"{uri} is of version {version}; this version of Mayfly reads manifests of version {MANIFEST_VERSION}. "
+        "Deploy the same version of Mayfly on every host, or delete the manifest: the next run computes the "
+        "output again."
+    )
 
 
 def _parse_count(value: dict[str, Any], name: str) -> int:

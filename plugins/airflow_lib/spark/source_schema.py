@@ -15,26 +15,21 @@ import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from airflow_lib.aws.errors import translate_aws_errors
-from airflow_lib.aws.s3 import ListedObject
+from airflow_lib.aws.s3 import ListedObject, read_range
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import Source, SparkJob
 from airflow_lib.spark.outputs import ResolvedSources
+from airflow_lib.spark.parquet_schema import read_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _HEAD_BYTES = 64 * 1024
-_MAX_FOOTER_BYTES = 16 * 1024 * 1024
 _MAX_FILES = 8  # of one source: the first, the last, and some between
 _MAX_NAMES_SHOWN = 40
 _MAX_NAME = 60
 _PARQUET, _GZIP, _UTF16 = b"PAR1", b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
-_TAIL_BYTES = 8  # the footer's length and the magic word: https://parquet.apache.org/docs/file-format/
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 # Notes beside the data of a folder, which the jobs leave out, too (sparkjobs/files.py).
 _DOCUMENT = re.compile(
@@ -82,7 +77,7 @@ def _some_of(objects: Sequence[ListedObject]) -> Iterable[ListedObject]:
 
 def _check_file(s3: S3Client, bucket: str, source: Source, item: ListedObject) -> None:
     uri = uri_of(bucket, item.key)
-    head = _read(s3, bucket, item, 0, _HEAD_BYTES)
+    head = read_range(s3, bucket, item, 0, _HEAD_BYTES)
     if head.startswith(_PARQUET):
         _refuse_missing(uri, source, _read_parquet_names(s3, bucket, item))
         return
@@ -103,36 +98,11 @@ def _check_file(s3: S3Client, bucket: str, source: Source, item: ListedObject) -
     _refuse_missing(uri, source, names)
 
 
-def _read(s3: S3Client, bucket: str, item: ListedObject, start: int, length: int) -> bytes:
-    """At most that many bytes. Of the version that was listed: a file replaced meanwhile is an error of S3's."""
-    end = min(start + length, item.size) - 1
-    with translate_aws_errors(f"read {uri_of(bucket, item.key)}"):
-        answer = s3.get_object(Bucket=bucket, Key=item.key, Range=f"bytes={start}-{end}")
-        return answer["Body"].read(length)
-
-
 def _read_parquet_names(s3: S3Client, bucket: str, item: ListedObject) -> list[str]:
-    """The names of the columns on the top level."""
+    """The names of the columns on the top level, and the paths of those below."""
     uri = uri_of(bucket, item.key)
-    tail = _read(s3, bucket, item, max(0, item.size - _TAIL_BYTES), _TAIL_BYTES)
-    length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != _PARQUET or length + _TAIL_BYTES + len(_PARQUET) > item.size:
-        raise SourceError(
-            f"{uri} is a Parquet file that was cut off: its end is missing. Upload it again whole."
-        )
-    if length > _MAX_FOOTER_BYTES:
-        raise SourceError(
-            f"{uri} has a footer of {length} bytes, {_MAX_FOOTER_BYTES} at most were expected. Write it with fewer "
-            "columns or larger row groups."
-        )
-    footer = _read(s3, bucket, item, item.size - _TAIL_BYTES - length, length)
-    try:
-        schema = pq.read_metadata(io.BytesIO(_PARQUET + footer + tail)).schema
-        paths = [schema.column(index).path for index in range(len(schema))]
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise SourceError(
-            f"{uri} is a damaged Parquet file ({_cut(str(error), 200)}). Replace it by an undamaged one."
-        ) from error
+    schema = read_schema(s3, bucket, item, lambda cause, remedy: SourceError(f"{uri} {cause}. {remedy}"))
+    paths = [schema.column(index).path for index in range(len(schema))]
     return list(dict.fromkeys(name for path in paths for name in (path, path.partition(".")[0])))
 
 

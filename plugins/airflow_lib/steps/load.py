@@ -7,7 +7,7 @@ one exception is a COPY that is repeated because its role was too young, which t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
@@ -16,6 +16,7 @@ from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
 from airflow_lib.pipeline import Check, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
+from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
@@ -23,6 +24,7 @@ from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.transform import Pinned, read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection, read, transact
+from airflow_lib.warehouse.copy_columns import refuse_other_columns
 from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
 from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
 
@@ -64,7 +66,8 @@ class CopyStaging(PollingStep):
     def advance(self, run: Run, state: Json) -> Done:
         table = next(table for table in run.pipeline.staging if table.name == self.table)
         with _connected(run) as (access, connection):
-            rows = _stage(run, connection, table, access.copy_role_arn)
+            pinned = _read_output(run, table)
+            rows = _stage(run, connection, table, pinned.manifest, access.copy_role_arn)
         return Done({"rows": rows})
 
 
@@ -167,9 +170,17 @@ def _connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
         yield access, connection
 
 
-def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> int:
+def _read_output(run: Run, table: Staging) -> Pinned:
+    """The output that this run loads into the table. Raises OutputRefused where its columns are not the table's."""
+    pinned = read_pinned(run, run.pipeline.job(table.job))
+    if pinned.manifest.entries:
+        written = [(column.name, column.type) for column in pinned.manifest.columns]
+        refuse_other_columns(run.pipeline.name, table, written)
+    return pinned
+
+
+def _stage(run: Run, connection: Connection, table: Staging, manifest: Manifest, role_arn: str) -> int:
     """The rows copied. Raises NotReady where Redshift cannot use the role yet, and it is young; WarehouseError."""
-    manifest = read_pinned(run, run.pipeline.job(table.job)).manifest
     try:
         return warehouse.copy_staging(
             connection,
@@ -196,13 +207,12 @@ def _copy_role_is_young(run: Run) -> bool:
 
 
 def _stage_what_is_missing(
-    run: Run, connection: Connection, tables: Iterable[Staging], role_arn: str
+    run: Run, connection: Connection, tables: Sequence[Staging], role_arn: str
 ) -> dict[str, Pinned]:
     """The jobs' outputs; staging that an earlier release dropped (the task was cleared later) is made again."""
+    pinned = {table.job: _read_output(run, table) for table in tables}
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
-    pinned: dict[str, Pinned] = {}
     for table in tables:
-        pinned[table.job] = read_pinned(run, run.pipeline.job(table.job))
         if table.name.lower() not in there:
-            _stage(run, connection, table, role_arn)
+            _stage(run, connection, table, pinned[table.job].manifest, role_arn)
     return pinned

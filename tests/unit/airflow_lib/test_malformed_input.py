@@ -279,10 +279,11 @@ MANIFEST = {
     ],
     "meta": {
         "mayfly": {
-            "version": 1,
+            "version": 2,
             "job": "sightings",
             "address": HEX,
             "attempt": HEX,
+            "columns": [{"name": "bird", "type": "BYTE_ARRAY STRING"}],
             "read": 3,
             "written": 2,
             "rejected": {"no date": 1},

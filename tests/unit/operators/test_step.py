@@ -29,6 +29,7 @@ from airflow_lib.errors import (
     LivyUnreachable,
     LivyUntrusted,
     MayflyError,
+    OutputRefused,
     SettingsError,
     SizingError,
     SourceError,
@@ -211,7 +212,7 @@ def test_an_error_of_the_trigger_is_raised_in_the_worker_as_its_own_class(
 
 
 NO_RETRY = [SettingsError, DeclarationError, SizingError, SourceError, TerminalState, WaitTimeout]
-NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused, JobFault]
+NO_RETRY += [LivyDenied, LivyUntrusted, StatementRefused, JobFault, OutputRefused]
 
 
 @pytest.mark.parametrize("kind", NO_RETRY)

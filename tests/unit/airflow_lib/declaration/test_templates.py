@@ -76,7 +76,8 @@ def test_a_missing_folder_is_told_once(files: Files) -> None:
         ),
         ("load/dimBird", "COMMIT;", "'COMMIT' is out of place: INSERT, or what else changes tables"),
         ("prune/dimBird", "VACUUM dimBird;", "'VACUUM dimBird' is out of place: DELETE, or what else"),
-        ("create/dimBird", "CREATE TABEL dimBird (a INT);", "is out of place: one CREATE TABLE is expected"),
+        ("create/dimBird", "CREATE TABEL dimBird (a INT);", "one CREATE TABLE of dimBird, with its columns"),
+        ("create/dimBird", "CREATE TABLE dimBrid (a INT);", "one CREATE TABLE of dimBird, with its columns"),
         (
             "answers/rarest",
             "DELETE FROM dimBird;",

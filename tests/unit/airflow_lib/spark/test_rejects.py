@@ -17,7 +17,7 @@ def judge(counts: Counts, limit: float = 0.5) -> None:
     refuse_rejects(
         SparkJob("arrivals", ("arrivals.csv",), max_rejected=limit),
         OUTPUT,
-        Manifest("s3://lake/m", "t1", (), counts, "0"),
+        Manifest("s3://lake/m", "t1", (), (), counts, "0"),
     )
 
 

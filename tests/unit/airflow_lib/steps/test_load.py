@@ -8,12 +8,20 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.iam.models import iam_backends
 
-from airflow_lib.errors import LeaseLost, OutputError, StatementRefused, WarehouseError, WarehouseUnreachable
+from airflow_lib.errors import (
+    LeaseLost,
+    OutputError,
+    OutputRefused,
+    StatementRefused,
+    WarehouseError,
+    WarehouseUnreachable,
+)
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Check, Holds, NotNull, Severity, Window
@@ -27,8 +35,8 @@ from airflow_lib.warehouse.cursor import Result
 from airflow_lib.warehouse.load import drop_staging
 from tests.world import World
 from tests.world.account import BUCKET
-from tests.world.pipeline import APRIL, PIPELINE, tables_of
-from tests.world.spark import get, put, write_rows
+from tests.world.pipeline import APRIL, PIPELINE, rows_of, tables_of
+from tests.world.spark import put, write_rows
 from tests.world.sqlite_redshift import read_schemas
 from tests.world.walk import drive, walk
 from tests.world.wire import Kind
@@ -78,6 +86,46 @@ def test_a_job_without_output_in_this_run_cannot_be_copied(world: World, run: Ru
     assert walk(world, run, only="provision").errors == {}
     with pytest.raises(OutputError, match=r"Clear transform\.arrivals"):
         drive(CopyStaging("staging_arrivals"), run, world)
+
+
+def swapped(**given: Any) -> Json:
+    """Two columns of one type that changed places."""
+    return write_rows(rows=[{"city": "NYC", "code": "JFK"}], **given)
+
+
+@pytest.mark.parametrize(
+    "step", [CopyStaging("staging_airports"), LoadWindow()], ids=["its own task", "a load"]
+)
+def test_columns_of_one_type_that_changed_places_are_refused_before_anything_is_copied(
+    world: World, run: Run, step: Step
+) -> None:
+    """COPY takes columns by position: it would load them swapped, and every check would pass."""
+    world.jobs.by_name["airports"] = swapped
+    assert walk(world, run, only="provision").errors == {}
+    for other in (*(RunJob(job.name) for job in PIPELINE.jobs), CreateTables()):
+        assert isinstance(drive(other, run, world), Done)
+    with pytest.raises(OutputRefused) as caught:
+        drive(step, run, world)
+    assert "column 1: the job writes 'city' (BYTE_ARRAY STRING), the table has 'code' (VARCHAR(8))" in str(
+        caught.value
+    )
+    assert "sql_templates/immigration/create/staging_airports.sql" in str(caught.value)
+    assert world.wire.sent("warehouse.Copy") == []
+    assert world.tables(PIPELINE) == {"airports": [], "arrivals": []}
+
+
+def test_a_run_whose_job_writes_other_columns_is_red_without_a_retry_and_the_next_run_loads(
+    world: World, run: Run
+) -> None:
+    world.jobs.by_name["airports"] = swapped
+    red = walk(world, run)
+    (error,) = red.errors["load.staging_airports"]
+    assert isinstance(error, OutputRefused)
+    assert world.wire.sent("warehouse.Copy") != []  # of the other table
+    del world.jobs.by_name["airports"]
+    put(f"s3://{BUCKET}/source/immigration/airports.csv", b"so that it is computed again")
+    assert walk(world, world.run("run2", pipeline=PIPELINE)).errors == {}
+    assert world.tables(PIPELINE) == tables_of(APRIL)
 
 
 # Redshift's words (tests/unit/airflow_lib/aws/test_causes.py has the sources).
@@ -294,11 +342,8 @@ def test_of_one_version_of_the_source_a_part_of_a_window_may_be_loaded_after_the
 
 
 def corrected(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
-    told = write_rows(inputs, target, rejected, window)
-    part = target + "part-00000.parquet"
-    rows = json.loads(get(part) or b"")
-    put(part, json.dumps([{**row, "airport": "JFK"} for row in rows]).encode())
-    return told
+    rows = [{**row, "airport": "JFK"} for row in rows_of("arrivals", APRIL)]
+    return write_rows(inputs, target, rejected, window, rows)
 
 
 def no_rows(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:

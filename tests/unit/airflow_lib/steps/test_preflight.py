@@ -27,7 +27,8 @@ from airflow_lib.steps.preflight import Preflight
 from airflow_lib.steps.transform import resolve_job
 from tests.world import World
 from tests.world.account import BUCKET, REGION
-from tests.world.spark import put
+from tests.world.pipeline import APRIL, rows_of
+from tests.world.spark import parquet_of, put
 from tests.world.wire import Kind
 
 MakeRun = Callable[..., Run]
@@ -103,7 +104,7 @@ def test_what_a_job_rejected_before_is_told_before_anything_is_made(world: World
     job = replace(run.pipeline.job("arrivals"), max_rejected=0.3)
     output = resolve_job(run, job).output
     put(output.target_uri("t1") + "_SUCCESS", b"")
-    put(output.target_uri("t1") + "part-0.parquet", b"rows")
+    put(output.target_uri("t1") + "part-0.parquet", parquet_of(rows_of("arrivals", APRIL)))
     write_manifest(run.aws.s3, output, "t1", Counts(read=10, written=6, rejected={"no_cicid": 4}))
     assert isinstance(Preflight().begin(run), Done)
     strict = replace(run, pipeline=replace(run.pipeline, jobs=(job, run.pipeline.job("airports"))))

@@ -20,6 +20,7 @@ from airflow_lib.errors import (
     LivyUnreachable,
     LivyUntrusted,
     OutputError,
+    OutputRefused,
     SessionFailed,
     SourceError,
     StatementFailed,
@@ -28,6 +29,7 @@ from airflow_lib.errors import (
 from airflow_lib.naming import run_key
 from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
+from airflow_lib.spark import outputs
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob, lines_after, parse_answer, read_pinned
@@ -35,7 +37,7 @@ from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.pipeline import PIPELINE
-from tests.world.spark import put, write_rows
+from tests.world.spark import parquet_of, put, write_rows
 from tests.world.walk import drive
 from tests.world.wire import Call, Kind
 
@@ -348,6 +350,35 @@ def test_a_job_that_wrote_no_marker_makes_no_output(world: World, ready: Run) ->
     world.jobs.by_name["arrivals"] = unmarked
     with pytest.raises(OutputError, match="_SUCCESS"):
         drive(JOB, ready, world)
+
+
+def test_parts_whose_columns_are_in_another_order_make_no_output(world: World, ready: Run) -> None:
+    def mixed(target: str, **given: Any) -> dict[str, Any]:
+        put(target + "part-00001.parquet", parquet_of([{"airport": "JFK", "id": 1, "day": "2016-04-01"}]))
+        return write_rows(target=target, **given)
+
+    world.jobs.by_name["arrivals"] = mixed
+    with pytest.raises(
+        OutputRefused, match=r"part-00000\.parquet and in .*part-00001\.parquet, in this order"
+    ):
+        drive(JOB, ready, world)
+    assert not [key for key in world.objects("processed/") if key.endswith("manifest.json")]
+    del world.jobs.by_name["arrivals"]
+    assert drive(JOB, ready, world).result["reused"] is False
+
+
+def test_an_output_whose_manifest_is_of_an_earlier_version_is_computed_again(
+    world: World, ready: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(outputs, "MANIFEST_VERSION", outputs.MANIFEST_VERSION - 1)
+        drive(JOB, ready, world)
+        assert drive(JOB, ready, world).result["reused"] is True
+    with pytest.raises(OutputError, match=r"no complete output in this run\. Clear transform\.arrivals"):
+        read_pinned(ready, PIPELINE.job("arrivals"))
+    assert drive(JOB, ready, world).result["reused"] is False
+    assert world.jobs.ran == ["arrivals", "arrivals"]
+    assert read_pinned(ready, PIPELINE.job("arrivals")).manifest.columns
 
 
 def test_a_session_that_never_starts_ends_at_a_deadline(world: World, ready: Run) -> None:
