@@ -6,6 +6,7 @@ is told otherwise. So the files are looked at first, and those that are alike ar
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import re
@@ -150,7 +151,10 @@ def _decode_head(file: File) -> str:
         return head.decode("utf-16", errors="replace")
     if head[1:4:2] == b"\0\0" or head[0:3:2] == b"\0\0":
         raise BadInput(f"{file.uri} is UTF-16 without a byte order mark: save it as UTF-8, and upload that.")
-    return head.decode("utf-8-sig", errors="replace")
+    try:
+        return codecs.getincrementaldecoder("utf-8-sig")().decode(head)  # `head` may end within a character
+    except UnicodeDecodeError:
+        return head.decode("windows-1252", errors="replace")
 
 
 def _first_record(file: File, text: str, delimiter: str) -> tuple[str, ...]:

@@ -18,6 +18,12 @@ HERE, GONE = {"Bucket": BUCKET, "Key": "here"}, {"Bucket": BUCKET, "Key": "gone"
 REQUESTS: dict[str, Callable[[Any], Any]] = {
     "get": lambda s3: s3.get_object(**HERE)["Body"].read(),
     "get what is not there": lambda s3: s3.get_object(**GONE),
+    "get a range": lambda s3: s3.get_object(**HERE, Range="bytes=1-1")["Body"].read(),
+    "get the version of a range": lambda s3: s3.get_object(
+        **HERE, Range="bytes=1-1", IfMatch=s3.get_object(**HERE, Range="bytes=0-0")["ETag"]
+    )["Body"].read(),
+    "get what was overtaken": lambda s3: s3.get_object(**HERE, Range="bytes=1-1", IfMatch='"else"'),
+    "get a version of what is not there": lambda s3: s3.get_object(**GONE, IfMatch='"else"'),
     "get from no bucket": lambda s3: s3.get_object(Bucket="none-such", Key="here"),
     "head": lambda s3: s3.head_object(**HERE)["ContentLength"],
     "head what is not there": lambda s3: s3.head_object(**GONE),

@@ -49,18 +49,21 @@ class MemoryS3:
 
         return self._call("HeadBucket", {"Bucket": Bucket}, head)
 
-    def get_object(self, *, Bucket: str, Key: str, Range: str = "") -> Answer:
+    def get_object(self, *, Bucket: str, Key: str, Range: str = "", IfMatch: str | None = None) -> Answer:
         """The whole object, or a range of both ends, `bytes=0-99`: no other is asked for."""
         first, _, last = Range.removeprefix("bytes=").partition("-")
 
         def get() -> Answer:
             body = self._find("GetObject", Bucket, Key)
+            etag = etag_of(body)
+            if IfMatch not in (None, etag):
+                raise self.error("GetObject", "PreconditionFailed", 412)
             body = body[int(first) : int(last) + 1] if Range else body
             modified = self._modified.get((Bucket, Key), START)
             return {
                 "Body": io.BytesIO(body),
                 "ContentLength": len(body),
-                "ETag": etag_of(body),
+                "ETag": etag,
                 "LastModified": modified,
             }
 

@@ -89,10 +89,25 @@ def read_stored(s3: S3Client, bucket: str, key: str) -> StoredObject:
 
 
 def read_range(s3: S3Client, bucket: str, item: ListedObject, start: int, length: int) -> bytes:
-    """At most `length` bytes of a listed object that is not empty, from `start` on, or from its begin where less."""
+    """At most `length` bytes of a listed object that is not empty, from `start` on, or from its begin where less.
+
+    Raises ResourceError, also where the version that was listed is there no more.
+    """
     first, last = max(0, start), min(start + length, item.size) - 1
-    with translate_aws_errors(f"read {uri_of(bucket, item.key)}"):
-        return s3.get_object(Bucket=bucket, Key=item.key, Range=f"bytes={first}-{last}")["Body"].read(length)
+    uri = uri_of(bucket, item.key)
+    with translate_aws_errors(f"read {uri}"):
+        try:
+            answer = s3.get_object(
+                Bucket=bucket, Key=item.key, Range=f"bytes={first}-{last}", IfMatch=item.etag
+            )
+        except ClientError as error:
+            if code_of(error) not in {"PreconditionFailed", "NoSuchKey"}:
+                raise
+            raise ResourceError(
+                f"{uri} was replaced or deleted since it was listed, a moment before it was read. "
+                "Clear the task once nothing writes there any more."
+            ) from error
+        return answer["Body"].read(length)
 
 
 def probe_object(s3: S3Client, bucket: str, key: str) -> ListedObject | None:

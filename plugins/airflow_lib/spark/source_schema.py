@@ -7,11 +7,8 @@ or in a SourceError that says what to do.
 
 from __future__ import annotations
 
-import csv
 import difflib
-import io
 import re
-import zlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,17 +16,17 @@ from airflow_lib.aws.s3 import ListedObject, read_range
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import Source, SparkJob
+from airflow_lib.spark.csv_header import decode_head, first_record, head_length
 from airflow_lib.spark.outputs import ResolvedSources
 from airflow_lib.spark.parquet_schema import read_schema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_HEAD_BYTES = 64 * 1024
 _MAX_FILES = 8  # of one source: the first, the last, and some between
 _MAX_NAMES_SHOWN = 40
 _MAX_NAME = 60
-_PARQUET, _GZIP, _UTF16 = b"PAR1", b"\x1f\x8b", (b"\xff\xfe", b"\xfe\xff")
+_PARQUET = b"PAR1"
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
 # Notes beside the data of a folder, which the jobs leave out, too (sparkjobs/files.py).
 _DOCUMENT = re.compile(
@@ -62,11 +59,25 @@ def check_sources(s3: S3Client, bucket: str, job: SparkJob, found: ResolvedSourc
 def check_columns(s3: S3Client, bucket: str, source: Source, objects: Sequence[ListedObject]) -> None:
     """Compare what a source's files hold with the columns that it declares, whatever their order and case.
 
+    Where all are documents by name, one of them may be the data, such as data.txt beside readme.txt: one with the
+    columns is enough, and many are left to the job.
     Raises SourceError naming the first file that lacks one; ResourceError where S3 refuses.
     """
+    if not source.columns:
+        return
     data = [item for item in objects if not _DOCUMENT.search(item.key.rpartition("/")[2])]
-    for item in _some_of(data or objects) if source.columns else ():
+    for item in _some_of(data):
         _check_file(s3, bucket, source, item)
+    if data or len(objects) > _MAX_FILES:
+        return
+    refused: list[SourceError] = []
+    for item in objects:
+        try:
+            _check_file(s3, bucket, source, item)
+        except SourceError as error:
+            refused.append(error)
+    if refused and len(refused) == len(objects):
+        raise refused[0]
 
 
 def _some_of(objects: Sequence[ListedObject]) -> Iterable[ListedObject]:
@@ -77,25 +88,36 @@ def _some_of(objects: Sequence[ListedObject]) -> Iterable[ListedObject]:
 
 def _check_file(s3: S3Client, bucket: str, source: Source, item: ListedObject) -> None:
     uri = uri_of(bucket, item.key)
-    head = read_range(s3, bucket, item, 0, _HEAD_BYTES)
+    head = read_range(s3, bucket, item, 0, head_length(item.key))
     if head.startswith(_PARQUET):
-        _refuse_missing(uri, source, _read_parquet_names(s3, bucket, item))
+        # `a=1/` in the path is a column, which the file lacks.
+        folders = [part.partition("=")[0] for part in item.key.split("/")[:-1] if "=" in part]
+        _refuse_missing(uri, source, [*_read_parquet_names(s3, bucket, item), *folders])
         return
     if item.key.endswith(".parquet"):
         raise SourceError(
             f"{uri} is no Parquet file, though its name says so: it does not begin with PAR1. Replace it by an "
             "undamaged file, or move it elsewhere."
         )
-    text = _decode(uri, head)
-    names = _first_record(uri, text, source.delimiter)
+    text = decode_head(uri, head, is_whole=len(head) >= item.size)
+    if text is None:
+        return
+    names = first_record(uri, text, source.delimiter)
     missing = _missing(source, names)
-    found = next((one for one in _DELIMITERS if not _missing(source, _first_record(uri, text, one))), None)
+    found = next((one for one in _DELIMITERS if not _missing(source, first_record(uri, text, one))), None)
     if missing and found is not None:
         raise SourceError(
             f"{uri} separates its columns by {_DELIMITERS[found]}, and {source.delimiter!r} is declared. Save it with "
             f"{source.delimiter!r}, or declare delimiter={found!r} in the pipeline's Source and in the job."
         )
     _refuse_missing(uri, source, names)
+    present = [name.lower() for name in names]
+    twice = [name for name in source.columns if present.count(name.lower()) > 1]
+    if twice:
+        raise SourceError(
+            f"{uri} has more than one column {', '.join(twice)}, and nothing says which one is meant. "
+            "Upload it with each published column once."
+        )
 
 
 def _read_parquet_names(s3: S3Client, bucket: str, item: ListedObject) -> list[str]:
@@ -104,33 +126,6 @@ def _read_parquet_names(s3: S3Client, bucket: str, item: ListedObject) -> list[s
     schema = read_schema(s3, bucket, item, lambda cause, remedy: SourceError(f"{uri} {cause}. {remedy}"))
     paths = [schema.column(index).path for index in range(len(schema))]
     return list(dict.fromkeys(name for path in paths for name in (path, path.partition(".")[0])))
-
-
-def _decode(uri: str, head: bytes) -> str:
-    """The beginning of a file as text; a byte that is no UTF-8 is taken for Latin-1, since only names matter here."""
-    if head.startswith(_GZIP):
-        try:
-            head = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16).decompress(head, _HEAD_BYTES)
-        except zlib.error as error:
-            raise SourceError(f"{uri} is a damaged gzip file ({error}). Upload it again.") from error
-    if head.startswith(_UTF16):
-        return head.decode("utf-16", errors="replace")
-    try:
-        return head.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return head.removeprefix(b"\xef\xbb\xbf").decode("latin-1")
-
-
-def _first_record(uri: str, text: str, delimiter: str) -> list[str]:
-    """The trimmed fields of the first line that is not blank."""
-    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
-    try:
-        record = next((record for record in reader if "".join(record).strip()), None)
-    except csv.Error:
-        record = [text]
-    if record is None:
-        raise SourceError(f"{uri} is empty: it has not even a header. Upload the published file again.")
-    return [name.strip() for name in record]
 
 
 def _missing(source: Source, names: Iterable[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_lib.aws.s3 import ListedObject
+from airflow_lib.aws.s3 import probe_object
 from airflow_lib.errors import SourceError
 from airflow_lib.spark.parquet_schema import NESTED, ParquetColumn, list_columns, read_schema
 from tests.world.memory_s3 import MemoryS3
@@ -25,7 +25,9 @@ def read(body: bytes) -> tuple[list[tuple[str, str]], int]:
     """The columns, and how many requests it took."""
     s3 = MemoryS3()
     s3.put("lake", "a", body)
-    columns = list_columns(read_schema(s3, "lake", ListedObject("a", "e", len(body)), to_error))
+    listed = probe_object(s3, "lake", "a")
+    assert listed is not None
+    columns = list_columns(read_schema(s3, "lake", listed, to_error))
     return [(one.name, one.type) for one in columns], len(s3.calls)
 
 
