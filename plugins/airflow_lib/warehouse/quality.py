@@ -39,17 +39,26 @@ _MAX_SHOWN = 3  # samples of each failing check, in a message
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found; every value can be written as JSON. `sql` is the SELECT of the failing rows."""
+    """What a check found; every value can be written as JSON. `sql` is the SELECT of the failing rows.
+
+    `before` is how many failing rows there were before the load, where that was asked.
+    """
 
     name: str
     severity: Severity
     failing_rows: int
     samples: tuple[dict[str, Any], ...] = ()
     sql: str = ""
+    before: int = 0
 
     @property
     def passed(self) -> bool:
         return self.failing_rows == 0
+
+    @property
+    def was_there(self) -> bool:
+        """Whether the load that the check was asked in did not bring the failing rows."""
+        return 0 < self.failing_rows <= self.before
 
     def as_json(self) -> dict[str, Any]:
         """For people to read with the run: of a check that failed with samples and SQL."""
@@ -59,6 +68,8 @@ class Verdict:
             "passed": self.passed,
             "failing_rows": self.failing_rows,
         }
+        if self.before:
+            told["failing_rows_before"] = self.before
         return told if self.passed else {**told, "samples": list(self.samples), "sql": self.sql}
 
 
@@ -132,13 +143,24 @@ def judge(cursor: Cursor, questions: Iterable[Question]) -> tuple[Verdict, ...]:
 
 
 def describe_failing(failing: Collection[Verdict]) -> str:
-    """What these checks found, for people: each with samples and the SELECT of its failing rows."""
-    found = "\n".join(
-        f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
-        f"{list(verdict.samples[:_MAX_SHOWN])}. This query finds them:\n{verdict.sql}"
-        for verdict in failing
-    )
-    return f"Correct the input, the job or the SQL, then clear the run.\n{found}"
+    """What these checks found, for people: every check's count first, since what is long is cut, then SQL and samples.
+
+    The samples are rows of the table, three of each check at most (docs/security.md says where they go).
+    """
+    counts = [f"Check {one.name} found {_describe_count(one)}." for one in failing]
+    queries = [f"{one.name}:\n{one.sql}" for one in failing if one.sql]
+    samples = [f"{one.name}: {list(one.samples[:_MAX_SHOWN])}" for one in failing if one.samples]
+    parts = ["Correct the input, the job or the SQL, then clear the run.", *counts]
+    parts += ["Their queries:", *queries] if queries else []
+    parts += ["Such rows:", *samples] if samples else []
+    return "\n".join(parts)
+
+
+def _describe_count(verdict: Verdict) -> str:
+    found = f"{verdict.failing_rows} failing rows, none was expected"
+    if verdict.was_there:
+        return f"{found}; they were there before this load"
+    return f"{found}; {verdict.before} of them were there before this load" if verdict.before else found
 
 
 def _count(cursor: Cursor, question: Question) -> int:
