@@ -102,8 +102,8 @@ class LoadWindow(ImmediateStep):
 class VerifyTable(ImmediateStep):
     """The verdicts of one table's checks.
 
-    Those of severity error the load has asked before its commit: they are read from the ledger. The others are asked
-    now, as is any that the load did not know of; failed where one of severity error finds rows.
+    What the load has asked before its commit is read from the ledger. The others are asked now, as is any that the load
+    did not know of, or not as it is declared now; failed where one of severity error finds rows.
     """
 
     table: str
@@ -111,12 +111,9 @@ class VerifyTable(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         with _connected(run) as (access, connection):
             recorded = read_verdicts(connection, run.pipeline, run.run_id)
-            told, unasked = [], []
-            for check in run.pipeline.checks_of(self.table):
-                if check.severity == Severity.ERROR and check.name in recorded:
-                    told.append(Verdict(check.name, check.severity, recorded[check.name]))
-                else:
-                    unasked.append(check)
+            checks = run.pipeline.checks_of(self.table)
+            told = [recorded[check.name] for check in checks if check.name in recorded]
+            unasked = [check for check in checks if check.name not in recorded]
             verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
         result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]

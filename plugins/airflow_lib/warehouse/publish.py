@@ -19,10 +19,10 @@ from typing import Any
 
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import WarehouseError
-from airflow_lib.pipeline import Dimension, Fact, OnEmpty, Pipeline, Severity, Window
+from airflow_lib.pipeline import Complete, Dimension, Fact, OnEmpty, Pipeline, Severity, Window
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, hash_check, judge, render_check
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Loaded:
     """What a load came to.
 
     `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window. `verdicts` are
-    those of the checks of severity error, `kept` the facts that were left as they were (OnEmpty.KEEP).
+    those of the checks that the load asked, `kept` the facts that were left as they were (OnEmpty.KEEP).
     `refused` says why nothing was committed; it is empty where all was.
     """
 
@@ -94,16 +94,22 @@ def load_window(
     return loaded
 
 
-def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str, int]:
-    """How many failing rows each check found before the run's load was committed.
+def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str, Verdict]:
+    """By name, what the checks found before the run's load was committed; without samples and SQL.
 
-    What the ledger does not say, or not so that it can be read, is not among them. Raises WarehouseError.
+    A check is not among them where the ledger does not say it, not so that it can be read, or of a check that was
+    declared otherwise then. Raises WarehouseError.
     """
     script = render("shared/read_verdicts", pipeline=pipeline.name, run_id=run_id)
     what = f"Reading the verdicts of run {run_id}"
     rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
     recorded = _parse_recorded(rows[0][0]) if rows else {}
-    return {name: failing for name, failing in recorded.items() if isinstance(failing, int)}
+    verdicts = {}
+    for check in pipeline.checks:
+        match recorded.get(check.name):
+            case {"check": declared, "failing": int(failing)} if declared == hash_check(check):
+                verdicts[check.name] = Verdict(check.name, check.severity, failing)
+    return verdicts
 
 
 class _Keep(Exception):
@@ -186,9 +192,10 @@ class _Transaction:
         emptied = [
             fact
             for fact in self._pipeline.facts
-            if before[fact.name] and not tables[fact.name]["rows"] and fact.load.on_empty != OnEmpty.REPLACE
+            if before[fact.name] and not tables[fact.name]["rows"]
+            if fact.load.on_empty is not OnEmpty.REPLACE
         ]
-        failing = [fact.name for fact in emptied if fact.load.on_empty == OnEmpty.FAIL]
+        failing = [fact.name for fact in emptied if fact.load.on_empty is not OnEmpty.KEEP]
         if failing:
             raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
         if emptied:
@@ -205,13 +212,20 @@ class _Transaction:
         )
 
     def _audit(self, cursor: Cursor, before: Mapping[str, int]) -> tuple[Verdict, ...]:
-        """The verdicts of the checks of severity error. Raises _Refused where one finds rows."""
+        """The verdicts of the checks of severity error, and of every Complete, which only the load can ask rightly.
+
+        Raises _Refused where one of severity error finds rows.
+        """
         load = self._load
         kept = {name: before[name] for name in self._keep}
         facts = Facts(self._pipeline, load.window, load.schema, load.written, kept)
-        checks = [check for check in self._pipeline.checks if check.severity == Severity.ERROR]
+        checks = [
+            check
+            for check in self._pipeline.checks
+            if check.severity == Severity.ERROR or isinstance(check, Complete)
+        ]
         verdicts = judge(cursor, [render_check(check, facts) for check in checks])
-        failing = [verdict for verdict in verdicts if not verdict.passed]
+        failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
         if failing:
             refused = f"{load}: nothing was loaded, the tables are as they were. {describe_failing(failing)}"
             raise _Refused(Loaded({}, verdicts, refused=refused))
@@ -219,12 +233,22 @@ class _Transaction:
 
     def _write_ledger(self, cursor: Cursor, loaded: Loaded) -> None:
         ledger = {
-            "manifests": _json(self._load.manifests),
+            "manifests": _json(self._list_loaded_manifests()),
             "pinned_at": _json(_as_text(self._load.pinned_at)),
             "table_rows": _json(loaded.tables),
-            "verdicts": _json({verdict.name: verdict.failing_rows for verdict in loaded.verdicts}),
+            "verdicts": _json(self._describe_verdicts(loaded.verdicts)),
         }
         run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
+
+    def _list_loaded_manifests(self) -> dict[str, str]:
+        """Without those of windowed jobs where a fact kept its rows: they are still those of the run before."""
+        windowed = {job.name for job in self._pipeline.jobs if job.windowed} if self._keep else set()
+        return {job: manifest for job, manifest in self._load.manifests.items() if job not in windowed}
+
+    def _describe_verdicts(self, verdicts: Collection[Verdict]) -> dict[str, Any]:
+        """As `read_verdicts` reads them."""
+        hashes = {check.name: hash_check(check) for check in self._pipeline.checks}
+        return {one.name: {"check": hashes[one.name], "failing": one.failing_rows} for one in verdicts}
 
     def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
         rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}

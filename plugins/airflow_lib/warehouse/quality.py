@@ -6,6 +6,7 @@ is decided by the caller, from its severity: `publish` asks those of severity er
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -100,6 +101,11 @@ class Question:
     failing: str
     count: Script
     samples: Script
+
+
+def hash_check(check: Check) -> str:
+    """A short hash of the declaration: a check that was changed is another one, although it kept its name."""
+    return hashlib.sha256(repr(check).encode()).hexdigest()[:12]
 
 
 def render_check(check: Check, facts: Facts) -> Question:

@@ -16,7 +16,16 @@ from moto.iam.models import iam_backends
 from airflow_lib.errors import LeaseLost, OutputError, StatementRefused, WarehouseError, WarehouseUnreachable
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
-from airflow_lib.pipeline import Check, Holds, NotNull, Severity, Window
+from airflow_lib.pipeline import (
+    Check,
+    Fact,
+    Holds,
+    NotNull,
+    OnEmpty,
+    ReplaceWindow,
+    Severity,
+    Window,
+)
 from airflow_lib.polling import TRANSIENT_BUDGET_S
 from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting, load
 from airflow_lib.steps.clusters import find_warehouse
@@ -226,6 +235,37 @@ def test_a_check_that_the_load_did_not_know_of_is_asked_with_the_tables_verdicts
     assert isinstance(outcome, Failed)
     assert [one["passed"] for one in outcome.result["checks"]] == [True, True, True, False]
     assert "Check no_arrivals found 30 failing rows" in outcome.message
+
+
+def test_a_check_that_was_changed_since_the_load_is_asked_anew(world: World, loaded: Run) -> None:
+    passing = replace(FAILS, predicate="1 = 1")
+    assert isinstance(drive(LoadWindow(), with_checks(loaded, passing), world), Done)
+
+    outcome = drive(VerifyTable("arrivals"), with_checks(loaded, FAILS), world)
+
+    assert isinstance(outcome, Failed)
+    assert "Check no_arrivals found 30 failing rows" in outcome.message
+
+
+def test_completeness_as_a_warning_does_not_warn_of_a_fact_that_was_kept(world: World, loaded: Run) -> None:
+    """The load knows that the source has no row of the window any more, and that the 30 rows are meant to stay."""
+    keeps = Fact("arrivals", key="id", window_column="day", load=ReplaceWindow(OnEmpty.KEEP))
+    complete = replace(PIPELINE.checks[-1], severity=Severity.WARN)
+    pipeline = replace(PIPELINE, tables=(*PIPELINE.tables[:-1], keeps), checks=(complete,))
+    world.jobs.by_name["arrivals"] = no_rows
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"the next month's")
+    other = world.run("run2", pipeline=pipeline)
+    drive(TakeLease(), other, world)
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), LoadWindow()):
+        outcome = drive(step, other, world)
+        assert isinstance(outcome, Done)
+    assert outcome.result["kept"] == ["arrivals"]
+
+    (verdict,) = drive(VerifyTable("arrivals"), other, world).result["checks"]
+
+    assert (verdict["name"], verdict["passed"]) == ("complete_arrivals", True)
+    assert isinstance(drive(LoadWindow(), loaded, world), Done), "its rows were not replaced"
+    assert world.tables(PIPELINE) == tables_of(APRIL)
 
 
 def test_completeness_as_a_warning_is_asked_although_staging_was_dropped(world: World, loaded: Run) -> None:

@@ -14,6 +14,7 @@ import pytest
 
 from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
 from airflow_lib.pipeline import (
+    Check,
     Complete,
     Dimension,
     Fact,
@@ -23,8 +24,10 @@ from airflow_lib.pipeline import (
     Pipeline,
     ReplaceWindow,
     Severity,
+    SparkJob,
 )
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
+from airflow_lib.warehouse.quality import Verdict, hash_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP, first_lines, write_templates
 from tests.world.sqlite_redshift import refused
@@ -146,7 +149,7 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
         '\'{"sales": "abc"}\'',
         '\'{"sales": "2016-05-01T12:00:00Z"}\'',
         '"factSale": {"rows": 7, "total": 7}',
-        "'{\"cheap\": 0}'",
+        f'{{"cheap": {{"check": "{hash_check(CHEAP)}", "failing": 0}}}}',
     ):
         assert value in entry
 
@@ -302,6 +305,38 @@ def test_completeness_expects_of_a_kept_fact_what_it_held(root: Path) -> None:
     assert "staged.staged <> 7 OR loaded.loaded <> 9" in asked
 
 
+def test_completeness_as_a_warning_is_judged_by_the_load_which_it_does_not_refuse(root: Path) -> None:
+    """After the load nobody knows any more that a fact was kept."""
+    conn = RecordingConnection(counting(staged=1))
+    warns = replace(COMPLETE, severity=Severity.WARN)
+
+    loaded = load(conn, root, replace(SHOP, checks=(warns,)))
+
+    assert [(one.name, one.passed) for one in loaded.verdicts] == [("complete_factSale", False)]
+    assert (loaded.refused, conn.log[-1]) == ("", "COMMIT")
+    assert '"failing": 1' in conn.log[-2]
+
+
+def test_where_a_fact_was_kept_the_ledger_does_not_name_the_output_that_was_not_loaded(root: Path) -> None:
+    """Or the run whose rows they are would count as older than this one."""
+    conn, pipeline = emptied(on_empty=OnEmpty.KEEP)
+    ports = SparkJob("ports", sources=("ports.csv",))
+    pipeline = replace(pipeline, jobs=(*pipeline.jobs, ports))
+    manifests = {"sales": "abc", "ports": "def"}
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, manifests, {"sales": 0, "ports": 2}, {})
+
+    load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert '\'{"ports": "def"}\'' in conn.log[-2]
+
+
+@pytest.mark.parametrize("on_empty", ["keep", "replace", None])
+def test_what_is_no_rule_for_an_emptied_window_refuses_the_load(root: Path, on_empty: Any) -> None:
+    conn, pipeline = emptied(on_empty=on_empty)
+    assert "7 rows of table factSale" in load(conn, root, pipeline).refused
+    assert "COMMIT" not in conn.log
+
+
 def test_a_window_is_emptied_where_the_declaration_says_so(root: Path) -> None:
     conn, pipeline = emptied(on_empty=OnEmpty.REPLACE)
 
@@ -387,19 +422,43 @@ def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_
     assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
 
 
+def recorded(check: Check, failing: object) -> str:
+    return json.dumps({check.name: {"check": hash_check(check), "failing": failing}})
+
+
 @pytest.mark.parametrize(
-    ("stored", "verdicts"),
+    ("stored", "failing"),
     [
-        ([], {}),
-        ([('{"cheap": 0}',)], {"cheap": 0}),
-        ([("no JSON",)], {}),
-        ([("[1]",)], {}),
-        ([('{"cheap": "x", "dear": 0}',)], {"dear": 0}),
+        ([], None),
+        ([(recorded(CHEAP, 0),)], 0),
+        ([(recorded(CHEAP, 3),)], 3),
+        ([(recorded(replace(CHEAP, predicate="price < 4"), 0),)], None),
+        ([(recorded(replace(CHEAP, severity=Severity.WARN), 0),)], None),
+        ([(recorded(CHEAP, "x"),)], None),
+        ([('{"cheap": 0}',)], None),
+        ([('{"cheap": {"failing": 0}}',)], None),
+        ([("no JSON",)], None),
+        ([("[1]",)], None),
+    ],
+    ids=[
+        "no load",
+        "passed",
+        "failed",
+        "another predicate",
+        "another severity",
+        "no number",
+        "as an older release wrote it",
+        "of an unknown declaration",
+        "no JSON",
+        "no object",
     ],
 )
-def test_the_ledgers_verdicts_are_those_that_can_be_read(stored: Any, verdicts: dict[str, int]) -> None:
+def test_the_ledgers_verdicts_are_those_of_checks_as_they_are_declared_now(
+    stored: Any, failing: int | None
+) -> None:
     conn = RecordingConnection(lambda _: stored)
-    assert read_verdicts(conn, SHOP, "run 1") == verdicts  # type: ignore[arg-type]
+    verdicts = read_verdicts(conn, replace(SHOP, checks=(CHEAP, DEAR)), "run 1")  # type: ignore[arg-type]
+    assert verdicts == ({} if failing is None else {"cheap": Verdict("cheap", Severity.ERROR, failing)})
     assert "run_id = 'run 1'" in conn.log[0]
 
 
