@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
-from airflow_lib.pipeline import Check, Severity, Staging
+from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
@@ -24,9 +24,21 @@ from airflow_lib.steps.transform import Pinned, read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection, read, transact
 from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.quality import (
+    Facts,
+    Verdict,
+    describe_failing,
+    judge,
+    render_check,
+    tables_of,
+)
 
 log = logging.getLogger(__name__)
+
+_THERE_BEFORE = (
+    "The window was loaded, for it brought no further rows of these: load the windows that hold them again, or correct "
+    "them by hand. "
+)
 
 
 @dataclass(frozen=True)
@@ -70,10 +82,10 @@ class CopyStaging(PollingStep):
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction, if every check of severity error passes.
+    """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
 
     The result: of each table its rows in all, of a fact also those of the window, and the checks' verdicts. Failed
-    where a check did not pass, or where the window would be emptied: then nothing was loaded.
+    where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
     """
 
     def begin(self, run: Run) -> Outcome:
@@ -103,7 +115,8 @@ class VerifyTable(ImmediateStep):
     """The verdicts of one table's checks.
 
     What the load has asked before its commit is read from the ledger. The others are asked now, as is any that the load
-    did not know of, or not as it is declared now; failed where one of severity error finds rows.
+    did not know of, or not as it is declared now; failed where one of severity error finds rows. The load recorded such
+    a one only where its rows were there before.
     """
 
     table: str
@@ -112,27 +125,37 @@ class VerifyTable(ImmediateStep):
         with _connected(run) as (access, connection):
             recorded = read_verdicts(connection, run.pipeline, run.run_id)
             checks = run.pipeline.checks_of(self.table)
-            told = [recorded[check.name] for check in checks if check.name in recorded]
+            told = [
+                _with_query(run, check, recorded[check.name]) for check in checks if check.name in recorded
+            ]
             unasked = [check for check in checks if check.name not in recorded]
             verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
         result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
         if not failing:
             return Done(result)
-        return Failed(result, f"Table {self.table}: {describe_failing(failing)}")
+        there = "" if all(not one.was_there for one in failing) else _THERE_BEFORE
+        return Failed(result, f"Table {self.table}: {there}{describe_failing(failing)}")
 
     def _ask(
         self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str
     ) -> tuple[Verdict, ...]:
-        roles = ("table", "to_table", "staging")
-        named = {getattr(check, role, None) for check in checks for role in roles}
-        staged = [table for table in run.pipeline.staging if table.name in named]
+        read = {name for check in checks for name in tables_of(check)}
+        staged = [table for table in run.pipeline.staging if table.name in read]
         pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
         facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
         questions = [render_check(check, facts) for check in checks]
         return transact(
             connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
         )
+
+
+def _with_query(run: Run, check: Check, verdict: Verdict) -> Verdict:
+    """The recorded verdict with the query that finds its rows; what Complete compares is known to the load alone."""
+    if verdict.passed or isinstance(check, Complete):
+        return verdict
+    facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), written={})
+    return replace(verdict, sql=render_check(check, facts).failing)
 
 
 @dataclass(frozen=True)

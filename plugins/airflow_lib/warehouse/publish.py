@@ -1,7 +1,8 @@
 """The one transaction that loads a window: write, audit, publish.
 
-Whatever a load changes is checked before the commit. Where a check of severity error finds rows, or a window that had
-rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it wrote.
+Whatever a load changes is checked before the commit. Where a check of severity error finds more rows than before, or a
+window that had rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it
+wrote.
 Staging is filled before it (`load`), the checks' SQL is in `quality`, all other SQL in `sql_templates/` (see `sql`).
 """
 
@@ -13,7 +14,6 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,16 @@ from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import Complete, Dimension, Fact, OnEmpty, Pipeline, Severity, Window
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, hash_check, judge, render_check
+from airflow_lib.warehouse.quality import (
+    Facts,
+    Verdict,
+    count_failing,
+    describe_failing,
+    hash_check,
+    judge,
+    render_check,
+    tables_of,
+)
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
@@ -68,21 +77,24 @@ class Loaded:
 def load_window(
     conn: Connection, load: WindowLoad, *, root: Path = ROOT, sleep: Callable[[float], None] = time.sleep
 ) -> Loaded:
-    """Load the window from staging, if what comes of it stands every check of severity error.
+    """Load the window from staging, if it brings no rows that fail a check of severity error.
 
     One transaction under the loads' lock: the window's facts are replaced whichever run wrote them, dimensions and
     facts are loaded from staging, dimension rows that nothing references are deleted, the checks are asked, and the
     ledger records it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
+    Failing rows that were there before, and are not more now, do not refuse the load: their verdicts tell of them.
     Raises WarehouseError; after ConnectionLost it is unknown whether the load was committed: repeat it, nothing is
     loaded twice.
     """
     started = time.monotonic()
     keep: frozenset[str] = frozenset()
-    while True:  # once more where a fact turns out to keep its rows: at most as often as there are facts
+    suspect: frozenset[str] = frozenset()
+    while True:  # once more where something turns out, at most as often as there are facts and checks
         try:
-            loaded = transact(conn, partial(_Transaction(load, root, keep).run), what=str(load), sleep=sleep)
-        except _Keep as emptied:
-            keep |= emptied.facts
+            run = _Transaction(load, root, keep, suspect).run
+            loaded = transact(conn, run, what=str(load), sleep=sleep)
+        except _Again as found:
+            keep, suspect = keep | found.keep, suspect | found.suspect
             continue
         except _Refused as refused:
             logger.warning("%s: rolled back", load)
@@ -91,6 +103,9 @@ def load_window(
     logger.info("%s: committed after %.1f s, rows %s", load, time.monotonic() - started, loaded.tables)
     for fact in loaded.kept:
         logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, fact)
+    for verdict in loaded.verdicts:
+        if verdict.was_there:
+            logger.warning("%s: what fails check %s was there before, and stays", load, verdict.name)
     return loaded
 
 
@@ -107,17 +122,19 @@ def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str
     verdicts = {}
     for check in pipeline.checks:
         match recorded.get(check.name):
-            case {"check": declared, "failing": int(failing)} if declared == hash_check(check):
-                verdicts[check.name] = Verdict(check.name, check.severity, failing)
+            case {"check": declared, "failing": int(failing), "before": int(before)} if (
+                declared == hash_check(check)
+            ):
+                verdicts[check.name] = Verdict(check.name, check.severity, failing, before=before)
     return verdicts
 
 
-class _Keep(Exception):
-    """Roll back, and load again without these facts."""
+class _Again(Exception):
+    """Roll back, and load once more: without the facts `keep`, and asking the checks `suspect` before the changes."""
 
-    def __init__(self, facts: Collection[str]) -> None:
+    def __init__(self, *, keep: Collection[str] = (), suspect: Collection[str] = ()) -> None:
         super().__init__()
-        self.facts = frozenset(facts)
+        self.keep, self.suspect = frozenset(keep), frozenset(suspect)
 
 
 class _Refused(Exception):
@@ -129,10 +146,13 @@ class _Refused(Exception):
 
 
 class _Transaction:
-    """One try of a load; `keep` are the facts that it must not change."""
+    """One try of a load.
 
-    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str]) -> None:
-        self._load, self._root, self._keep = load, root, keep
+    `keep` are the facts that it must not change, `suspect` the checks to ask before the changes, too.
+    """
+
+    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str], suspect: frozenset[str]) -> None:
+        self._load, self._root, self._keep, self._suspect = load, root, keep, suspect
         self._pipeline = load.pipeline
         self._named = {"pipeline": self._pipeline.name, "run_id": load.run_id}
         self._values = {
@@ -145,11 +165,13 @@ class _Transaction:
         run_script(cursor, self._render("shared/lock_loads"))
         self._refuse_older(cursor)
         before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
+        facts = self._tell_checks(before)
+        failing_before = self._ask_suspect(cursor, facts)
         for script in self._list_changes():
             run_script(cursor, script)
         tables = {table.name: self._count(cursor, table) for table in self._pipeline.warehouse_tables}
         self._refuse_emptied(before, tables)
-        verdicts = self._audit(cursor, before)
+        verdicts = self._audit(cursor, facts, failing_before)
         loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
         self._write_ledger(cursor, loaded)
         return loaded
@@ -199,7 +221,7 @@ class _Transaction:
         if failing:
             raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
         if emptied:
-            raise _Keep([fact.name for fact in emptied])
+            raise _Again(keep=[fact.name for fact in emptied])
 
     def _say_emptied(self, facts: Collection[str], before: Mapping[str, int]) -> str:
         window = f"{self._load.window.start} to {self._load.window.end}"
@@ -211,25 +233,45 @@ class _Transaction:
             "load=ReplaceWindow(on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
         )
 
-    def _audit(self, cursor: Cursor, before: Mapping[str, int]) -> tuple[Verdict, ...]:
+    def _tell_checks(self, before: Mapping[str, int]) -> Facts:
+        kept = {name: before[name] for name in self._keep}
+        load = self._load
+        return Facts(self._pipeline, load.window, load.schema, load.written, kept)
+
+    def _ask_suspect(self, cursor: Cursor, facts: Facts) -> dict[str, int]:
+        """How many rows fail each suspect check before anything is changed, by the check's name."""
+        suspect = [check for check in self._pipeline.checks if check.name in self._suspect]
+        return {check.name: count_failing(cursor, render_check(check, facts)) for check in suspect}
+
+    def _audit(self, cursor: Cursor, facts: Facts, before: Mapping[str, int]) -> tuple[Verdict, ...]:
         """The verdicts of the checks of severity error, and of every Complete, which only the load can ask rightly.
 
-        Raises _Refused where one of severity error finds rows.
+        Raises _Refused where one of severity error finds rows, unless there were as many before: whole tables are
+        checked, and what another load brought, or a person, must not keep every other window from being loaded.
+        Raises _Again where it is not known yet how many there were.
         """
-        load = self._load
-        kept = {name: before[name] for name in self._keep}
-        facts = Facts(self._pipeline, load.window, load.schema, load.written, kept)
         checks = [
             check
             for check in self._pipeline.checks
             if check.severity == Severity.ERROR or isinstance(check, Complete)
         ]
-        verdicts = judge(cursor, [render_check(check, facts) for check in checks])
+        verdicts = judge(cursor, [render_check(check, facts) for check in checks], before=before)
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
-        if failing:
-            refused = f"{load}: nothing was loaded, the tables are as they were. {describe_failing(failing)}"
+        suspect = {one.name for one in failing} & self._list_of_whole_tables() - self._suspect
+        if suspect:
+            raise _Again(suspect=suspect)
+        mine = [one for one in failing if not one.was_there]
+        if mine:
+            others = [one for one in failing if one.was_there]
+            found = describe_failing([*mine, *others])
+            refused = f"{self._load}: nothing was loaded, the tables are as they were. {found}"
             raise _Refused(Loaded({}, verdicts, refused=refused))
         return verdicts
+
+    def _list_of_whole_tables(self) -> set[str]:
+        """The checks that read no staging. What does is about this load alone, as Complete is: nothing was before."""
+        staging = {table.name for table in self._pipeline.staging}
+        return {check.name for check in self._pipeline.checks if not tables_of(check) & staging}
 
     def _write_ledger(self, cursor: Cursor, loaded: Loaded) -> None:
         ledger = {
@@ -248,7 +290,10 @@ class _Transaction:
     def _describe_verdicts(self, verdicts: Collection[Verdict]) -> dict[str, Any]:
         """As `read_verdicts` reads them."""
         hashes = {check.name: hash_check(check) for check in self._pipeline.checks}
-        return {one.name: {"check": hashes[one.name], "failing": one.failing_rows} for one in verdicts}
+        return {
+            one.name: {"check": hashes[one.name], "failing": one.failing_rows, "before": one.before}
+            for one in verdicts
+        }
 
     def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
         rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}

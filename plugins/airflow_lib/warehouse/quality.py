@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg2
@@ -108,6 +108,12 @@ def hash_check(check: Check) -> str:
     return hashlib.sha256(repr(check).encode()).hexdigest()[:12]
 
 
+def tables_of(check: Check) -> set[str]:
+    """The tables that the check reads."""
+    names = (getattr(check, role, None) for role in ("table", "to_table", "staging"))
+    return {name for name in names if name is not None}
+
+
 def render_check(check: Check, facts: Facts) -> Question:
     """The check's SQL, which is the same inside a load's transaction and after it.
 
@@ -125,27 +131,37 @@ def render_check(check: Check, facts: Facts) -> Question:
     return Question(check, failing, Script(count, script.template), Script(samples, script.template))
 
 
-def judge(cursor: Cursor, questions: Iterable[Question]) -> tuple[Verdict, ...]:
+def judge(
+    cursor: Cursor, questions: Iterable[Question], *, before: Mapping[str, int] | None = None
+) -> tuple[Verdict, ...]:
     """The checks' verdicts, with at most 5 failing rows each as samples, in the cursor's transaction.
 
-    Every check is counted before any sample is read: Redshift has no savepoint, so a sample that cannot be read spoils
-    the transaction for all statements after it, but no verdict is lost with it. Raises psycopg2.Error, with the check's
-    name and statement as notes, where a check itself cannot be run.
+    `before` says of a check, by name, how many failing rows there were before the load. Where they are no more now, no
+    sample is read, since the transaction goes on: Redshift has no savepoint, so a sample that cannot be read spoils it
+    for all statements after it. For the same reason every check is counted before any sample is read: no verdict is
+    lost with one. Raises psycopg2.Error, with the check's name and statement as notes, where a check cannot be run.
     """
-    counted = [(question, _count(cursor, question)) for question in questions]
-    verdicts = tuple(
-        Verdict(
-            question.check.name,
-            question.check.severity,
-            rows,
-            _fetch_samples(cursor, question.samples) if rows else (),
-            question.failing,
-        )
-        for question, rows in counted
-    )
+    counted = [(question, count_failing(cursor, question)) for question in questions]
+    verdicts = []
+    for question, rows in counted:
+        check = question.check
+        earlier = (before or {}).get(check.name, 0)
+        verdict = Verdict(check.name, check.severity, rows, sql=question.failing, before=earlier)
+        if rows and not verdict.was_there:
+            verdict = replace(verdict, samples=_fetch_samples(cursor, question.samples))
+        verdicts.append(verdict)
     for verdict in verdicts:
         _log_verdict(verdict)
-    return verdicts
+    return tuple(verdicts)
+
+
+def count_failing(cursor: Cursor, question: Question) -> int:
+    """How many rows fail the check. Raises psycopg2.Error, with the check's name as a note."""
+    try:
+        return fetch_count(cursor, question.count)
+    except psycopg2.Error as error:
+        error.add_note(f"That is check {question.check.name}.")
+        raise
 
 
 def describe_failing(failing: Collection[Verdict]) -> str:
@@ -167,14 +183,6 @@ def _describe_count(verdict: Verdict) -> str:
     if verdict.was_there:
         return f"{found}; they were there before this load"
     return f"{found}; {verdict.before} of them were there before this load" if verdict.before else found
-
-
-def _count(cursor: Cursor, question: Question) -> int:
-    try:
-        return fetch_count(cursor, question.count)
-    except psycopg2.Error as error:
-        error.add_note(f"That is check {question.check.name}.")
-        raise
 
 
 def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:

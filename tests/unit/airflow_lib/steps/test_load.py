@@ -175,12 +175,11 @@ def with_checks(run: Run, *checks: Check) -> Run:
 
 
 def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_told(
-    world: World, loaded: Run
+    world: World, ready: Run
 ) -> None:
-    before = world.tables(PIPELINE)
     checks = (NotNull("arrivals", ("id",)), FAILS, replace(FAILS, name="none_at_all", table="airports"))
 
-    outcome = drive(LoadWindow(), with_checks(loaded, *checks), world)
+    outcome = drive(LoadWindow(), with_checks(ready, *checks), world)
 
     assert isinstance(outcome, Failed)
     passed, failed, also = outcome.result["checks"]
@@ -189,7 +188,31 @@ def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_t
     assert "SELECT" in failed["sql"]
     assert outcome.result["tables"] == {}
     assert {"no_arrivals", "none_at_all"} <= set(outcome.message.split())
-    assert world.tables(PIPELINE) == before
+    assert world.tables(PIPELINE) == tables_of()
+
+
+def test_bad_rows_that_a_load_did_not_bring_do_not_block_it_and_its_run_is_red(
+    world: World, loaded: Run
+) -> None:
+    """A row by hand in another window: each window can be loaded, and none of the runs is green."""
+    with closing(find_warehouse(loaded).connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO arrivals (id, day, airport) VALUES (1, '2016-06-01', 'NOT')")
+        connection.commit()
+
+    outcome = drive(LoadWindow(), loaded, world)
+
+    assert isinstance(outcome, Done)
+    assert outcome.result["tables"]["arrivals"]["total"] == 31
+    verified = drive(VerifyTable("arrivals"), loaded, world)
+    assert isinstance(verified, Failed)
+    for words in (
+        "it brought no further rows of these",
+        "Check references_arrivals_airport_airports found 1 failing rows",
+        "they were there before this load",
+        'FROM "arrivals" AS referring',
+    ):
+        assert words in verified.message
+    assert [one.get("failing_rows_before", 0) for one in verified.result["checks"]] == [0, 1, 0]
 
 
 def test_a_table_is_verified_by_what_its_load_has_asked_and_by_its_warnings(

@@ -22,6 +22,7 @@ from airflow_lib.pipeline import (
     NotNull,
     OnEmpty,
     Pipeline,
+    References,
     ReplaceWindow,
     Severity,
     SparkJob,
@@ -61,18 +62,27 @@ def counting(**failing: int) -> Callable[[str], Any]:
     return answer
 
 
+def loading(before: dict[str, int], after: dict[str, int]) -> RecordingConnection:
+    """A warehouse in which so many rows fail a check whose SELECT holds the word, before and after the changes."""
+    conn = RecordingConnection()
+    conn._answer = lambda sql: counting(**(after if "SELECT 'load dimItem'" in this_try(conn) else before))(
+        sql
+    )
+    return conn
+
+
+def this_try(conn: RecordingConnection) -> list[str]:
+    """The statements since the last rollback."""
+    return conn.log[len(conn.log) - [*conn.log[::-1], "ROLLBACK"].index("ROLLBACK") :]
+
+
 def emptied(*, on_empty: OnEmpty, rows: int = 7) -> tuple[RecordingConnection, Pipeline]:
     """A warehouse that holds rows of the window and is given none."""
     conn = RecordingConnection()
 
     def answer(sql: str) -> Any:
         """The DELETE of this transaction empties the window; a rollback undoes that."""
-        since = (
-            conn.log[len(conn.log) - conn.log[::-1].index("ROLLBACK") :]
-            if "ROLLBACK" in conn.log
-            else conn.log
-        )
-        deleted = any(statement.startswith('DELETE FROM "factsale"') for statement in since)
+        deleted = any(statement.startswith('DELETE FROM "factsale"') for statement in this_try(conn))
         return [(0 if deleted else rows,)] if "COUNT(*)" in sql else None
 
     conn._answer = answer
@@ -149,7 +159,7 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
         '\'{"sales": "abc"}\'',
         '\'{"sales": "2016-05-01T12:00:00Z"}\'',
         '"factSale": {"rows": 7, "total": 7}',
-        f'{{"cheap": {{"check": "{hash_check(CHEAP)}", "failing": 0}}}}',
+        f'{{"cheap": {{"before": 0, "check": "{hash_check(CHEAP)}", "failing": 0}}}}',
     ):
         assert value in entry
 
@@ -199,7 +209,7 @@ def test_checks_of_severity_error_are_asked_after_the_changes_and_before_the_led
 
 
 def test_a_failing_check_rolls_the_load_back_and_every_failing_one_is_told(root: Path) -> None:
-    conn = RecordingConnection(counting(price=3, IS=2))
+    conn = loading({}, {"price": 3, "IS": 2})
 
     loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
 
@@ -209,27 +219,84 @@ def test_a_failing_check_rolls_the_load_back_and_every_failing_one_is_told(root:
     assert [one.failing_rows for one in loaded.verdicts] == [3, 2]
     for words in (
         "nothing was loaded, the tables are as they were",
-        "Check cheap found 3 failing rows",
+        "Check cheap found 3 failing rows, none was expected.",
         "{'n': 'a row'}",
         'SELECT *\nFROM "dimitem"\nWHERE NOT (price < 5)',
-        "Check not_null_factSale found 2 failing rows",
+        "Check not_null_factSale found 2 failing rows, none was expected.",
     ):
         assert words in loaded.refused
 
 
+def test_failing_rows_that_were_there_before_do_not_keep_a_window_from_being_loaded(root: Path) -> None:
+    """Checks ask whole tables: what another window holds must not block this one, which brings none of it."""
+    conn = loading({"price": 3}, {"price": 3})
+    pipeline = replace(SHOP, checks=(CHEAP, KNOWN))
+
+    loaded = load(conn, root, pipeline)
+
+    assert (loaded.refused, conn.log[-1]) == ("", "COMMIT")
+    assert [(one.failing_rows, one.before) for one in loaded.verdicts] == [(3, 3), (0, 0)]
+    entry = conn.log[-2]
+    assert f'"cheap": {{"before": 3, "check": "{hash_check(CHEAP)}", "failing": 3}}' in entry
+    told = this_try(conn)
+    asked = [
+        number for number, sql in enumerate(told) if sql.startswith("SELECT COUNT(*)") and "price" in sql
+    ]
+    assert told.index("LOCK TABLE mayfly_load_lock") < asked[0]
+    assert asked[0] < told.index("SELECT 'load dimItem'") < asked[1]
+    assert not any("LIMIT 5" in sql for sql in told), "a sample that cannot be read would spoil the commit"
+
+
+def test_failing_rows_that_became_fewer_are_loaded(root: Path) -> None:
+    loaded = load(loading({"price": 3}, {"price": 1}), root, replace(SHOP, checks=(CHEAP,)))
+    assert (loaded.refused, loaded.verdicts[0].was_there) == ("", True)
+
+
+def test_a_load_that_brings_more_failing_rows_is_refused_and_says_how_many_there_were(root: Path) -> None:
+    conn = loading({"price": 3, "IS": 2}, {"price": 4, "IS": 2})
+
+    loaded = load(conn, root, replace(SHOP, checks=(KNOWN, CHEAP)))
+
+    assert conn.log[-1] == "ROLLBACK"
+    assert (
+        "Check cheap found 4 failing rows, none was expected; 3 of them were there before" in loaded.refused
+    )
+    assert (
+        "Check not_null_factSale found 2 failing rows, none was expected; they were there" in loaded.refused
+    )
+    assert loaded.refused.index("cheap") < loaded.refused.index("not_null_factSale")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        COMPLETE,
+        NotNull("staging_sales", ("sale",)),
+        References("factSale", "item", "staging_sales", "item"),
+    ],
+    ids=lambda check: type(check).__name__,
+)
+def test_a_check_of_staging_is_about_this_load_whatever_there_was_before(root: Path, check: Check) -> None:
+    """Staging holds before the changes what it holds after them."""
+    conn = loading({"staging_sales": 3}, {"staging_sales": 3})
+
+    loaded = load(conn, root, replace(SHOP, checks=(check,)))
+
+    assert f"Check {check.name} found 3 failing rows, none was expected." in loaded.refused
+    assert first_lines(conn.log).count("LOCK TABLE mayfly_load_lock") == 1
+
+
 def test_a_sample_that_cannot_be_read_loses_no_verdict(root: Path) -> None:
     """Redshift has no savepoint: the first statement that fails spoils the transaction for all after it."""
-    conn = RecordingConnection()
-    broken = False
+    conn = loading({}, {"price": 3, "IS": 2})
+    whole = conn._answer
 
     def answer(sql: str) -> Any:
-        nonlocal broken
-        if broken:
+        if any("LIMIT 5" in earlier for earlier in this_try(conn)[:-1]):
             raise refused("25P02", "current transaction is aborted")
         if "LIMIT 5" in sql:
-            broken = True
             raise refused("22012", "division by zero")
-        return counting(price=3, IS=2)(sql)
+        return whole(sql)
 
     conn._answer = answer
     loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
@@ -423,7 +490,7 @@ def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_
 
 
 def recorded(check: Check, failing: object) -> str:
-    return json.dumps({check.name: {"check": hash_check(check), "failing": failing}})
+    return json.dumps({check.name: {"check": hash_check(check), "failing": failing, "before": 3}})
 
 
 @pytest.mark.parametrize(
@@ -458,12 +525,13 @@ def test_the_ledgers_verdicts_are_those_of_checks_as_they_are_declared_now(
 ) -> None:
     conn = RecordingConnection(lambda _: stored)
     verdicts = read_verdicts(conn, replace(SHOP, checks=(CHEAP, DEAR)), "run 1")  # type: ignore[arg-type]
-    assert verdicts == ({} if failing is None else {"cheap": Verdict("cheap", Severity.ERROR, failing)})
+    told = {} if failing is None else {"cheap": Verdict("cheap", Severity.ERROR, failing, before=3)}
+    assert verdicts == told
     assert "run_id = 'run 1'" in conn.log[0]
 
 
 def test_what_a_load_came_to_can_be_written_as_json(root: Path) -> None:
-    loaded = load(RecordingConnection(counting(price=3)), root, replace(SHOP, checks=(CHEAP, KNOWN)))
+    loaded = load(loading({}, {"price": 3}), root, replace(SHOP, checks=(CHEAP, KNOWN)))
     failed, passed = (verdict.as_json() for verdict in loaded.verdicts)
     json.dumps([failed, passed])
     assert passed == {"name": "not_null_factSale", "severity": "error", "passed": True, "failing_rows": 0}
