@@ -177,25 +177,31 @@ class _Transaction:
         return loaded
 
     def _refuse_older(self, cursor: Cursor) -> None:
-        """Raise where another run has loaded the window from other output, which it chose later than this run its own.
+        """Raise where another run has loaded other output of a job, which it chose later than this run its own.
 
+        That is told by the loads of the very window, and of a job that is not windowed by the latest of any window.
         Where both have the same output, which of them loads it does not matter.
         """
+        everywhere = {job.name for job in self._pipeline.jobs if not job.windowed}
+        self._compare(cursor, "shared/list_loads_of_window", set(self._load.manifests))
+        if everywhere:
+            self._compare(cursor, "shared/list_latest_loads", everywhere)
+
+    def _compare(self, cursor: Cursor, loads: str, jobs: Collection[str]) -> None:
         mine = _as_text(self._load.pinned_at)
-        script = self._render("shared/list_loads_of_window", **self._named)
-        for run_id, manifests, pinned_at in fetch_rows(cursor, script):
+        for run_id, manifests, pinned_at in fetch_rows(cursor, self._render(loads, **self._named)):
             theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
             for job, manifest in self._load.manifests.items():
-                is_other = theirs.get(job) not in (None, manifest)
+                is_other = job in jobs and theirs.get(job) not in (None, manifest)
                 if is_other and job in mine and str(pinned.get(job, "")) > mine[job]:
                     raise _Refused(Loaded({}, refused=self._say_older(job, mine[job], run_id, pinned[job])))
 
     def _say_older(self, job: str, at: str, run_id: str, later: str) -> str:
         return (
             f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
-            f"job {job!r} was chosen at {at}, and run {run_id} has loaded the window from another one, chosen at "
-            f"{later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
-            "computed from the source as it is now. Or leave the tables as they are."
+            f"job {job!r} was chosen at {at}, and run {run_id} has loaded another one, chosen at {later}. The tables "
+            f"are as they were. Clear transform.{job} and what follows: it is then computed from the source as it is "
+            "now, so put the old file back first if its rows are to be loaded again. Or leave the tables as they are."
         )
 
     def _list_changes(self) -> list[Script]:

@@ -329,7 +329,7 @@ def test_a_cleared_old_run_does_not_bring_back_what_a_newer_one_replaced(world: 
     outcome = drive(LoadWindow(), loaded, world)
 
     assert isinstance(outcome, Failed)
-    assert "run run2 has loaded the window" in outcome.message
+    assert "run run2 has loaded another one" in outcome.message
     assert world.tables(PIPELINE) == before
     for step in (RunJob("arrivals"), CopyStaging("staging_arrivals"), LoadWindow()):
         assert isinstance(drive(step, loaded, world), Done)
@@ -354,6 +354,37 @@ def test_of_one_version_of_the_source_a_part_of_a_window_may_be_loaded_after_the
     assert walk(world, world.run("whole", pipeline=PIPELINE)).errors == {}
     assert isinstance(drive(LoadWindow(), week, world), Done)
     assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_cleared_run_does_not_bring_an_older_dimension_back_over_the_load_of_another_window(
+    world: World,
+) -> None:
+    world.put_sources(PIPELINE)
+    weeks = [Window(APRIL.start + timedelta(days=n), APRIL.start + timedelta(days=n + 7)) for n in (0, 7)]
+    first, second = (world.run(f"week{n}", pipeline=PIPELINE, window=week) for n, week in enumerate(weeks))
+    assert walk(world, first).errors == {}
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/airports.csv", b"corrected")
+    world.jobs.by_name["airports"] = renamed
+    assert walk(world, second).errors == {}
+    before = world.tables(PIPELINE)
+    assert {city for _, city in before["airports"]} == {"New name"}
+    drive(TakeLease(), first, world)
+    assert walk(world, first, only="provision").errors == {}
+
+    outcome = drive(LoadWindow(), first, world)
+
+    assert isinstance(outcome, Failed)
+    assert "Clear transform.airports" in outcome.message
+    assert world.tables(PIPELINE) == before
+
+
+def renamed(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
+    told = write_rows(inputs, target, rejected, window)
+    part = target + "part-00000.parquet"
+    rows = json.loads(get(part) or b"")
+    put(part, json.dumps([{**row, "city": "New name"} for row in rows]).encode())
+    return told
 
 
 def corrected(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:

@@ -457,8 +457,9 @@ def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(roo
     for words in (
         "bring back what a newer load replaced",
         "job 'sales' was chosen at 2016-05-01T12:00:00Z",
-        "run other has loaded the window from another one, chosen at 2016-05-01T12:00:01Z",
+        "run other has loaded another one, chosen at 2016-05-01T12:00:01Z",
         "Clear transform.sales",
+        "put the old file back first if its rows are to be loaded again",
     ):
         assert words in loaded.refused
 
@@ -487,6 +488,42 @@ def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_
     (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT run_id")]
     assert "pipeline = 'shop' AND run_id <> 'run 1'" in asked
     assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
+
+
+PORTS = SparkJob("ports", sources=("ports.csv",))
+
+
+@pytest.mark.parametrize(
+    ("job", "refused"),
+    [(PORTS, True), (replace(PORTS, windowed=True), False)],
+    ids=["not windowed", "windowed"],
+)
+def test_an_output_that_has_no_window_may_not_be_older_than_what_was_loaded_with_any_window(
+    root: Path, job: SparkJob, refused: bool
+) -> None:
+    """Dimensions are replaced whole: week 1 loaded again would bring week 1's ports back over week 2's."""
+    row = ("week 2", '{"ports": "new"}', '{"ports": "2016-05-01T12:00:01Z"}')
+
+    def answer(sql: str) -> Any:
+        if sql.startswith("SELECT run_id"):
+            return [] if "window_start" in sql else [row]
+        return counting()(sql)
+
+    conn = RecordingConnection(answer)
+    this = WindowLoad(
+        replace(SHOP, jobs=(*SHOP.jobs, job)),
+        "week 1",
+        APRIL,
+        SCHEMA,
+        {"sales": "abc", "ports": "old"},
+        {"sales": 7, "ports": 7},
+        {"sales": NOON, "ports": NOON},
+    )
+
+    loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert ("job 'ports' was chosen at 2016-05-01T12:00:00Z, and run week 2" in loaded.refused) == refused
+    assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
 
 
 def recorded(check: Check, failing: object) -> str:
