@@ -490,12 +490,12 @@ def test_creating_the_tables_keeps_existing_rows(conn: Connection) -> None:
 
 def test_a_run_drops_its_own_staging_and_the_orphaned_staging_of_others(conn: Connection) -> None:
     mine, theirs, orphan = (stage(conn, run_id, APRIL, []) for run_id in ("mine", "theirs", "orphan"))
-    assert warehouse.list_staging(conn, mine) == {table.name for table in IMMIGRATION.staging}
+    assert set(warehouse.list_staging(conn, mine)) == {table.name for table in IMMIGRATION.staging}
 
     warehouse.drop_staging(conn, mine)
     warehouse.drop_staging(conn, mine)
     assert warehouse.drop_orphan_staging(conn, {theirs}) == [orphan]
-    assert [warehouse.list_staging(conn, name) for name in (mine, orphan)] == [set(), set()]
+    assert [warehouse.list_staging(conn, name) for name in (mine, orphan)] == [{}, {}]
     assert warehouse.list_staging(conn, theirs)
 
 

@@ -19,6 +19,7 @@ VALUES = {
     "expected": 3,
     "failing": "SELECT 1 AS one",
     "limit": 5,
+    "manifest": "0123456789abcdef" * 4,
     "manifest_url": "s3://bucket/some--prefix/manifest.json",
     "manifests": '{"arrivals": "0123"}',
     "pinned_at": '{"arrivals": "2016-05-01T00:00:00Z"}',

@@ -198,6 +198,7 @@ def _stage(run: Run, connection: Connection, table: Staging, role_arn: str) -> i
             schema=staging_schema(run.run_id),
             manifest_url=manifest.uri if manifest.entries else None,
             role_arn=role_arn,
+            manifest=manifest.sha256,
         )
     except WarehouseError as error:
         if cause_of("", error.message) is Cause.LAG and _copy_role_is_young(run):
@@ -218,11 +219,14 @@ def _copy_role_is_young(run: Run) -> bool:
 def _stage_what_is_missing(
     run: Run, connection: Connection, tables: Iterable[Staging], role_arn: str
 ) -> dict[str, Pinned]:
-    """The jobs' outputs; staging that an earlier release dropped (the task was cleared later) is made again."""
+    """The jobs' outputs; staging that does not hold them is made again.
+
+    An earlier release dropped it, and the task was cleared later; or the job was cleared, and not its COPY.
+    """
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
     pinned: dict[str, Pinned] = {}
     for table in tables:
         pinned[table.job] = read_pinned(run, run.pipeline.job(table.job))
-        if table.name.lower() not in there:
+        if there.get(table.name.lower()) != pinned[table.job].manifest.sha256:
             _stage(run, connection, table, role_arn)
     return pinned

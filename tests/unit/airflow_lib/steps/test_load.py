@@ -75,6 +75,23 @@ def test_a_load_stages_again_what_was_dropped(world: World, loaded: Run) -> None
     assert staging_schema(loaded.run_id) in schemas(world)
 
 
+def test_what_is_loaded_is_what_the_ledger_names_although_the_copy_was_not_cleared_with_its_job(
+    world: World, loaded: Run
+) -> None:
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"corrected")
+    world.jobs.by_name["arrivals"] = corrected
+    assert isinstance(drive(RunJob("arrivals"), loaded, world), Done)
+    copies = len(world.wire.sent("warehouse.Copy"))
+
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)
+
+    assert {airport for *_, airport in world.tables(PIPELINE)["arrivals"]} == {"JFK"}
+    assert len(world.wire.sent("warehouse.Copy")) == copies + 1, (
+        "the other job's staging holds what is pinned"
+    )
+
+
 def test_staging_of_a_run_that_is_over_is_dropped_by_the_next_run(world: World, loaded: Run) -> None:
     other = world.run("run2", pipeline=PIPELINE)
     drive(TakeLease(), other, world)
