@@ -581,7 +581,7 @@ def test_runs_load_into_one_warehouse_after_the_other(world: World) -> None:
         assert world.tables(PIPELINE) == tables_of(window)
     assert walked.results["load.load_window"]["tables"] == {
         "airports": {"total": 3},
-        "arrivals": {"rows": 30, "total": 30},
+        "arrivals": {"before": 14, "rows": 30, "total": 30},
     }
 
 

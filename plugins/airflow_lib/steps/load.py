@@ -84,7 +84,8 @@ class CopyStaging(PollingStep):
 class LoadWindow(ImmediateStep):
     """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
 
-    The result: of each table its rows in all, of a fact also those of the window, and the checks' verdicts. Failed
+    The result: of each table its rows in all, of a fact also those of the window, now and before, and the checks'
+    verdicts. Failed
     where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
     """
 

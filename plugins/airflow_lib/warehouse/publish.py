@@ -63,8 +63,9 @@ class WindowLoad:
 class Loaded:
     """What a load came to.
 
-    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window. `verdicts` are
-    those of the checks that the load asked, `kept` the facts that were left as they were (OnEmpty.KEEP).
+    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window, and `before`,
+    those of the window before the load. `verdicts` are those of the checks that the load asked, `kept` the facts that
+    were left as they were (OnEmpty.KEEP).
     `refused` says why nothing was committed; it is empty where all was.
     """
 
@@ -103,6 +104,15 @@ def load_window(
     logger.info("%s: committed after %.1f s, rows %s", load, time.monotonic() - started, loaded.tables)
     for fact in loaded.kept:
         logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, fact)
+    for table, rows in loaded.tables.items():
+        if rows.get("rows", 0) < rows.get("before", 0):
+            logger.warning(
+                "%s: table %s had %s rows of the window and has %s now; was the source replaced by a poorer one?",
+                load,
+                table,
+                rows["before"],
+                rows["rows"],
+            )
     for verdict in loaded.verdicts:
         if verdict.was_there:
             logger.warning("%s: what fails check %s was there before, and stays", load, verdict.name)
@@ -169,7 +179,7 @@ class _Transaction:
         failing_before = self._ask_suspect(cursor, facts)
         for script in self._list_changes():
             run_script(cursor, script)
-        tables = {table.name: self._count(cursor, table) for table in self._pipeline.warehouse_tables}
+        tables = {table.name: self._count(cursor, table, before) for table in self._pipeline.warehouse_tables}
         self._refuse_emptied(before, tables)
         verdicts = self._audit(cursor, facts, failing_before)
         loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
@@ -301,9 +311,11 @@ class _Transaction:
             for one in verdicts
         }
 
-    def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
-        rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}
-        return {**rows, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
+    def _count(self, cursor: Cursor, table: Dimension | Fact, before: Mapping[str, int]) -> dict[str, int]:
+        counts = {}
+        if isinstance(table, Fact):
+            counts = {"before": before[table.name], "rows": self._count_window(cursor, table)}
+        return {**counts, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
 
     def _count_window(self, cursor: Cursor, fact: Fact) -> int:
         return fetch_count(cursor, self._render_for_window("shared/count_window", fact))

@@ -98,7 +98,7 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
     assert loaded.tables == {
         "dimItem": {"total": 7},
         "dimDay": {"total": 7},
-        "factSale": {"rows": 7, "total": 7},
+        "factSale": {"before": 7, "rows": 7, "total": 7},
     }
     assert (loaded.refused, loaded.kept) == ("", ())
     assert first_lines(conn.log) == [
@@ -158,7 +158,7 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
         "'2016-05-01'",
         '\'{"sales": "abc"}\'',
         '\'{"sales": "2016-05-01T12:00:00Z"}\'',
-        '"factSale": {"rows": 7, "total": 7}',
+        '"factSale": {"before": 7, "rows": 7, "total": 7}',
         f'{{"cheap": {{"before": 0, "check": "{hash_check(CHEAP)}", "failing": 0}}}}',
     ):
         assert value in entry
@@ -177,6 +177,23 @@ def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
         load(conn, root)
     assert conn.log[-1] == "ROLLBACK"
     assert "COMMIT" not in conn.log
+
+
+@pytest.mark.parametrize(("before", "now", "warned"), [(30, 1, True), (30, 30, False), (0, 7, False)])
+def test_a_window_that_has_fewer_rows_than_before_is_told(
+    root: Path, caplog: pytest.LogCaptureFixture, before: int, now: int, warned: bool
+) -> None:
+    conn = RecordingConnection()
+    conn._answer = lambda sql: (
+        [(now if "SELECT 'load factSale'" in conn.log else before,)] if "COUNT(*)" in sql else None
+    )
+
+    loaded = load(conn, root)
+
+    assert (loaded.tables["factSale"]["before"], loaded.tables["factSale"]["rows"]) == (before, now)
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    words = "table factSale had 30 rows of the window and has 1 now"
+    assert [words in message for message in told] == ([True] if warned else [])
 
 
 def test_a_load_names_the_file_and_the_statement_that_fails(root: Path) -> None:
