@@ -31,6 +31,7 @@ VALUES = {
     "staging": "some_staging",
     "table": "some_table",
     "table_rows": '{"some_fact": 1}',
+    "timeout_ms": 10_000_000,
     "to_column": "other_column",
     "to_table": "other_table",
     "verdicts": '{"unique_some_fact_some_column": 0}',

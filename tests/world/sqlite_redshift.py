@@ -24,6 +24,9 @@ _CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)
 _CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')
 _DROP_SCHEMA = re.compile(r'DROP SCHEMA IF EXISTS "(\w+)" CASCADE')
 _COMMENT = re.compile(r"""COMMENT ON TABLE "(\w+)"\."(\w+)" IS '([^']*)'""")
+_SETTING = re.compile(
+    r"SET (?:timezone TO 'UTC'|statement_timeout TO \d+)"
+)  # sqlite has no time and no waiting
 _LOCK = re.compile(r"LOCK TABLE (\w+)")
 
 # sqlite's wording and PostgreSQL's SQLSTATE; anything else is a syntax error.
@@ -99,6 +102,8 @@ class Database:
         """The columns and rows of a statement of Redshift's SQL; None for one that has none. Raises psycopg2.Error."""
         if match := _DROP_SCHEMA.fullmatch(statement):
             return self._drop_schema(match[1])
+        if _SETTING.fullmatch(statement):
+            return None, []
         if match := _COMMENT.fullmatch(statement):
             return self._comment(*match.groups())
         if match := _CREATE_TABLE.match(statement):
