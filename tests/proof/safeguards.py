@@ -1,15 +1,19 @@
 """The safeguards whose removal the proof must catch: each a piece of the product, and what it becomes.
 
-Four are not here, because the proof's end is clean without them:
+Seven are not here, because the proof's end is clean without them:
 
 - that a run checks its lease before it uses a cluster: one without a lease finds the cluster gone;
 - that a teardown does: names bear the generation, and two teardowns of one do what one does (it matters where people
   clear a run whose trigger lives on, and nobody clears here);
 - that a creator does, before it creates: what a late one creates is an orphan, and goes with the next run or pass;
-- that roles and groups outlive their cluster: the world's EMR needs no role to end its instances, the real one does.
+- that roles and groups outlive their cluster: the world's EMR needs no role to end its instances, the real one does;
+- that an older output is refused: nobody clears a run here whose output another run has replaced since;
+- that a window is not emptied: no source loses a window's rows here;
+- the loads' lock: the world's warehouse undoes whichever of two transactions was overtaken, and Mayfly repeats it.
 
 tests/unit/airflow_lib/steps/test_leases.py, test_human_actions.py, test_provision.py and ../lifecycle/test_teardown.py
-hold those.
+hold those; test_load.py in steps/ and ../warehouse/test_publish.py, and tests/sandbox/test_warehouse_loads.py, those of
+loads.
 """
 
 # One line a safeguard: they are read side by side.
