@@ -173,8 +173,10 @@ def _jobs_text(jobs: Json) -> list[str]:
 
 def _tables_text(tables: Json) -> list[str]:
     """A dimension belongs to no window: only a fact has rows of one."""
-    rows = [[name, counts.get("rows"), counts["total"]] for name, counts in tables.items()]
-    return _if_any(table(["table", "rows of the window", "rows in all"], rows), rows)
+    rows = [
+        [name, counts.get("before"), counts.get("rows"), counts["total"]] for name, counts in tables.items()
+    ]
+    return _if_any(table(["table", "window before", "rows of the window", "rows in all"], rows), rows)
 
 
 def _checks_text(checks: Sequence[Json]) -> list[str]:

@@ -190,7 +190,7 @@ class WarehouseError(MayflyError):
 
 
 class StatementRefused(WarehouseError):
-    """The warehouse refused a statement for what it says or for the rows it met: it fails again however often."""
+    """The warehouse refused a statement for what it says or for its rows, or stopped it: trying again is no help."""
 
 
 class ConnectionLost(WarehouseError):

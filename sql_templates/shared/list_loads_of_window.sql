@@ -1,5 +1,5 @@
 -- The other runs' loads of this very window, the latest first. The output of a windowed job differs from window to
--- window, so loads of other windows do not tell whether they are of another version of the source.
+-- window, so loads of other windows do not tell whether it is of another version of the source.
 SELECT run_id, manifests, pinned_at
 FROM mayfly_loads
 WHERE

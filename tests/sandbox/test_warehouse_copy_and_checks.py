@@ -101,7 +101,23 @@ def test_a_runs_tables_can_be_copied_concurrently(cluster: Warehouse, conn: Conn
     names = [table.name for table in IMMIGRATION.staging]
     with ThreadPoolExecutor(len(names)) as pool:
         assert list(pool.map(copy_empty, names)) == [0] * len(names)
-    assert warehouse.list_staging(conn, SCHEMA) == set(names)
+    assert warehouse.list_staging(conn, SCHEMA) == dict.fromkeys(names, "")
+
+
+def test_a_staging_table_bears_the_hash_of_the_manifest_that_its_rows_are_of(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    for hashed in ("0123abcd", "4567cdef"):
+        warehouse.copy_staging(
+            conn,
+            IMMIGRATION,
+            "staging_landtemp",
+            schema=SCHEMA,
+            manifest_url=manifest(cluster, TEMPERATURES),
+            role_arn=ROLE,
+            manifest=hashed,
+        )
+        assert warehouse.list_staging(conn, SCHEMA)["staging_landtemp"] == hashed
 
 
 def test_a_failed_copy_keeps_the_rows_of_the_previous_one(cluster: Warehouse, conn: Connection) -> None:

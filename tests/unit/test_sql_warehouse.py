@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -386,8 +387,32 @@ def test_a_staging_schema_is_dropped_with_its_tables(world: World, connection: C
     mine, other = staging_schema("run1"), staging_schema("run2")
     assert read_schemas(world.warehouses.contents[NAME]) == {mine, other}
     assert warehouse.drop_orphan_staging(connection, {other}) == [mine]
-    assert warehouse.list_staging(connection, mine) == set()
-    assert warehouse.list_staging(connection, other) == {"staging_airports", "staging_arrivals"}
+    assert warehouse.list_staging(connection, mine) == {}
+    assert set(warehouse.list_staging(connection, other)) == {"staging_airports", "staging_arrivals"}
+
+
+def test_a_staging_tables_comment_comes_with_its_copy_and_goes_with_the_table(
+    world: World, connection: Connection, role: str
+) -> None:
+    schema, url = staging_schema("run1"), compute(world, "airports", APRIL).uri
+
+    def listed() -> dict[str, str]:
+        return warehouse.list_staging(enter(world), schema)
+
+    copied = partial(
+        warehouse.copy_staging, connection, PIPELINE, "staging_airports", schema=schema, role_arn=role
+    )
+    copied(manifest_url=url, manifest="first")
+    assert listed() == {"staging_airports": "first"}
+    copied(manifest_url=None, manifest="second")
+    assert listed() == {"staging_airports": "second"}
+    with pytest.raises(WarehouseError):
+        copied(manifest_url=f"s3://{BUCKET}/none.json", manifest="third")
+    assert listed() == {"staging_airports": "second"}, "rows and comment are of one transaction"
+    copied(manifest_url=None)
+    assert listed() == {"staging_airports": ""}
+    with pytest.raises(psycopg2.Error, match="does not exist"):
+        run(connection, f'COMMENT ON TABLE "{schema}"."none" IS \'x\'')
 
 
 def test_a_table_needs_its_schema(connection: Connection) -> None:
@@ -557,7 +582,7 @@ def test_runs_load_into_one_warehouse_after_the_other(world: World) -> None:
         assert world.tables(PIPELINE) == tables_of(window)
     assert walked.results["load.load_window"]["tables"] == {
         "airports": {"total": 3},
-        "arrivals": {"rows": 30, "total": 30},
+        "arrivals": {"before": 14, "rows": 30, "total": 30},
     }
 
 

@@ -258,6 +258,6 @@ class _Fired:
 
 @lru_cache(maxsize=8)
 def dag_of(pipeline: Pipeline) -> Any:
-    from subdags import build_dag
+    from subdags import make_dag
 
-    return build_dag(pipeline)
+    return make_dag(pipeline)

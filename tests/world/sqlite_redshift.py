@@ -23,6 +23,10 @@ _TABLE_ATTRIBUTES = re.compile(r"\b(?:DISTSTYLE (?:ALL|EVEN|KEY)|(?:DIST|SORT)KE
 _CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)"\.)?')
 _CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')
 _DROP_SCHEMA = re.compile(r'DROP SCHEMA IF EXISTS "(\w+)" CASCADE')
+_COMMENT = re.compile(r"""COMMENT ON TABLE "(\w+)"\."(\w+)" IS '([^']*)'""")
+_SETTING = re.compile(
+    r"SET (?:timezone TO 'UTC'|statement_timeout TO \d+)"
+)  # sqlite has no time and no waiting
 _LOCK = re.compile(r"LOCK TABLE (\w+)")
 
 # sqlite's wording and PostgreSQL's SQLSTATE; anything else is a syntax error.
@@ -38,12 +42,16 @@ _CATALOGUE = """
 PRAGMA page_size = 1024;
 CREATE TABLE pg_namespace (nspname TEXT PRIMARY KEY);
 INSERT INTO pg_namespace VALUES ('public');
+CREATE TABLE pg_description (objoid TEXT PRIMARY KEY, objsubid INT, description TEXT);
 CREATE VIEW pg_tables AS
 SELECT
     CASE instr(name, '.') WHEN 0 THEN 'public' ELSE substr(name, 1, instr(name, '.') - 1) END AS schemaname,
     lower(substr(name, instr(name, '.') + 1)) AS tablename
 FROM sqlite_master
-WHERE type = 'table' AND name <> 'pg_namespace' AND name NOT LIKE 'sqlite_%';
+WHERE type = 'table' AND name NOT IN ('pg_namespace', 'pg_description') AND name NOT LIKE 'sqlite_%';
+CREATE VIEW pg_class AS
+SELECT schemaname || '.' || tablename AS oid, tablename AS relname, pg_namespace.rowid AS relnamespace, 'r' AS relkind
+FROM pg_tables JOIN pg_namespace ON nspname = schemaname;
 CREATE VIEW stl_load_errors AS
 SELECT
     value ->> 0 AS filename, value ->> 1 AS line_number, value ->> 2 AS colname, value ->> 3 AS type,
@@ -94,9 +102,16 @@ class Database:
         """The columns and rows of a statement of Redshift's SQL; None for one that has none. Raises psycopg2.Error."""
         if match := _DROP_SCHEMA.fullmatch(statement):
             return self._drop_schema(match[1])
+        if _SETTING.fullmatch(statement):
+            return None, []
+        if match := _COMMENT.fullmatch(statement):
+            return self._comment(*match.groups())
         if match := _CREATE_TABLE.match(statement):
             self._require_schema(match["schema"])
-        return self._run(translate(statement))
+        answer = self._run(translate(statement))
+        if statement.startswith("DROP TABLE "):
+            self._forget_comments()
+        return answer
 
     def columns(self, schema: str, table: str) -> list[tuple[str, str]]:
         """Each column's name and declared type. Raises psycopg2.Error where there is no such table."""
@@ -145,7 +160,21 @@ class Database:
         for (table,) in tables:
             self._run(f'DROP TABLE "{schema}.{table}"')
         self._run(f"DELETE FROM pg_namespace WHERE nspname = '{schema}'")
+        self._forget_comments()
         return None, []
+
+    def _comment(self, schema: str, table: str, text: str) -> tuple[None, Rows]:
+        """As in PostgreSQL, an empty text takes the comment away."""
+        self.columns(schema, table)
+        name = f"{schema}.{table}"
+        self._run(f"DELETE FROM pg_description WHERE objoid = '{name}'")
+        if text:
+            self._run(f"INSERT INTO pg_description VALUES ('{name}', 0, '{text}')")
+        return None, []
+
+    def _forget_comments(self) -> None:
+        """A comment goes with its table."""
+        self._run("DELETE FROM pg_description WHERE objoid NOT IN (SELECT oid FROM pg_class)")
 
 
 def translate(statement: str) -> str:

@@ -1,6 +1,6 @@
 """Runs' steps carried out in the DAG's order, with as much of Airflow as matters to them.
 
-Tasks, edges, teardowns and retries are those of the DAG that `build_dag` makes. All ready tasks are under way
+Tasks, edges, teardowns and retries are those of the DAG that `make_dag` makes. All ready tasks are under way
 at once; transient errors are borne as the operator and the trigger bear them; an upstream failure skips what follows,
 except teardowns, which run when everything before them is over.
 """
@@ -244,7 +244,7 @@ def _poll(attempt: Attempt) -> Outcome:
 @lru_cache(maxsize=8)
 def tasks_of(pipeline: Pipeline) -> tuple[Task, ...]:
     """The DAG's tasks, each after what it waits for."""
-    from subdags import build_dag
+    from subdags import make_dag
 
     return tuple(
         Task(
@@ -254,5 +254,5 @@ def tasks_of(pipeline: Pipeline) -> tuple[Task, ...]:
             teardown=task.is_teardown,
             retries=int(task.retries or 0),
         )
-        for task in build_dag(pipeline).topological_sort()
+        for task in make_dag(pipeline).topological_sort()
     )

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from airflow_lib.aws.causes import Cause, cause_of
 from airflow_lib.errors import NotReady, WarehouseError
 from airflow_lib.naming import Names, Slot, staging_schema
-from airflow_lib.pipeline import Check, Severity, Staging
+from airflow_lib.pipeline import Check, Complete, Severity, Staging
 from airflow_lib.resources.iam_roles import LAG_S, are_young
 from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
@@ -26,9 +26,21 @@ from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection, read, transact
 from airflow_lib.warehouse.copy_columns import refuse_other_columns
 from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.quality import (
+    Facts,
+    Verdict,
+    describe_failing,
+    judge,
+    render_check,
+    tables_of,
+)
 
 log = logging.getLogger(__name__)
+
+_THERE_BEFORE = (
+    "The window was loaded, for it brought no further rows of these: load the windows that hold them again, or correct "
+    "them by hand. "
+)
 
 
 @dataclass(frozen=True)
@@ -73,10 +85,11 @@ class CopyStaging(PollingStep):
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction, if every check of severity error passes.
+    """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
 
-    The result: of each table its rows in all, of a fact also those of the window, and the checks' verdicts. Failed
-    where a check did not pass, or where the window would be emptied: then nothing was loaded.
+    The result: of each table its rows in all, of a fact also those of the window, now and before, and the checks'
+    verdicts. Failed
+    where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
     """
 
     def begin(self, run: Run) -> Outcome:
@@ -105,8 +118,9 @@ class LoadWindow(ImmediateStep):
 class VerifyTable(ImmediateStep):
     """The verdicts of one table's checks.
 
-    Those of severity error the load has asked before its commit: they are read from the ledger. The others are asked
-    now, as is any that the load did not know of; failed where one of severity error finds rows.
+    What the load has asked before its commit is read from the ledger. The others are asked now, as is any that the load
+    did not know of, or not as it is declared now; failed where one of severity error finds rows. The load recorded such
+    a one only where its rows were there before.
     """
 
     table: str
@@ -114,31 +128,38 @@ class VerifyTable(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         with _connected(run) as (access, connection):
             recorded = read_verdicts(connection, run.pipeline, run.run_id)
-            told, unasked = [], []
-            for check in run.pipeline.checks_of(self.table):
-                if check.severity == Severity.ERROR and check.name in recorded:
-                    told.append(Verdict(check.name, check.severity, recorded[check.name]))
-                else:
-                    unasked.append(check)
+            checks = run.pipeline.checks_of(self.table)
+            told = [
+                _with_query(run, check, recorded[check.name]) for check in checks if check.name in recorded
+            ]
+            unasked = [check for check in checks if check.name not in recorded]
             verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
         result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
         if not failing:
             return Done(result)
-        return Failed(result, f"Table {self.table}: {describe_failing(failing)}")
+        there = "" if all(not one.was_there for one in failing) else _THERE_BEFORE
+        return Failed(result, f"Table {self.table}: {there}{describe_failing(failing)}")
 
     def _ask(
         self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str
     ) -> tuple[Verdict, ...]:
-        roles = ("table", "to_table", "staging")
-        named = {getattr(check, role, None) for check in checks for role in roles}
-        staged = [table for table in run.pipeline.staging if table.name in named]
+        read = {name for check in checks for name in tables_of(check)}
+        staged = [table for table in run.pipeline.staging if table.name in read]
         pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
         facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
         questions = [render_check(check, facts) for check in checks]
         return transact(
             connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
         )
+
+
+def _with_query(run: Run, check: Check, verdict: Verdict) -> Verdict:
+    """The recorded verdict with the query that finds its rows; what Complete compares is known to the load alone."""
+    if verdict.passed or isinstance(check, Complete):
+        return verdict
+    facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), written={})
+    return replace(verdict, sql=render_check(check, facts).failing)
 
 
 @dataclass(frozen=True)
@@ -189,6 +210,7 @@ def _stage(run: Run, connection: Connection, table: Staging, manifest: Manifest,
             schema=staging_schema(run.run_id),
             manifest_url=manifest.uri if manifest.entries else None,
             role_arn=role_arn,
+            manifest=manifest.sha256,
         )
     except WarehouseError as error:
         if cause_of("", error.message) is Cause.LAG and _copy_role_is_young(run):
@@ -209,10 +231,14 @@ def _copy_role_is_young(run: Run) -> bool:
 def _stage_what_is_missing(
     run: Run, connection: Connection, tables: Sequence[Staging], role_arn: str
 ) -> dict[str, Pinned]:
-    """The jobs' outputs; staging that an earlier release dropped (the task was cleared later) is made again."""
+    """The jobs' outputs; staging that does not hold them is made again.
+
+    An earlier release dropped it, and the task was cleared later; or the job was cleared, and not its COPY.
+    """
     pinned = {table.job: _read_output(run, table) for table in tables}
     there = warehouse.list_staging(connection, staging_schema(run.run_id))
     for table in tables:
-        if table.name.lower() not in there:
-            _stage(run, connection, table, pinned[table.job].manifest, role_arn)
+        manifest = pinned[table.job].manifest
+        if there.get(table.name.lower()) != manifest.sha256:
+            _stage(run, connection, table, manifest, role_arn)
     return pinned

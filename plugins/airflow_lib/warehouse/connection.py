@@ -35,6 +35,7 @@ from airflow_lib.errors import (
     WarehouseError,
     WarehouseUnreachable,
 )
+from airflow_lib.warehouse.sql import render, statements
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -48,6 +49,11 @@ Cursor = cursor
 CREDENTIALS_S = 900  # the shortest that GetClusterCredentials grants; an open connection outlives them
 CONNECT_TIMEOUT_S = 20  # for how long a thread of the triggerer may be held
 ATTEMPTS = 5
+
+# For how long one statement may take, waiting for another run's lock included. A little less than the three hours that
+# a task may (subdags): psycopg2 does not let Airflow's signal through while it waits for an answer, and the run's lease
+# would be renewed for as long.
+STATEMENT_TIMEOUT_S = 10_000
 
 # TCP keepalives. AWS drops a connection that was idle for 350 s; a probe after 60 s keeps a long COPY's open:
 # https://docs.aws.amazon.com/redshift/latest/mgmt/connecting-drop-issues.html
@@ -85,6 +91,12 @@ _REFUSED_MESSAGES = re.compile(
     re.IGNORECASE,
 )
 
+# The statement was stopped, by its limit (PostgreSQL: "canceling statement due to statement timeout"; Redshift: "Query
+# (150) canceled on user's request", r_statement_timeout) or by a person: Redshift does not say which. It is not tried
+# again: either would most likely be so again, after hours.
+# https://github.com/awslabs/amazon-redshift-utils/issues/174 shows the code.
+_STOPPED = "57014"
+
 # Why no connection was opened, where waiting does not help. psycopg2 gives no SQLSTATE for it, so the words have to do:
 # libpq's (postgres/src/interfaces/libpq/fe-connect.c, fe-secure-openssl.c) and the server's own FATAL.
 _HOPELESS = re.compile(
@@ -108,14 +120,15 @@ class Endpoint:
 
 
 def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
-    """A new connection over TLS, with temporary credentials; close it when done.
+    """A new connection over TLS, with temporary credentials, in UTC and with a limit for each statement; close it.
 
     Raises WarehouseUnreachable where waiting may help: refused, no address yet, starting up, AWS busy. Else
     WarehouseError, where AWS or the warehouse refuses; CredentialsRefused, where it is Mayfly's own credentials.
     """
     user, password = _credentials(redshift, endpoint)
+    opened: Connection | None = None
     try:
-        opened: Connection = psycopg2.connect(
+        opened = psycopg2.connect(
             host=endpoint.host,
             port=endpoint.port,
             dbname=endpoint.database,
@@ -126,11 +139,22 @@ def connect(redshift: RedshiftClient, endpoint: Endpoint) -> Connection:
             application_name="mayfly",
             **_KEEPALIVES,
         )
-    except psycopg2.OperationalError as error:
+        _set_session(opened)
+    except psycopg2.Error as error:
+        if opened is not None:
+            opened.close()
         reason = " ".join(str(error).replace(password, "***").split())
         raise _no_connection(endpoint, reason) from None  # the cause's own text may hold the password
     logger.debug("Connected to warehouse %s as %s", endpoint.cluster_id, user)
     return opened
+
+
+def _set_session(conn: Connection) -> None:
+    """Committed, since a SET is undone with its transaction."""
+    with conn.cursor() as cursor:
+        for statement in statements(render("shared/session", timeout_ms=STATEMENT_TIMEOUT_S * 1000)):
+            cursor.execute(statement)
+    conn.commit()
 
 
 def _no_connection(endpoint: Endpoint, reason: str) -> WarehouseError:
@@ -269,6 +293,13 @@ def _warehouse_error(error: psycopg2.Error, conn: Connection, what: str) -> Ware
     code = f"SQLSTATE {error.pgcode}: " if error.pgcode else ""
     where = "".join(f" {note}" for note in getattr(error, "__notes__", ()))
     message = f"{what} failed. {code}{_on_one_line(error)}{where}"
+    if error.pgcode == _STOPPED:
+        hint = (
+            f" The statement was stopped: it took longer than Mayfly's limit of {STATEMENT_TIMEOUT_S} s, or than a "
+            "shorter one of the warehouse's workload management, or somebody cancelled it. If it waited for a lock, "
+            "svv_transactions shows who holds it: end that session, or wait for that load. Then clear the task."
+        )
+        return StatementRefused(message + hint)
     return StatementRefused(message) if _is_refusal(error) else WarehouseError(message)
 
 

@@ -55,10 +55,12 @@ def copy_staging(
     schema: str,
     manifest_url: str | None,
     role_arn: str,
+    manifest: str = "",
     root: Path = ROOT,
 ) -> int:
     """Replace the staging table by one that holds the manifest's Parquet files; how many rows it holds.
 
+    `manifest` is the manifest's hash, by which `list_staging` tells what the table holds.
     Pass None for a manifest without entries, since COPY fails where it finds no file:
     https://docs.aws.amazon.com/redshift/latest/dg/loading-data-files-using-manifest.html
     Raises WarehouseError with the warehouse's own detail of the rows that it could not load.
@@ -78,6 +80,7 @@ def copy_staging(
     if manifest_url is not None:
         source = {"manifest_url": manifest_url, "role_arn": role_arn}
         scripts.append(render("shared/copy", root=root, **names, **source))
+    scripts.append(render("shared/mark_staging", root=root, manifest=manifest, **names))
     count = render("shared/count_staging", root=root, **names)
 
     def work(cursor: Cursor) -> int:
@@ -96,12 +99,14 @@ def copy_staging(
     return rows
 
 
-def list_staging(conn: Connection, schema: str) -> set[str]:
-    """The staging tables in the schema, in lower case; none where the schema does not exist.
+def list_staging(conn: Connection, schema: str) -> dict[str, str]:
+    """The staging tables in the schema, in lower case, and of each the hash of the manifest that it was copied by.
 
-    Raises WarehouseError.
+    The hash is empty where the copy named none. None are there where the schema does not exist. Raises WarehouseError.
     """
-    return set(_list_names(conn, render("shared/list_staging", schema=schema), f"Listing schema {schema}"))
+    script = render("shared/list_staging", schema=schema)
+    rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=f"Listing schema {schema}")
+    return {name: manifest or "" for name, manifest in rows}
 
 
 def drop_staging(conn: Connection, schema: str) -> None:

@@ -1,7 +1,8 @@
 """The one transaction that loads a window: write, audit, publish.
 
-Whatever a load changes is checked before the commit. Where a check of severity error finds rows, or a window that had
-rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it wrote.
+Whatever a load changes is checked before the commit. Where a check of severity error finds more rows than before, or a
+window that had rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it
+wrote.
 Staging is filled before it (`load`), the checks' SQL is in `quality`, all other SQL in `sql_templates/` (see `sql`).
 """
 
@@ -13,16 +14,24 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import WarehouseError
-from airflow_lib.pipeline import Dimension, Fact, OnEmpty, Pipeline, Severity, Window
+from airflow_lib.pipeline import Complete, Dimension, Fact, OnEmpty, Pipeline, Severity, Window
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.quality import (
+    Facts,
+    Verdict,
+    count_failing,
+    describe_failing,
+    hash_check,
+    judge,
+    render_check,
+    tables_of,
+)
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
@@ -54,8 +63,9 @@ class WindowLoad:
 class Loaded:
     """What a load came to.
 
-    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window. `verdicts` are
-    those of the checks of severity error, `kept` the facts that were left as they were (OnEmpty.KEEP).
+    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window, and `before`,
+    those of the window before the load. `verdicts` are those of the checks that the load asked, `kept` the facts that
+    were left as they were (OnEmpty.KEEP).
     `refused` says why nothing was committed; it is empty where all was.
     """
 
@@ -68,21 +78,24 @@ class Loaded:
 def load_window(
     conn: Connection, load: WindowLoad, *, root: Path = ROOT, sleep: Callable[[float], None] = time.sleep
 ) -> Loaded:
-    """Load the window from staging, if what comes of it stands every check of severity error.
+    """Load the window from staging, if it brings no rows that fail a check of severity error.
 
     One transaction under the loads' lock: the window's facts are replaced whichever run wrote them, dimensions and
     facts are loaded from staging, dimension rows that nothing references are deleted, the checks are asked, and the
     ledger records it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
+    Failing rows that were there before, and are not more now, do not refuse the load: their verdicts tell of them.
     Raises WarehouseError; after ConnectionLost it is unknown whether the load was committed: repeat it, nothing is
     loaded twice.
     """
     started = time.monotonic()
     keep: frozenset[str] = frozenset()
-    while True:  # once more where a fact turns out to keep its rows: at most as often as there are facts
+    suspect: frozenset[str] = frozenset()
+    while True:  # once more where something turns out, at most as often as there are facts and checks
         try:
-            loaded = transact(conn, partial(_Transaction(load, root, keep).run), what=str(load), sleep=sleep)
-        except _Keep as emptied:
-            keep |= emptied.facts
+            run = _Transaction(load, root, keep, suspect).run
+            loaded = transact(conn, run, what=str(load), sleep=sleep)
+        except _Again as found:
+            keep, suspect = keep | found.keep, suspect | found.suspect
             continue
         except _Refused as refused:
             logger.warning("%s: rolled back", load)
@@ -91,27 +104,47 @@ def load_window(
     logger.info("%s: committed after %.1f s, rows %s", load, time.monotonic() - started, loaded.tables)
     for fact in loaded.kept:
         logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, fact)
+    for table, rows in loaded.tables.items():
+        if rows.get("rows", 0) < rows.get("before", 0):
+            logger.warning(
+                "%s: table %s had %s rows of the window and has %s now; was the source replaced by a poorer one?",
+                load,
+                table,
+                rows["before"],
+                rows["rows"],
+            )
+    for verdict in loaded.verdicts:
+        if verdict.was_there:
+            logger.warning("%s: what fails check %s was there before, and stays", load, verdict.name)
     return loaded
 
 
-def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str, int]:
-    """How many failing rows each check found before the run's load was committed.
+def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str, Verdict]:
+    """By name, what the checks found before the run's load was committed; without samples and SQL.
 
-    What the ledger does not say, or not so that it can be read, is not among them. Raises WarehouseError.
+    A check is not among them where the ledger does not say it, not so that it can be read, or of a check that was
+    declared otherwise then. Raises WarehouseError.
     """
     script = render("shared/read_verdicts", pipeline=pipeline.name, run_id=run_id)
     what = f"Reading the verdicts of run {run_id}"
     rows = transact(conn, lambda cursor: fetch_rows(cursor, script), what=what)
     recorded = _parse_recorded(rows[0][0]) if rows else {}
-    return {name: failing for name, failing in recorded.items() if isinstance(failing, int)}
+    verdicts = {}
+    for check in pipeline.checks:
+        match recorded.get(check.name):
+            case {"check": declared, "failing": int(failing), "before": int(before)} if (
+                declared == hash_check(check)
+            ):
+                verdicts[check.name] = Verdict(check.name, check.severity, failing, before=before)
+    return verdicts
 
 
-class _Keep(Exception):
-    """Roll back, and load again without these facts."""
+class _Again(Exception):
+    """Roll back, and load once more: without the facts `keep`, and asking the checks `suspect` before the changes."""
 
-    def __init__(self, facts: Collection[str]) -> None:
+    def __init__(self, *, keep: Collection[str] = (), suspect: Collection[str] = ()) -> None:
         super().__init__()
-        self.facts = frozenset(facts)
+        self.keep, self.suspect = frozenset(keep), frozenset(suspect)
 
 
 class _Refused(Exception):
@@ -123,10 +156,13 @@ class _Refused(Exception):
 
 
 class _Transaction:
-    """One try of a load; `keep` are the facts that it must not change."""
+    """One try of a load.
 
-    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str]) -> None:
-        self._load, self._root, self._keep = load, root, keep
+    `keep` are the facts that it must not change, `suspect` the checks to ask before the changes, too.
+    """
+
+    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str], suspect: frozenset[str]) -> None:
+        self._load, self._root, self._keep, self._suspect = load, root, keep, suspect
         self._pipeline = load.pipeline
         self._named = {"pipeline": self._pipeline.name, "run_id": load.run_id}
         self._values = {
@@ -139,35 +175,43 @@ class _Transaction:
         run_script(cursor, self._render("shared/lock_loads"))
         self._refuse_older(cursor)
         before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
+        facts = self._tell_checks(before)
+        failing_before = self._ask_suspect(cursor, facts)
         for script in self._list_changes():
             run_script(cursor, script)
-        tables = {table.name: self._count(cursor, table) for table in self._pipeline.warehouse_tables}
+        tables = {table.name: self._count(cursor, table, before) for table in self._pipeline.warehouse_tables}
         self._refuse_emptied(before, tables)
-        verdicts = self._audit(cursor, before)
+        verdicts = self._audit(cursor, facts, failing_before)
         loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
         self._write_ledger(cursor, loaded)
         return loaded
 
     def _refuse_older(self, cursor: Cursor) -> None:
-        """Raise where another run has loaded the window from other output, which it chose later than this run its own.
+        """Raise where another run has loaded other output of a job, which it chose later than this run its own.
 
+        That is told by the loads of the very window, and of a job that is not windowed by the latest of any window.
         Where both have the same output, which of them loads it does not matter.
         """
+        everywhere = {job.name for job in self._pipeline.jobs if not job.windowed}
+        self._compare(cursor, "shared/list_loads_of_window", set(self._load.manifests))
+        if everywhere:
+            self._compare(cursor, "shared/list_latest_loads", everywhere)
+
+    def _compare(self, cursor: Cursor, loads: str, jobs: Collection[str]) -> None:
         mine = _as_text(self._load.pinned_at)
-        script = self._render("shared/list_loads_of_window", **self._named)
-        for run_id, manifests, pinned_at in fetch_rows(cursor, script):
+        for run_id, manifests, pinned_at in fetch_rows(cursor, self._render(loads, **self._named)):
             theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
             for job, manifest in self._load.manifests.items():
-                is_other = theirs.get(job) not in (None, manifest)
+                is_other = job in jobs and theirs.get(job) not in (None, manifest)
                 if is_other and job in mine and str(pinned.get(job, "")) > mine[job]:
                     raise _Refused(Loaded({}, refused=self._say_older(job, mine[job], run_id, pinned[job])))
 
     def _say_older(self, job: str, at: str, run_id: str, later: str) -> str:
         return (
             f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
-            f"job {job!r} was chosen at {at}, and run {run_id} has loaded the window from another one, chosen at "
-            f"{later}. The tables are as they were. Clear transform.{job} and what follows: it is then "
-            "computed from the source as it is now. Or leave the tables as they are."
+            f"job {job!r} was chosen at {at}, and run {run_id} has loaded another one, chosen at {later}. The tables "
+            f"are as they were. Clear transform.{job} and what follows: it is then computed from the source as it is "
+            "now, so put the old file back first if its rows are to be loaded again. Or leave the tables as they are."
         )
 
     def _list_changes(self) -> list[Script]:
@@ -186,13 +230,14 @@ class _Transaction:
         emptied = [
             fact
             for fact in self._pipeline.facts
-            if before[fact.name] and not tables[fact.name]["rows"] and fact.load.on_empty != OnEmpty.REPLACE
+            if before[fact.name] and not tables[fact.name]["rows"]
+            if fact.load.on_empty is not OnEmpty.REPLACE
         ]
-        failing = [fact.name for fact in emptied if fact.load.on_empty == OnEmpty.FAIL]
+        failing = [fact.name for fact in emptied if fact.load.on_empty is not OnEmpty.KEEP]
         if failing:
             raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
         if emptied:
-            raise _Keep([fact.name for fact in emptied])
+            raise _Again(keep=[fact.name for fact in emptied])
 
     def _say_emptied(self, facts: Collection[str], before: Mapping[str, int]) -> str:
         window = f"{self._load.window.start} to {self._load.window.end}"
@@ -204,31 +249,73 @@ class _Transaction:
             "load=ReplaceWindow(on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
         )
 
-    def _audit(self, cursor: Cursor, before: Mapping[str, int]) -> tuple[Verdict, ...]:
-        """The verdicts of the checks of severity error. Raises _Refused where one finds rows."""
-        load = self._load
+    def _tell_checks(self, before: Mapping[str, int]) -> Facts:
         kept = {name: before[name] for name in self._keep}
-        facts = Facts(self._pipeline, load.window, load.schema, load.written, kept)
-        checks = [check for check in self._pipeline.checks if check.severity == Severity.ERROR]
-        verdicts = judge(cursor, [render_check(check, facts) for check in checks])
-        failing = [verdict for verdict in verdicts if not verdict.passed]
-        if failing:
-            refused = f"{load}: nothing was loaded, the tables are as they were. {describe_failing(failing)}"
+        load = self._load
+        return Facts(self._pipeline, load.window, load.schema, load.written, kept)
+
+    def _ask_suspect(self, cursor: Cursor, facts: Facts) -> dict[str, int]:
+        """How many rows fail each suspect check before anything is changed, by the check's name."""
+        suspect = [check for check in self._pipeline.checks if check.name in self._suspect]
+        return {check.name: count_failing(cursor, render_check(check, facts)) for check in suspect}
+
+    def _audit(self, cursor: Cursor, facts: Facts, before: Mapping[str, int]) -> tuple[Verdict, ...]:
+        """The verdicts of the checks of severity error, and of every Complete, which only the load can ask rightly.
+
+        Raises _Refused where one of severity error finds rows, unless there were as many before: whole tables are
+        checked, and what another load brought, or a person, must not keep every other window from being loaded.
+        Raises _Again where it is not known yet how many there were.
+        """
+        checks = [
+            check
+            for check in self._pipeline.checks
+            if check.severity == Severity.ERROR or isinstance(check, Complete)
+        ]
+        verdicts = judge(cursor, [render_check(check, facts) for check in checks], before=before)
+        failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
+        suspect = {one.name for one in failing} & self._list_of_whole_tables() - self._suspect
+        if suspect:
+            raise _Again(suspect=suspect)
+        mine = [one for one in failing if not one.was_there]
+        if mine:
+            others = [one for one in failing if one.was_there]
+            found = describe_failing([*mine, *others])
+            refused = f"{self._load}: nothing was loaded, the tables are as they were. {found}"
             raise _Refused(Loaded({}, verdicts, refused=refused))
         return verdicts
 
+    def _list_of_whole_tables(self) -> set[str]:
+        """The checks that read no staging. What does is about this load alone, as Complete is: nothing was before."""
+        staging = {table.name for table in self._pipeline.staging}
+        return {check.name for check in self._pipeline.checks if not tables_of(check) & staging}
+
     def _write_ledger(self, cursor: Cursor, loaded: Loaded) -> None:
         ledger = {
-            "manifests": _json(self._load.manifests),
+            "manifests": _json(self._list_loaded_manifests()),
             "pinned_at": _json(_as_text(self._load.pinned_at)),
             "table_rows": _json(loaded.tables),
-            "verdicts": _json({verdict.name: verdict.failing_rows for verdict in loaded.verdicts}),
+            "verdicts": _json(self._describe_verdicts(loaded.verdicts)),
         }
         run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
 
-    def _count(self, cursor: Cursor, table: Dimension | Fact) -> dict[str, int]:
-        rows = {"rows": self._count_window(cursor, table)} if isinstance(table, Fact) else {}
-        return {**rows, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
+    def _list_loaded_manifests(self) -> dict[str, str]:
+        """Without those of windowed jobs where a fact kept its rows: they are still those of the run before."""
+        windowed = {job.name for job in self._pipeline.jobs if job.windowed} if self._keep else set()
+        return {job: manifest for job, manifest in self._load.manifests.items() if job not in windowed}
+
+    def _describe_verdicts(self, verdicts: Collection[Verdict]) -> dict[str, Any]:
+        """As `read_verdicts` reads them."""
+        hashes = {check.name: hash_check(check) for check in self._pipeline.checks}
+        return {
+            one.name: {"check": hashes[one.name], "failing": one.failing_rows, "before": one.before}
+            for one in verdicts
+        }
+
+    def _count(self, cursor: Cursor, table: Dimension | Fact, before: Mapping[str, int]) -> dict[str, int]:
+        counts = {}
+        if isinstance(table, Fact):
+            counts = {"before": before[table.name], "rows": self._count_window(cursor, table)}
+        return {**counts, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
 
     def _count_window(self, cursor: Cursor, fact: Fact) -> int:
         return fetch_count(cursor, self._render_for_window("shared/count_window", fact))

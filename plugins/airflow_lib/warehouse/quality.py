@@ -6,9 +6,10 @@ is decided by the caller, from its severity: `publish` asks those of severity er
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg2
@@ -39,17 +40,26 @@ _MAX_SHOWN = 3  # samples of each failing check, in a message
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found; every value can be written as JSON. `sql` is the SELECT of the failing rows."""
+    """What a check found; every value can be written as JSON. `sql` is the SELECT of the failing rows.
+
+    `before` is how many failing rows there were before the load, where that was asked.
+    """
 
     name: str
     severity: Severity
     failing_rows: int
     samples: tuple[dict[str, Any], ...] = ()
     sql: str = ""
+    before: int = 0
 
     @property
     def passed(self) -> bool:
         return self.failing_rows == 0
+
+    @property
+    def was_there(self) -> bool:
+        """Whether the load that the check was asked in did not bring the failing rows."""
+        return 0 < self.failing_rows <= self.before
 
     def as_json(self) -> dict[str, Any]:
         """For people to read with the run: of a check that failed with samples and SQL."""
@@ -59,6 +69,8 @@ class Verdict:
             "passed": self.passed,
             "failing_rows": self.failing_rows,
         }
+        if self.before:
+            told["failing_rows_before"] = self.before
         return told if self.passed else {**told, "samples": list(self.samples), "sql": self.sql}
 
 
@@ -91,6 +103,17 @@ class Question:
     samples: Script
 
 
+def hash_check(check: Check) -> str:
+    """A short hash of the declaration: a check that was changed is another one, although it kept its name."""
+    return hashlib.sha256(repr(check).encode()).hexdigest()[:12]
+
+
+def tables_of(check: Check) -> set[str]:
+    """The tables that the check reads."""
+    names = (getattr(check, role, None) for role in ("table", "to_table", "staging"))
+    return {name for name in names if name is not None}
+
+
 def render_check(check: Check, facts: Facts) -> Question:
     """The check's SQL, which is the same inside a load's transaction and after it.
 
@@ -108,45 +131,58 @@ def render_check(check: Check, facts: Facts) -> Question:
     return Question(check, failing, Script(count, script.template), Script(samples, script.template))
 
 
-def judge(cursor: Cursor, questions: Iterable[Question]) -> tuple[Verdict, ...]:
+def judge(
+    cursor: Cursor, questions: Iterable[Question], *, before: Mapping[str, int] | None = None
+) -> tuple[Verdict, ...]:
     """The checks' verdicts, with at most 5 failing rows each as samples, in the cursor's transaction.
 
-    Every check is counted before any sample is read: Redshift has no savepoint, so a sample that cannot be read spoils
-    the transaction for all statements after it, but no verdict is lost with it. Raises psycopg2.Error, with the check's
-    name and statement as notes, where a check itself cannot be run.
+    `before` says of a check, by name, how many failing rows there were before the load. Where they are no more now, no
+    sample is read, since the transaction goes on: Redshift has no savepoint, so a sample that cannot be read spoils it
+    for all statements after it. For the same reason every check is counted before any sample is read: no verdict is
+    lost with one. Raises psycopg2.Error, with the check's name and statement as notes, where a check cannot be run.
     """
-    counted = [(question, _count(cursor, question)) for question in questions]
-    verdicts = tuple(
-        Verdict(
-            question.check.name,
-            question.check.severity,
-            rows,
-            _fetch_samples(cursor, question.samples) if rows else (),
-            question.failing,
-        )
-        for question, rows in counted
-    )
+    counted = [(question, count_failing(cursor, question)) for question in questions]
+    verdicts = []
+    for question, rows in counted:
+        check = question.check
+        earlier = (before or {}).get(check.name, 0)
+        verdict = Verdict(check.name, check.severity, rows, sql=question.failing, before=earlier)
+        if rows and not verdict.was_there:
+            verdict = replace(verdict, samples=_fetch_samples(cursor, question.samples))
+        verdicts.append(verdict)
     for verdict in verdicts:
         _log_verdict(verdict)
-    return verdicts
+    return tuple(verdicts)
 
 
-def describe_failing(failing: Collection[Verdict]) -> str:
-    """What these checks found, for people: each with samples and the SELECT of its failing rows."""
-    found = "\n".join(
-        f"Check {verdict.name} found {verdict.failing_rows} failing rows, none was expected; such as "
-        f"{list(verdict.samples[:_MAX_SHOWN])}. This query finds them:\n{verdict.sql}"
-        for verdict in failing
-    )
-    return f"Correct the input, the job or the SQL, then clear the run.\n{found}"
-
-
-def _count(cursor: Cursor, question: Question) -> int:
+def count_failing(cursor: Cursor, question: Question) -> int:
+    """How many rows fail the check. Raises psycopg2.Error, with the check's name as a note."""
     try:
         return fetch_count(cursor, question.count)
     except psycopg2.Error as error:
         error.add_note(f"That is check {question.check.name}.")
         raise
+
+
+def describe_failing(failing: Collection[Verdict]) -> str:
+    """What these checks found, for people: every check's count first, since what is long is cut, then SQL and samples.
+
+    The samples are rows of the table, three of each check at most (docs/security.md says where they go).
+    """
+    counts = [f"Check {one.name} found {_describe_count(one)}." for one in failing]
+    queries = [f"{one.name}:\n{one.sql}" for one in failing if one.sql]
+    samples = [f"{one.name}: {list(one.samples[:_MAX_SHOWN])}" for one in failing if one.samples]
+    parts = ["Correct the input, the job or the SQL, then clear the run.", *counts]
+    parts += ["Their queries:", *queries] if queries else []
+    parts += ["Such rows:", *samples] if samples else []
+    return "\n".join(parts)
+
+
+def _describe_count(verdict: Verdict) -> str:
+    found = f"{verdict.failing_rows} failing rows, none was expected"
+    if verdict.was_there:
+        return f"{found}; they were there before this load"
+    return f"{found}; {verdict.before} of them were there before this load" if verdict.before else found
 
 
 def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:

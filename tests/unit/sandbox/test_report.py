@@ -26,7 +26,7 @@ RESULTS = {
     "transform.cities": {"read": 4, "written": 2},
     "load.create_tables": None,
     "load.load_window": {
-        "tables": {"factArrivetheUsa": {"rows": 7, "total": 90}, "dimAirport": {"total": 5}},
+        "tables": {"factArrivetheUsa": {"before": 9, "rows": 7, "total": 90}, "dimAirport": {"total": 5}},
         "checks": [UNIQUE],
     },
     "verify.x": {
@@ -82,7 +82,7 @@ def test_a_report_holds_the_tasks_results_without_the_names_of_their_groups() ->
             "arrivals": {"read": 10, "written": 7, "rejected": {"not_by_air": 3}, "notes": {"unknown": 1}},
             "cities": {"read": 4, "written": 2, "rejected": {}},
         },
-        "tables": {"factArrivetheUsa": {"rows": 7, "total": 90}, "dimAirport": {"total": 5}},
+        "tables": {"factArrivetheUsa": {"before": 9, "rows": 7, "total": 90}, "dimAirport": {"total": 5}},
         "checks": [
             {"name": "unique_x", "severity": "error", "passed": True, "failing_rows": 0},
             {
@@ -173,8 +173,8 @@ def test_the_summary_shows_failing_checks_warnings_and_leftovers() -> None:
     assert "WARNS               2  holds" in text
     assert "passed              0  unique_x" in text
     assert "IAM role mayfly-x exists" in text
-    assert f"factArrivetheUsa  {7:>18}  {90:>11}" in text
-    assert f"dimAirport        {'':>18}  {5:>11}" in text
+    assert f"factArrivetheUsa  {9:>13}  {7:>18}  {90:>11}" in text
+    assert f"dimAirport        {'':>13}  {'':>18}  {5:>11}" in text
 
 
 def test_the_checks_of_a_load_that_was_refused_are_shown_although_nothing_was_verified() -> None:

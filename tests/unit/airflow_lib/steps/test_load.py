@@ -24,7 +24,16 @@ from airflow_lib.errors import (
 )
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
-from airflow_lib.pipeline import Check, Holds, NotNull, Severity, Window
+from airflow_lib.pipeline import (
+    Check,
+    Fact,
+    Holds,
+    NotNull,
+    OnEmpty,
+    ReplaceWindow,
+    Severity,
+    Window,
+)
 from airflow_lib.polling import TRANSIENT_BUDGET_S
 from airflow_lib.steps import Done, Failed, Json, Run, Step, Waiting, load
 from airflow_lib.steps.clusters import find_warehouse
@@ -61,7 +70,7 @@ def schemas(world: World) -> Iterable[str]:
 
 def test_a_load_counts_its_rows_and_may_be_repeated(world: World, loaded: Run) -> None:
     result = drive(LoadWindow(), loaded, world).result
-    assert result["tables"] == {"airports": {"total": 3}, "arrivals": {"rows": 30, "total": 30}}
+    assert result["tables"] == {"airports": {"total": 3}, "arrivals": {"before": 30, "rows": 30, "total": 30}}
     assert [check["passed"] for check in result["checks"]] == [True, True, True]
     assert world.tables(PIPELINE) == tables_of(APRIL)
 
@@ -72,6 +81,23 @@ def test_a_load_stages_again_what_was_dropped(world: World, loaded: Run) -> None
     assert staging_schema(loaded.run_id) not in schemas(world)
     assert isinstance(drive(LoadWindow(), loaded, world), Done)
     assert staging_schema(loaded.run_id) in schemas(world)
+
+
+def test_what_is_loaded_is_what_the_ledger_names_although_the_copy_was_not_cleared_with_its_job(
+    world: World, loaded: Run
+) -> None:
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"corrected")
+    world.jobs.by_name["arrivals"] = corrected
+    assert isinstance(drive(RunJob("arrivals"), loaded, world), Done)
+    copies = len(world.wire.sent("warehouse.Copy"))
+
+    assert isinstance(drive(LoadWindow(), loaded, world), Done)
+
+    assert {airport for *_, airport in world.tables(PIPELINE)["arrivals"]} == {"JFK"}
+    assert len(world.wire.sent("warehouse.Copy")) == copies + 1, (
+        "the other job's staging holds what is pinned"
+    )
 
 
 def test_staging_of_a_run_that_is_over_is_dropped_by_the_next_run(world: World, loaded: Run) -> None:
@@ -214,12 +240,11 @@ def with_checks(run: Run, *checks: Check) -> Run:
 
 
 def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_told(
-    world: World, loaded: Run
+    world: World, ready: Run
 ) -> None:
-    before = world.tables(PIPELINE)
     checks = (NotNull("arrivals", ("id",)), FAILS, replace(FAILS, name="none_at_all", table="airports"))
 
-    outcome = drive(LoadWindow(), with_checks(loaded, *checks), world)
+    outcome = drive(LoadWindow(), with_checks(ready, *checks), world)
 
     assert isinstance(outcome, Failed)
     passed, failed, also = outcome.result["checks"]
@@ -228,7 +253,31 @@ def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_t
     assert "SELECT" in failed["sql"]
     assert outcome.result["tables"] == {}
     assert {"no_arrivals", "none_at_all"} <= set(outcome.message.split())
-    assert world.tables(PIPELINE) == before
+    assert world.tables(PIPELINE) == tables_of()
+
+
+def test_bad_rows_that_a_load_did_not_bring_do_not_block_it_and_its_run_is_red(
+    world: World, loaded: Run
+) -> None:
+    """A row by hand in another window: each window can be loaded, and none of the runs is green."""
+    with closing(find_warehouse(loaded).connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("INSERT INTO arrivals (id, day, airport) VALUES (1, '2016-06-01', 'NOT')")
+        connection.commit()
+
+    outcome = drive(LoadWindow(), loaded, world)
+
+    assert isinstance(outcome, Done)
+    assert outcome.result["tables"]["arrivals"]["total"] == 31
+    verified = drive(VerifyTable("arrivals"), loaded, world)
+    assert isinstance(verified, Failed)
+    for words in (
+        "it brought no further rows of these",
+        "Check references_arrivals_airport_airports found 1 failing rows",
+        "they were there before this load",
+        'FROM "arrivals" AS referring',
+    ):
+        assert words in verified.message
+    assert [one.get("failing_rows_before", 0) for one in verified.result["checks"]] == [0, 1, 0]
 
 
 def test_a_table_is_verified_by_what_its_load_has_asked_and_by_its_warnings(
@@ -276,6 +325,37 @@ def test_a_check_that_the_load_did_not_know_of_is_asked_with_the_tables_verdicts
     assert "Check no_arrivals found 30 failing rows" in outcome.message
 
 
+def test_a_check_that_was_changed_since_the_load_is_asked_anew(world: World, loaded: Run) -> None:
+    passing = replace(FAILS, predicate="1 = 1")
+    assert isinstance(drive(LoadWindow(), with_checks(loaded, passing), world), Done)
+
+    outcome = drive(VerifyTable("arrivals"), with_checks(loaded, FAILS), world)
+
+    assert isinstance(outcome, Failed)
+    assert "Check no_arrivals found 30 failing rows" in outcome.message
+
+
+def test_completeness_as_a_warning_does_not_warn_of_a_fact_that_was_kept(world: World, loaded: Run) -> None:
+    """The load knows that the source has no row of the window any more, and that the 30 rows are meant to stay."""
+    keeps = Fact("arrivals", key="id", window_column="day", load=ReplaceWindow(OnEmpty.KEEP))
+    complete = replace(PIPELINE.checks[-1], severity=Severity.WARN)
+    pipeline = replace(PIPELINE, tables=(*PIPELINE.tables[:-1], keeps), checks=(complete,))
+    world.jobs.by_name["arrivals"] = no_rows
+    put(f"s3://{BUCKET}/source/immigration/arrivals.csv", b"the next month's")
+    other = world.run("run2", pipeline=pipeline)
+    drive(TakeLease(), other, world)
+    for step in (*(RunJob(job.name) for job in PIPELINE.jobs), LoadWindow()):
+        outcome = drive(step, other, world)
+        assert isinstance(outcome, Done)
+    assert outcome.result["kept"] == ["arrivals"]
+
+    (verdict,) = drive(VerifyTable("arrivals"), other, world).result["checks"]
+
+    assert (verdict["name"], verdict["passed"]) == ("complete_arrivals", True)
+    assert isinstance(drive(LoadWindow(), loaded, world), Done), "its rows were not replaced"
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
 def test_completeness_as_a_warning_is_asked_although_staging_was_dropped(world: World, loaded: Run) -> None:
     with closing(find_warehouse(loaded).connect()) as connection:
         drop_staging(connection, staging_schema(loaded.run_id))
@@ -314,7 +394,7 @@ def test_a_cleared_old_run_does_not_bring_back_what_a_newer_one_replaced(world: 
     outcome = drive(LoadWindow(), loaded, world)
 
     assert isinstance(outcome, Failed)
-    assert "run run2 has loaded the window" in outcome.message
+    assert "run run2 has loaded another one" in outcome.message
     assert world.tables(PIPELINE) == before
     for step in (RunJob("arrivals"), CopyStaging("staging_arrivals"), LoadWindow()):
         assert isinstance(drive(step, loaded, world), Done)
@@ -339,6 +419,34 @@ def test_of_one_version_of_the_source_a_part_of_a_window_may_be_loaded_after_the
     assert walk(world, world.run("whole", pipeline=PIPELINE)).errors == {}
     assert isinstance(drive(LoadWindow(), week, world), Done)
     assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_cleared_run_does_not_bring_an_older_dimension_back_over_the_load_of_another_window(
+    world: World,
+) -> None:
+    world.put_sources(PIPELINE)
+    weeks = [Window(APRIL.start + timedelta(days=n), APRIL.start + timedelta(days=n + 7)) for n in (0, 7)]
+    first, second = (world.run(f"week{n}", pipeline=PIPELINE, window=week) for n, week in enumerate(weeks))
+    assert walk(world, first).errors == {}
+    world.advance(60)
+    put(f"s3://{BUCKET}/source/immigration/airports.csv", b"corrected")
+    world.jobs.by_name["airports"] = renamed
+    assert walk(world, second).errors == {}
+    before = world.tables(PIPELINE)
+    assert {city for _, city in before["airports"]} == {"New name"}
+    drive(TakeLease(), first, world)
+    assert walk(world, first, only="provision").errors == {}
+
+    outcome = drive(LoadWindow(), first, world)
+
+    assert isinstance(outcome, Failed)
+    assert "Clear transform.airports" in outcome.message
+    assert world.tables(PIPELINE) == before
+
+
+def renamed(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:
+    rows = [{**row, "city": "New name"} for row in rows_of("airports", APRIL)]
+    return write_rows(inputs, target, rejected, window, rows)
 
 
 def corrected(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> Json:

@@ -16,7 +16,15 @@ from airflow_lib.errors import (
     WarehouseError,
     WarehouseUnreachable,
 )
-from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
+from airflow_lib.warehouse.connection import (
+    ATTEMPTS,
+    STATEMENT_TIMEOUT_S,
+    Endpoint,
+    connect,
+    read,
+    transact,
+)
+from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 
 ENDPOINT = Endpoint("warehouse.example", 5439, "mayfly", "mayfly-test-immigration-warehouse-g1", "admin")
 PASSWORD = "temporary-password"
@@ -98,10 +106,11 @@ def test_a_connection_is_encrypted_and_made_with_temporary_credentials(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     used: dict[str, Any] = {}
-    monkeypatch.setattr(psycopg2, "connect", lambda **options: used.update(options) or "connection")
+    opened = RecordingConnection()
+    monkeypatch.setattr(psycopg2, "connect", lambda **options: used.update(options) or opened)
     redshift = Redshift()
 
-    assert connect(redshift, ENDPOINT) == "connection"  # type: ignore[arg-type, comparison-overlap]
+    assert connect(redshift, ENDPOINT) is opened  # type: ignore[arg-type, comparison-overlap]
     assert used["sslmode"] == "require"
     assert used["host"] == "warehouse.example"
     assert (used["user"], used["password"], used["dbname"]) == ("IAM:admin", PASSWORD, "mayfly")
@@ -114,6 +123,60 @@ def test_a_connection_is_encrypted_and_made_with_temporary_credentials(
         "AutoCreate": False,
         "DurationSeconds": 900,
     }
+
+
+def test_a_session_is_in_utc_and_its_statements_end_before_their_task_has_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = RecordingConnection()
+    monkeypatch.setattr(psycopg2, "connect", lambda **_: opened)
+
+    connect(Redshift(), ENDPOINT)  # type: ignore[arg-type]
+
+    assert opened.log == [
+        "SET timezone TO 'UTC'",
+        f"SET statement_timeout TO {STATEMENT_TIMEOUT_S * 1000}",
+        "COMMIT",
+    ]
+    assert 2 * 3600 < STATEMENT_TIMEOUT_S < 3 * 3600, "subdags: a task's execution_timeout is 3 hours"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (psycopg2.OperationalError("server closed the connection unexpectedly"), WarehouseUnreachable),
+        (psycopg2.ProgrammingError("permission denied for parameter"), WarehouseError),
+    ],
+)
+def test_a_session_that_cannot_be_set_is_closed_and_told_as_no_connection(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, kind: type[Exception]
+) -> None:
+    def fail(_: str) -> None:
+        raise error
+
+    class Closing(RecordingConnection):
+        def close(self) -> None:
+            self.closed = 1
+
+    opened = Closing(fail)
+    monkeypatch.setattr(psycopg2, "connect", lambda **_: opened)
+    with pytest.raises(kind, match="Cannot connect to warehouse") as caught:
+        connect(Redshift(), ENDPOINT)  # type: ignore[arg-type]
+    assert type(caught.value) is kind
+    assert opened.closed
+
+
+@pytest.mark.parametrize(
+    "words", ["canceling statement due to statement timeout", "Query (150) canceled on user's request"]
+)
+def test_a_statement_that_was_stopped_is_told_with_its_limit_and_not_tried_again(
+    sleeps: list[float], words: str
+) -> None:
+    with pytest.raises(StatementRefused) as caught:
+        run(FakeConnection(Refused("57014", words)), sleeps)
+    for told in ("The work failed", words, f"limit of {STATEMENT_TIMEOUT_S} s", "svv_transactions"):
+        assert told in str(caught.value)
+    assert sleeps == []
 
 
 def _refuse_connections(monkeypatch: pytest.MonkeyPatch, message: str) -> None:
@@ -277,7 +340,7 @@ def test_what_fails_again_however_often_it_is_sent_is_told_as_such(
 @pytest.mark.parametrize(
     "passing",
     [
-        *(Refused(code) for code in ("40001", "42501", "42P07", "42P06", "23505", "53300", "57014", "58030")),
+        *(Refused(code) for code in ("40001", "42501", "42P07", "42P06", "23505", "53300", "58030")),
         Refused("XX000", "1023"),
         Refused("XX000", "S3ServiceException:Access Denied,Status 403,Error AccessDenied"),
         Refused("XX000", "Assert"),

@@ -27,6 +27,7 @@ def copy(conn: RecordingConnection, root: Path, manifest_url: str | None = "s3:/
         schema=SCHEMA,
         manifest_url=manifest_url,
         role_arn="arn:aws:iam::123456789012:role/copy",
+        manifest="0123abcd",
         root=root,
     )
 
@@ -55,6 +56,7 @@ def test_a_copy_replaces_the_table_in_the_transaction_that_fills_it(root: Path) 
         f'DROP TABLE IF EXISTS "{SCHEMA}"."staging_sales"',
         "SELECT 'create staging_sales'",
         f'COPY "{SCHEMA}"."staging_sales"',
+        f'COMMENT ON TABLE "{SCHEMA}"."staging_sales" IS \'0123abcd\'',
         f'SELECT COUNT(*) FROM "{SCHEMA}"."staging_sales"',
         "COMMIT",
     ]
@@ -131,11 +133,13 @@ def test_orphan_staging_is_dropped_and_what_is_kept_or_foreign_is_not() -> None:
     ]
 
 
-def test_staging_is_listed_by_table() -> None:
-    conn = RecordingConnection(lambda _: [("staging_sales",), ("staging_items",)])
+def test_staging_is_listed_by_table_with_what_it_holds() -> None:
+    conn = RecordingConnection(lambda _: [("staging_sales", "0123abcd"), ("staging_items", None)])
 
-    assert warehouse.list_staging(conn, SCHEMA) == {"staging_sales", "staging_items"}  # type: ignore[arg-type]
-    assert f"schemaname = '{SCHEMA}'" in conn.log[0]
+    listed = warehouse.list_staging(conn, SCHEMA)  # type: ignore[arg-type]
+
+    assert listed == {"staging_sales": "0123abcd", "staging_items": ""}
+    assert f"nspname = '{SCHEMA}'" in conn.log[0]
 
 
 def test_a_runs_staging_schema_is_dropped_with_its_tables() -> None:

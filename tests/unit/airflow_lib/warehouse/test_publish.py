@@ -14,6 +14,7 @@ import pytest
 
 from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
 from airflow_lib.pipeline import (
+    Check,
     Complete,
     Dimension,
     Fact,
@@ -21,10 +22,13 @@ from airflow_lib.pipeline import (
     NotNull,
     OnEmpty,
     Pipeline,
+    References,
     ReplaceWindow,
     Severity,
+    SparkJob,
 )
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
+from airflow_lib.warehouse.quality import Verdict, hash_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP, first_lines, write_templates
 from tests.world.sqlite_redshift import refused
@@ -58,18 +62,27 @@ def counting(**failing: int) -> Callable[[str], Any]:
     return answer
 
 
+def loading(before: dict[str, int], after: dict[str, int]) -> RecordingConnection:
+    """A warehouse in which so many rows fail a check whose SELECT holds the word, before and after the changes."""
+    conn = RecordingConnection()
+    conn._answer = lambda sql: counting(**(after if "SELECT 'load dimItem'" in this_try(conn) else before))(
+        sql
+    )
+    return conn
+
+
+def this_try(conn: RecordingConnection) -> list[str]:
+    """The statements since the last rollback."""
+    return conn.log[len(conn.log) - [*conn.log[::-1], "ROLLBACK"].index("ROLLBACK") :]
+
+
 def emptied(*, on_empty: OnEmpty, rows: int = 7) -> tuple[RecordingConnection, Pipeline]:
     """A warehouse that holds rows of the window and is given none."""
     conn = RecordingConnection()
 
     def answer(sql: str) -> Any:
         """The DELETE of this transaction empties the window; a rollback undoes that."""
-        since = (
-            conn.log[len(conn.log) - conn.log[::-1].index("ROLLBACK") :]
-            if "ROLLBACK" in conn.log
-            else conn.log
-        )
-        deleted = any(statement.startswith('DELETE FROM "factsale"') for statement in since)
+        deleted = any(statement.startswith('DELETE FROM "factsale"') for statement in this_try(conn))
         return [(0 if deleted else rows,)] if "COUNT(*)" in sql else None
 
     conn._answer = answer
@@ -85,7 +98,7 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
     assert loaded.tables == {
         "dimItem": {"total": 7},
         "dimDay": {"total": 7},
-        "factSale": {"rows": 7, "total": 7},
+        "factSale": {"before": 7, "rows": 7, "total": 7},
     }
     assert (loaded.refused, loaded.kept) == ("", ())
     assert first_lines(conn.log) == [
@@ -145,8 +158,8 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
         "'2016-05-01'",
         '\'{"sales": "abc"}\'',
         '\'{"sales": "2016-05-01T12:00:00Z"}\'',
-        '"factSale": {"rows": 7, "total": 7}',
-        "'{\"cheap\": 0}'",
+        '"factSale": {"before": 7, "rows": 7, "total": 7}',
+        f'{{"cheap": {{"before": 0, "check": "{hash_check(CHEAP)}", "failing": 0}}}}',
     ):
         assert value in entry
 
@@ -164,6 +177,23 @@ def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
         load(conn, root)
     assert conn.log[-1] == "ROLLBACK"
     assert "COMMIT" not in conn.log
+
+
+@pytest.mark.parametrize(("before", "now", "warned"), [(30, 1, True), (30, 30, False), (0, 7, False)])
+def test_a_window_that_has_fewer_rows_than_before_is_told(
+    root: Path, caplog: pytest.LogCaptureFixture, before: int, now: int, warned: bool
+) -> None:
+    conn = RecordingConnection()
+    conn._answer = lambda sql: (
+        [(now if "SELECT 'load factSale'" in conn.log else before,)] if "COUNT(*)" in sql else None
+    )
+
+    loaded = load(conn, root)
+
+    assert (loaded.tables["factSale"]["before"], loaded.tables["factSale"]["rows"]) == (before, now)
+    told = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    words = "table factSale had 30 rows of the window and has 1 now"
+    assert [words in message for message in told] == ([True] if warned else [])
 
 
 def test_a_load_names_the_file_and_the_statement_that_fails(root: Path) -> None:
@@ -196,7 +226,7 @@ def test_checks_of_severity_error_are_asked_after_the_changes_and_before_the_led
 
 
 def test_a_failing_check_rolls_the_load_back_and_every_failing_one_is_told(root: Path) -> None:
-    conn = RecordingConnection(counting(price=3, IS=2))
+    conn = loading({}, {"price": 3, "IS": 2})
 
     loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
 
@@ -206,27 +236,84 @@ def test_a_failing_check_rolls_the_load_back_and_every_failing_one_is_told(root:
     assert [one.failing_rows for one in loaded.verdicts] == [3, 2]
     for words in (
         "nothing was loaded, the tables are as they were",
-        "Check cheap found 3 failing rows",
+        "Check cheap found 3 failing rows, none was expected.",
         "{'n': 'a row'}",
         'SELECT *\nFROM "dimitem"\nWHERE NOT (price < 5)',
-        "Check not_null_factSale found 2 failing rows",
+        "Check not_null_factSale found 2 failing rows, none was expected.",
     ):
         assert words in loaded.refused
 
 
+def test_failing_rows_that_were_there_before_do_not_keep_a_window_from_being_loaded(root: Path) -> None:
+    """Checks ask whole tables: what another window holds must not block this one, which brings none of it."""
+    conn = loading({"price": 3}, {"price": 3})
+    pipeline = replace(SHOP, checks=(CHEAP, KNOWN))
+
+    loaded = load(conn, root, pipeline)
+
+    assert (loaded.refused, conn.log[-1]) == ("", "COMMIT")
+    assert [(one.failing_rows, one.before) for one in loaded.verdicts] == [(3, 3), (0, 0)]
+    entry = conn.log[-2]
+    assert f'"cheap": {{"before": 3, "check": "{hash_check(CHEAP)}", "failing": 3}}' in entry
+    told = this_try(conn)
+    asked = [
+        number for number, sql in enumerate(told) if sql.startswith("SELECT COUNT(*)") and "price" in sql
+    ]
+    assert told.index("LOCK TABLE mayfly_load_lock") < asked[0]
+    assert asked[0] < told.index("SELECT 'load dimItem'") < asked[1]
+    assert not any("LIMIT 5" in sql for sql in told), "a sample that cannot be read would spoil the commit"
+
+
+def test_failing_rows_that_became_fewer_are_loaded(root: Path) -> None:
+    loaded = load(loading({"price": 3}, {"price": 1}), root, replace(SHOP, checks=(CHEAP,)))
+    assert (loaded.refused, loaded.verdicts[0].was_there) == ("", True)
+
+
+def test_a_load_that_brings_more_failing_rows_is_refused_and_says_how_many_there_were(root: Path) -> None:
+    conn = loading({"price": 3, "IS": 2}, {"price": 4, "IS": 2})
+
+    loaded = load(conn, root, replace(SHOP, checks=(KNOWN, CHEAP)))
+
+    assert conn.log[-1] == "ROLLBACK"
+    assert (
+        "Check cheap found 4 failing rows, none was expected; 3 of them were there before" in loaded.refused
+    )
+    assert (
+        "Check not_null_factSale found 2 failing rows, none was expected; they were there" in loaded.refused
+    )
+    assert loaded.refused.index("cheap") < loaded.refused.index("not_null_factSale")
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        COMPLETE,
+        NotNull("staging_sales", ("sale",)),
+        References("factSale", "item", "staging_sales", "item"),
+    ],
+    ids=lambda check: type(check).__name__,
+)
+def test_a_check_of_staging_is_about_this_load_whatever_there_was_before(root: Path, check: Check) -> None:
+    """Staging holds before the changes what it holds after them."""
+    conn = loading({"staging_sales": 3}, {"staging_sales": 3})
+
+    loaded = load(conn, root, replace(SHOP, checks=(check,)))
+
+    assert f"Check {check.name} found 3 failing rows, none was expected." in loaded.refused
+    assert first_lines(conn.log).count("LOCK TABLE mayfly_load_lock") == 1
+
+
 def test_a_sample_that_cannot_be_read_loses_no_verdict(root: Path) -> None:
     """Redshift has no savepoint: the first statement that fails spoils the transaction for all after it."""
-    conn = RecordingConnection()
-    broken = False
+    conn = loading({}, {"price": 3, "IS": 2})
+    whole = conn._answer
 
     def answer(sql: str) -> Any:
-        nonlocal broken
-        if broken:
+        if any("LIMIT 5" in earlier for earlier in this_try(conn)[:-1]):
             raise refused("25P02", "current transaction is aborted")
         if "LIMIT 5" in sql:
-            broken = True
             raise refused("22012", "division by zero")
-        return counting(price=3, IS=2)(sql)
+        return whole(sql)
 
     conn._answer = answer
     loaded = load(conn, root, replace(SHOP, checks=(CHEAP, KNOWN)))
@@ -302,6 +389,38 @@ def test_completeness_expects_of_a_kept_fact_what_it_held(root: Path) -> None:
     assert "staged.staged <> 7 OR loaded.loaded <> 9" in asked
 
 
+def test_completeness_as_a_warning_is_judged_by_the_load_which_it_does_not_refuse(root: Path) -> None:
+    """After the load nobody knows any more that a fact was kept."""
+    conn = RecordingConnection(counting(staged=1))
+    warns = replace(COMPLETE, severity=Severity.WARN)
+
+    loaded = load(conn, root, replace(SHOP, checks=(warns,)))
+
+    assert [(one.name, one.passed) for one in loaded.verdicts] == [("complete_factSale", False)]
+    assert (loaded.refused, conn.log[-1]) == ("", "COMMIT")
+    assert '"failing": 1' in conn.log[-2]
+
+
+def test_where_a_fact_was_kept_the_ledger_does_not_name_the_output_that_was_not_loaded(root: Path) -> None:
+    """Or the run whose rows they are would count as older than this one."""
+    conn, pipeline = emptied(on_empty=OnEmpty.KEEP)
+    ports = SparkJob("ports", sources=("ports.csv",))
+    pipeline = replace(pipeline, jobs=(*pipeline.jobs, ports))
+    manifests = {"sales": "abc", "ports": "def"}
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, manifests, {"sales": 0, "ports": 2}, {})
+
+    load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert '\'{"ports": "def"}\'' in conn.log[-2]
+
+
+@pytest.mark.parametrize("on_empty", ["keep", "replace", None])
+def test_what_is_no_rule_for_an_emptied_window_refuses_the_load(root: Path, on_empty: Any) -> None:
+    conn, pipeline = emptied(on_empty=on_empty)
+    assert "7 rows of table factSale" in load(conn, root, pipeline).refused
+    assert "COMMIT" not in conn.log
+
+
 def test_a_window_is_emptied_where_the_declaration_says_so(root: Path) -> None:
     conn, pipeline = emptied(on_empty=OnEmpty.REPLACE)
 
@@ -355,8 +474,9 @@ def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(roo
     for words in (
         "bring back what a newer load replaced",
         "job 'sales' was chosen at 2016-05-01T12:00:00Z",
-        "run other has loaded the window from another one, chosen at 2016-05-01T12:00:01Z",
+        "run other has loaded another one, chosen at 2016-05-01T12:00:01Z",
         "Clear transform.sales",
+        "put the old file back first if its rows are to be loaded again",
     ):
         assert words in loaded.refused
 
@@ -387,24 +507,85 @@ def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_
     assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
 
 
+PORTS = SparkJob("ports", sources=("ports.csv",))
+
+
 @pytest.mark.parametrize(
-    ("stored", "verdicts"),
+    ("job", "refused"),
+    [(PORTS, True), (replace(PORTS, windowed=True), False)],
+    ids=["not windowed", "windowed"],
+)
+def test_an_output_that_has_no_window_may_not_be_older_than_what_was_loaded_with_any_window(
+    root: Path, job: SparkJob, refused: bool
+) -> None:
+    """Dimensions are replaced whole: week 1 loaded again would bring week 1's ports back over week 2's."""
+    row = ("week 2", '{"ports": "new"}', '{"ports": "2016-05-01T12:00:01Z"}')
+
+    def answer(sql: str) -> Any:
+        if sql.startswith("SELECT run_id"):
+            return [] if "window_start" in sql else [row]
+        return counting()(sql)
+
+    conn = RecordingConnection(answer)
+    this = WindowLoad(
+        replace(SHOP, jobs=(*SHOP.jobs, job)),
+        "week 1",
+        APRIL,
+        SCHEMA,
+        {"sales": "abc", "ports": "old"},
+        {"sales": 7, "ports": 7},
+        {"sales": NOON, "ports": NOON},
+    )
+
+    loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert ("job 'ports' was chosen at 2016-05-01T12:00:00Z, and run week 2" in loaded.refused) == refused
+    assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
+
+
+def recorded(check: Check, failing: object) -> str:
+    return json.dumps({check.name: {"check": hash_check(check), "failing": failing, "before": 3}})
+
+
+@pytest.mark.parametrize(
+    ("stored", "failing"),
     [
-        ([], {}),
-        ([('{"cheap": 0}',)], {"cheap": 0}),
-        ([("no JSON",)], {}),
-        ([("[1]",)], {}),
-        ([('{"cheap": "x", "dear": 0}',)], {"dear": 0}),
+        ([], None),
+        ([(recorded(CHEAP, 0),)], 0),
+        ([(recorded(CHEAP, 3),)], 3),
+        ([(recorded(replace(CHEAP, predicate="price < 4"), 0),)], None),
+        ([(recorded(replace(CHEAP, severity=Severity.WARN), 0),)], None),
+        ([(recorded(CHEAP, "x"),)], None),
+        ([('{"cheap": 0}',)], None),
+        ([('{"cheap": {"failing": 0}}',)], None),
+        ([("no JSON",)], None),
+        ([("[1]",)], None),
+    ],
+    ids=[
+        "no load",
+        "passed",
+        "failed",
+        "another predicate",
+        "another severity",
+        "no number",
+        "as an older release wrote it",
+        "of an unknown declaration",
+        "no JSON",
+        "no object",
     ],
 )
-def test_the_ledgers_verdicts_are_those_that_can_be_read(stored: Any, verdicts: dict[str, int]) -> None:
+def test_the_ledgers_verdicts_are_those_of_checks_as_they_are_declared_now(
+    stored: Any, failing: int | None
+) -> None:
     conn = RecordingConnection(lambda _: stored)
-    assert read_verdicts(conn, SHOP, "run 1") == verdicts  # type: ignore[arg-type]
+    verdicts = read_verdicts(conn, replace(SHOP, checks=(CHEAP, DEAR)), "run 1")  # type: ignore[arg-type]
+    told = {} if failing is None else {"cheap": Verdict("cheap", Severity.ERROR, failing, before=3)}
+    assert verdicts == told
     assert "run_id = 'run 1'" in conn.log[0]
 
 
 def test_what_a_load_came_to_can_be_written_as_json(root: Path) -> None:
-    loaded = load(RecordingConnection(counting(price=3)), root, replace(SHOP, checks=(CHEAP, KNOWN)))
+    loaded = load(loading({}, {"price": 3}), root, replace(SHOP, checks=(CHEAP, KNOWN)))
     failed, passed = (verdict.as_json() for verdict in loaded.verdicts)
     json.dumps([failed, passed])
     assert passed == {"name": "not_null_factSale", "severity": "error", "passed": True, "failing_rows": 0}

@@ -203,10 +203,37 @@ def test_every_check_is_counted_before_any_sample_is_read() -> None:
     assert [one.name for one in verdicts] == ["not_null_dimItem", "cheap"]
 
 
-def test_failing_checks_are_described_with_count_samples_and_select() -> None:
-    verdict = Verdict("cheap", Severity.ERROR, 70, ({"item": 1},), "SELECT * FROM dimItem")
+def test_of_failing_checks_all_counts_come_first_then_all_queries_then_samples() -> None:
+    """The cause that a notification bears is cut after 2,000 characters."""
+    wide = [{"item": 1, "text": "x" * 900}] * 5
+    failing = [Verdict(f"cheap{n}", Severity.ERROR, 70 + n, tuple(wide), f"SELECT {n}") for n in range(5)]
 
-    assert describe_failing([verdict]).endswith(
-        "Check cheap found 70 failing rows, none was expected; such as [{'item': 1}]. "
-        "This query finds them:\nSELECT * FROM dimItem"
+    told = describe_failing(failing)
+
+    for n in range(5):
+        assert f"Check cheap{n} found {70 + n} failing rows, none was expected." in told[:2000]
+        assert f"cheap{n}:\nSELECT {n}\n" in told[:2000]
+    assert told.index("SELECT 4") < told.index("{'item': 1")
+    assert told.count("{'item': 1") == 15
+
+
+def test_a_verdict_without_query_and_samples_is_described_by_its_count() -> None:
+    assert describe_failing([Verdict("cheap", Severity.ERROR, 7)]).endswith(
+        "Check cheap found 7 failing rows, none was expected."
     )
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        (0, "found 7 failing rows, none was expected."),
+        (3, "none was expected; 3 of them were there before this load."),
+        (7, "none was expected; they were there before this load."),
+        (9, "none was expected; they were there before this load."),
+    ],
+)
+def test_failing_rows_that_were_there_before_the_load_are_told_as_that(before: int, told: str) -> None:
+    verdict = Verdict("cheap", Severity.ERROR, 7, before=before)
+    assert told in describe_failing([verdict])
+    assert verdict.was_there == (before >= 7)
+    assert verdict.as_json().get("failing_rows_before", 0) == before
