@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
 from airflow_lib.aws.errors import explain
 from airflow_lib.bounded_json import as_text
@@ -40,19 +40,24 @@ class Failure:
 def recorded_failure(context: Any) -> Iterator[None]:
     """Keep an error that leaves the block as the task's XCom `failure`, and let it go on.
 
-    A task that defers does not fail: TaskDeferred is no Exception. What keeps the record from being written is only
-    logged, since it must not hide the error.
+    A task that defers does not fail: TaskDeferred is no Exception. AirflowTaskTimeout is none either, and a failure.
+    What keeps the record from being written is only logged, since it must not hide the error.
     """
     try:
         yield
-    except Exception as error:
-        cause = str(error) if isinstance(error, (MayflyError, AirflowException)) else explain(error)
-        record = {"at": datetime.now(UTC).isoformat(), "message": as_text(cause, _MAX_CAUSE)}
+    except (Exception, AirflowTaskTimeout) as error:
+        record = {"at": datetime.now(UTC).isoformat(), "message": as_text(_explain(error), _MAX_CAUSE)}
         try:
             context["ti"].xcom_push(key=FAILURE_KEY, value=record)
         except Exception:
             log.exception("the cause of the failure could not be kept for the verdict")
         raise
+
+
+def _explain(error: Exception | AirflowTaskTimeout) -> str:
+    if isinstance(error, AirflowTaskTimeout):
+        return f"it took longer than its execution_timeout ({error})"
+    return str(error) if isinstance(error, (MayflyError, AirflowException)) else explain(error)
 
 
 def read_failures(ti: Any, failed: Sequence[str]) -> list[Failure]:
@@ -85,7 +90,12 @@ def format_verdict(run: str, failures: Sequence[Failure], not_started: Sequence[
             "audit log who marked or stopped the run, and clear these tasks."
         )
     first, *others = failures
-    lines = [f"{run} failed first in {first.task}: {_cause(first)}"]
+    if all(one.at for one in failures):
+        lines = [f"{run} failed first in {first.task}: {_cause(first)}"]
+    elif first.at:  # a task that left no record may have been the first
+        lines = [f"{run} failed. The first known cause is that of {first.task}: {_cause(first)}"]
+    else:
+        lines = [f"{run} failed in {first.task}: {_cause(first)}"]
     if others:
         lines.append("Failed, too:")
         lines += [f"- {one.task}: {as_text(_cause(one), _MAX_FURTHER_CAUSE)}" for one in others[:_MAX_NAMED]]

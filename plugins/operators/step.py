@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
@@ -90,8 +90,19 @@ class StepOperator(BaseOperator):
 
     def begin_again(self, context: Any, event: Json) -> Json:
         """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
+        return self._begin(context, event["give_up_at"])
+
+    def resume_execution(self, next_method: str, next_kwargs: Json | None, context: Any) -> Any:
+        """Go on after a wait; where its trigger died, Airflow raises that here, before any method of ours is called."""
         with recorded_failure(context):
-            return self._begin(context, event["give_up_at"])
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except (TaskDeferralError, TaskDeferralTimeout) as error:
+                lines = [line.strip() for line in (next_kwargs or {}).get("traceback") or () if line.strip()]
+                raise type(error)(
+                    f"The trigger that waited for this task ended without an answer ({error}): "
+                    f"{lines[-1] if lines else 'it left no traceback'}"
+                ) from error
 
     def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
@@ -135,10 +146,6 @@ class StepOperator(BaseOperator):
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
-        with recorded_failure(context):
-            return self._resume(context, event)
-
-    def _resume(self, context: Any, event: Json) -> Json:
         if "outcome" in event:
             return _finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)

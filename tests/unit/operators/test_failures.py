@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowFailException,
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    TaskDeferred,
+)
 
 from airflow_lib.errors import LeaseLost, SourceError
 from airflow_lib.steps import Failed, Waiting
@@ -77,8 +83,56 @@ def test_a_task_that_fails_after_its_wait_leaves_why(
     operator: StepOperator, context: dict[str, Any], event: dict[str, Any]
 ) -> None:
     with pytest.raises(Exception, match="taken"):
-        operator.resume(context, event)
+        operator.resume_execution("resume", {"event": event}, context)
     assert context["ti"].xcoms["failure"]["message"] == "taken"
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "cause"),
+    [
+        (
+            {"error": "Trigger failure", "traceback": ["Traceback:", "ImportError: no livy", ""]},
+            TaskDeferralError,
+            "no livy",
+        ),
+        ({"error": "Trigger failure"}, TaskDeferralError, "it left no traceback"),
+        ({"error": "Trigger timeout"}, TaskDeferralTimeout, "Trigger timeout"),
+        (None, TaskDeferralError, "Unknown"),
+    ],
+)
+def test_a_trigger_that_died_is_told_with_its_last_words(
+    operator: StepOperator,
+    context: dict[str, Any],
+    given: dict[str, Any] | None,
+    kind: type[Exception],
+    cause: str,
+) -> None:
+    with pytest.raises(kind, match=cause):
+        operator.resume_execution("__fail__", given, context)
+    kept = context["ti"].xcoms["failure"]["message"]
+    assert kept.startswith("The trigger that waited for this task ended without an answer")
+    assert cause in kept
+
+
+def test_a_task_that_took_too_long_leaves_that(
+    operator: StepOperator, opened: list[Any], script: Any, context: dict[str, Any]
+) -> None:
+    script(AirflowTaskTimeout("Timeout, PID: 7"))
+    with pytest.raises(AirflowTaskTimeout):
+        operator.execute(context)
+    assert context["ti"].xcoms["failure"]["message"] == (
+        "it took longer than its execution_timeout (Timeout, PID: 7)"
+    )
+
+
+def test_the_first_cause_is_called_the_first_known_one_where_a_task_left_none(
+    opened: list[Any], context: dict[str, Any]
+) -> None:
+    said = verdict(
+        context, {"a": "failed", "b": "failed", "c": "success"}, {"b": failure(LATE, "no session")}
+    )
+    assert said.startswith("Run run1 of immigration failed. The first known cause is that of b: no session\n")
+    assert "- a: it left no cause" in said
 
 
 def test_a_task_that_waits_leaves_no_failure(
@@ -94,7 +148,9 @@ def test_a_cause_is_cut_to_what_airflows_database_takes(
     operator: StepOperator, context: dict[str, Any]
 ) -> None:
     with pytest.raises(LeaseLost):
-        operator.resume(context, {"kind": "LeaseLost", "message": "x\x00" * 5000})
+        operator.resume_execution(
+            "resume", {"event": {"kind": "LeaseLost", "message": "x\x00" * 5000}}, context
+        )
     kept = context["ti"].xcoms["failure"]["message"]
     assert len(kept) <= 2000
     assert "\x00" not in kept
@@ -108,7 +164,7 @@ def test_a_record_that_cannot_be_kept_does_not_hide_the_error(
 
     monkeypatch.setattr(context["ti"], "xcom_push", refuse)
     with pytest.raises(LeaseLost, match="taken"):
-        operator.resume(context, {"kind": "LeaseLost", "message": "taken"})
+        operator.resume_execution("resume", {"event": {"kind": "LeaseLost", "message": "taken"}}, context)
 
 
 def test_the_verdict_names_what_failed_first_by_time_and_its_cause_then_the_rest(
@@ -127,13 +183,13 @@ def test_failed_tasks_without_a_record_are_named_in_the_dags_order(
     opened: list[Any], context: dict[str, Any], record: Any
 ) -> None:
     said = verdict(context, {"c": "failed", "b": "failed", "a": "success"}, {"b": record})
-    assert "failed first in b: it left no cause" in said
+    assert "failed in b: it left no cause" in said
     assert "- c: it left no cause" in said
 
 
 def test_a_known_cause_comes_before_a_task_that_left_none(opened: list[Any], context: dict[str, Any]) -> None:
     said = verdict(context, {"a": "failed", "b": "failed"}, {"b": failure(EARLY, "no column x")})
-    assert "failed first in b: no column x" in said
+    assert "The first known cause is that of b: no column x" in said
 
 
 def test_a_run_that_a_person_marked_names_what_never_started(

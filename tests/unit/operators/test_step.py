@@ -244,9 +244,9 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
 ) -> None:
     failed = Failed({"left": ["a role"]}, "a role is left")
     script(failed)
-    go = partial(operator.resume, event={"outcome": to_json(failed)}) if waited else operator.execute
+    resume = partial(operator.resume_execution, "resume", {"event": {"outcome": to_json(failed)}})
     with pytest.raises(AirflowFailException, match="a role is left"):
-        go(context)
+        (resume if waited else operator.execute)(context)
     assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
 
