@@ -7,7 +7,7 @@ and the first file of a folder for all of them. Next: `csv_files` and `parquet_f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ from sparkjobs.errors import BadInput
 # Of a file's beginning and end, so much is looked at: a header is longer in no file that is one.
 HEAD_BYTES = 64 * 1024
 _PARALLEL = 8
-# Spark reads an option of this name in all its file sources: without it, `*?[]{}` in a path are a pattern.
-LITERAL_PATHS = {"__globPaths__": "false"}
+# Spark takes these in a path for a pattern.
+_PATTERN_SIGNS = re.compile(r"[*?\[\]{}\\]")
 # Only by its name is a file taken for one that is no data; what it begins with counts first.
 _DOCUMENT = re.compile(
     r"^(readme|license|copying|changelog)\b|\.(txt|md|rst|html?|pdf|docx?|xml|md5|sha\d+)$", re.IGNORECASE
@@ -171,6 +171,14 @@ def _look_at(spark: SparkSession, uri: str, name: str, size: int) -> File:
             return File(uri, name, size, bytes(unpacked.readNBytes(HEAD_BYTES)), codec is not None)
         finally:
             stream.close()
+
+
+def spark_paths(files: Iterable[File]) -> list[str]:
+    """The files' URIs as Spark's readers want them, in which a pattern's signs stand for themselves.
+
+    Spark's own option for that, `__globPaths__`, reads all the paths in place of each one that has such a sign.
+    """
+    return [_PATTERN_SIGNS.sub(r"\\\g<0>", file.uri) for file in files]
 
 
 def read_tail(spark: SparkSession, file: File) -> bytes:

@@ -29,7 +29,7 @@ from pyspark.sql.types import (
 
 from sparkjobs.csv_files import CORRUPT, lacking
 from sparkjobs.errors import BadInput
-from sparkjobs.files import LITERAL_PATHS, File, explain_read_errors, read_footers
+from sparkjobs.files import File, explain_read_errors, read_footers, spark_paths
 from sparkjobs.values import clean_texts
 
 # EMR has no library for these.
@@ -111,11 +111,11 @@ def _read_group(
     # Spark refuses timestamps in nanoseconds, which pandas writes, unless it may take them for numbers.
     spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     # Dates and times are counted as today, unless a file says that an old Spark or Hive wrote it.
-    reader = spark.read.options(**LITERAL_PATHS, datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
+    reader = spark.read.options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
     if group.folders:
         reader = reader.option("basePath", uri)
     with explain_read_errors(file.uri):
-        rows = reader.parquet(*[alike.uri for alike in files])
+        rows = reader.parquet(*spark_paths(files))
     names = {field.name.lower(): field for field in rows.schema.fields}
     nanos = set(_NANOS.findall(group.schema))
     selected: dict[str, Column] = {}

@@ -138,6 +138,16 @@ def test_a_name_is_taken_as_it_stands(read, tmp_path, name):
     assert other.joinpath(name).exists()
 
 
+PATTERNS = ("a[1]", "b[2]", "c{3,4}", "d*", "e?", "f\\5", "a1", "plain")
+
+
+@pytest.mark.parametrize("number", [2, 3, len(PATTERNS)])
+def test_each_of_several_csvs_whose_names_look_like_patterns_is_read_once(read, number):
+    names = PATTERNS[:number]
+    rows, _, _ = read({f"{name}/{name}.csv": f'id,name\n"{name}",a\n' for name in names})
+    assert sorted(row[0] for row in rows) == sorted(names)
+
+
 def test_a_compressed_csv_is_read(read):
     assert read(gzip.compress(b"id,name\n1,a\n"), name="a.csv.gz")[0] == [("1", "a")]
 
@@ -169,6 +179,13 @@ def test_a_file_that_is_no_such_csv_is_refused_with_its_cause_and_remedy(read, c
 def test_parts_at_the_top_and_in_folders_below_are_all_read(parts):
     files = {"a.parquet": {"id": [1], "name": ["a"]}, "may/b.parquet": {"id": [2], "name": [" b\u00a0"]}}
     assert parts(files)[0] == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("number", [2, 3, len(PATTERNS)])
+def test_each_of_several_parts_whose_names_look_like_patterns_is_read_once(parts, number):
+    names = PATTERNS[:number]
+    files = {f"{name}/{name}.parquet": {"id": [name], "name": ["a"]} for name in names}
+    assert sorted(row[0] for row in parts(files)[0]) == sorted(names)
 
 
 def test_parts_are_read_by_name_whatever_their_order_case_and_further_columns(parts):
