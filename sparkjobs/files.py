@@ -209,37 +209,3 @@ def read_whole(spark: SparkSession, uri: str, max_bytes: int) -> bytes:
             f"{uri} is larger than {max_bytes} bytes: it is not the published file. Put that there."
         )
     return content
-
-
-@dataclass(frozen=True)
-class Footer:
-    """What a Parquet file says of itself: its schema as Parquet writes it, and the codec of its pages."""
-
-    schema: str
-    codec: str
-
-
-def read_footers(spark: SparkSession, files: list[File]) -> list[Footer]:
-    """The footer of each Parquet file. Raises BadInput for a file that was cut off or is damaged."""
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(lambda file: _read_footer(spark, file), files))
-
-
-def _read_footer(spark: SparkSession, file: File) -> Footer:
-    jvm, conf = _jvm(spark)
-    hadoop = jvm.org.apache.parquet.hadoop
-    with explain_read_errors(file.uri):
-        try:
-            source = hadoop.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(file.uri), conf)
-            reader = hadoop.ParquetFileReader.open(source)
-        except Py4JJavaError as error:
-            if _MISSING.search(str(error)):
-                raise
-            raise BadInput(_unreadable(file.uri, str(error))) from error
-        try:
-            footer = reader.getFooter()
-            blocks = footer.getBlocks()
-            codec = blocks.get(0).getColumns().get(0).getCodec().name() if blocks.size() else ""
-            return Footer(footer.getFileMetaData().getSchema().toString(), codec)
-        finally:
-            reader.close()

@@ -5,7 +5,6 @@ Spark takes the schema of one part for that of all: a column that another part l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -23,37 +22,37 @@ from pyspark.sql.types import (
     IntegralType,
     LongType,
     StringType,
+    StructField,
+    StructType,
     TimestampNTZType,
     TimestampType,
 )
 
 from sparkjobs.csv_files import CORRUPT, lacking
 from sparkjobs.errors import BadInput
-from sparkjobs.files import File, explain_read_errors, read_footers, spark_paths
-from sparkjobs.values import clean_texts
+from sparkjobs.files import File, explain_read_errors, spark_paths
+from sparkjobs.parquet_footers import Footer, Stored, no_value, read_footers
+from sparkjobs.values import BLANKS, clean_texts
 
-# EMR has no library for these.
-_CODECS_UNREAD = ("BROTLI", "LZO")
-_NANOS = re.compile(r"int64 (.+) \(TIMESTAMP\(NANOS")
 _NUMBERS = (IntegralType, FloatType, DoubleType, DecimalType)
-_READ = (*_NUMBERS, StringType, BooleanType, DateType, TimestampType, TimestampNTZType)
-# A line of the top level in the text that Parquet writes of a schema: `  optional int64 a (INTEGER(64,false)) = 1;`
-_FIELD = re.compile(
-    r"^  (?:optional|required|repeated) \S+(?:\(\d+\))? (.+?)(?: \(.*\))?(?: = \d+)?(?:;| \{)$", re.MULTILINE
-)
+_MOMENTS = (DateType, TimestampType, TimestampNTZType)
+_READ = (*_NUMBERS, *_MOMENTS, StringType, BinaryType, BooleanType)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Parts of one schema. `folders` are the names of their folders' `name=value`, where a column is read of them."""
+    """Parts that Spark reads as one: the wanted columns have the same names and types in all of them.
 
-    schema: str
+    `folders` are the names of their folders' `name=value`, where a column is read of them.
+    """
+
+    columns: tuple[tuple[str, Stored], ...]
     folders: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The wanted columns of the parts of one schema, by name; `file` is one of the parts."""
+    """The wanted columns of the parts of one group, by name; `file` is one of the parts."""
 
     file: File
     rows: DataFrame
@@ -66,73 +65,51 @@ def read_parquet_files(
 ) -> DataFrame:
     """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT, null.
 
-    A part may have its columns in any order, and further ones. Where numbers have other types in other parts,
-    they become doubles (or bigints, where all are whole); where some parts have text, all become text.
+    A part may have its columns in any order, and further ones of any type. Where numbers have other types in other
+    parts, they become doubles (or bigints, where all are whole); where some parts have text, all become text; dates
+    and timestamps of every kind become timestamps. What is read of a folder's `name=value` is text.
     """
     groups: dict[_Group, list[File]] = {}
-    for file, footer in zip(files, read_footers(spark, list(files))):
-        if footer.codec in _CODECS_UNREAD:
-            raise BadInput(
-                f"{file.uri} is compressed by {footer.codec}, which Spark cannot read here. "
-                "Write it again with snappy, gzip or zstd, and upload that."
-            )
-        folders = tuple(part.partition("=")[0] for part in file.name.split("/")[:-1] if "=" in part)
-        present = _names(footer.schema)
-        used = folders if any(_missing(present, [name]) for name in columns) else ()
-        groups.setdefault(_Group(footer.schema, used), []).append(file)
-    parts = [_read_group(spark, uri, group, alike, columns) for group, alike in groups.items()]
+    for file, footer in zip(files, read_footers(spark, files, columns)):
+        groups.setdefault(_group(file, footer, columns), []).append(file)
+    parts = [_read_group(spark, uri, group, alike) for group, alike in groups.items()]
     types = {name: _common_type(name, parts) for name in columns}
     return reduce(DataFrame.unionByName, [_select(part, types) for part in parts])
 
 
-def _names(schema: str) -> list[str]:
-    """The names of a schema's top level in lower case."""
-    return [name.lower() for name in _FIELD.findall(schema)]
-
-
-def _missing(present: Sequence[str], columns: Sequence[str]) -> list[str]:
-    return [name for name in columns if name.lower() not in present]
-
-
-def _read_group(
-    spark: SparkSession, uri: str, group: _Group, files: list[File], columns: Sequence[str]
-) -> _Part:
-    file = files[0]
-    present = _names(group.schema)
-    twice = [name for name in columns if present.count(name.lower()) > 1]
-    if twice:
-        raise BadInput(
-            f"{file.uri} has more than one column {', '.join(twice)}, differing in case only. "
-            "Write it again with each published column once, and upload that."
-        )
-    missing = _missing([*present, *[name.lower() for name in group.folders]], columns)
+def _group(file: File, footer: Footer, columns: Sequence[str]) -> _Group:
+    """What a part is read by. Raises BadInput where it lacks a column."""
+    folders = tuple(part.partition("=")[0] for part in file.name.split("/")[:-1] if "=" in part)
+    of_folders = {name.strip(BLANKS).lower(): Stored(name, StringType(), is_nanos=False) for name in folders}
+    found = {**{name: of_folders.get(name.lower()) for name in columns}, **footer.columns}
+    missing = [name for name in columns if found[name] is None]
     if missing:
-        raise BadInput(lacking(file.uri, missing, present))
-    # Spark refuses timestamps in nanoseconds, which pandas writes, unless it may take them for numbers.
-    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+        raise BadInput(lacking(file.uri, missing, footer.names))
+    stored = {name: column for name, column in found.items() if column}
+    return _Group(tuple(stored.items()), folders if len(footer.columns) < len(columns) else ())
+
+
+def _read_group(spark: SparkSession, uri: str, group: _Group, files: list[File]) -> _Part:
+    file = files[0]
+    # Of the columns that nobody asks for, Spark is not told: it cannot read some types.
+    schema = StructType([StructField(stored.name, stored.kind) for _, stored in group.columns])
     # Dates and times are counted as today, unless a file says that an old Spark or Hive wrote it.
-    reader = spark.read.options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
+    reader = spark.read.schema(schema).options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
     if group.folders:
         reader = reader.option("basePath", uri)
     with explain_read_errors(file.uri):
         rows = reader.parquet(*spark_paths(files))
-    names = {field.name.lower(): field for field in rows.schema.fields}
-    nanos = set(_NANOS.findall(group.schema))
     selected: dict[str, Column] = {}
     types: dict[str, DataType] = {}
-    for wanted in columns:
-        field = names[wanted.lower()]
-        quoted = "`" + field.name.replace("`", "``") + "`"
-        column, kind = fn.col(quoted), field.dataType
-        if field.name in nanos:
+    for wanted, stored in group.columns:
+        quoted = "`" + stored.name.replace("`", "``") + "`"
+        column, kind = fn.col(quoted), stored.kind
+        if not isinstance(kind, _READ):
+            raise BadInput(no_value(file, wanted, kind.simpleString()))
+        if stored.is_nanos:
             column, kind = fn.expr(f"timestamp_micros({quoted} div 1000)"), TimestampType()
         elif isinstance(kind, BinaryType):
             column, kind = column.cast("string"), StringType()
-        elif not isinstance(kind, _READ):
-            raise BadInput(
-                f"{file.uri} has column {wanted} of type {kind.simpleString()[:80]}, where one value a row was "
-                "expected. Write it as text or as a number, and upload that."
-            )
         selected[wanted], types[wanted] = column, kind
     return _Part(file, rows, selected, types)
 
@@ -148,6 +125,10 @@ def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
         return DoubleType()
     if all(isinstance(kind, (*_NUMBERS, StringType)) for kind in kinds):
         return StringType()
+    if all(isinstance(kind, _MOMENTS) for kind in kinds):
+        return (
+            TimestampType()
+        )  # the session is in UTC: so is a timestamp without a zone, and a date begins at 0:00
     (other, second), *_, (one, first) = kinds.items()
     raise BadInput(
         f"{second.file.uri} has column {name} of type {other.simpleString()}, and {first.file.uri} of type "

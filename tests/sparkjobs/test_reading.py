@@ -239,6 +239,38 @@ def test_timestamps_in_nanoseconds_are_read(parts):
     assert moment.replace(tzinfo=None) == datetime(2016, 4, 1, 8, 40, 0, 123456)
 
 
+UNREAD = [pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.decimal256(50, 2)]
+
+
+@pytest.mark.parametrize("kind", UNREAD, ids=str)
+def test_a_column_of_a_type_that_spark_cannot_read_is_refused_by_name_and_type(parts, kind):
+    with pytest.raises(
+        BadInput, match=r"a\.parquet has column id of type \w+ \((TIME|DECIMAL).*Write it as text"
+    ):
+        parts({"a.parquet": {"id": pa.array([1], kind), "name": ["a"]}})
+
+
+@pytest.mark.parametrize("kind", [*UNREAD, pa.timestamp("ns")], ids=str)
+def test_a_further_column_may_have_any_type(parts, kind):
+    files = {"a.parquet": {"id": [1], "name": ["a"], "x": pa.array([1], kind), "l": [[{"y": 1}]]}}
+    assert parts(files)[0] == [(1, "a")]
+
+
+def test_further_columns_may_share_a_name(parts):
+    assert parts({"a.parquet": {"id": [1], "name": ["a"], "x": [1], "X": [2]}})[0] == [(1, "a")]
+
+
+def test_a_type_that_keeps_the_whole_file_from_being_read_is_told(parts):
+    half = pa.array([1.0], pa.float32()).cast(pa.float16())
+    with pytest.raises(BadInput, match=r"a\.parquet has a column of a type .*float16.*Write the file again"):
+        parts({"a.parquet": {"id": [1], "name": ["a"], "x": half}})
+
+
+def test_a_file_without_columns_is_told(parts):
+    with pytest.raises(BadInput, match=r"a\.parquet has no column"):
+        parts({"a.parquet": {}})
+
+
 def test_a_column_of_lists_is_refused_by_name_and_type(parts):
     with pytest.raises(BadInput, match=r"a\.parquet has column id of type array<bigint>.*one value a row"):
         parts({"a.parquet": {"id": [[1, 2]]}}, ("id",))
