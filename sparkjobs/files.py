@@ -21,6 +21,7 @@ from sparkjobs.errors import BadInput
 
 # Of a file's beginning and end, so much is looked at: a header is longer in no file that is one.
 HEAD_BYTES = 64 * 1024
+PARQUET = b"PAR1"  # its first and its last bytes
 _PARALLEL = 8
 # Spark takes these in a path for a pattern.
 _PATTERN_SIGNS = re.compile(r"[*?\[\]{}\\]")
@@ -60,7 +61,7 @@ class File:
 
     @property
     def is_parquet(self) -> bool:
-        return self.head.startswith(b"PAR1")
+        return self.head.startswith(PARQUET)
 
     @property
     def is_document(self) -> bool:
@@ -167,6 +168,9 @@ def _look_at(spark: SparkSession, uri: str, name: str, size: int) -> File:
     with explain_read_errors(uri):
         stream = path.getFileSystem(conf).open(path)
         try:
+            if bytes(stream.readNBytes(len(PARQUET))) == PARQUET:  # whatever its name says, Spark reads it so
+                codec = None
+            stream.seek(0)
             unpacked = codec.createInputStream(stream) if codec is not None else stream
             return File(uri, name, size, bytes(unpacked.readNBytes(HEAD_BYTES)), codec is not None)
         finally:

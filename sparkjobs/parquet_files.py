@@ -6,7 +6,8 @@ Spark takes the schema of one part for that of all: a column that another part l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -21,6 +22,7 @@ from pyspark.sql.types import (
     FloatType,
     IntegralType,
     LongType,
+    NullType,
     StringType,
     StructField,
     StructType,
@@ -52,7 +54,10 @@ class _Group:
 
 @dataclass(frozen=True)
 class _Part:
-    """The wanted columns of the parts of one group, by name; `file` is one of the parts."""
+    """The wanted columns of the parts of one group, by name. `file` is one of the parts.
+
+    NullType is the type of a column that is known to have no value.
+    """
 
     file: File
     rows: DataFrame
@@ -73,6 +78,9 @@ def read_parquet_files(
     for file, footer in zip(files, read_footers(spark, files, columns)):
         groups.setdefault(_group(file, footer, columns), []).append(file)
     parts = [_read_group(spark, uri, group, alike) for group, alike in groups.items()]
+    for name in columns:
+        if _shared_type({part.types[name] for part in parts}) is None:
+            parts = [_without_empty(part, name) for part in parts]
     types = {name: _common_type(name, parts) for name in columns}
     return reduce(DataFrame.unionByName, [_select(part, types) for part in parts])
 
@@ -114,11 +122,19 @@ def _read_group(spark: SparkSession, uri: str, group: _Group, files: list[File])
     return _Part(file, rows, selected, types)
 
 
-def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
-    """The type in which a column of all parts can be read. Raises BadInput naming two parts where there is none."""
-    kinds = {part.types[name]: part for part in reversed(parts)}
-    if len(kinds) == 1:
-        return next(iter(kinds))
+def _without_empty(part: _Part, name: str) -> _Part:
+    """`part`, in which the column is of NullType where it has no value: pandas writes a bigint or a double then."""
+    with explain_read_errors(part.file.uri):
+        if not part.rows.where(part.columns[name].isNotNull()).isEmpty():
+            return part
+    return replace(part, columns={**part.columns, name: fn.lit(None)}, types={**part.types, name: NullType()})
+
+
+def _shared_type(found: AbstractSet[DataType]) -> DataType | None:
+    """The type in which all of these can be read; None where there is none."""
+    kinds = found - {NullType()}
+    if len(kinds) <= 1:
+        return next(iter(kinds), StringType())
     if all(isinstance(kind, IntegralType) for kind in kinds):
         return LongType()
     if all(isinstance(kind, _NUMBERS) for kind in kinds):
@@ -129,7 +145,16 @@ def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
         return (
             TimestampType()
         )  # the session is in UTC: so is a timestamp without a zone, and a date begins at 0:00
-    (other, second), *_, (one, first) = kinds.items()
+    return None
+
+
+def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
+    """The type in which a column of all parts can be read. Raises BadInput naming two parts where there is none."""
+    kinds = {part.types[name]: part for part in reversed(parts)}
+    shared = _shared_type(kinds.keys())
+    if shared:
+        return shared
+    (other, second), *_, (one, first) = [item for item in kinds.items() if item[0] != NullType()]
     raise BadInput(
         f"{second.file.uri} has column {name} of type {other.simpleString()}, and {first.file.uri} of type "
         f"{one.simpleString()}: these cannot be read as one. Write the parts with one type, and upload them."

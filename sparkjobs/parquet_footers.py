@@ -18,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
 from sparkjobs.errors import BadInput
-from sparkjobs.files import File, explain_read_errors, read_tail
+from sparkjobs.files import PARQUET, File, explain_read_errors, read_tail
 from sparkjobs.values import BLANKS
 
 _PARALLEL = 8
@@ -60,6 +60,11 @@ def read_footers(spark: SparkSession, files: Sequence[File], wanted: Sequence[st
 
 
 def _read_footer(spark: SparkSession, file: File, wanted: Sequence[str]) -> Footer:
+    if file.is_compressed:
+        raise BadInput(
+            f"{file.uri} is compressed as a whole, and Spark cannot read Parquet so. Unpack it, and upload that: its "
+            "columns are compressed within."
+        )
     reader = _open(spark, file)
     with explain_read_errors(file.uri):
         try:
@@ -88,11 +93,11 @@ def _open(spark: SparkSession, file: File) -> Any:
 def _why_closed(file: File, tail: bytes, error: Py4JJavaError) -> str:
     """Why a file that begins as Parquet does cannot be opened, by its last bytes and the error."""
     cause = str(error.java_exception.toString())[:300]
-    if not tail.endswith(b"PAR1"):
-        end = tail.rfind(b"PAR1", 0 if file.size > len(tail) else 1)  # the file begins with that, too
+    if not tail.endswith(PARQUET):
+        end = tail.rfind(PARQUET, 0 if file.size > len(tail) else 1)  # the file begins with that, too
         if end >= 0:
             return (
-                f"{file.uri} cannot be read: {len(tail) - end - 4} bytes follow its end, so it is damaged. "
+                f"{file.uri} cannot be read: {len(tail) - end - len(PARQUET)} bytes follow its end, so it is damaged. "
                 "Replace it by an undamaged copy."
             )
         return (
