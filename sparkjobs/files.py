@@ -90,6 +90,8 @@ def _unreadable(uri: str, text: str) -> str:
             f"{uri} cannot be read ({_cause(text)}): it was cut off, as by an upload that was interrupted. "
             "Upload the whole file again."
         )
+    if "long overflow" in text:
+        return f"{uri} holds a timestamp that is out of range, beyond the year 294246. Correct it, and upload that."
     return f"{uri} cannot be read ({_cause(text)}): it is damaged. Replace it by an undamaged copy."
 
 

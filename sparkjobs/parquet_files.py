@@ -63,16 +63,18 @@ class _Part:
     rows: DataFrame
     columns: dict[str, Column]
     types: dict[str, DataType]
+    corrupt: Column
 
 
 def read_parquet_files(
     spark: SparkSession, uri: str, files: Sequence[File], columns: Sequence[str]
 ) -> DataFrame:
-    """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT, null.
+    """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT.
 
     A part may have its columns in any order, and further ones of any type. Where numbers have other types in other
     parts, they become doubles (or bigints, where all are whole); where some parts have text, all become text; dates
-    and timestamps of every kind become timestamps. What is read of a folder's `name=value` is text.
+    and timestamps of every kind become timestamps. What is read of a folder's `name=value` is text. CORRUPT
+    has the texts of a row of which one is no UTF-8, and is null elsewhere.
     """
     groups: dict[_Group, list[File]] = {}
     for file, footer in zip(files, read_footers(spark, files, columns)):
@@ -119,7 +121,24 @@ def _read_group(spark: SparkSession, uri: str, group: _Group, files: list[File])
         elif isinstance(kind, BinaryType):
             column, kind = column.cast("string"), StringType()
         selected[wanted], types[wanted] = column, kind
-    return _Part(file, rows, selected, types)
+    texts = [column for name, column in selected.items() if isinstance(types[name], StringType)]
+    return _Part(file, rows, selected, types, _corrupt(file, rows, texts))
+
+
+def _corrupt(file: File, rows: DataFrame, texts: Sequence[Column]) -> Column:
+    """CORRUPT: a row's texts where one of them is no UTF-8; Spark would read U+FFFD in place of letters.
+
+    One quick pass over the texts, so that nothing depends on all of them where all is well, as it nearly always is.
+    """
+    nothing = fn.lit(None).cast("string")
+    if not texts:
+        return nothing
+    together = fn.concat_ws(" | ", *texts)
+    stored = together.cast("binary")
+    is_wrong = fn.decode(stored, "UTF-8") != together
+    with explain_read_errors(file.uri):
+        ((wrong,),) = rows.agg(fn.count_if(is_wrong)).collect()
+    return fn.when(is_wrong, fn.decode(stored, "windows-1252")) if wrong else nothing
 
 
 def _without_empty(part: _Part, name: str) -> _Part:
@@ -168,7 +187,7 @@ def _select(part: _Part, types: dict[str, DataType]) -> DataFrame:
     }
     texts = {name: column for name, column in cast.items() if isinstance(types[name], StringType)}
     others = [column.alias(name) for name, column in cast.items() if name not in texts]
-    corrupt = fn.lit(None).cast("string").alias(CORRUPT)
+    corrupt = part.corrupt.alias(CORRUPT)
     if not texts:
         return part.rows.select(*others, corrupt)
     return clean_texts(part.rows, texts, *others, corrupt).select(*types, CORRUPT)

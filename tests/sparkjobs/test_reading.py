@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.errors import BadInput
-from sparkjobs.reading import CORRUPT, read_csv, read_table
+from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, read_table
 
 COLUMNS = ("id", "name")
 
@@ -363,6 +363,27 @@ def test_bytes_behind_the_end_of_parquet_are_not_told_as_its_end_cut_off(parts, 
     pq.write_table(pa.table({"id": [1], "name": ["a"]}), tmp_path / "x")
     with pytest.raises(BadInput, match=r"a\.parquet cannot be read: 4 bytes follow its end.*undamaged copy"):
         parts({}, others=[("a.parquet", (tmp_path / "x").read_bytes() + b"junk")])
+
+
+@pytest.mark.parametrize("bad", [b"caf\xe9", b"it\x92s", b"cut off \xc3"], ids=str)
+@pytest.mark.parametrize("kind", [pa.binary(), pa.string()], ids=str)
+def test_a_row_whose_text_is_no_utf_8_is_malformed_and_told(spark, tmp_path, kind, bad):
+    stored = pa.array([bad, "Bogotá".encode(), None], pa.binary())
+    names = pa.Array.from_buffers(kind, 3, stored.buffers())
+    parquet(tmp_path / "a.parquet", id=[1, 2, 3], name=names, other=["x", "y", "z"])
+    columns = (*COLUMNS, "other")
+    rows = read_table(spark, f"file://{tmp_path}/a.parquet", columns).sort("id").collect()
+    assert [row[CORRUPT] for row in rows] == [f"{bad.decode('cp1252')} | x", None, None]
+    assert [row["name"] for row in rows[1:]] == ["Bogotá", None]
+
+
+def test_a_timestamp_out_of_range_is_told_as_such(parts):
+    stamps = pa.array([2**62], pa.timestamp("ms"))
+    with (
+        pytest.raises(BadInput, match=r"a\.parquet .*timestamp.*out of range.*Correct it"),
+        explain_read_errors("folder"),
+    ):
+        parts({"a.parquet": {"id": stamps}}, ("id",))
 
 
 def test_a_column_of_lists_is_refused_by_name_and_type(parts):
