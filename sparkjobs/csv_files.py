@@ -19,7 +19,7 @@ from pyspark.sql import functions as fn
 from pyspark.sql.types import StringType, StructField, StructType
 
 from sparkjobs.errors import BadInput
-from sparkjobs.files import HEAD_BYTES, LITERAL_PATHS, File, explain_read_errors, read_tail
+from sparkjobs.files import HEAD_BYTES, File, explain_read_errors, read_tail, spark_paths
 from sparkjobs.values import BLANKS, clean_text
 
 CORRUPT = "_corrupt"
@@ -88,8 +88,7 @@ def _read_form(
     schema = StructType([StructField(f"c{i}", StringType()) for i in range(len(form.header))])
     schema.add(StructField(CORRUPT, StringType()))
     reader = (
-        spark.read.options(**LITERAL_PATHS)
-        .option("header", True)
+        spark.read.option("header", True)
         .option("sep", delimiter)
         .option("quote", '"')
         .option("escape", '"')  # a quote within quotes is doubled, as in RFC 4180
@@ -99,7 +98,7 @@ def _read_form(
         .option("encoding", form.encoding)
         .option("multiLine", form.multiline)  # true: a file is read by one task, however large it is
     )
-    rows = reader.schema(schema).csv([file.uri for file in files])
+    rows = reader.schema(schema).csv(spark_paths(files))
     for file in files:
         _refuse_cut_off(spark, file, form, delimiter)
     indexes = {name: form.header.index(name.lower()) for name in columns}
@@ -217,8 +216,7 @@ def _survey(
 
 
 def _count_lines(spark: SparkSession, files: Sequence[File], delimiter: str) -> _Lines:
-    uris = [file.uri for file in files]
-    with explain_read_errors(uris[0]):
+    with explain_read_errors(files[0].uri):
         line = fn.col("value")
         stored = line.cast("binary")
         decoded = fn.decode(stored, "UTF-8")
@@ -233,8 +231,7 @@ def _count_lines(spark: SparkSession, files: Sequence[File], delimiter: str) -> 
             "with_nul": line.contains("\0"),
         }
         (counts,) = (
-            spark.read.options(**LITERAL_PATHS)
-            .text(uris)
+            spark.read.text(spark_paths(files))
             .agg(*[fn.count_if(condition).alias(name) for name, condition in conditions.items()])
             .collect()
         )

@@ -7,7 +7,7 @@ and the first file of a folder for all of them. Next: `csv_files` and `parquet_f
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ from sparkjobs.errors import BadInput
 
 # Of a file's beginning and end, so much is looked at: a header is longer in no file that is one.
 HEAD_BYTES = 64 * 1024
+PARQUET = b"PAR1"  # its first and its last bytes
 _PARALLEL = 8
-# Spark reads an option of this name in all its file sources: without it, `*?[]{}` in a path are a pattern.
-LITERAL_PATHS = {"__globPaths__": "false"}
+# Spark takes these in a path for a pattern.
+_PATTERN_SIGNS = re.compile(r"[*?\[\]{}\\]")
 # Only by its name is a file taken for one that is no data; what it begins with counts first.
 _DOCUMENT = re.compile(
     r"^(readme|license|copying|changelog)\b|\.(txt|md|rst|html?|pdf|docx?|xml|md5|sha\d+)$", re.IGNORECASE
@@ -60,7 +61,7 @@ class File:
 
     @property
     def is_parquet(self) -> bool:
-        return self.head.startswith(b"PAR1")
+        return self.head.startswith(PARQUET)
 
     @property
     def is_document(self) -> bool:
@@ -89,6 +90,8 @@ def _unreadable(uri: str, text: str) -> str:
             f"{uri} cannot be read ({_cause(text)}): it was cut off, as by an upload that was interrupted. "
             "Upload the whole file again."
         )
+    if "long overflow" in text:
+        return f"{uri} holds a timestamp that is out of range, beyond the year 294246. Correct it, and upload that."
     return f"{uri} cannot be read ({_cause(text)}): it is damaged. Replace it by an undamaged copy."
 
 
@@ -167,10 +170,21 @@ def _look_at(spark: SparkSession, uri: str, name: str, size: int) -> File:
     with explain_read_errors(uri):
         stream = path.getFileSystem(conf).open(path)
         try:
+            if bytes(stream.readNBytes(len(PARQUET))) == PARQUET:  # whatever its name says, Spark reads it so
+                codec = None
+            stream.seek(0)
             unpacked = codec.createInputStream(stream) if codec is not None else stream
             return File(uri, name, size, bytes(unpacked.readNBytes(HEAD_BYTES)), codec is not None)
         finally:
             stream.close()
+
+
+def spark_paths(files: Iterable[File]) -> list[str]:
+    """The files' URIs as Spark's readers want them, in which a pattern's signs stand for themselves.
+
+    Spark's own option for that, `__globPaths__`, reads all the paths in place of each one that has such a sign.
+    """
+    return [_PATTERN_SIGNS.sub(r"\\\g<0>", file.uri) for file in files]
 
 
 def read_tail(spark: SparkSession, file: File) -> bytes:
@@ -201,37 +215,3 @@ def read_whole(spark: SparkSession, uri: str, max_bytes: int) -> bytes:
             f"{uri} is larger than {max_bytes} bytes: it is not the published file. Put that there."
         )
     return content
-
-
-@dataclass(frozen=True)
-class Footer:
-    """What a Parquet file says of itself: its schema as Parquet writes it, and the codec of its pages."""
-
-    schema: str
-    codec: str
-
-
-def read_footers(spark: SparkSession, files: list[File]) -> list[Footer]:
-    """The footer of each Parquet file. Raises BadInput for a file that was cut off or is damaged."""
-    with ThreadPoolExecutor(_PARALLEL) as pool:
-        return list(pool.map(lambda file: _read_footer(spark, file), files))
-
-
-def _read_footer(spark: SparkSession, file: File) -> Footer:
-    jvm, conf = _jvm(spark)
-    hadoop = jvm.org.apache.parquet.hadoop
-    with explain_read_errors(file.uri):
-        try:
-            source = hadoop.util.HadoopInputFile.fromPath(jvm.org.apache.hadoop.fs.Path(file.uri), conf)
-            reader = hadoop.ParquetFileReader.open(source)
-        except Py4JJavaError as error:
-            if _MISSING.search(str(error)):
-                raise
-            raise BadInput(_unreadable(file.uri, str(error))) from error
-        try:
-            footer = reader.getFooter()
-            blocks = footer.getBlocks()
-            codec = blocks.get(0).getColumns().get(0).getCodec().name() if blocks.size() else ""
-            return Footer(footer.getFileMetaData().getSchema().toString(), codec)
-        finally:
-            reader.close()

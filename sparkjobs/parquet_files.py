@@ -5,9 +5,9 @@ Spark takes the schema of one part for that of all: a column that another part l
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -22,133 +22,158 @@ from pyspark.sql.types import (
     FloatType,
     IntegralType,
     LongType,
+    NullType,
     StringType,
+    StructField,
+    StructType,
     TimestampNTZType,
     TimestampType,
 )
 
 from sparkjobs.csv_files import CORRUPT, lacking
 from sparkjobs.errors import BadInput
-from sparkjobs.files import LITERAL_PATHS, File, explain_read_errors, read_footers
-from sparkjobs.values import clean_texts
+from sparkjobs.files import File, explain_read_errors, spark_paths
+from sparkjobs.parquet_footers import Footer, Stored, no_value, read_footers
+from sparkjobs.values import BLANKS, clean_texts
 
-# EMR has no library for these.
-_CODECS_UNREAD = ("BROTLI", "LZO")
-_NANOS = re.compile(r"int64 (.+) \(TIMESTAMP\(NANOS")
 _NUMBERS = (IntegralType, FloatType, DoubleType, DecimalType)
-_READ = (*_NUMBERS, StringType, BooleanType, DateType, TimestampType, TimestampNTZType)
-# A line of the top level in the text that Parquet writes of a schema: `  optional int64 a (INTEGER(64,false)) = 1;`
-_FIELD = re.compile(
-    r"^  (?:optional|required|repeated) \S+(?:\(\d+\))? (.+?)(?: \(.*\))?(?: = \d+)?(?:;| \{)$", re.MULTILINE
-)
+_MOMENTS = (DateType, TimestampType, TimestampNTZType)
+_READ = (*_NUMBERS, *_MOMENTS, StringType, BinaryType, BooleanType)
 
 
 @dataclass(frozen=True)
 class _Group:
-    """Parts of one schema. `folders` are the names of their folders' `name=value`, where a column is read of them."""
+    """Parts that Spark reads as one: the wanted columns have the same names and types in all of them.
 
-    schema: str
+    `folders` are the names of their folders' `name=value`, where a column is read of them.
+    """
+
+    columns: tuple[tuple[str, Stored], ...]
     folders: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """The wanted columns of the parts of one schema, by name; `file` is one of the parts."""
+    """The wanted columns of the parts of one group, by name. `file` is one of the parts.
+
+    NullType is the type of a column that is known to have no value.
+    """
 
     file: File
     rows: DataFrame
     columns: dict[str, Column]
     types: dict[str, DataType]
+    corrupt: Column
 
 
 def read_parquet_files(
     spark: SparkSession, uri: str, files: Sequence[File], columns: Sequence[str]
 ) -> DataFrame:
-    """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT, null.
+    """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT.
 
-    A part may have its columns in any order, and further ones. Where numbers have other types in other parts,
-    they become doubles (or bigints, where all are whole); where some parts have text, all become text.
+    A part may have its columns in any order, and further ones of any type. Where numbers have other types in other
+    parts, they become doubles (or bigints, where all are whole); where some parts have text, all become text; dates
+    and timestamps of every kind become timestamps. What is read of a folder's `name=value` is text. CORRUPT
+    has the texts of a row of which one is no UTF-8, and is null elsewhere.
     """
     groups: dict[_Group, list[File]] = {}
-    for file, footer in zip(files, read_footers(spark, list(files))):
-        if footer.codec in _CODECS_UNREAD:
-            raise BadInput(
-                f"{file.uri} is compressed by {footer.codec}, which Spark cannot read here. "
-                "Write it again with snappy, gzip or zstd, and upload that."
-            )
-        folders = tuple(part.partition("=")[0] for part in file.name.split("/")[:-1] if "=" in part)
-        present = _names(footer.schema)
-        used = folders if any(_missing(present, [name]) for name in columns) else ()
-        groups.setdefault(_Group(footer.schema, used), []).append(file)
-    parts = [_read_group(spark, uri, group, alike, columns) for group, alike in groups.items()]
+    for file, footer in zip(files, read_footers(spark, files, columns)):
+        groups.setdefault(_group(file, footer, columns), []).append(file)
+    parts = [_read_group(spark, uri, group, alike) for group, alike in groups.items()]
+    for name in columns:
+        if _shared_type({part.types[name] for part in parts}) is None:
+            parts = [_without_empty(part, name) for part in parts]
     types = {name: _common_type(name, parts) for name in columns}
     return reduce(DataFrame.unionByName, [_select(part, types) for part in parts])
 
 
-def _names(schema: str) -> list[str]:
-    """The names of a schema's top level in lower case."""
-    return [name.lower() for name in _FIELD.findall(schema)]
-
-
-def _missing(present: Sequence[str], columns: Sequence[str]) -> list[str]:
-    return [name for name in columns if name.lower() not in present]
-
-
-def _read_group(
-    spark: SparkSession, uri: str, group: _Group, files: list[File], columns: Sequence[str]
-) -> _Part:
-    file = files[0]
-    present = _names(group.schema)
-    twice = [name for name in columns if present.count(name.lower()) > 1]
-    if twice:
-        raise BadInput(
-            f"{file.uri} has more than one column {', '.join(twice)}, differing in case only. "
-            "Write it again with each published column once, and upload that."
-        )
-    missing = _missing([*present, *[name.lower() for name in group.folders]], columns)
+def _group(file: File, footer: Footer, columns: Sequence[str]) -> _Group:
+    """What a part is read by. Raises BadInput where it lacks a column."""
+    folders = tuple(part.partition("=")[0] for part in file.name.split("/")[:-1] if "=" in part)
+    of_folders = {name.strip(BLANKS).lower(): Stored(name, StringType(), is_nanos=False) for name in folders}
+    found = {**{name: of_folders.get(name.lower()) for name in columns}, **footer.columns}
+    missing = [name for name in columns if found[name] is None]
     if missing:
-        raise BadInput(lacking(file.uri, missing, present))
-    # Spark refuses timestamps in nanoseconds, which pandas writes, unless it may take them for numbers.
-    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+        raise BadInput(lacking(file.uri, missing, footer.names))
+    stored = {name: column for name, column in found.items() if column}
+    return _Group(tuple(stored.items()), folders if len(footer.columns) < len(columns) else ())
+
+
+def _read_group(spark: SparkSession, uri: str, group: _Group, files: list[File]) -> _Part:
+    file = files[0]
+    # Of the columns that nobody asks for, Spark is not told: it cannot read some types.
+    schema = StructType([StructField(stored.name, stored.kind) for _, stored in group.columns])
     # Dates and times are counted as today, unless a file says that an old Spark or Hive wrote it.
-    reader = spark.read.options(**LITERAL_PATHS, datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
+    reader = spark.read.schema(schema).options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
     if group.folders:
         reader = reader.option("basePath", uri)
     with explain_read_errors(file.uri):
-        rows = reader.parquet(*[alike.uri for alike in files])
-    names = {field.name.lower(): field for field in rows.schema.fields}
-    nanos = set(_NANOS.findall(group.schema))
+        rows = reader.parquet(*spark_paths(files))
     selected: dict[str, Column] = {}
     types: dict[str, DataType] = {}
-    for wanted in columns:
-        field = names[wanted.lower()]
-        quoted = "`" + field.name.replace("`", "``") + "`"
-        column, kind = fn.col(quoted), field.dataType
-        if field.name in nanos:
+    for wanted, stored in group.columns:
+        quoted = "`" + stored.name.replace("`", "``") + "`"
+        column, kind = fn.col(quoted), stored.kind
+        if not isinstance(kind, _READ):
+            raise BadInput(no_value(file, wanted, kind.simpleString()))
+        if stored.is_nanos:
             column, kind = fn.expr(f"timestamp_micros({quoted} div 1000)"), TimestampType()
         elif isinstance(kind, BinaryType):
             column, kind = column.cast("string"), StringType()
-        elif not isinstance(kind, _READ):
-            raise BadInput(
-                f"{file.uri} has column {wanted} of type {kind.simpleString()[:80]}, where one value a row was "
-                "expected. Write it as text or as a number, and upload that."
-            )
         selected[wanted], types[wanted] = column, kind
-    return _Part(file, rows, selected, types)
+    texts = [column for name, column in selected.items() if isinstance(types[name], StringType)]
+    return _Part(file, rows, selected, types, _corrupt(file, rows, texts))
 
 
-def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
-    """The type in which a column of all parts can be read. Raises BadInput naming two parts where there is none."""
-    kinds = {part.types[name]: part for part in reversed(parts)}
-    if len(kinds) == 1:
-        return next(iter(kinds))
+def _corrupt(file: File, rows: DataFrame, texts: Sequence[Column]) -> Column:
+    """CORRUPT: a row's texts where one of them is no UTF-8; Spark would read U+FFFD in place of letters.
+
+    One quick pass over the texts, so that nothing depends on all of them where all is well, as it nearly always is.
+    """
+    nothing = fn.lit(None).cast("string")
+    if not texts:
+        return nothing
+    together = fn.concat_ws(" | ", *texts)
+    stored = together.cast("binary")
+    is_wrong = fn.decode(stored, "UTF-8") != together
+    with explain_read_errors(file.uri):
+        ((wrong,),) = rows.agg(fn.count_if(is_wrong)).collect()
+    return fn.when(is_wrong, fn.decode(stored, "windows-1252")) if wrong else nothing
+
+
+def _without_empty(part: _Part, name: str) -> _Part:
+    """`part`, in which the column is of NullType where it has no value: pandas writes a bigint or a double then."""
+    with explain_read_errors(part.file.uri):
+        if not part.rows.where(part.columns[name].isNotNull()).isEmpty():
+            return part
+    return replace(part, columns={**part.columns, name: fn.lit(None)}, types={**part.types, name: NullType()})
+
+
+def _shared_type(found: AbstractSet[DataType]) -> DataType | None:
+    """The type in which all of these can be read; None where there is none."""
+    kinds = found - {NullType()}
+    if len(kinds) <= 1:
+        return next(iter(kinds), StringType())
     if all(isinstance(kind, IntegralType) for kind in kinds):
         return LongType()
     if all(isinstance(kind, _NUMBERS) for kind in kinds):
         return DoubleType()
     if all(isinstance(kind, (*_NUMBERS, StringType)) for kind in kinds):
         return StringType()
-    (other, second), *_, (one, first) = kinds.items()
+    if all(isinstance(kind, _MOMENTS) for kind in kinds):
+        return (
+            TimestampType()
+        )  # the session is in UTC: so is a timestamp without a zone, and a date begins at 0:00
+    return None
+
+
+def _common_type(name: str, parts: Sequence[_Part]) -> DataType:
+    """The type in which a column of all parts can be read. Raises BadInput naming two parts where there is none."""
+    kinds = {part.types[name]: part for part in reversed(parts)}
+    shared = _shared_type(kinds.keys())
+    if shared:
+        return shared
+    (other, second), *_, (one, first) = [item for item in kinds.items() if item[0] != NullType()]
     raise BadInput(
         f"{second.file.uri} has column {name} of type {other.simpleString()}, and {first.file.uri} of type "
         f"{one.simpleString()}: these cannot be read as one. Write the parts with one type, and upload them."
@@ -162,7 +187,7 @@ def _select(part: _Part, types: dict[str, DataType]) -> DataFrame:
     }
     texts = {name: column for name, column in cast.items() if isinstance(types[name], StringType)}
     others = [column.alias(name) for name, column in cast.items() if name not in texts]
-    corrupt = fn.lit(None).cast("string").alias(CORRUPT)
+    corrupt = part.corrupt.alias(CORRUPT)
     if not texts:
         return part.rows.select(*others, corrupt)
     return clean_texts(part.rows, texts, *others, corrupt).select(*types, CORRUPT)

@@ -75,7 +75,7 @@ _ISO = r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\d.*)?$"
 
 
 def read_i94(spark: SparkSession, uri: str, notes: dict[str, int] | None = None) -> DataFrame:
-    """All rows, COLUMNS in their published order and types, and CORRUPT (null in Parquet).
+    """All rows, COLUMNS in their published order and types, and CORRUPT.
 
     `uri` is a folder of Parquet or of CSV, or one such file; `notes` gets what `read_table` has to tell. Raises
     BadInput naming the file, what is wrong with it and what to do.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gzip
-from datetime import datetime
+from datetime import date, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.errors import BadInput
-from sparkjobs.reading import CORRUPT, read_csv, read_table
+from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, read_table
 
 COLUMNS = ("id", "name")
 
@@ -48,6 +48,7 @@ def parts(spark, tmp_path):
         folder = tmp_path / "sas_data"
         for name, table in files.items():
             parquet(folder / name, **table)
+        folder.mkdir(exist_ok=True)
         for name, content in others:
             (folder / name).write_bytes(content)
         notes = {}
@@ -138,6 +139,16 @@ def test_a_name_is_taken_as_it_stands(read, tmp_path, name):
     assert other.joinpath(name).exists()
 
 
+PATTERNS = ("a[1]", "b[2]", "c{3,4}", "d*", "e?", "f\\5", "a1", "plain")
+
+
+@pytest.mark.parametrize("number", [2, 3, len(PATTERNS)])
+def test_each_of_several_csvs_whose_names_look_like_patterns_is_read_once(read, number):
+    names = PATTERNS[:number]
+    rows, _, _ = read({f"{name}/{name}.csv": f'id,name\n"{name}",a\n' for name in names})
+    assert sorted(row[0] for row in rows) == sorted(names)
+
+
 def test_a_compressed_csv_is_read(read):
     assert read(gzip.compress(b"id,name\n1,a\n"), name="a.csv.gz")[0] == [("1", "a")]
 
@@ -169,6 +180,13 @@ def test_a_file_that_is_no_such_csv_is_refused_with_its_cause_and_remedy(read, c
 def test_parts_at_the_top_and_in_folders_below_are_all_read(parts):
     files = {"a.parquet": {"id": [1], "name": ["a"]}, "may/b.parquet": {"id": [2], "name": [" b\u00a0"]}}
     assert parts(files)[0] == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("number", [2, 3, len(PATTERNS)])
+def test_each_of_several_parts_whose_names_look_like_patterns_is_read_once(parts, number):
+    names = PATTERNS[:number]
+    files = {f"{name}/{name}.parquet": {"id": [name], "name": ["a"]} for name in names}
+    assert sorted(row[0] for row in parts(files)[0]) == sorted(names)
 
 
 def test_parts_are_read_by_name_whatever_their_order_case_and_further_columns(parts):
@@ -220,6 +238,152 @@ def test_timestamps_in_nanoseconds_are_read(parts):
     stamps = pa.array([1459500000123456789], pa.timestamp("ns"))
     ((moment,),) = parts({"a.parquet": {"id": stamps}}, ("id",))[0]
     assert moment.replace(tzinfo=None) == datetime(2016, 4, 1, 8, 40, 0, 123456)
+
+
+UNREAD = [pa.time32("ms"), pa.time64("us"), pa.time64("ns"), pa.decimal256(50, 2)]
+
+
+@pytest.mark.parametrize("kind", UNREAD, ids=str)
+def test_a_column_of_a_type_that_spark_cannot_read_is_refused_by_name_and_type(parts, kind):
+    with pytest.raises(
+        BadInput, match=r"a\.parquet has column id of type \w+ \((TIME|DECIMAL).*Write it as text"
+    ):
+        parts({"a.parquet": {"id": pa.array([1], kind), "name": ["a"]}})
+
+
+@pytest.mark.parametrize("kind", [*UNREAD, pa.timestamp("ns")], ids=str)
+def test_a_further_column_may_have_any_type(parts, kind):
+    files = {"a.parquet": {"id": [1], "name": ["a"], "x": pa.array([1], kind), "l": [[{"y": 1}]]}}
+    assert parts(files)[0] == [(1, "a")]
+
+
+def test_further_columns_may_share_a_name(parts):
+    assert parts({"a.parquet": {"id": [1], "name": ["a"], "x": [1], "X": [2]}})[0] == [(1, "a")]
+
+
+def test_a_type_that_keeps_the_whole_file_from_being_read_is_told(parts):
+    half = pa.array([1.0], pa.float32()).cast(pa.float16())
+    with pytest.raises(BadInput, match=r"a\.parquet has a column of a type .*float16.*Write the file again"):
+        parts({"a.parquet": {"id": [1], "name": ["a"], "x": half}})
+
+
+def test_a_file_without_columns_is_told(parts):
+    with pytest.raises(BadInput, match=r"a\.parquet has no column"):
+        parts({"a.parquet": {}})
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"compression": {"id": "snappy", "name": "brotli"}}, "name compressed by BROTLI"),
+        (
+            {"use_dictionary": False, "column_encoding": {"id": "BYTE_STREAM_SPLIT"}},
+            "id encoded by BYTE_STREAM_SPLIT",
+        ),
+    ],
+    ids=["codec", "encoding"],
+)
+def test_a_codec_or_encoding_that_spark_cannot_read_is_told_by_column(parts, tmp_path, how, message):
+    pq.write_table(pa.table({"id": [1.5], "name": ["a"]}), tmp_path / "b.parquet", **how)
+    with pytest.raises(
+        BadInput, match=rf"b\.parquet has column {message}, which Spark cannot read.*Write the file again"
+    ):
+        parts(
+            {"a.parquet": {"id": [1.5], "name": ["a"]}},
+            others=[("b.parquet", (tmp_path / "b.parquet").read_bytes())],
+        )
+
+
+def test_a_codec_that_spark_cannot_read_does_not_matter_in_a_further_column(parts, tmp_path):
+    table = pa.table({"id": [1], "name": ["a"], "x": [1]})
+    pq.write_table(
+        table, tmp_path / "b.parquet", compression={"id": "snappy", "name": "snappy", "x": "brotli"}
+    )
+    files = {"a.parquet": {"id": [2], "name": ["b"]}}
+    rows, _ = parts(files, others=[("b.parquet", (tmp_path / "b.parquet").read_bytes())])
+    assert rows == [(1, "a"), (2, "b")]
+
+
+@pytest.mark.parametrize("name", ["id (x)", "id = 1", "id;", "i`d", "i.d", "x\n  optional int64 id;"])
+def test_a_name_that_only_looks_like_a_wanted_one_is_not_it(parts, name):
+    with pytest.raises(BadInput, match=r"(?s)a\.parquet lacks the column id \(it has: .*name\)"):
+        parts({"a.parquet": {name: [1], "name": ["a"]}})
+
+
+@pytest.mark.parametrize("name", ["id (x)", "id = 1", "id;", "i.d", "ID ", "\u00a0id"])
+def test_a_column_is_found_by_any_name_without_the_blanks_around_it(parts, name):
+    wanted = name.strip("\u00a0 ").lower()
+    assert parts({"a.parquet": {name: [1], "n`a": ["a"]}}, (wanted,))[0] == [(1,)]
+
+
+def test_a_value_in_a_folders_name_keeps_its_zeros(parts):
+    files = {"id=01/a.parquet": {"name": ["a"]}, "id=x%2Fy/b.parquet": {"name": ["b"]}}
+    assert parts(files)[0] == [("01", "a"), ("x/y", "b")]
+
+
+MOMENT = datetime(2016, 4, 1, 8, 40)
+MOMENTS = {
+    "day": pa.array([date(2016, 4, 1)]),
+    "ns": pa.array([MOMENT], pa.timestamp("ns")),
+    "us": pa.array([MOMENT], pa.timestamp("us")),
+    "ms": pa.array([MOMENT], pa.timestamp("ms")),
+    "utc": pa.array([MOMENT], pa.timestamp("us", "UTC")),
+}
+
+
+@pytest.mark.parametrize("kinds", [("ns", "us"), ("utc", "ms"), ("day", "us"), ("day", "utc", "ns")], ids=str)
+def test_dates_and_timestamps_of_other_kinds_are_read_as_one(parts, kinds):
+    rows, _ = parts({f"{kind}.parquet": {"id": MOMENTS[kind]} for kind in kinds}, ("id",))
+    expected = [datetime(2016, 4, 1) if kind == "day" else MOMENT for kind in kinds]
+    assert sorted(row[0] for row in rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("nothing", [pa.nulls(2), pa.nulls(2, pa.float64())], ids=["null", "double"])
+def test_a_part_that_has_no_value_in_a_column_is_read_in_the_type_of_the_others(parts, nothing):
+    rows, _ = parts({"a.parquet": {"id": nothing}, "b.parquet": {"id": MOMENTS["day"]}}, ("id",))
+    assert rows == [(None,), (None,), (date(2016, 4, 1),)]
+
+
+@pytest.mark.parametrize("name", ["a.parquet.gz", "a.parquet.snappy"])
+def test_parquet_may_have_any_name(parts, tmp_path, name):
+    pq.write_table(pa.table({"id": [1], "name": ["a"]}), tmp_path / "x")
+    assert parts({"b.parquet": {"id": [2], "name": ["b"]}}, others=[(name, (tmp_path / "x").read_bytes())])[
+        0
+    ] == [(1, "a"), (2, "b")]
+
+
+def test_parquet_that_is_compressed_as_a_whole_is_told(parts, tmp_path):
+    pq.write_table(pa.table({"id": [1], "name": ["a"]}), tmp_path / "x")
+    packed = gzip.compress((tmp_path / "x").read_bytes())
+    with pytest.raises(BadInput, match=r"a\.parquet\.gz is compressed as a whole.*Unpack it"):
+        parts({"b.parquet": {"id": [2], "name": ["b"]}}, others=[("a.parquet.gz", packed)])
+
+
+def test_bytes_behind_the_end_of_parquet_are_not_told_as_its_end_cut_off(parts, tmp_path):
+    pq.write_table(pa.table({"id": [1], "name": ["a"]}), tmp_path / "x")
+    with pytest.raises(BadInput, match=r"a\.parquet cannot be read: 4 bytes follow its end.*undamaged copy"):
+        parts({}, others=[("a.parquet", (tmp_path / "x").read_bytes() + b"junk")])
+
+
+@pytest.mark.parametrize("bad", [b"caf\xe9", b"it\x92s", b"cut off \xc3"], ids=str)
+@pytest.mark.parametrize("kind", [pa.binary(), pa.string()], ids=str)
+def test_a_row_whose_text_is_no_utf_8_is_malformed_and_told(spark, tmp_path, kind, bad):
+    stored = pa.array([bad, "Bogotá".encode(), None], pa.binary())
+    names = pa.Array.from_buffers(kind, 3, stored.buffers())
+    parquet(tmp_path / "a.parquet", id=[1, 2, 3], name=names, other=["x", "y", "z"])
+    columns = (*COLUMNS, "other")
+    rows = read_table(spark, f"file://{tmp_path}/a.parquet", columns).sort("id").collect()
+    assert [row[CORRUPT] for row in rows] == [f"{bad.decode('cp1252')} | x", None, None]
+    assert [row["name"] for row in rows[1:]] == ["Bogotá", None]
+
+
+def test_a_timestamp_out_of_range_is_told_as_such(parts):
+    stamps = pa.array([2**62], pa.timestamp("ms"))
+    with (
+        pytest.raises(BadInput, match=r"a\.parquet .*timestamp.*out of range.*Correct it"),
+        explain_read_errors("folder"),
+    ):
+        parts({"a.parquet": {"id": stamps}}, ("id",))
 
 
 def test_a_column_of_lists_is_refused_by_name_and_type(parts):
