@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
-from sparkjobs.values import day, finite, is_filled
+from sparkjobs.values import day, finite
 from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = ("dt", "AverageTemperature", "AverageTemperatureUncertainty", "State", "Country")
@@ -43,7 +43,7 @@ def run(
         target,
         rejected,
         notes=notes,
-        noteworthy={"bad_uncertainty": is_filled(uncertainty) & finite(uncertainty).isNull()},
+        parsed={"bad_uncertainty": (uncertainty, finite(uncertainty))},
     )
 
 

@@ -346,6 +346,7 @@ def test_an_elevation_that_is_no_number_is_unknown_and_counted(locate, elevation
     counts, rows, _ = locate({"SEA": "SEATTLE, WA"}, line(elevation_ft=elevation))
     assert rows["SEA"]["elevationft"] is None
     assert counts.get("notes", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
+    assert counts.get("judged_over", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
 
 
 def test_a_city_between_blanks_that_are_no_spaces_is_found(locate):

@@ -95,4 +95,17 @@ def test_a_figure_that_no_city_can_have_is_unknown_and_counted(states, value):
     )
     (row,) = table.to_pylist()
     assert (row["totalpopulation"], row["medianage"]) == (200, 40.0)
-    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_figure": 1})
+    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_totalpopulation": 1})
+    assert counts.get("judged_over", {}) == ({} if value == "NaN" else {"bad_totalpopulation": 2})
+
+
+def test_figures_of_which_none_can_be_read_are_counted_by_column_with_those_that_are_filled(states):
+    counts, table, _ = states(
+        "Austin;Texas;30,5;100;100;200;1;10;2,5;TX;White;1",
+        "Dallas;Texas;40,5;100;100;200;1;10;;TX;White;1",
+        "Laredo;Texas;40,5;100;100;200;1;10;NA;TX;White;1",
+    )
+    (row,) = table.to_pylist()
+    assert (row["medianage"], row["averagehouseholdsize"], row["totalpopulation"]) == (None, None, 600)
+    assert counts["notes"] == {"bad_medianage": 3, "bad_averagehouseholdsize": 1}
+    assert counts["judged_over"] == {"bad_medianage": 3, "bad_averagehouseholdsize": 1}

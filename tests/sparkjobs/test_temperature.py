@@ -76,6 +76,7 @@ def test_what_is_no_finite_number_is_no_value(months, value):
         (row["averagetemperature"], row["averagetemperatureuncertainty"]) for row in table.to_pylist()
     ] == [(1.5, None)]
     assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_uncertainty": 1})
+    assert counts.get("judged_over", {}) == ({} if value == "NaN" else {"bad_uncertainty": 1})
 
 
 def test_dates_before_1582_and_without_leading_zeros_are_read_by_todays_calendar(months):
