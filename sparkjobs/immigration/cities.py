@@ -33,14 +33,19 @@ def run(
 
     The source has a row per city and race, each with the whole city's figures, which are the city's first
     (by value) where its rows differ. `read` counts the source's rows, `written` the states. Rejected:
-    `no_state`, `no_city`. A figure that is blank or none (no number, negative, over 10^11)
-    counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those that are
+    `no_state`, `bad_state_code` (not two letters), `no_city`. A figure that is blank or none (no number, negative, over
+    10^11) counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those that are
     not blank and none, by column: `bad_medianage`.
     """
     (uri,) = inputs
     notes: dict[str, int] = {}
     rows = read_csv(spark, uri, COLUMNS, delimiter=";", notes=notes)
-    reason = first_reason(("no_state", fn.col("State Code").isNull()), ("no_city", fn.col("City").isNull()))
+    code = fn.col("State Code")
+    reason = first_reason(
+        ("no_state", code.isNull()),
+        ("bad_state_code", ~code.rlike("^[A-Za-z]{2}$")),
+        ("no_city", fn.col("City").isNull()),
+    )
     return write_output(
         uri,
         rows.withColumn(REASON, reason),
@@ -69,7 +74,7 @@ def _states(rows: DataFrame) -> DataFrame:
             for name, column in FIGURES.items()
         ],
     )
-    names = fit(fn.col("code"), 2).alias("statecode"), fit(fn.col("state"), 64).alias("state")
+    names = fn.col("code").alias("statecode"), fit(fn.col("state"), 64).alias("state")
     return states.select(*names, *states.columns[2:]).sort("statecode")
 
 
