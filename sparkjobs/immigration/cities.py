@@ -34,8 +34,8 @@ def run(
     The source has a row per city and race, each with the whole city's figures, which are the city's first
     (by value) where its rows differ. `read` counts the source's rows, `written` the states. Rejected:
     `no_state`, `bad_state_code` (not two letters), `no_city`. A figure that is blank or none (no number, negative, over
-    10^11) counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those that are
-    not blank and none, by column: `bad_medianage`.
+    10^11) counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those
+    that are not blank and none, by column: `bad_medianage`.
     """
     (uri,) = inputs
     notes: dict[str, int] = {}
