@@ -12,13 +12,15 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_empty
+from sparkjobs.values import is_filled
 
 REASON = "reason"
 # The reason of a row whose fields do not match its header. Its text is told with the rejected rows, in CORRUPT.
 MALFORMED = "malformed_row"
 
 # What a job returns: {"read": rows, "written": rows, "rejected": {reason: rows}}, and "notes" where it has any.
-# The rejects are judged as a share of "read"; those of a reason in "judged_over": {reason: rows}, of these rows.
+# The rejects are judged as a share of "read"; those of a reason in "judged_over": {reason: rows}, of these rows. A note
+# there, {note: values}, is judged as well: how many of these, which are not blank, could not be read.
 Counts = dict[str, Any]
 
 
@@ -58,21 +60,21 @@ def write_output(
     rejected: str,
     *,
     notes: Mapping[str, int] | None = None,
-    noteworthy: Mapping[str, Column] | None = None,
+    parsed: Mapping[str, tuple[Column, Column]] | None = None,
 ) -> Counts:
     """Write a small dataset: what `kept` makes of its kept rows, and the rejected rows as they came.
 
-    Returns the job's counts, with `notes` and, under its own name, of how many kept rows each condition of
-    `noteworthy` is true, where it is of any. `tagged` is read once, and held for the second write. Raises
-    BadInput where the file behind it is empty, cut off or damaged.
+    Returns the job's counts, with `notes`. `parsed` has (text, what is read from it, null where it cannot be) by note:
+    where texts of kept rows are unreadable, the note counts them, and `judged_over` the filled ones. `tagged` is read
+    once, and held for the second write. Raises BadInput where the file behind it is empty, cut off or damaged.
     """
-    noteworthy = noteworthy or {}
+    parsed = parsed or {}
     tagged = tagged.persist()
     try:
         with explain_read_errors(uri):
             counted = tagged.groupBy(REASON).agg(
                 fn.count(fn.lit(1)).alias("rows"),
-                *[fn.count_if(condition).alias(name) for name, condition in noteworthy.items()],
+                fn.struct(*[_readings(*pair).alias(note) for note, pair in parsed.items()]).alias("parsed"),
             )
             by_reason = {row[REASON]: row for row in counted.collect()}
         rejects = {reason: row["rows"] for reason, row in by_reason.items() if reason is not None}
@@ -84,9 +86,19 @@ def write_output(
     finally:
         tagged.unpersist()
     counts = {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
-    found = by_reason.get(None)
-    told = {**(notes or {}), **{name: found[name] for name in noteworthy if found and found[name]}}
-    return {**counts, "notes": told} if told else counts
+    found = by_reason[None]["parsed"].asDict() if None in by_reason else {}
+    bad = {note: texts for note, texts in found.items() if texts["unreadable"]}
+    told = {**(notes or {}), **{note: texts["unreadable"] for note, texts in bad.items()}}
+    judged = {note: texts["filled"] for note, texts in bad.items()}
+    return counts | ({"judged_over": judged} if judged else {}) | ({"notes": told} if told else {})
+
+
+def _readings(text: Column, value: Column) -> Column:
+    """How many texts are filled, and how many of these unreadable."""
+    filled = is_filled(text)
+    return fn.struct(
+        fn.count_if(filled).alias("filled"), fn.count_if(filled & value.isNull()).alias("unreadable")
+    )
 
 
 def write(rows: DataFrame, folder: str) -> None:

@@ -101,8 +101,9 @@ class SparkJob:
     A source that is text is short for a `Source` of that one name.
     The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
     others serves every run until a source or the code changes.
-    Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), or rows are rejected and none is
-    written, the job fails before anything of it is loaded.
+    Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), or of a column's values unreadable,
+    the job fails before anything of it is loaded; so it does where rows are rejected and none is written, unless
+    `max_rejected` is 1, and where nothing of a column can be read.
     """
 
     name: str

@@ -10,7 +10,7 @@ from pyspark.sql import functions as fn
 from sparkjobs.immigration.labels import PORTS, STATES, Labels, read_labels, split_port
 from sparkjobs.immigration.ports import ACCENTED, CURATED, PLAIN, TERRITORIES, areas, places
 from sparkjobs.reading import read_csv, small_table
-from sparkjobs.values import integer, is_filled
+from sparkjobs.values import integer
 from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
 COLUMNS = (
@@ -67,7 +67,7 @@ def run(
         target,
         rejected,
         notes=notes,
-        noteworthy={"bad_elevation": is_filled(elevation) & integer(elevation).isNull()},
+        parsed={"bad_elevation": (elevation, integer(elevation))},
     )
 
 

@@ -57,7 +57,7 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         rows = rows.join(fn.broadcast(table), whole_number(column) == fn.col(f"{label}_code"), "left")
     table = small_table(spark, ports, "port_code string, port_city string")
     rows = rows.join(fn.broadcast(table), _trimmed("i94port") == fn.col("port_code"), "left")
-    departure, age, born = sas_date(DEPARTED), integer("i94bir"), integer("biryear")
+    departure, age, born, visa = sas_date(DEPARTED), integer("i94bir"), integer("biryear"), number("i94visa")
     return rows.select(
         TOURIST_ID,
         sas_date(ARRIVED).alias("arrivedate"),
@@ -73,7 +73,8 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         "resident_label",
         "resident_basis",
         number("i94mode").alias("i94mode"),
-        number("i94visa").alias("i94visa"),
+        visa.alias("i94visa"),
+        is_unreadable("i94visa", visa).alias("bad_visa"),
         age.alias("age"),
         is_unreadable("i94bir", age).alias("bad_age"),
         born.alias("birthyear"),
@@ -84,8 +85,20 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
     )
 
 
+# Notes of unreadable values: the column, which is null where they are.
+UNREADABLE = {
+    "bad_departure_date": "departdate",
+    "bad_age": "age",
+    "bad_birthyear": "birthyear",
+    "bad_visa": "i94visa",
+}
+
+
 def noteworthy(labels: Labels) -> dict[str, Column]:
-    """How many codes have no label and how many values are unreadable, over rows with labels: {note: aggregate}."""
+    """How many codes have no label and how many values are unreadable, over rows with labels: {note: aggregate}.
+
+    Under the name of a column in UNREADABLE: how many of its values were read.
+    """
     visas = [float(code) for code in labels[VISAS]]
     conditions = {
         "unknown_citizenship": fn.col("citizenship_code").isNotNull() & fn.col("citizenship_label").isNull(),
@@ -94,9 +107,10 @@ def noteworthy(labels: Labels) -> dict[str, Column]:
         "inferred_resident": fn.col("resident_basis") == "inferred",
         "unknown_port": (fn.col("portcode") != "") & fn.col("port_city").isNull(),
         "unknown_visa": ~fn.col("i94visa").isin(visas),
-        **{note: fn.col(note) for note in ("bad_departure_date", "bad_age", "bad_birthyear")},
+        **{note: fn.col(note) for note in UNREADABLE},
     }
-    return {note: fn.count_if(condition) for note, condition in conditions.items()}
+    read = {column: fn.count(column) for column in UNREADABLE.values()}
+    return {note: fn.count_if(condition) for note, condition in conditions.items()} | read
 
 
 def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:

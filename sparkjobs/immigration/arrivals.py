@@ -19,7 +19,7 @@ from pyspark.sql import Column, DataFrame, Observation, SparkSession, Window
 from pyspark.sql import functions as fn
 
 from sparkjobs.immigration import i94
-from sparkjobs.immigration.arrival_columns import in_words, noteworthy, with_labels
+from sparkjobs.immigration.arrival_columns import UNREADABLE, in_words, noteworthy, with_labels
 from sparkjobs.immigration.i94 import ARRIVED, TOURIST_ID
 from sparkjobs.immigration.labels import Labels, read_labels
 from sparkjobs.reading import CORRUPT, explain_read_errors, refuse_empty, small_table
@@ -38,10 +38,11 @@ def run(
 
     `read` counts the rows whose arrival lies in the window, and those without a readable date of arrival,
     which lie in none; `notes` counts the others as `outside_window`, and of the rows written the codes
-    without a label and the departures, ages and years of birth that are unreadable.
+    without a label and the departures, ages, years of birth and visas that are unreadable.
     A row is rejected for one of `i94.reasons`, or as `duplicate_tourist_id`: of the good rows of the whole source
     that share a key, all but one. `judged_over` has the source's rows, of which those without a readable date are a
-    share: every window rejects them. Raises BadInput naming the file where a source cannot be read.
+    share: every window rejects them; and of a note of unreadable values, those that are filled. Raises
+    BadInput naming the file where a source cannot be read.
     """
     source, label_file = inputs
     notes: dict[str, int] = {}
@@ -60,7 +61,7 @@ def run(
             rejects.update({DUPLICATE: repeated} if repeated else {})
         if rejects:
             write_rejects(bad.where(inside).drop(*i94.ADDED), rejects, rejected)
-        written, noted = _write_kept(spark, good.where(inside), labels, target)
+        written, noted, filled = _write_kept(spark, good.where(inside), labels, target)
         held.unpersist()
     read = sum(group["inside"] for group in by_reason.values())
     of_source = sum(group["rows"] for group in by_reason.values())
@@ -73,7 +74,8 @@ def run(
         "read": read,
         "written": written,
         "rejected": dict(sorted(rejects.items())),
-        "judged_over": {reason: of_source for reason in (MALFORMED, i94.UNDATED) if reason in rejects},
+        "judged_over": {reason: of_source for reason in (MALFORMED, i94.UNDATED) if reason in rejects}
+        | filled,
         "notes": {"outside_window": of_source - read, **notes, **noted},
     }
 
@@ -139,8 +141,8 @@ def _compare(
 
 def _write_kept(
     spark: SparkSession, kept: DataFrame, labels: Labels, target: str
-) -> tuple[int, dict[str, int]]:
-    """Write the kept rows with labels; returns how many there are, and the counts of `noteworthy`."""
+) -> tuple[int, dict[str, int], dict[str, int]]:
+    """Write the kept rows with labels; returns how many there are, the notes, and of UNREADABLE the filled values."""
     counting = Observation()
     noted = noteworthy(labels)
     labelled = with_labels(spark, kept, labels).observe(
@@ -148,4 +150,6 @@ def _write_kept(
     )
     write_partitioned(spark, in_words(labelled, labels), target, "year", "month")
     counts = counting.get
-    return counts["rows"], {note: counts[note] for note in noted if counts[note]}
+    notes = {note: counts[note] for note in noted if counts[note] and note not in UNREADABLE.values()}
+    filled = {note: notes[note] + counts[column] for note, column in UNREADABLE.items() if note in notes}
+    return counts["rows"], notes, filled

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv
-from sparkjobs.values import finite, is_filled
+from sparkjobs.values import finite
 from sparkjobs.writing import REASON, Counts, first_reason, fit, write_output
 
-COLUMNS = (
-    "City",
-    "State",
-    "Median Age",
-    "Male Population",
-    "Female Population",
-    "Total Population",
-    "Number of Veterans",
-    "Foreign-born",
-    "Average Household Size",
-    "State Code",
-)
-NUMBERS = COLUMNS[2:9]
+# What a column of figures is called in the warehouse.
+FIGURES = {
+    "Median Age": "medianage",
+    "Male Population": "malepopulation",
+    "Female Population": "femalepopulation",
+    "Total Population": "totalpopulation",
+    "Number of Veterans": "numberofveterans",
+    "Foreign-born": "foreignborn",
+    "Average Household Size": "averagehouseholdsize",
+}
+MEANS = ("Median Age", "Average Household Size")
+COLUMNS = ("City", "State", *FIGURES, "State Code")
 MAX_FIGURE = 1e11
 
 
@@ -35,15 +33,19 @@ def run(
 
     The source has a row per city and race, each with the whole city's figures, which are the city's first
     (by value) where its rows differ. `read` counts the source's rows, `written` the states. Rejected:
-    `no_state`, `no_city`. A figure that is blank or none (no number, negative, over 10^11)
-    counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts the rows
-    with a figure that is not blank and none, as `bad_figure`.
+    `no_state`, `bad_state_code` (not two letters), `no_city`. A figure that is blank or none (no number, negative, over
+    10^11) counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those
+    that are not blank and none, by column: `bad_medianage`.
     """
     (uri,) = inputs
     notes: dict[str, int] = {}
     rows = read_csv(spark, uri, COLUMNS, delimiter=";", notes=notes)
-    reason = first_reason(("no_state", fn.col("State Code").isNull()), ("no_city", fn.col("City").isNull()))
-    bad = [is_filled(fn.col(name)) & _figure(name).isNull() for name in NUMBERS]
+    code = fn.col("State Code")
+    reason = first_reason(
+        ("no_state", code.isNull()),
+        ("bad_state_code", ~code.rlike("^[A-Za-z]{2}$")),
+        ("no_city", fn.col("City").isNull()),
+    )
     return write_output(
         uri,
         rows.withColumn(REASON, reason),
@@ -51,7 +53,7 @@ def run(
         target,
         rejected,
         notes=notes,
-        noteworthy={"bad_figure": reduce(lambda one, other: one | other, bad)},
+        parsed={f"bad_{column}": (fn.col(name), _figure(name)) for name, column in FIGURES.items()},
     )
 
 
@@ -63,24 +65,16 @@ def _figure(name: str) -> Column:
 
 def _states(rows: DataFrame) -> DataFrame:
     code = fn.upper("State Code").alias("code")
-    figures = [fn.min(_figure(name)).alias(name) for name in NUMBERS]
+    figures = [fn.min(_figure(name)).alias(name) for name in FIGURES]
     cities = rows.groupBy(code, "City").agg(fn.min("State").alias("State"), *figures)
     states = cities.groupBy("code").agg(
         fn.min("State").alias("state"),
-        _weighted_mean("Median Age").alias("medianage"),
         *[
-            fn.sum(name).cast("bigint").alias(column)
-            for name, column in (
-                ("Male Population", "malepopulation"),
-                ("Female Population", "femalepopulation"),
-                ("Total Population", "totalpopulation"),
-                ("Number of Veterans", "numberofveterans"),
-                ("Foreign-born", "foreignborn"),
-            )
+            (_weighted_mean(name) if name in MEANS else fn.sum(name).cast("bigint")).alias(column)
+            for name, column in FIGURES.items()
         ],
-        _weighted_mean("Average Household Size").alias("averagehouseholdsize"),
     )
-    names = fit(fn.col("code"), 2).alias("statecode"), fit(fn.col("state"), 64).alias("state")
+    names = fn.col("code").alias("statecode"), fit(fn.col("state"), 64).alias("state")
     return states.select(*names, *states.columns[2:]).sort("statecode")
 
 

@@ -7,7 +7,7 @@ from pyspark.sql import functions as fn
 from pyspark.sql.types import DateType, StringType, TimestampNTZType, TimestampType
 
 from sparkjobs.reading import read_table
-from sparkjobs.values import LARGEST_INT, LARGEST_WHOLE, finite
+from sparkjobs.values import LARGEST_INT, LARGEST_WHOLE, finite, is_filled
 
 COLUMNS = (
     "cicid",
@@ -162,8 +162,8 @@ def sas_date(days: str) -> Column:
 
 
 def is_unreadable(name: str, value: Column) -> Column:
-    """Whether the column is filled, but `value`, which is parsed from it, is null. NaN counts as blank."""
-    return value.isNull() & ~fn.trim(fn.col(name).cast("string")).isin("", "NaN")
+    """Whether the column is filled, but `value`, which is parsed from it, is null."""
+    return value.isNull() & is_filled(fn.trim(fn.col(name).cast("string")))
 
 
 def reasons() -> tuple[tuple[str, Column], ...]:

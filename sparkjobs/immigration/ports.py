@@ -18,9 +18,12 @@ CURATED = {
     "CIN": "CVG",  # in Kentucky
     "DAL": "DFW",  # AA, BA, QF; not Love Field
     "DET": "DTW",  # DL, AF, LH; the Detroit Metropolitan Airport lies in Romulus
+    "FPR": "FPR",  # St. Lucie County's airport lies in Fort Pierce
     "HAR": "BDL",  # the airport of Hartford lies in Windsor Locks; Brainard, in the city, has no flights from abroad
     "HOU": "IAH",  # UA, BA, LH; not Hobby
+    "ICT": "ICT",  # the label misspells the city
     "MAA": "AUH",  # preclearance at Abu Dhabi, which the label gives no country: all its arrivals fly EY
+    "MCA": "MFE",  # the list writes Mc Allen
     "NCA": "AUA",  # preclearance at Aruba: its arrivals fly Aruba Airlines, PY and WN, which North Caicos never saw
     "NEW": "EWR",  # the port is Newark with Teterboro
     "NYC": "JFK",  # DL, AA, BA, AF; La Guardia has a port of its own, LAG
@@ -28,6 +31,7 @@ CURATED = {
     "SAI": "SPN",  # the island, which has no city of that name
     "SPE": "PIE",  # the airport lies between St. Petersburg and Clearwater
     "SPM": "MSP",  # St. Paul shares its airport with Minneapolis
+    "STT": "STT",  # the island; the list gives its airport to no territory (US-U-A)
     "WAS": "IAD",  # UA, BA, LH; Dulles lies in Virginia
 }
 

@@ -71,13 +71,15 @@ def arrival(
     return tuple(row.values())
 
 
-def port(portcode: str, ident: str | None = None, iata: str | None = None) -> Row:
+def port(
+    portcode: str, ident: str | None = None, iata: str | None = None, basis: str = "municipality"
+) -> Row:
     """A row of staging_airport: a port of _PORTS, with the airport of that ident or none."""
     city, state = _PORTS[portcode]
     if ident is None:
         return (portcode, city, state, *[None] * 10)
     described = (ident, "large_airport", f"{ident} Airport", 100, "US", city.title())
-    return (portcode, city, state, "municipality", *described, ident, iata, iata)
+    return (portcode, city, state, basis, *described, ident, iata, iata)
 
 
 def state(code: str, name: str) -> Row:
@@ -92,7 +94,7 @@ def temperature(month: date, name: str, mean: float) -> Row:
 
 REFERENCE: Rows = {
     "staging_airport": [
-        port("CHI", "KORD", "ORD"),
+        port("CHI", "KORD", "ORD", "curated"),
         port("WDE", "KILG", "ILG"),
         port("WIL", "KILM", "ILM"),
         port("SAJ", "TJSJ", "SJU"),

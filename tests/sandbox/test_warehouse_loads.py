@@ -546,7 +546,7 @@ def test_a_port_has_the_airport_of_its_code_and_says_how_it_was_found(conn: Conn
     load(conn, "r", APRIL, [arrival(1, portcode="CHI"), arrival(2, portcode="MTR")])
 
     chicago, montreal = one(conn, "dimAirport", "portcode", "CHI"), one(conn, "dimAirport", "portcode", "MTR")
-    assert (chicago["airport_code"], chicago["matchbasis"]) == ("KORD", "municipality")
+    assert (chicago["airport_code"], chicago["matchbasis"]) == ("KORD", "curated")
     assert (chicago["portofentrycity"], chicago["statecode"]) == ("chicago", "IL")
     assert (montreal["portofentrycity"], montreal["statecode"]) == ("montreal", "CANADA")
     ports_own = ("portcode", "portofentrycity", "statecode")

@@ -341,11 +341,33 @@ def test_a_curated_port_has_its_airport_wherever_that_is(locate):
     }
 
 
+def test_a_port_whose_label_does_not_lead_to_its_airport_as_published_is_curated(locate):
+    _, rows, _ = locate(
+        {
+            "FPR": "ST LUCIE COUNTY, FL",
+            "ICT": "MID-CONTINENT - WITCHITA, KS",
+            "MCA": "MCALLEN, TX ",
+            "STT": "ST THOMAS, VI ",
+        },
+        *place("FL", "FPR:Fort Pierce:Treasure Coast International"),
+        *place("KS", "ICT:Wichita:Wichita Dwight D Eisenhower Ntl"),
+        *place("TX", "MFE:Mc Allen:Mc Allen International"),
+        *place("U-A", "STT:Charlotte Amalie:Cyril E King"),  # the list gives it to the US, not to VI
+    )
+    assert chosen(rows) == {
+        "FPR": ("FPR", "curated"),
+        "ICT": ("ICT", "curated"),
+        "MCA": ("MFE", "curated"),
+        "STT": ("STT", "curated"),
+    }
+
+
 @pytest.mark.parametrize("elevation", ["NaN", "Infinity", "1e400", "3e9", "12d"])
 def test_an_elevation_that_is_no_number_is_unknown_and_counted(locate, elevation):
     counts, rows, _ = locate({"SEA": "SEATTLE, WA"}, line(elevation_ft=elevation))
     assert rows["SEA"]["elevationft"] is None
     assert counts.get("notes", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
+    assert counts.get("judged_over", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
 
 
 def test_a_city_between_blanks_that_are_no_spaces_is_found(locate):

@@ -115,12 +115,12 @@ def test_a_record_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
     assert [row["reason"] for row in rejects] == ["duplicate_tourist_id"]
 
 
-def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_job, tmp_path):
+def test_a_departure_an_age_a_birth_year_or_a_visa_that_is_unreadable_is_counted(run_job, tmp_path):
     source = i94.write_csv(
         tmp_path,
-        {"cicid": 1.0, "depdate": "soon", "i94bir": "old", "biryear": "?"},
+        {"cicid": 1.0, "depdate": "soon", "i94bir": "old", "biryear": "?", "i94visa": "Pleasure"},
         {"cicid": 2.0, "depdate": -5.0, "i94bir": None, "biryear": " "},
-        {"cicid": 3.0, "depdate": "NaN", "i94bir": " ", "biryear": "19 55"},
+        {"cicid": 3.0, "depdate": "NaN", "i94bir": "NA", "biryear": "19 55"},
         {"cicid": 4.0},
         {"cicid": 5.0, "i94mode": 2.0, "depdate": "rejected anyway"},
     )
@@ -130,6 +130,13 @@ def test_a_departure_an_age_or_a_birth_year_that_is_unreadable_is_counted(run_jo
         "bad_departure_date": 2,
         "bad_age": 1,
         "bad_birthyear": 2,
+        "bad_visa": 1,
+    }
+    assert counts["judged_over"] == {
+        "bad_departure_date": 3,
+        "bad_age": 2,
+        "bad_birthyear": 3,
+        "bad_visa": 4,
     }
     unreadable = [(row["departdate"], row["age"], row["birthyear"]) for row in rows]
     assert unreadable[:3] == [(None, None, None)] * 3
@@ -276,7 +283,7 @@ def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):
 def test_a_number_that_an_integer_cannot_hold_is_unreadable(arrive):
     counts, rows, _ = arrive({"i94bir": float("inf"), "biryear": 1e10, "i94visa": float("-inf")})
     assert (rows[0]["age"], rows[0]["birthyear"], rows[0]["visa"]) == (None, None, "Nil")
-    assert counts["notes"] == {"outside_window": 0, "bad_age": 1, "bad_birthyear": 1}
+    assert counts["notes"] == {"outside_window": 0, "bad_age": 1, "bad_birthyear": 1, "bad_visa": 1}
 
 
 def test_one_cicid_in_three_monthly_files_is_three_people(arrive):

@@ -80,6 +80,20 @@ def test_rows_without_a_state_or_city_are_rejected(states):
     assert {(row["City"], row["reason"]) for row in rejects} == {("Eugene", "no_state"), (None, "no_city")}
 
 
+def test_a_state_code_that_is_not_two_letters_is_rejected_and_never_cut_to_two(states):
+    counts, table, rejects = states(
+        "Salem;Oregon;30.0;40;60;100;10;20;2.0;OR;White;70",
+        "Austin;Texas;30.0;40;60;100;10;20;2.0;Texas;White;70",
+        "Memphis;Tennessee;30.0;40;60;100;10;20;2.0;Tennessee;White;70",
+        "Reno;Nevada;30.0;40;60;100;10;20;2.0;N;White;70",
+        "Fargo;North Dakota;30.0;40;60;100;10;20;2.0;38;White;70",
+        HEADER,
+    )
+    assert counts == {"read": 6, "written": 1, "rejected": {"bad_state_code": 5}}
+    assert table["statecode"].to_pylist() == ["OR"]
+    assert [row["State Code"] for row in rejects] == ["Texas", "Tennessee", "N", "38", "State Code"]
+
+
 def test_a_wrong_separator_is_reported_as_missing_columns(states):
     with pytest.raises(
         BadInput, match=r"us-cities-demographics\.csv lacks the columns City, State, Median Age"
@@ -95,4 +109,17 @@ def test_a_figure_that_no_city_can_have_is_unknown_and_counted(states, value):
     )
     (row,) = table.to_pylist()
     assert (row["totalpopulation"], row["medianage"]) == (200, 40.0)
-    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_figure": 1})
+    assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_totalpopulation": 1})
+    assert counts.get("judged_over", {}) == ({} if value == "NaN" else {"bad_totalpopulation": 2})
+
+
+def test_figures_of_which_none_can_be_read_are_counted_by_column_with_those_that_are_filled(states):
+    counts, table, _ = states(
+        "Austin;Texas;30,5;100;100;200;1;10;2,5;TX;White;1",
+        "Dallas;Texas;40,5;100;100;200;1;10;;TX;White;1",
+        "Laredo;Texas;40,5;100;100;200;1;10;NA;TX;White;1",
+    )
+    (row,) = table.to_pylist()
+    assert (row["medianage"], row["averagehouseholdsize"], row["totalpopulation"]) == (None, None, 600)
+    assert counts["notes"] == {"bad_medianage": 3, "bad_averagehouseholdsize": 1}
+    assert counts["judged_over"] == {"bad_medianage": 3, "bad_averagehouseholdsize": 1}

@@ -25,7 +25,7 @@ def months(run_job, tmp_path):
 def test_both_date_forms_become_the_first_of_the_month(months):
     counts, table, _ = months(
         "1855-05-01,25.544,1.171,Alabama,United States",
-        "12/31/1913,-3.5,,Georgia (State),United States",
+        "12/1/1913,-3.5,,Georgia (State),United States",
     )
     assert counts == {"read": 2, "written": 2, "rejected": {}}
     assert table.to_pylist() == [
@@ -54,6 +54,11 @@ def test_both_date_forms_become_the_first_of_the_month(months):
         ("1855-13-01,25.5,1.1,Ohio,United States", "bad_date"),
         ("13/13/1955,25.5,1.1,Ohio,United States", "bad_date"),
         ("May 1855,25.5,1.1,Ohio,United States", "bad_date"),
+        ("1855-05-31,25.5,1.1,Ohio,United States", "bad_date"),
+        ("01/02/1913,25.5,1.1,Ohio,United States", "bad_date"),  # February, its day first
+        ("1855-05-01,-9999,1.1,Ohio,United States", "impossible_value"),
+        ("1855-05-01,100.1,1.1,Ohio,United States", "impossible_value"),
+        ("1855-05-01,1e300,1.1,Ohio,United States", "impossible_value"),
         (",25.5,1.1,Ohio,United States", "bad_date"),
         ("1855-05-01,,,Ohio,United States", "no_value"),
         ("1855-05-01,warm,,Ohio,United States", "no_value"),
@@ -66,6 +71,16 @@ def test_a_row_without_a_mean_of_a_us_state_is_rejected(months, line, reason):
     assert rejects[0]["dt"] == (line.split(",")[0] or None)
 
 
+@pytest.mark.parametrize("uncertainty", ["-0.1", "-9999", "100.1", "1e300"])
+def test_an_uncertainty_that_no_mean_can_have_is_null_and_counted(months, uncertainty):
+    counts, table, _ = months(
+        f"1855-05-01,-100,{uncertainty},Iowa,United States", "1855-05-01,100,100,Ohio,United States"
+    )
+    assert table["averagetemperature"].to_pylist() == [-100, 100]
+    assert table["averagetemperatureuncertainty"].to_pylist() == [None, 100]
+    assert (counts["notes"], counts["judged_over"]) == ({"bad_uncertainty": 1}, {"bad_uncertainty": 2})
+
+
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-inf", "1e400", "12d", "0x1p3x"])
 def test_what_is_no_finite_number_is_no_value(months, value):
     counts, table, _ = months(
@@ -76,12 +91,13 @@ def test_what_is_no_finite_number_is_no_value(months, value):
         (row["averagetemperature"], row["averagetemperatureuncertainty"]) for row in table.to_pylist()
     ] == [(1.5, None)]
     assert counts.get("notes", {}) == ({} if value == "NaN" else {"bad_uncertainty": 1})
+    assert counts.get("judged_over", {}) == ({} if value == "NaN" else {"bad_uncertainty": 1})
 
 
 def test_dates_before_1582_and_without_leading_zeros_are_read_by_todays_calendar(months):
     counts, table, _ = months(
         "0213-04-01,1.0,,Iowa,United States",
-        "1582-10-10,2.0,,Iowa,United States",
+        "1582-10-01,2.0,,Iowa,United States",
         "1900-4-1,3.0,,Iowa,United States",
         "0000-04-01,4.0,,Iowa,United States",
     )

@@ -55,9 +55,11 @@ class ResolvedSources:
 class Counts:
     """How many rows a job read, wrote, and rejected (by reason); `notes` are its other counts, by name.
 
-    `judged_over` has the rows of which a reason's rejects are a share, where that is not `read`: rows of a source that
-    lie in no window, because their date cannot be read, are rejected in every window, so they are judged over all rows
-    of the source. `read` counts them, too.
+    `judged_over` has that of which a count is a share, where that is not `read`:
+
+    - of a reason, all rows of the source: those that lie in no window, because their date cannot be read, are rejected
+      in every window. `read` counts them, too.
+    - of a note of unreadable values, the values that are not blank.
     """
 
     read: int
