@@ -11,21 +11,22 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.types import StringType, StructField, StructType
 
+from sparkjobs.csv_lines import UTF16_MARKS, Layout, ends_within_quotes, read_lines, survey
 from sparkjobs.errors import BadInput
-from sparkjobs.files import HEAD_BYTES, File, explain_read_errors, read_tail, spark_paths
+from sparkjobs.files import HEAD_BYTES, File, read_tail, spark_paths
 from sparkjobs.values import BLANKS, clean_text
 
 CORRUPT = "_corrupt"
 
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
 _DELIMITERS = (",", ";", "\t", "|")
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
 # What a file is, by its first bytes, and what to do about it.
 _FOREIGN = (
     (b"PAR1", "is Parquet where CSV was expected: save it as CSV"),
@@ -42,26 +43,16 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file has to be read. Files of one form are read as one."""
+    """How a file has to be read. Files of one form are read as one. Before the header are `skipped` lines."""
 
     header: tuple[str, ...]
-    encoding: str
-    multiline: bool
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """How many lines of some files are of a kind."""
-
-    not_utf8: int
-    beyond_ascii: int
-    undecodable: int
-    open_quotes: int
-    with_nul: int
+    layout: Layout
+    skipped: int
 
     @property
-    def are_alike(self) -> bool:
-        return not (self.not_utf8 or self.open_quotes)
+    def schema(self) -> StructType:
+        fields = [StructField(f"c{i}", StringType()) for i in range(len(self.header))]
+        return StructType([*fields, StructField(CORRUPT, StringType())])
 
 
 def read_csv_files(
@@ -72,38 +63,71 @@ def read_csv_files(
     notes: dict[str, int],
 ) -> DataFrame:
     """The named `columns` of CSV files, as `reading.read_csv` describes them."""
-    forms: dict[_Form, list[File]] = {}
     headers = {file: _read_header(file, columns, delimiter) for file in files}
-    for file, (encoding, multiline) in _survey(spark, files, delimiter, notes).items():
-        forms.setdefault(_Form(headers[file], encoding, multiline), []).append(file)
-    return reduce(
-        DataFrame.unionByName,
-        [_read_form(spark, form, alike, columns, delimiter) for form, alike in forms.items()],
-    )
-
-
-def _read_form(
-    spark: SparkSession, form: _Form, files: list[File], columns: Sequence[str], delimiter: str
-) -> DataFrame:
-    schema = StructType([StructField(f"c{i}", StringType()) for i in range(len(form.header))])
-    schema.add(StructField(CORRUPT, StringType()))
-    reader = (
-        spark.read.option("header", True)
-        .option("sep", delimiter)
-        .option("quote", '"')
-        .option("escape", '"')  # a quote within quotes is doubled, as in RFC 4180
-        .option("columnPruning", False)  # with pruning, Spark does not notice a row's missing fields
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .option("encoding", form.encoding)
-        .option("multiLine", form.multiline)  # true: a file is read by one task, however large it is
-    )
-    rows = reader.schema(schema).csv(spark_paths(files))
-    for file in files:
+    widths = {file: len(header) for file, header in headers.items()}
+    forms: dict[_Form, list[File]] = {}
+    for file, surveyed in survey(spark, widths, delimiter, notes).items():
+        skipped = _lines_before_header(file, delimiter)
+        if skipped and surveyed.multiline:
+            raise BadInput(
+                f"{file.uri} has lines without a value before its header: delete them, and upload that."
+            )
+        # Spark takes the first line for the header, even where it has delimiters and nothing else.
+        layout = replace(surveyed, by_line=surveyed.by_line or skipped > 0)
+        form = _Form(headers[file], layout, skipped)
         _refuse_cut_off(spark, file, form, delimiter)
+        forms.setdefault(form, []).append(file)
+    rows: list[DataFrame] = []
+    for form, alike in forms.items():
+        if form.layout.by_line:
+            # Each by itself: it is known of one file only which of its lines is the first.
+            read = [_read_by_line(spark, form, file, delimiter) for file in alike]
+        else:
+            read = [_read_form(spark, form, alike, delimiter)]
+        rows += [_select(part, form, columns) for part in read]
+    return reduce(DataFrame.unionByName, rows)
+
+
+def _select(rows: DataFrame, form: _Form, columns: Sequence[str]) -> DataFrame:
     indexes = {name: form.header.index(name.lower()) for name in columns}
-    texts = [clean_text(fn.col(f"c{index}")).alias(name) for name, index in indexes.items()]
-    return rows.select(*texts, CORRUPT)
+    return rows.select(
+        *[clean_text(fn.col(f"c{index}")).alias(name) for name, index in indexes.items()], CORRUPT
+    )
+
+
+def _options(delimiter: str) -> dict[str, str]:
+    return {
+        "sep": delimiter,
+        "quote": '"',
+        "escape": '"',  # a quote within quotes is doubled, as in RFC 4180
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": CORRUPT,
+    }
+
+
+def _read_form(spark: SparkSession, form: _Form, files: list[File], delimiter: str) -> DataFrame:
+    reader = (
+        spark.read.options(**_options(delimiter))
+        .option("header", True)
+        .option("columnPruning", False)  # with pruning, Spark does not notice a row's missing fields
+        .option("encoding", form.layout.encoding)
+        # One task then reads a whole file, however large. Line breaks of UTF-16 are found in no other way.
+        .option("multiLine", form.layout.multiline or form.layout.encoding == "UTF-16")
+    )
+    return reader.schema(form.schema).csv(spark_paths(files))
+
+
+def _read_by_line(spark: SparkSession, form: _Form, file: File, delimiter: str) -> DataFrame:
+    """The rows of a file of which each line is one; a line that ends within quotes is malformed."""
+    line = fn.col("value")
+    lines = read_lines(spark, [file], form.layout.encoding, filled=True)
+    rest = lines.where(~((fn.col("start") == 0) & (fn.col("line") <= form.skipped)))
+    bad = ends_within_quotes(line, delimiter)
+    schema = ", ".join(f"{name} string" for name in form.schema.names)
+    parsed = fn.from_csv(fn.when(~bad, line), schema, _options(delimiter))
+    fields = [fn.col(f"parsed.c{i}") for i in range(len(form.header))]
+    corrupt = fn.when(fn.col("bad"), line).otherwise(fn.col(f"parsed.{CORRUPT}")).alias(CORRUPT)
+    return rest.select("value", bad.alias("bad"), parsed.alias("parsed")).select(*fields, corrupt)
 
 
 def _read_header(file: File, columns: Sequence[str], delimiter: str) -> tuple[str, ...]:
@@ -146,7 +170,7 @@ def lacking(uri: str, missing: Sequence[str], present: Sequence[str]) -> str:
 
 def _decode_head(file: File) -> str:
     head = file.head
-    if head.startswith(_UTF16):
+    if head.startswith(UTF16_MARKS):
         return head.decode("utf-16", errors="replace")
     if head[1:4:2] == b"\0\0" or head[0:3:2] == b"\0\0":
         raise BadInput(f"{file.uri} is UTF-16 without a byte order mark: save it as UTF-8, and upload that.")
@@ -192,78 +216,11 @@ def _refuse_no_header(file: File, text: str, columns: Sequence[str], delimiter: 
     raise BadInput(lacking(file.uri, columns, [name for name in names if name]))
 
 
-def _survey(
-    spark: SparkSession, files: Sequence[File], delimiter: str, notes: dict[str, int]
-) -> dict[File, tuple[str, bool]]:
-    """(Encoding, whether it has line breaks within quotes) of each file.
-
-    One quick pass over all lines; where something is unusual, one more over each file. `notes` gets the lines
-    that are `read_as_windows_1252`, and those with `nul_removed`.
-    """
-    surveyed: dict[File, tuple[str, bool]] = {
-        file: ("UTF-16", True) for file in files if file.head.startswith(_UTF16)
-    }
-    rest = [file for file in files if file not in surveyed]
-    if not rest:
-        return surveyed
-    together = _count_lines(spark, rest, delimiter)
-    for file in rest:
-        lines = together if together.are_alike or len(rest) == 1 else _count_lines(spark, [file], delimiter)
-        surveyed[file] = (_encoding(file, lines, notes), lines.open_quotes > 0)
-    if together.with_nul:
-        notes["nul_removed"] = notes.get("nul_removed", 0) + together.with_nul
-    return surveyed
-
-
-def _count_lines(spark: SparkSession, files: Sequence[File], delimiter: str) -> _Lines:
-    with explain_read_errors(files[0].uri):
-        line = fn.col("value")
-        stored = line.cast("binary")
-        decoded = fn.decode(stored, "UTF-8")
-        wrong = decoded != line
-        quotes = fn.octet_length(line) - fn.octet_length(fn.translate(line, '"', ""))
-        opens = line.contains('"') & (quotes % 2 == 1) & line.rlike(_opening(delimiter))
-        conditions = {
-            "not_utf8": wrong,
-            "beyond_ascii": ~wrong & (fn.octet_length(line) != fn.char_length(line)),
-            "undecodable": wrong & fn.decode(stored, "windows-1252").contains("\ufffd"),
-            "open_quotes": opens,
-            "with_nul": line.contains("\0"),
-        }
-        (counts,) = (
-            spark.read.text(spark_paths(files))
-            .agg(*[fn.count_if(condition).alias(name) for name, condition in conditions.items()])
-            .collect()
-        )
-    return _Lines(**counts.asDict())
-
-
-def _opening(delimiter: str) -> str:
-    """A regular expression for a line that ends within quotes: a field begins with a quote, and none closes it.
-
-    A quote elsewhere is part of its field (5" of snow). Nothing is tried twice, so that no line takes long.
-    """
-    separator = re.escape(delimiter)
-    inside = '[^"]*+(?:""[^"]*+)*+'
-    plain = f'[^"{separator}][^{separator}]*+'
-    return f'^(?:(?:"{inside}"[^{separator}]*+|{plain})?+{separator})*+"{inside}$'
-
-
-def _encoding(file: File, lines: _Lines, notes: dict[str, int]) -> str:
-    if not lines.not_utf8:
-        return "UTF-8"
-    if lines.undecodable or lines.beyond_ascii:
-        other = (
-            "UTF-8 in some lines and not in others"
-            if lines.beyond_ascii
-            else "neither UTF-8 nor Windows-1252"
-        )
-        raise BadInput(
-            f"{file.uri} is {other} ({lines.not_utf8} lines are not UTF-8), so letters would be lost. "
-            "Save the whole file as UTF-8, and upload that."
-        )
-    notes["read_as_windows_1252"] = notes.get("read_as_windows_1252", 0) + lines.not_utf8
-    return "windows-1252"
+def _lines_before_header(file: File, delimiter: str) -> int:
+    """How many lines before the header have delimiters, quotes or blanks only. Of lines without any, none counts."""
+    lines = [line for line in _LINE_BREAK.split(_decode_head(file)) if re.search(r"[^\x00-\x20]", line)]
+    blank = [not line.replace(delimiter, "").replace('"', "").strip(BLANKS) for line in lines]
+    return blank.index(False) if False in blank else 0
 
 
 def _refuse_cut_off(spark: SparkSession, file: File, form: _Form, delimiter: str) -> None:
@@ -274,13 +231,12 @@ def _refuse_cut_off(spark: SparkSession, file: File, form: _Form, delimiter: str
     """
     if file.is_compressed:
         return
-    text = read_tail(spark, file).decode(form.encoding, errors="replace").replace("\0", "")
-    record = _last_record(text) if form.multiline else re.split(r"[\r\n]", text)[-1]
-    if record is None:
-        raise BadInput(
-            f"{file.uri} ends within quotes that are opened and never closed: it was cut off there, or one quote "
-            "is too many. Upload the whole file again, with each quote closed."
-        )
+    encoding = form.layout.encoding
+    if encoding == "UTF-16":
+        # The mark at the file's beginning says so; its end has none.
+        encoding = "utf-16-le" if file.head.startswith(b"\xff\xfe") else "utf-16-be"
+    text = read_tail(spark, file).decode(encoding, errors="replace").replace("\0", "")
+    record = _last_record(text) if form.layout.multiline else _LINE_BREAK.split(text)[-1]
     fields = len(next(csv.reader(io.StringIO(record, newline=""), delimiter=delimiter), []))
     if record.strip(BLANKS) and fields < len(form.header):
         raise BadInput(
@@ -289,16 +245,16 @@ def _refuse_cut_off(spark: SparkSession, file: File, form: _Form, delimiter: str
         )
 
 
-def _last_record(text: str) -> str | None:
-    """What follows the last line break that is not within quotes; None where the text ends within quotes.
+def _last_record(text: str) -> str:
+    """What follows the last line break that is not within quotes; empty where `text` begins within the last record.
 
     Counted from the end, lines belong together until their quotes are even.
     """
+    if text.endswith(("\r", "\n")):
+        return ""
     record = ""
-    for line in reversed(text.splitlines(keepends=True)):
-        if record and record.count('"') % 2 == 0:
-            break
-        record = line + record
-    if record.count('"') % 2:
-        return None
-    return "" if record.endswith(("\r", "\n")) else record
+    for line in reversed(_LINE_BREAK.split(text)):
+        record = f"{line}\n{record}" if record else line
+        if record.count('"') % 2 == 0:
+            return record
+    return ""
