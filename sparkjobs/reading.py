@@ -62,8 +62,8 @@ def read_table(
     """The named `columns` of Parquet or CSV, whichever the first bytes of the files at `uri` say, and CORRUPT.
 
     Of CSV, as `read_csv` has them. Of Parquet, in the types of the file, texts trimmed (blank is null); CORRUPT has
-    the texts of a row of which one is no UTF-8. Among Parquet, documents (README, .txt, .md, .pdf, …) are ignored and counted in `notes` as
-    `files_ignored`; any other file that is not Parquet is refused.
+    the texts of a row of which one is no UTF-8. Among Parquet, documents (README, .txt, .md, .pdf, …) are ignored and
+    counted in `notes` as `files_ignored`; any other file that is not Parquet is refused.
     """
     notes = {} if notes is None else notes
     files = list_files(spark, uri)
