@@ -108,8 +108,11 @@ def write(rows: DataFrame, folder: str) -> None:
 
 
 def write_rejects(rows: DataFrame, rejects: Mapping[str, int], folder: str) -> None:
-    """Write rejected rows as they came, as one file; with the text of malformed ones where `rejects` has any."""
-    write((rows if MALFORMED in rejects else rows.drop(CORRUPT)).coalesce(1), folder)
+    """Write rejected rows as they came, as one file; with the text of malformed ones where `rejects` has any.
+
+    They are few, and moved to the one task that writes: `coalesce` would let that one read the whole source.
+    """
+    write((rows if MALFORMED in rejects else rows.drop(CORRUPT)).repartition(1), folder)
 
 
 def _count_days_as_today(spark: SparkSession) -> None:

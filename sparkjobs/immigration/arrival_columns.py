@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
+from pyspark.sql.types import NumericType
 
 from sparkjobs.immigration.countries import INFERRED
 from sparkjobs.immigration.i94 import (
@@ -79,9 +80,9 @@ def with_labels(spark: SparkSession, rows: DataFrame, labels: Labels) -> DataFra
         is_unreadable("i94bir", age).alias("bad_age"),
         born.alias("birthyear"),
         is_unreadable("biryear", born).alias("bad_birthyear"),
-        _trimmed("dtaddto").alias("dtaddto"),
+        _month_first(rows, "dtaddto").alias("dtaddto"),
         whole_number_text("admnum").alias("admissionnum"),
-        *[_trimmed(source).alias(name) for name, (source, _) in TEXTS.items()],
+        *[_text_of(rows, source).alias(name) for name, (source, _) in TEXTS.items()],
     )
 
 
@@ -148,6 +149,21 @@ def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
         "month": fn.month("arrivedate"),
     }
     return labelled.select(*[column.alias(name) for name, column in columns.items()])
+
+
+def _text_of(rows: DataFrame, name: str) -> Column:
+    """The column's text; of a copy that has numbers there, their digits without a trailing .0."""
+    if isinstance(rows.schema[name].dataType, NumericType):
+        return whole_number_text(name)
+    return _trimmed(name)
+
+
+def _month_first(rows: DataFrame, name: str) -> Column:
+    """A column of MMDDYYYY as text; a copy that has numbers there lost the zero before a month."""
+    text = _text_of(rows, name)
+    if not isinstance(rows.schema[name].dataType, NumericType):
+        return text
+    return fn.when(fn.length(text) == len("MDDYYYY"), fn.lpad(text, 8, "0")).otherwise(text)
 
 
 def _trimmed(name: str) -> Column:

@@ -286,6 +286,18 @@ def test_a_number_that_an_integer_cannot_hold_is_unreadable(arrive):
     assert counts["notes"] == {"outside_window": 0, "bad_age": 1, "bad_birthyear": 1, "bad_visa": 1}
 
 
+@pytest.mark.parametrize("number", [pa.float64(), pa.int64()])
+def test_a_text_that_a_copy_has_as_a_number_has_its_digits_and_its_date(arrive, number):
+    counts, rows, _ = arrive(
+        {"dtaddto": 6292016, "fltno": 782, "insnum": 3589},
+        {"cicid": 2.0, "dtaddto": 12312016, "fltno": None, "insnum": None},
+        types=dict.fromkeys(("dtaddto", "fltno", "insnum"), number).items(),
+    )
+    read = [(row["admitteddate"], row["flight_no"], row["issuancenum"]) for row in rows]
+    assert read == [("2016-06-29", "782", "3589"), ("2016-12-31", "Nil", "Nil")]
+    assert counts["notes"] == {"outside_window": 0}
+
+
 def test_one_cicid_in_three_monthly_files_is_three_people(arrive):
     months = (
         {"cicid": 6.0, "i94mon": 4.0, "arrdate": i94.APRIL_1, "airline": "AA"},
