@@ -25,6 +25,8 @@ from sparkjobs.values import BLANKS, clean_text
 CORRUPT = "_corrupt"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+# So many columns are told in a message, and so many letters of each.
+_NAMED = 40
 _DELIMITERS = (",", ";", "\t", "|")
 # What a file is, by its first bytes, and what to do about it.
 _FOREIGN = (
@@ -161,9 +163,11 @@ def has_header(file: File, columns: Sequence[str], delimiter: str) -> bool:
 
 def lacking(uri: str, missing: Sequence[str], present: Sequence[str]) -> str:
     """The message for a file that has the columns `present`, and not those that are `missing`."""
+    more = f", and {len(present) - _NAMED} more" if len(present) > _NAMED else ""
+    has = ", ".join(name[:_NAMED] for name in present[:_NAMED]) + more
     return (
         f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-        f"(it has: {', '.join(present)}). Upload the file with its published columns."
+        f"(it has: {has}). Upload the file with its published columns."
     )
 
 
