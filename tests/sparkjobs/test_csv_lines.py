@@ -138,3 +138,22 @@ def test_of_several_compressed_files_the_damaged_one_is_named(spark, tmp_path):
         (tmp_path / f"{name}.csv.gz").write_bytes(content)
     with pytest.raises(BadInput, match=r"b\.csv\.gz cannot be read .*cut off"):
         read_csv(spark, tmp_path.as_uri() + "/", ("id", "name"))
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"\0" * 12 + bytes.fromhex("c2ea8160b31411cf"), r"is a SAS data set \(sas7bdat\): export it as CSV"),
+        (b"\0" * 64, r"holds zeros where text was expected"),
+        (b"\xfd7zXZ\0", r"is compressed by xz: unpack it"),
+        (b"Obj\x01", r"is Avro where CSV was expected"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_for_what_it_is(read, head, message):
+    with pytest.raises(BadInput, match=rf"a\.csv {message}"):
+        read(head + b"\0\x01\x02" * 40)
+
+
+def test_utf_16_that_was_cut_within_a_letter_is_refused(read):
+    with pytest.raises(BadInput, match=r"a\.csv was cut off within its last letter"):
+        read("id,name\n1,a\n2,bc".encode("utf-16")[:-1])
