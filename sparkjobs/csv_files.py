@@ -26,6 +26,8 @@ from sparkjobs.values import BLANKS, clean_text
 CORRUPT = "_corrupt"
 
 _LINE_BREAK = re.compile(r"\r\n|\r|\n")
+# So many columns are told in a message, and so many letters of each.
+_NAMED = 40
 _DELIMITERS = (",", ";", "\t", "|")
 # What a file is, by its first bytes, and what to do about it.
 _FOREIGN = (
@@ -35,6 +37,12 @@ _FOREIGN = (
     (b"\x1f\x8b", "is compressed by gzip, which its name does not say: let it end in .csv.gz"),
     (b"BZh", "is compressed by bzip2, which its name does not say: let it end in .csv.bz2"),
     (b"\x28\xb5\x2f\xfd", "is compressed by zstd: unpack it"),
+    (b"\0" * 12 + b"\xc2\xea\x81\x60", "is a SAS data set (sas7bdat): export it as CSV or Parquet"),
+    (b"\0" * 16, "holds zeros where text was expected: it is damaged, replace it by an undamaged copy"),
+    (b"\xfd7zXZ", "is compressed by xz: unpack it"),
+    (b"7z\xbc\xaf", "is a 7z archive: unpack it"),
+    (b"\x1f\x9d", "is compressed by compress (.Z): unpack it"),
+    (b"Obj\x01", "is Avro where CSV was expected: save it as CSV"),
     (b"%PDF", "is a PDF: save the table in it as CSV"),
     (b"\xff\xfe\x00\x00", "is UTF-32: save it as UTF-8"),
     (b"<", "is a page of HTML or XML, such as a server's error message: download the file itself"),
@@ -162,9 +170,11 @@ def has_header(file: File, columns: Sequence[str], delimiter: str) -> bool:
 
 def lacking(uri: str, missing: Sequence[str], present: Sequence[str]) -> str:
     """The message for a file that has the columns `present`, and not those that are `missing`."""
+    more = f", and {len(present) - _NAMED} more" if len(present) > _NAMED else ""
+    has = ", ".join(name[:_NAMED] for name in present[:_NAMED]) + more
     return (
         f"{uri} lacks the column{'s' if len(missing) > 1 else ''} {', '.join(missing)} "
-        f"(it has: {', '.join(present)}). Upload the file with its published columns."
+        f"(it has: {has}). Upload the file with its published columns."
     )
 
 
@@ -233,6 +243,11 @@ def _refuse_cut_off(spark: SparkSession, file: File, form: _Form, delimiter: str
         return
     encoding = form.layout.encoding
     if encoding == "UTF-16":
+        if file.size % 2:
+            raise BadInput(
+                f"{file.uri} was cut off within its last letter: it is UTF-16, which has two bytes a letter. "
+                "Upload the whole file again."
+            )
         # The mark at the file's beginning says so; its end has none.
         encoding = "utf-16-le" if file.head.startswith(b"\xff\xfe") else "utf-16-be"
     text = read_tail(spark, file).decode(encoding, errors="replace").replace("\0", "")

@@ -57,7 +57,7 @@ def survey(
     surveyed: dict[File, Layout] = {}
     wide = [file for file in widths if file.head.startswith(UTF16_MARKS)]
     rest = [file for file in widths if file not in wide]
-    together = _count_lines(spark, rest, delimiter) if rest else None
+    together = _count_together(spark, rest, delimiter) if rest else None
     for file in widths:
         if together is None or file in wide:
             encoding, lines = "UTF-16", _count_lines(spark, [file], delimiter, "UTF-16")
@@ -124,6 +124,16 @@ class _Quotes:
         plain = f'[^"{separator}][^{separator}]*+'
         opening = f'(?:(?:"{inside}"[^{separator}]*+|{plain})?+{separator})*+"{inside}$'
         return cls(inside, opening, separator)
+
+
+def _count_together(spark: SparkSession, files: Sequence[File], delimiter: str) -> _Lines:
+    try:
+        return _count_lines(spark, files, delimiter)
+    except BadInput:
+        # Of a damaged compressed file, Spark's error does not say which one it is.
+        for file in files if len(files) > 1 else ():
+            _count_lines(spark, [file], delimiter)
+        raise
 
 
 def _count_lines(

@@ -38,7 +38,8 @@ _UNREADABLE = re.compile(
     r"|could not read page|Malformed|can not read|Expected \d+ values in column chunk"
     r"|ParquetDecodingException|not a gzip file|incorrect header check|ZipException"
     r"|PARQUET_COLUMN_DATA_TYPE_MISMATCH|Parquet column cannot be converted|FAILED_TO_UNCOMPRESS"
-    r"|CORRUPTION_DETECTED|corrupt|Unexpected end of input stream",
+    r"|CORRUPTION_DETECTED|corrupt|unexpected end of (?:input )?stream|CRC (?:failure|error)|bad block header"
+    r"|invalid (?:stored block|block type|distance|bit length|literal|code lengths)",
     re.IGNORECASE,
 )
 _CUT_OFF = re.compile(

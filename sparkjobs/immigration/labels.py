@@ -28,12 +28,14 @@ _CODE = r"""(?:'([^'\n]*)'|"([^"\n]*)"|([\w.]+))\s*=\s*"""
 # A label ends at the quote after which the line ends or the next code begins: a quote within it may not be doubled.
 _ENDS = r"""(?=[\s;]*(?:$|(?:'[^'\n]*'|"[^"\n]*"|[\w.]+)\s*=))"""
 _PAIR = re.compile(rf"""{_CODE}(?:'(.*?)'|"(.*?)"){_ENDS}""")
-MAX_BYTES = 16 << 20
+# The published file has 30 KB in lines of at most 200 characters. Of a longer line each label may end at many quotes.
+MAX_BYTES = 1 << 20
+MAX_LINE = 1000
 _VISA_COMMENT = re.compile(r"/\*\s*I94VISA\b(.*?)\*/", re.DOTALL)
 # Labels of codes that were never a port's, or no longer are: `No PORT Code (AG)`, `Collapsed (FOK) 06/15`.
 _NO_PORT = re.compile(r"\s*(?:No PORT Code|Collapsed)\b", re.IGNORECASE)
 _REMARK = re.compile(r"#\w+|\([^)]*\)")
-_VISA_PAIR = re.compile(r"^\s*(\d+)\s*=\s*(\S.*?)\s*$", re.MULTILINE)
+_VISA_PAIR = re.compile(r"^[^\S\n]*(\d+)[^\S\n]*=[^\S\n]*(\S.*?)[^\S\n]*$", re.MULTILINE)
 
 
 def read_labels(spark: SparkSession, uri: str, notes: dict[str, int] | None = None) -> Labels:
@@ -43,7 +45,14 @@ def read_labels(spark: SparkSession, uri: str, notes: dict[str, int] | None = No
     `labels_read_as_windows_1252`. Raises BadInput naming the file where it is missing, empty, or lacks a section
     that the job looks up.
     """
-    labels = parse_labels(_decode(read_whole(spark, uri, MAX_BYTES), {} if notes is None else notes))
+    text = _decode(read_whole(spark, uri, MAX_BYTES), {} if notes is None else notes)
+    for number, line in enumerate(text.splitlines(), 1):
+        if len(line) > MAX_LINE:
+            raise BadInput(
+                f"{uri} has {len(line)} characters in line {number}, where at most {MAX_LINE} were expected: it is "
+                "not the published label file. Upload I94_SAS_Labels_Descriptions.SAS with its line breaks."
+            )
+    labels = parse_labels(text)
     missing = [name for name in (COUNTRIES, PORTS, MODES, STATES, VISAS) if not labels.get(name)]
     if missing:
         raise BadInput(
@@ -71,7 +80,9 @@ def parse_labels(text: str) -> Labels:
     """The code tables of a label file's text; of a code that is given twice, the first label counts."""
     labels: Labels = {}
     section: dict[str, str] = {}
-    for line in _COMMENT.sub("", text).splitlines():
+    # What begins behind the last end of a comment is no comment: it is not searched for one at each of its /*.
+    commented, end, rest = text.rpartition("*/")
+    for line in (_COMMENT.sub("", commented + end) + rest).splitlines():
         named = _SECTION.search(line)
         if named:
             section = labels.setdefault(named.group(1).lower(), {})
@@ -80,7 +91,7 @@ def parse_labels(text: str) -> Labels:
             code = next(part for part in (quoted, double_quoted, bare) if part is not None).strip(BLANKS)
             text_of_label = label.replace("''", "'") if label is not None else double_label
             section.setdefault(code, text_of_label.replace("\0", "").strip(BLANKS))
-    for comment in _VISA_COMMENT.findall(text):
+    for comment in _VISA_COMMENT.findall(commented + end):
         labels.setdefault(VISAS, {}).update(_VISA_PAIR.findall(comment))
     return labels
 

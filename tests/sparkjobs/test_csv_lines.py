@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 
 import pytest
@@ -101,3 +102,58 @@ def test_a_last_field_with_a_separator_of_another_kind_is_not_cut_off(read, end)
 def test_a_large_file_of_utf_16_big_endian_is_not_cut_off(read):
     content = "\ufeffid,name\n" + "".join(f"{number},a\n" for number in range(9000)) + "9000,b"
     assert len(read(content.encode("utf-16-be"))[0]) == 9001
+
+
+PACKED = gzip.compress("".join(f"{number},{number * 7919 % 10007}\n" for number in range(40000)).encode())
+BZ2 = bz2.compress("".join(f"{number},{number * 7919 % 10007}\n" for number in range(40000)).encode())
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", gzip.compress(b"id,name\n1,a\n")[:-4]),
+        ("a.csv.gz", gzip.compress(b"id,name\n") + PACKED[: len(PACKED) // 2]),
+        ("a.csv.gz", gzip.compress(b"id,name\n1,a\n")[:-8] + b"\0" * 8),
+        ("a.csv.gz", gzip.compress(b"id,name\n1,a\n") + b"xyz"),
+        ("a.csv.bz2", bz2.compress(b"id,name\n") + BZ2[: len(BZ2) // 2]),
+    ],
+    ids=["end", "half", "checksum", "more behind", "bzip2 half"],
+)
+def test_a_damaged_compressed_file_is_refused_by_name(read, name, content):
+    with pytest.raises(BadInput, match=rf"{name} cannot be read .*: it (was cut off|is damaged)"):
+        read(content, name=name)
+
+
+def test_of_many_columns_a_message_names_some(read):
+    with pytest.raises(BadInput, match=r"lacks the column name .*, and 8961 more") as refused:
+        read("id," + ",".join(f"x{number}" for number in range(9000)) + "\n")
+    assert len(str(refused.value)) < 2000
+
+
+def test_of_several_compressed_files_the_damaged_one_is_named(spark, tmp_path):
+    good = gzip.compress(b"id,name\n1,a\n")
+    large = b"".join(b"%d,%d\n" % (number, number * 7919 % 10007) for number in range(40000))
+    damaged = gzip.compress(b"id,name\n" + large)
+    for name, content in {"a": good, "b": damaged[: len(damaged) // 2], "c": good}.items():
+        (tmp_path / f"{name}.csv.gz").write_bytes(content)
+    with pytest.raises(BadInput, match=r"b\.csv\.gz cannot be read .*cut off"):
+        read_csv(spark, tmp_path.as_uri() + "/", ("id", "name"))
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (b"\0" * 12 + bytes.fromhex("c2ea8160b31411cf"), r"is a SAS data set \(sas7bdat\): export it as CSV"),
+        (b"\0" * 64, r"holds zeros where text was expected"),
+        (b"\xfd7zXZ\0", r"is compressed by xz: unpack it"),
+        (b"Obj\x01", r"is Avro where CSV was expected"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_for_what_it_is(read, head, message):
+    with pytest.raises(BadInput, match=rf"a\.csv {message}"):
+        read(head + b"\0\x01\x02" * 40)
+
+
+def test_utf_16_that_was_cut_within_a_letter_is_refused(read):
+    with pytest.raises(BadInput, match=r"a\.csv was cut off within its last letter"):
+        read("id,name\n1,a\n2,bc".encode("utf-16")[:-1])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from sparkjobs.errors import BadInput
 from sparkjobs.immigration.labels import parse_labels, read_labels, split_port
 from tests.sparkjobs.i94 import LABELS
 
@@ -93,3 +94,11 @@ def test_the_label_file_may_be_of_any_common_encoding(spark, tmp_path, encoding,
     told = {}
     labels = read_labels(spark, path.as_uri(), told)
     assert (labels["i94cntyl"]["209"], told) == ("CURAÇAO", notes)
+
+
+@pytest.mark.parametrize("line", ["'A'='b' x" * 20_000, "a" * 60_000], ids=["pairs", "word"])
+def test_a_line_that_is_too_long_to_be_published_is_refused_with_its_number(spark, tmp_path, line):
+    path = tmp_path / "labels.SAS"
+    path.write_text(f"{LABELS}\n{line}\n", encoding="utf-8")
+    with pytest.raises(BadInput, match=r"labels\.SAS has \d+ characters in line \d+, where at most 1000"):
+        read_labels(spark, path.as_uri())
