@@ -17,10 +17,12 @@ from typing import Any
 from airflow_lib.aws.s3 import read_stored
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
+    JobFault,
     LivyError,
     MayflyError,
     NotReady,
     OutputError,
+    OutputRefused,
     SessionInactive,
     SourceError,
     TerminalState,
@@ -178,6 +180,13 @@ class RunJob(PollingStep):
         return self.poll(run, state)
 
     def advance(self, run: Run, state: Json) -> Done:
+        try:
+            return self._advance_job(run, state)
+        except (SourceError, JobFault, OutputRefused):
+            self.give_up(run, state)
+            raise
+
+    def _advance_job(self, run: Run, state: Json) -> Done:
         livy = self._open_livy(run, state)
         session = self._find_ready_session(run, livy, state)
         try:
@@ -329,8 +338,8 @@ class RunJob(PollingStep):
                 f"The input of job {self.job!r} changed in S3 while it was read, so its output matches neither "
                 "version. Clear the task once nothing writes the input any more."
             )
-        manifest = write_manifest(run.aws.s3, job.output, str(answer["attempt"]), Counts.parse(answer))
-        return job.output, manifest
+        counts = parse_counts(answer, self.job)
+        return job.output, write_manifest(run.aws.s3, job.output, str(answer["attempt"]), counts)
 
     def _delete_session(self, run: Run, livy: LivyClient) -> None:
         """The output is safe: a session that cannot be ended now goes with its cluster."""
@@ -388,6 +397,17 @@ def parse_answer(text: str, job: str) -> Json:
     raise LivyError(
         f"Job {job!r} printed no result; one JSON line was expected. The end of what it printed: {text[-500:]!r}"
     )
+
+
+def parse_counts(answer: Json, job: str) -> Counts:
+    """The counts in a job's answer. Raises JobFault where they are malformed: the same code returns the same again."""
+    try:
+        return Counts.parse(answer)
+    except OutputError as error:
+        raise JobFault(
+            f"What `run` of job {job!r} returned cannot be used: {error} These are `read` and `written`, and by "
+            "name `rejected`, `judged_over` and `notes`. Correct the job, then clear the task."
+        ) from error
 
 
 def lines_after(lines: list[str], last: str | None) -> list[str]:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from airflow_lib.errors import (
+    JobFault,
     LeaseLost,
     LivyDenied,
     LivyError,
@@ -266,6 +267,57 @@ def countless(**given: Any) -> dict[str, Any]:
     return {**write_rows(**given), "written": "many"}
 
 
+def faulty(**_: Any) -> dict[str, Any]:
+    raise KeyError("cicid")
+
+
+def unloadable(target: str, **_: Any) -> dict[str, Any]:
+    put(target + "_SUCCESS", b"")
+    return {"read": 1, "written": 1, "rejected": {}}
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [{"read": "x"}, {"written": None}, {"rejected": [1]}, {"notes": {"odd": -1}}, {"judged_over": 3}],
+)
+def test_counts_that_are_malformed_are_a_fault_of_the_job_that_says_what_to_return(
+    world: World, ready: Run, counts: dict[str, Any]
+) -> None:
+    world.jobs.by_name["arrivals"] = lambda **given: {**write_rows(**given), **counts}
+    with pytest.raises(
+        JobFault, match=r"'arrivals' returned cannot be used: .*must return them.*Correct the job"
+    ):
+        drive(JOB, ready, world)
+    assert world.jobs.ran == ["arrivals"]
+    assert not [key for key in world.objects("processed/") if key.endswith("manifest.json")]
+
+
+@pytest.mark.parametrize(
+    ("job", "error"),
+    [
+        (unreadable, SourceError),
+        (faulty, JobFault),
+        (countless, JobFault),
+        (unloadable, OutputRefused),
+    ],
+)
+def test_a_session_that_no_retry_comes_back_to_is_ended(
+    world: World, ready: Run, job: Callable[..., dict[str, Any]], error: type[Exception]
+) -> None:
+    world.jobs.by_name["arrivals"] = job
+    with pytest.raises(error):
+        drive(JOB, ready, world)
+    assert len(world.livy.made) == 1
+    assert world.livy.listed() == []
+
+
+def test_a_session_that_cannot_be_ended_does_not_hide_the_fault(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = faulty
+    world.wire.inject("livy.DELETE /sessions/{session}", Kind.ERROR, times=math.inf)
+    with pytest.raises(JobFault, match="cicid"):
+        drive(JOB, ready, world)
+
+
 def test_input_that_a_job_cannot_read_is_told_in_the_jobs_own_words(world: World, ready: Run) -> None:
     world.jobs.by_name["arrivals"] = unreadable
     with pytest.raises(SourceError) as caught:
@@ -326,7 +378,13 @@ def test_input_that_changed_while_it_was_read_makes_no_output(world: World, read
 
 @pytest.mark.parametrize(
     ("job", "error"),
-    [(unreadable, SourceError), (overtaken, OutputError), (unmarked, OutputError), (countless, OutputError)],
+    [
+        (unreadable, SourceError),
+        (overtaken, OutputError),
+        (unmarked, OutputError),
+        (countless, JobFault),
+        (faulty, JobFault),
+    ],
 )
 def test_what_an_earlier_try_made_of_no_use_is_computed_again(
     world: World, ready: Run, job: Callable[..., dict[str, Any]], error: type[Exception]
