@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
@@ -88,10 +88,17 @@ class StepOperator(BaseOperator):
         with recorded_failure(context):
             return self._begin(context, time_after(SystemClock(), RENEWAL_S))
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after the wait, as Airflow does; where the trigger itself failed, with its error as the cause."""
+        with recorded_failure(context):
+            try:
+                return super().resume_execution(next_method, next_kwargs, context)
+            except TaskDeferralError as error:
+                raise TaskDeferralError(_describe_failed_trigger(next_kwargs or {})) from error
+
     def begin_again(self, context: Any, event: Json) -> Json:
         """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
-        with recorded_failure(context):
-            return self._begin(context, event["give_up_at"])
+        return self._begin(context, event["give_up_at"])
 
     def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
@@ -135,10 +142,6 @@ class StepOperator(BaseOperator):
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
-        with recorded_failure(context):
-            return self._resume(context, event)
-
-    def _resume(self, context: Any, event: Json) -> Json:
         if "outcome" in event:
             return _finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
@@ -281,6 +284,13 @@ def _finish(context: Any, outcome: Done | Failed) -> Json:
         return outcome.result
     context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
     raise AirflowFailException(outcome.message)
+
+
+def _describe_failed_trigger(told: dict[str, Any]) -> str:
+    """The message of a trigger that did not run to its end; Airflow tells its traceback as lines."""
+    lines = "".join(map(str, told.get("traceback") or ())).strip().splitlines()
+    why = lines[-1].strip() if lines else "Airflow tells no reason; read the triggerer's log"
+    return f"The trigger that waited for this task failed: {why}"
 
 
 def _error_event(error: Exception) -> Json:

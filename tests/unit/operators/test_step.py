@@ -244,7 +244,8 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
 ) -> None:
     failed = Failed({"left": ["a role"]}, "a role is left")
     script(failed)
-    go = partial(operator.resume, event={"outcome": to_json(failed)}) if waited else operator.execute
+    event = {"event": {"outcome": to_json(failed)}}
+    go = partial(operator.resume_execution, "resume", event) if waited else operator.execute
     with pytest.raises(AirflowFailException, match="a role is left"):
         go(context)
     assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
