@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
 
@@ -40,13 +40,14 @@ class Failure:
 def recorded_failure(context: Any) -> Iterator[None]:
     """Keep an error that leaves the block as the task's XCom `failure`, and let it go on.
 
-    A task that defers does not fail: TaskDeferred is no Exception. AirflowTaskTimeout is none either, and a failure.
+    Of those that are no Exception, AirflowTaskTimeout is a failure, and TaskDeferred is none: that task waits.
     What keeps the record from being written is only logged, since it must not hide the error.
     """
     try:
         yield
     except (Exception, AirflowTaskTimeout) as error:
-        record = {"at": datetime.now(UTC).isoformat(), "message": as_text(_explain(error), _MAX_CAUSE)}
+        cause = explain(error) if _is_unforeseen(error) else str(error)
+        record = {"at": datetime.now(UTC).isoformat(), "message": as_text(cause, _MAX_CAUSE)}
         try:
             context["ti"].xcom_push(key=FAILURE_KEY, value=record)
         except Exception:
@@ -54,10 +55,8 @@ def recorded_failure(context: Any) -> Iterator[None]:
         raise
 
 
-def _explain(error: Exception | AirflowTaskTimeout) -> str:
-    if isinstance(error, AirflowTaskTimeout):
-        return f"it took longer than its execution_timeout ({error})"
-    return str(error) if isinstance(error, (MayflyError, AirflowException)) else explain(error)
+def _is_unforeseen(error: Exception | AirflowTaskTimeout) -> TypeGuard[Exception]:
+    return not isinstance(error, (MayflyError, AirflowException, AirflowTaskTimeout))
 
 
 def read_failures(ti: Any, failed: Sequence[str]) -> list[Failure]:
@@ -90,12 +89,7 @@ def format_verdict(run: str, failures: Sequence[Failure], not_started: Sequence[
             "audit log who marked or stopped the run, and clear these tasks."
         )
     first, *others = failures
-    if all(one.at for one in failures):
-        lines = [f"{run} failed first in {first.task}: {_cause(first)}"]
-    elif first.at:  # a task that left no record may have been the first
-        lines = [f"{run} failed. The first known cause is that of {first.task}: {_cause(first)}"]
-    else:
-        lines = [f"{run} failed in {first.task}: {_cause(first)}"]
+    lines = [f"{_opening(run, failures)} {first.task}: {_cause(first)}"]
     if others:
         lines.append("Failed, too:")
         lines += [f"- {one.task}: {as_text(_cause(one), _MAX_FURTHER_CAUSE)}" for one in others[:_MAX_NAMED]]
@@ -105,6 +99,15 @@ def format_verdict(run: str, failures: Sequence[Failure], not_started: Sequence[
         lines.append(f"Never started ({len(not_started)}): {_list(not_started)}.")
     lines.append("Correct the cause and clear the failed tasks, with those downstream of them.")
     return "\n".join(lines)
+
+
+def _opening(run: str, failures: Sequence[Failure]) -> str:
+    """What is known of the first failure: of a task that left no record nobody knows when it failed."""
+    if all(one.at for one in failures) or len(failures) == 1:
+        return f"{run} failed first in"
+    if failures[0].at:
+        return f"{run} failed. The first known cause, in"
+    return f"{run} failed in"
 
 
 def _cause(failure: Failure) -> str:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferralError, TaskDeferralTimeout
+from airflow.sdk.exceptions import AirflowFailException, TaskDeferralError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
@@ -88,21 +88,17 @@ class StepOperator(BaseOperator):
         with recorded_failure(context):
             return self._begin(context, time_after(SystemClock(), RENEWAL_S))
 
-    def begin_again(self, context: Any, event: Json) -> Json:
-        """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
-        return self._begin(context, event["give_up_at"])
-
-    def resume_execution(self, next_method: str, next_kwargs: Json | None, context: Any) -> Any:
-        """Go on after a wait; where its trigger died, Airflow raises that here, before any method of ours is called."""
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
+        """Go on after the wait, as Airflow does; where the trigger itself failed, with its error as the cause."""
         with recorded_failure(context):
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
-            except (TaskDeferralError, TaskDeferralTimeout) as error:
-                lines = [line.strip() for line in (next_kwargs or {}).get("traceback") or () if line.strip()]
-                raise type(error)(
-                    f"The trigger that waited for this task ended without an answer ({error}): "
-                    f"{lines[-1] if lines else 'it left no traceback'}"
-                ) from error
+            except TaskDeferralError as error:
+                raise TaskDeferralError(_describe_failed_trigger(next_kwargs or {})) from error
+
+    def begin_again(self, context: Any, event: Json) -> Json:
+        """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
+        return self._begin(context, event["give_up_at"])
 
     def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
@@ -288,6 +284,13 @@ def _finish(context: Any, outcome: Done | Failed) -> Json:
         return outcome.result
     context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
     raise AirflowFailException(outcome.message)
+
+
+def _describe_failed_trigger(told: dict[str, Any]) -> str:
+    """The message of a trigger that did not run to its end; Airflow tells its traceback as lines."""
+    lines = "".join(map(str, told.get("traceback") or ())).strip().splitlines()
+    why = lines[-1].strip() if lines else "Airflow tells no reason; read the triggerer's log"
+    return f"The trigger that waited for this task failed: {why}"
 
 
 def _error_event(error: Exception) -> Json:

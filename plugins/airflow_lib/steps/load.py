@@ -20,8 +20,8 @@ from airflow_lib.spark.outputs import Manifest
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease, list_holders
+from airflow_lib.steps.pinned_output import Pinned, read_pinned
 from airflow_lib.steps.polling_step import PollingStep
-from airflow_lib.steps.transform import Pinned, read_pinned
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection, read, transact
 from airflow_lib.warehouse.copy_columns import refuse_other_columns

@@ -6,15 +6,11 @@ another triggerer or a repeated request goes on from there. What is complete is 
 
 from __future__ import annotations
 
-import json
 import logging
-import re
 import uuid
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from airflow_lib.aws.s3 import read_stored
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
     JobFault,
@@ -28,7 +24,7 @@ from airflow_lib.errors import (
     TerminalState,
     WaitTimeout,
 )
-from airflow_lib.naming import Slot, run_key, session_name
+from airflow_lib.naming import Slot, session_name
 from airflow_lib.pipeline import SparkJob
 from airflow_lib.polling import time_after
 from airflow_lib.spark.livy import (
@@ -54,6 +50,7 @@ from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import endpoint_at, find_livy
+from airflow_lib.steps.pinned_output import HEX, pin_output
 from airflow_lib.steps.polling_step import PollingStep
 
 log = logging.getLogger(__name__)
@@ -62,7 +59,6 @@ _LOG_LINES = 100
 # A Livy server that restarts loses every session, and one is lost where no triggerer ran for ten minutes. What is lost
 # more often than that in one task is lost by what the job does, such as taking the memory of Livy's host.
 _MAX_REPLACEMENTS = 3
-_HEX = re.compile(r"[0-9a-f]{32}\Z")  # an output's address, and an attempt (uuid4)
 
 
 @dataclass(frozen=True)
@@ -83,55 +79,6 @@ def resolve_job(run: Run, job: SparkJob) -> JobInput:
 def probe_job(run: Run, job: SparkJob) -> Manifest | None:
     """The job's complete output, or None where it is yet to be computed."""
     return probe_manifest(run.aws.s3, resolve_job(run, job).output)
-
-
-def pin_output(run: Run, output: Output) -> None:
-    """Write down which output this run loads, so that a source or code that changes later does not matter to it."""
-    body = json.dumps({"run_id": run.run_id, "address": output.address}).encode()
-    run.aws.s3.put_object(Bucket=run.logs.bucket, Key=_pin_key(run, output.job), Body=body)
-
-
-@dataclass(frozen=True)
-class Pinned:
-    """The output that a run loads, and when it was written down, by S3's clock."""
-
-    manifest: Manifest
-    at: datetime
-
-
-def read_pinned(run: Run, job: SparkJob) -> Pinned:
-    """The output that this run's session made, or found complete.
-
-    Raises OutputError where the job has not run in this run, or what it made is gone.
-    """
-    pin = read_stored(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
-    manifest = None
-    if pin.body is not None:
-        output = Output(run.processed, job.name, parse_pin(pin.body, job.name))
-        manifest = probe_manifest(run.aws.s3, output)
-    if manifest is None or pin.modified is None:
-        raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
-    return Pinned(manifest, pin.modified)
-
-
-def parse_pin(body: bytes, job: str) -> str:
-    """The output's address that a pin holds. Raises OutputError where it is not one that Mayfly wrote."""
-
-    def unusable(cause: str) -> OutputError:
-        return OutputError(
-            f"Which output of job {job!r} this run loads cannot be read: what was written down is {cause}. "
-            f"Clear transform.{job}: it is written again."
-        )
-
-    content = load_json(body, unusable)
-    address = content.get("address") if isinstance(content, dict) else None
-    if not isinstance(address, str) or not _HEX.match(address):
-        raise unusable("no JSON object with an address of 32 hex digits")
-    return address
-
-
-def _pin_key(run: Run, job: str) -> str:
-    return run.logs.key("runs", run_key(run.run_id), "outputs", f"{job}.json")
 
 
 @dataclass(frozen=True)
@@ -387,7 +334,7 @@ def parse_answer(text: str, job: str) -> Json:
             continue
         if isinstance(answer, dict) and answer.get("mayfly") == 1:
             if all(
-                isinstance(answer.get(key), str) and _HEX.match(answer[key]) for key in ("address", "attempt")
+                isinstance(answer.get(key), str) and HEX.match(answer[key]) for key in ("address", "attempt")
             ):
                 return answer
             raise LivyError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import MayflyError
 from airflow_lib.steps import Run
-from airflow_lib.steps.transform import read_pinned
+from airflow_lib.steps.pinned_output import read_pinned
 
 
 def had_work(run: Run) -> bool:

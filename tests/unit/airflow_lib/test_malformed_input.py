@@ -26,7 +26,8 @@ from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours,
 from airflow_lib.resources.owned import Owned, as_tags
 from airflow_lib.settings import parse_settings
 from airflow_lib.spark.outputs import Counts, Output, _parse_manifest
-from airflow_lib.steps.transform import parse_answer, parse_pin
+from airflow_lib.steps.pinned_output import parse_pin
+from airflow_lib.steps.transform import parse_answer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ENVIRONMENT = Environment("dev", "birds")

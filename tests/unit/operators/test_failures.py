@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG, BaseOperator
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowTaskTimeout,
@@ -88,51 +89,61 @@ def test_a_task_that_fails_after_its_wait_leaves_why(
 
 
 @pytest.mark.parametrize(
-    ("given", "kind", "cause"),
+    ("told", "cause"),
     [
         (
-            {"error": "Trigger failure", "traceback": ["Traceback:", "ImportError: no livy", ""]},
-            TaskDeferralError,
-            "no livy",
+            {
+                "traceback": [
+                    "Traceback (most recent call last):\n",
+                    '  File "x", line 1\n',
+                    "ImportError: no step\n",
+                ]
+            },
+            "The trigger that waited for this task failed: ImportError: no step",
         ),
-        ({"error": "Trigger failure"}, TaskDeferralError, "it left no traceback"),
-        ({"error": "Trigger timeout"}, TaskDeferralTimeout, "Trigger timeout"),
-        (None, TaskDeferralError, "Unknown"),
+        ({"traceback": None}, "The trigger that waited for this task failed: Airflow tells no reason"),
+        ({"traceback": []}, "The trigger that waited for this task failed: Airflow tells no reason"),
     ],
 )
-def test_a_trigger_that_died_is_told_with_its_last_words(
-    operator: StepOperator,
-    context: dict[str, Any],
-    given: dict[str, Any] | None,
-    kind: type[Exception],
-    cause: str,
+def test_a_task_whose_trigger_failed_leaves_the_triggers_error(
+    operator: StepOperator, context: dict[str, Any], told: dict[str, Any], cause: str
 ) -> None:
-    with pytest.raises(kind, match=cause):
-        operator.resume_execution("__fail__", given, context)
-    kept = context["ti"].xcoms["failure"]["message"]
-    assert kept.startswith("The trigger that waited for this task ended without an answer")
-    assert cause in kept
+    next_kwargs = {"error": "Trigger failure", **told}
+    with pytest.raises(TaskDeferralError):
+        operator.resume_execution(TRIGGER_FAIL_REPR, next_kwargs, context)
+    assert context["ti"].xcoms["failure"]["message"].startswith(cause)
 
 
-def test_a_task_that_took_too_long_leaves_that(
+def test_a_task_whose_wait_airflow_ended_leaves_why(operator: StepOperator, context: dict[str, Any]) -> None:
+    with pytest.raises(TaskDeferralTimeout):
+        operator.resume_execution(TRIGGER_FAIL_REPR, {"error": "Trigger timeout"}, context)
+    assert "timeout" in context["ti"].xcoms["failure"]["message"]
+
+
+def test_what_a_trigger_of_another_version_gives_is_a_failure_with_its_cause(
+    operator: StepOperator, context: dict[str, Any]
+) -> None:
+    with pytest.raises(AttributeError):
+        operator.resume_execution("resume_later", {"event": {}}, context)
+    assert "resume_later" in context["ti"].xcoms["failure"]["message"]
+
+
+def test_a_task_that_airflow_ends_for_its_time_leaves_why(
     operator: StepOperator, opened: list[Any], script: Any, context: dict[str, Any]
 ) -> None:
     script(AirflowTaskTimeout("Timeout, PID: 7"))
     with pytest.raises(AirflowTaskTimeout):
         operator.execute(context)
-    assert context["ti"].xcoms["failure"]["message"] == (
-        "it took longer than its execution_timeout (Timeout, PID: 7)"
-    )
+    assert context["ti"].xcoms["failure"]["message"] == "Timeout, PID: 7"
 
 
-def test_the_first_cause_is_called_the_first_known_one_where_a_task_left_none(
-    opened: list[Any], context: dict[str, Any]
+def test_a_step_that_begins_after_renewed_credentials_leaves_its_failure_once(
+    operator: StepOperator, opened: list[Any], script: Any, context: dict[str, Any]
 ) -> None:
-    said = verdict(
-        context, {"a": "failed", "b": "failed", "c": "success"}, {"b": failure(LATE, "no session")}
-    )
-    assert said.startswith("Run run1 of immigration failed. The first known cause is that of b: no session\n")
-    assert "- a: it left no cause" in said
+    script(SourceError("no airports.csv"))
+    with pytest.raises(AirflowFailException):
+        operator.resume_execution("begin_again", {"event": {"give_up_at": EARLY}}, context)
+    assert context["ti"].xcoms["failure"]["message"] == "no airports.csv"
 
 
 def test_a_task_that_waits_leaves_no_failure(
@@ -183,13 +194,16 @@ def test_failed_tasks_without_a_record_are_named_in_the_dags_order(
     opened: list[Any], context: dict[str, Any], record: Any
 ) -> None:
     said = verdict(context, {"c": "failed", "b": "failed", "a": "success"}, {"b": record})
-    assert "failed in b: it left no cause" in said
+    assert "Run run1 of immigration failed in b: it left no cause" in said
     assert "- c: it left no cause" in said
 
 
-def test_a_known_cause_comes_before_a_task_that_left_none(opened: list[Any], context: dict[str, Any]) -> None:
+def test_a_known_cause_comes_before_a_task_that_left_none_and_is_not_called_the_first_failure(
+    opened: list[Any], context: dict[str, Any]
+) -> None:
     said = verdict(context, {"a": "failed", "b": "failed"}, {"b": failure(EARLY, "no column x")})
-    assert "The first known cause is that of b: no column x" in said
+    assert said.startswith("Run run1 of immigration failed. The first known cause, in b: no column x\n")
+    assert "- a: it left no cause" in said
 
 
 def test_a_run_that_a_person_marked_names_what_never_started(

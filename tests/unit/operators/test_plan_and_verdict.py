@@ -84,7 +84,7 @@ def test_a_notification_that_cannot_be_sent_does_not_hide_the_verdict(
         raise SettingsError("no topic")
 
     monkeypatch.setattr(module, "notify", refuse)
-    with pytest.raises(AirflowFailException, match=r"failed in load\.a"):
+    with pytest.raises(AirflowFailException, match=r"failed first in load\.a"):
         judge(context, {"load.a": "failed"})
 
 

@@ -244,9 +244,10 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
 ) -> None:
     failed = Failed({"left": ["a role"]}, "a role is left")
     script(failed)
-    resume = partial(operator.resume_execution, "resume", {"event": {"outcome": to_json(failed)}})
+    event = {"event": {"outcome": to_json(failed)}}
+    go = partial(operator.resume_execution, "resume", event) if waited else operator.execute
     with pytest.raises(AirflowFailException, match="a role is left"):
-        (resume if waited else operator.execute)(context)
+        go(context)
     assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
 

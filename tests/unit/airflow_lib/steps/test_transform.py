@@ -27,13 +27,13 @@ from airflow_lib.errors import (
     StatementFailed,
     WaitTimeout,
 )
-from airflow_lib.naming import run_key
 from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
 from airflow_lib.spark import outputs
 from airflow_lib.steps import Json, Run, Waiting
+from airflow_lib.steps.pinned_output import read_pinned
 from airflow_lib.steps.provision import TakeLease
-from airflow_lib.steps.transform import RunJob, lines_after, parse_answer, read_pinned
+from airflow_lib.steps.transform import RunJob, lines_after, parse_answer
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
@@ -671,15 +671,3 @@ def test_an_answer_of_that_form_is_read() -> None:
 def test_an_answer_that_is_malformed_is_an_error_of_livys(line: str) -> None:
     with pytest.raises(LivyError, match="Job 'arrivals' printed"):
         parse_answer(f"rows: 3\n{line}\n", "arrivals")
-
-
-@pytest.mark.parametrize(
-    "pin", [b"", b"{", b"[]", b"{}", b'{"address": 5}', b'{"address": "../x"}', b"[" * 100_000, b"\xff"]
-)
-def test_a_pin_that_is_malformed_says_which_task_to_clear(world: World, ready: Run, pin: bytes) -> None:
-    drive(JOB, ready, world)
-    key = f"logs/immigration/runs/{run_key(ready.run_id)}/outputs/arrivals.json"
-    assert key in world.objects()
-    world.others.s3.put_object(Bucket=BUCKET, Key=key, Body=pin)
-    with pytest.raises(OutputError, match=r"what was written down is .* Clear transform\.arrivals"):
-        read_pinned(ready, PIPELINE.job("arrivals"))
