@@ -293,7 +293,9 @@ def test_airflow_keeps_max_tries_in_a_retry_and_raises_it_in_a_clear() -> None:
 
 
 EXPIRED = ClientError({"Error": {"Code": "ExpiredToken", "Message": "expired"}}, "GetObject")
-REFUSED = Waiting("renewed credentials", {"deadline": time_after(SystemClock(), 600)}, 20, reopen=True)
+REFUSED = Waiting(
+    "renewed credentials", {"deadline": time_after(SystemClock(), 86_400)}, 20, reopen=True
+)  # counted from the collection of the tests
 
 
 @pytest.fixture
