@@ -181,6 +181,7 @@ FOLDERS = (
 )
 PARQUET = (
     _one("Parquet", _parquet(**_columns("extra", "STRASSE", "ID")), columns=("id", "strasse")),
+    _one("Parquet whose names have blanks around them", _parquet(**_columns(" id", "Straße\u00a0"))),
     _refused("Parquet that lacks a column", _parquet(**_columns("id", "x")), name="a.parquet"),
     _refused("Parquet that was cut off", _parquet(**_columns(*COLUMNS))[:-20], name="a.parquet"),
     _refused("Parquet by name alone", GOOD, name="a.parquet"),

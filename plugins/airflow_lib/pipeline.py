@@ -1,7 +1,7 @@
 """The classes in which a pipeline is declared: data only, no behaviour.
 
 `declaration` says whether one can work. What is done with one is elsewhere: jobs in `spark.livy`, tables in
-`warehouse.load`, checks in `warehouse.quality`, hardware in `spark.sizing` and `resources`.
+`warehouse.publish`, checks in `warehouse.quality`, hardware in `spark.sizing` and `resources`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
 
 
 class Severity(StrEnum):
-    """What a failing check does: `ERROR` fails its task and so the run, `WARN` is only reported."""
+    """What a failing check does: `ERROR` keeps a load from being committed, `WARN` is only reported."""
 
     ERROR = "error"
     WARN = "warn"

@@ -1,6 +1,6 @@
 -- The load ledger: one row for each run, written in the transaction that loads the run's window. A run's row shows that
--- its load was committed, how many failing rows each check found before it was (none of those of severity error), and
--- which output of each job it loaded, by the manifest's hash, and when the run took it for its own.
+-- its load was committed, how many failing rows each check found before it was, and how many of these were there before
+-- the load, which output of each job it loaded, by the manifest's hash, and when the run took it for its own.
 -- DISTSTYLE ALL: only a few rows. SORTKEY loaded_at: it is read by time.
 CREATE TABLE IF NOT EXISTS mayfly_loads (
     pipeline VARCHAR(16) NOT NULL,

@@ -1,8 +1,8 @@
 """Whether a declared pipeline can work: all that can be told without AWS, so before its DAG is made.
 
-`field_types` looks at each field by itself, `names` at what the declaration says, `job_modules` and `templates` at the
-files that it names, `columns` at what it says of the tables in those files. All mistakes are told at once; only where
-a type is wrong the rest is left out, since it would be told of values that are not there.
+`field_types` looks at each field by itself, `names` and `hardware` at what the declaration says, `job_modules` and
+`templates` at the files that it names, `columns` at what it says of the tables in those files. All mistakes are told at
+once; only where a type is wrong the rest is left out, since it would be told of values that are not there.
 """
 
 from __future__ import annotations

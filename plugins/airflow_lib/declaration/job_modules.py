@@ -20,7 +20,7 @@ def job_module_mistakes(pipeline: Pipeline, *, root: Path = SPARKJOBS) -> Iterat
     """The jobs whose module is missing or cannot be read, or has no `run` that a session could call."""
     own = root / pipeline.name
     if not own.is_dir():
-        there = [other.name for other in root.iterdir() if other.is_dir()]
+        there = [other.name for other in root.glob("*/")]
         yield f"{root.name}/{own.name}/ is missing: write the jobs there{did_you_mean(own.name, there)}"
         return
     shared = root / f"{pipeline.name}.py"

@@ -11,7 +11,7 @@ import codecs
 import csv
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from airflow_lib.errors import SourceError
@@ -24,6 +24,24 @@ _MAX_MEMBERS = 100
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # Hadoop has these codecs besides, in a framing of its own: only the job can unpack them.
 _ONLY_HADOOP = (".lz4", ".snappy", ".zst")
+# What a file is, by its first bytes, and what to do about it (sparkjobs/csv_files.py).
+_FOREIGN = (
+    (b"PAR1", "is Parquet where CSV was expected: save it as CSV"),
+    (b"PK\x03\x04", "is a ZIP archive or an Excel workbook: unpack it, or save it as CSV"),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel workbook: save it as CSV"),
+    (b"\x1f\x8b", "is compressed by gzip, which its name does not say: let it end in .csv.gz"),
+    (b"BZh", "is compressed by bzip2, which its name does not say: let it end in .csv.bz2"),
+    (b"\x28\xb5\x2f\xfd", "is compressed by zstd: unpack it"),
+    (b"\0" * 12 + b"\xc2\xea\x81\x60", "is a SAS data set (sas7bdat): export it as CSV or Parquet"),
+    (b"\0" * 16, "holds zeros where text was expected: it is damaged, replace it by an undamaged copy"),
+    (b"\xfd7zXZ", "is compressed by xz: unpack it"),
+    (b"7z\xbc\xaf", "is a 7z archive: unpack it"),
+    (b"\x1f\x9d", "is compressed by compress (.Z): unpack it"),
+    (b"Obj\x01", "is Avro where CSV was expected: save it as CSV"),
+    (b"%PDF", "is a PDF: save the table in it as CSV"),
+    (b"\xff\xfe\x00\x00", "is UTF-32: save it as UTF-8"),
+    (b"<", "is a page of HTML or XML, such as a server's error message: download the file itself"),
+)
 # What looks like nothing around a name (BLANKS of sparkjobs/values.py).
 BLANKS = "".join(
     map(
@@ -64,7 +82,8 @@ def head_length(key: str) -> int:
 def decode_head(uri: str, stored: bytes, *, is_whole: bool) -> str | None:
     """The beginning of a file's text from its first bytes; None where only a job can tell it.
 
-    A byte that is no UTF-8 is taken for Windows-1252. Raises SourceError where the file is not packed as its name says.
+    A byte that is no UTF-8 is taken for Windows-1252. Raises SourceError where the file is no text, or not
+    packed as its name says.
     """
     if uri.endswith(_ONLY_HADOOP):
         return None
@@ -74,6 +93,9 @@ def decode_head(uri: str, stored: bytes, *, is_whole: bool) -> str | None:
         head = _unpack(uri, stored, unpacker)
         if len(head) < HEAD_BYTES and not is_whole:
             return None
+    for magic, remedy in _FOREIGN:
+        if head.startswith(magic):
+            raise SourceError(f"{uri} {remedy}, and upload that.")
     return _decode(head)
 
 
@@ -106,6 +128,11 @@ def _decode(head: bytes) -> str:
         return codecs.getincrementaldecoder("utf-8-sig")().decode(head)
     except UnicodeDecodeError:
         return head.removeprefix(codecs.BOM_UTF8).decode("windows-1252", errors="replace")
+
+
+def looks_like_values(names: Sequence[str]) -> bool:
+    """Whether what should be a header has a number in it, as a row of values has."""
+    return any(name.replace(".", "").lstrip("-").isdigit() for name in names)
 
 
 def first_record(uri: str, text: str, delimiter: str) -> list[str]:

@@ -16,7 +16,7 @@ from airflow_lib.aws.s3 import ListedObject, read_range
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import Source, SparkJob
-from airflow_lib.spark.csv_header import decode_head, first_record, head_length
+from airflow_lib.spark.csv_header import BLANKS, decode_head, first_record, head_length, looks_like_values
 from airflow_lib.spark.outputs import ResolvedSources
 from airflow_lib.spark.parquet_schema import read_schema
 
@@ -91,7 +91,7 @@ def _check_file(s3: S3Client, bucket: str, source: Source, item: ListedObject) -
     head = read_range(s3, bucket, item, 0, head_length(item.key))
     if head.startswith(_PARQUET):
         # `a=1/` in the path is a column, which the file lacks.
-        folders = [part.partition("=")[0] for part in item.key.split("/")[:-1] if "=" in part]
+        folders = [part.partition("=")[0].strip(BLANKS) for part in item.key.split("/")[:-1] if "=" in part]
         _refuse_missing(uri, source, [*_read_parquet_names(s3, bucket, item), *folders])
         return
     if item.key.endswith(".parquet"):
@@ -110,6 +110,11 @@ def _check_file(s3: S3Client, bucket: str, source: Source, item: ListedObject) -
             f"{uri} separates its columns by {_DELIMITERS[found]}, and {source.delimiter!r} is declared. Save it with "
             f"{source.delimiter!r}, or declare delimiter={found!r} in the pipeline's Source and in the job."
         )
+    if len(missing) == len(source.columns) and looks_like_values(names):
+        raise SourceError(
+            f"{uri} begins with a row of values, not with a header. Put the line with the columns' names in front: "
+            f"{source.delimiter.join(source.columns)}"
+        )
     _refuse_missing(uri, source, names)
     present = [name.lower() for name in names]
     twice = [name for name in source.columns if present.count(name.lower()) > 1]
@@ -125,7 +130,8 @@ def _read_parquet_names(s3: S3Client, bucket: str, item: ListedObject) -> list[s
     uri = uri_of(bucket, item.key)
     schema = read_schema(s3, bucket, item, lambda cause, remedy: SourceError(f"{uri} {cause}. {remedy}"))
     paths = [schema.column(index).path for index in range(len(schema))]
-    return list(dict.fromkeys(name for path in paths for name in (path, path.partition(".")[0])))
+    names = (name.strip(BLANKS) for path in paths for name in (path, path.partition(".")[0]))
+    return list(dict.fromkeys(names))
 
 
 def _missing(source: Source, names: Iterable[str]) -> list[str]:

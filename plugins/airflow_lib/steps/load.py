@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 _THERE_BEFORE = (
     "The window was loaded, for it brought no further rows of these: load the windows that hold them again, or correct "
-    "them by hand. "
+    "them by hand."
 )
 
 
@@ -88,8 +88,7 @@ class LoadWindow(ImmediateStep):
     """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
 
     The result: of each table its rows in all, of a fact also those of the window, now and before, and the checks'
-    verdicts. Failed
-    where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
+    verdicts. Failed where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
     """
 
     def begin(self, run: Run) -> Outcome:
@@ -138,8 +137,9 @@ class VerifyTable(ImmediateStep):
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
         if not failing:
             return Done(result)
-        there = "" if all(not one.was_there for one in failing) else _THERE_BEFORE
-        return Failed(result, f"Table {self.table}: {there}{describe_failing(failing)}")
+        were_there = all(one.was_there for one in failing)
+        found = describe_failing(failing, _THERE_BEFORE) if were_there else describe_failing(failing)
+        return Failed(result, f"Table {self.table}: {found}")
 
     def _ask(
         self, run: Run, connection: Connection, checks: Sequence[Check], role_arn: str

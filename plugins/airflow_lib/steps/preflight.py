@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import partial
 from typing import TypeVar
 
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import MayflyError, ResourceError, SettingsError
+from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SourceError
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import SparkJob
@@ -19,7 +19,7 @@ from airflow_lib.prerequisites import buckets, network, offers
 from airflow_lib.prerequisites.credentials import probe_identity
 from airflow_lib.prerequisites.finding import Finding, Standing, examine
 from airflow_lib.resources.subnet import Subnet, find_subnet
-from airflow_lib.spark.outputs import probe_manifest
+from airflow_lib.spark.outputs import probe_manifest, probe_sources
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, list_pipelines
 from airflow_lib.spark.source_schema import check_sources
@@ -134,12 +134,29 @@ def _find_inputs(run: Run, job: SparkJob) -> list[str]:
     Raises SourceError, also where a file lacks a column that the job declares, and where the job's output is complete
     already and it rejected too much of this input.
     """
-    found = resolve_job(run, job)
+    try:
+        found = resolve_job(run, job)
+    except SourceError as error:
+        raise SourceError("\n".join([error.message, *_wrong_sources(run, job)])) from error
     check_sources(run.aws.s3, run.source.bucket, job, found.sources)
     manifest = probe_manifest(run.aws.s3, found.output)
     if manifest is not None:
         refuse_rejects(job, found.output, manifest)
     return list(found.sources.uris)
+
+
+def _wrong_sources(run: Run, job: SparkJob) -> Iterator[str]:
+    """What is wrong with those of a job's sources that are there."""
+    for source in job.sources:
+        alone = replace(job, sources=(source,))
+        try:
+            found = probe_sources(run.aws.s3, run.source, alone)
+        except SourceError:
+            continue
+        try:
+            check_sources(run.aws.s3, run.source.bucket, alone, found)
+        except SourceError as error:
+            yield error.message
 
 
 def _probe_location(run: Run, location: S3Location) -> None:

@@ -4,7 +4,7 @@ A connection that cannot be opened is WarehouseUnreachable where waiting may hel
 a while (`polling.repeat_transient`). Reading is repeated on a new connection (`read`). A transaction is repeated only
 where the warehouse itself says that it rolled it back (`transact`): after a lost connection it is unknown whether the
 transaction was committed, so that is an error, and the caller decides. What is done with a connection is in `load` and
-`quality`.
+`publish`.
 """
 
 from __future__ import annotations
@@ -73,7 +73,6 @@ _CONFLICT_MESSAGES = ("1023", "conflict with concurrent transaction")
 # IF NOT EXISTS does not help two sessions that create at the same instant: the later one fails with a duplicate
 # table (42P07), schema (42P06) or catalogue row (23505). When it is repeated, it finds what the other one created.
 _CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
-
 
 # The statement, or a row it met, is at fault, so that it fails again however often it is sent: classes 0A (not
 # supported), 22 (data: too long, out of range, division by zero), 23 (a null where none may be) and 42 (syntax, a table

@@ -233,7 +233,10 @@ class _Transaction:
             if before[fact.name] and not tables[fact.name]["rows"]
             if fact.load.on_empty is not OnEmpty.REPLACE
         ]
-        failing = [fact.name for fact in emptied if fact.load.on_empty is not OnEmpty.KEEP]
+        # A fact that is kept, and empty all the same, was emptied by the SQL of another table.
+        failing = [
+            fact.name for fact in emptied if fact.load.on_empty is not OnEmpty.KEEP or fact.name in self._keep
+        ]
         if failing:
             raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
         if emptied:

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 MAX_SAMPLES = 5
 _MAX_SHOWN = 3  # samples of each failing check, in a message
+_ADVICE = "Correct the input, the job or the SQL, then clear the run."
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def count_failing(cursor: Cursor, question: Question) -> int:
         raise
 
 
-def describe_failing(failing: Collection[Verdict]) -> str:
+def describe_failing(failing: Collection[Verdict], advice: str = _ADVICE) -> str:
     """What these checks found, for people: every check's count first, since what is long is cut, then SQL and samples.
 
     The samples are rows of the table, three of each check at most (docs/security.md says where they go).
@@ -172,7 +173,7 @@ def describe_failing(failing: Collection[Verdict]) -> str:
     counts = [f"Check {one.name} found {_describe_count(one)}." for one in failing]
     queries = [f"{one.name}:\n{one.sql}" for one in failing if one.sql]
     samples = [f"{one.name}: {list(one.samples[:_MAX_SHOWN])}" for one in failing if one.samples]
-    parts = ["Correct the input, the job or the SQL, then clear the run.", *counts]
+    parts = [advice, *counts]
     parts += ["Their queries:", *queries] if queries else []
     parts += ["Such rows:", *samples] if samples else []
     return "\n".join(parts)

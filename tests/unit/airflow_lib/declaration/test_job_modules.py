@@ -69,6 +69,11 @@ def test_a_missing_folder_is_told_once(files: Files) -> None:
     assert mistake == "sparkjobs/brids/ is missing: write the jobs there; did you mean 'birds'?"
 
 
+def test_a_checkout_without_any_jobs_is_told(files: Files) -> None:
+    (mistake,) = job_module_mistakes(BIRDS, root=files.folder / "nowhere")
+    assert mistake == "nowhere/birds/ is missing: write the jobs there"
+
+
 def test_a_pipeline_of_the_name_of_a_shared_module_is_told_since_one_would_hide_the_other(
     files: Files,
 ) -> None:

@@ -46,6 +46,7 @@ def test_what_the_preflight_copied_of_the_jobs_is_as_it_is_there() -> None:
     )
     assert source_schema._DOCUMENT == jobs_files._DOCUMENT
     assert tuple(source_schema._DELIMITERS) == jobs_csv._DELIMITERS
+    assert csv_header._FOREIGN == jobs_csv._FOREIGN
     assert csv_header.BLANKS == jobs_values.BLANKS
     assert csv_header._UTF16 == jobs_csv.UTF16_MARKS
     assert csv_header.HEAD_BYTES == jobs_files.HEAD_BYTES

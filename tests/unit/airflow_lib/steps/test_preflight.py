@@ -127,6 +127,39 @@ def test_a_source_that_lacks_a_declared_column_is_told_together_with_a_missing_o
     )
 
 
+def test_of_one_job_a_missing_source_and_a_wrong_one_are_told_at_once(world: World, run: Run) -> None:
+    sources = (Source("airports.csv", columns=("code", "city")), "none.csv")
+    jobs = tuple(replace(job, sources=sources) for job in run.pipeline.jobs)
+    run = replace(run, pipeline=replace(run.pipeline, jobs=jobs))
+    body = b"code,town\nJFK,New York\n"
+    world.others.s3.put_object(Bucket=BUCKET, Key="source/immigration/airports.csv", Body=body)
+    refused(run, SettingsError, r"(?s)none\.csv: missing.*airports\.csv lacks the column city")
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            b"PK\x03\x04rest",
+            "is a ZIP archive or an Excel workbook: unpack it, or save it as CSV, and upload that",
+        ),
+        (b"<html>", "is a page of HTML or XML"),
+        (
+            b"JFK,12.5\nLAX,3\n",
+            "begins with a row of values, not with a header. Put the line .* in front: code,city",
+        ),
+    ],
+)
+def test_a_source_of_another_kind_is_told_for_what_it_is(
+    world: World, run: Run, body: bytes, told: str
+) -> None:
+    sources = (Source("airports.csv", columns=("code", "city")),)
+    jobs = tuple(replace(job, sources=sources) for job in run.pipeline.jobs)
+    run = replace(run, pipeline=replace(run.pipeline, jobs=jobs))
+    world.others.s3.put_object(Bucket=BUCKET, Key="source/immigration/airports.csv", Body=body)
+    refused(run, SettingsError, told)
+
+
 def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) -> None:
     refused(make_run(emr={"core_type": "m5.huge"}), SizingError, "m5.huge")
 

@@ -380,6 +380,18 @@ def test_a_fact_that_is_to_keep_its_rows_is_not_touched_while_the_rest_is_loaded
     assert (loaded.kept, loaded.tables["factSale"]["rows"], loaded.refused) == (("factSale",), 7, "")
 
 
+def test_a_fact_that_is_kept_and_emptied_by_another_tables_sql_refuses_the_load(root: Path) -> None:
+    conn, pipeline = emptied(on_empty=OnEmpty.KEEP)
+
+    def answer(sql: str) -> Any:
+        emptied_by_it = any("load dimItem" in statement for statement in this_try(conn))
+        return [(0 if emptied_by_it else 7,)] if "COUNT(*)" in sql else None
+
+    conn._answer = answer
+    assert "7 rows of table factSale" in load(conn, root, pipeline).refused
+    assert conn.log.count("ROLLBACK") == 2
+
+
 def test_completeness_expects_of_a_kept_fact_what_it_held(root: Path) -> None:
     conn, pipeline = emptied(on_empty=OnEmpty.KEEP, rows=9)
 
