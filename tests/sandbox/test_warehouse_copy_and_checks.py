@@ -26,7 +26,7 @@ from airflow_lib.pipeline import (
 )
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import transact
-from airflow_lib.warehouse.quality import Facts, Verdict, judge, render_check
+from airflow_lib.warehouse.quality import CheckContext, Verdict, judge, render_check
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,
@@ -182,7 +182,9 @@ def test_a_missing_file_is_an_error(cluster: Warehouse, conn: Connection) -> Non
 
 def check(conn: Connection, which: Check, written: int = 1) -> Verdict:
     """The check's verdict, asked in a transaction of its own."""
-    question = render_check(which, Facts(IMMIGRATION, APRIL, staging_schema("run"), {"arrivals": written}))
+    question = render_check(
+        which, CheckContext(IMMIGRATION, APRIL, staging_schema("run"), {"arrivals": written})
+    )
     (verdict,) = transact(conn, lambda cursor: judge(cursor, [question]), what="Checking")
     return verdict
 

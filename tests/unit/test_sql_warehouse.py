@@ -24,7 +24,7 @@ from airflow_lib.spark.outputs import Counts, Manifest, Output, write_manifest
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window
-from airflow_lib.warehouse.quality import Facts, judge, render_check
+from airflow_lib.warehouse.quality import CheckContext, judge, render_check
 from tests.sql.parsing import parse
 from tests.world import World
 from tests.world.account import BUCKET
@@ -495,7 +495,7 @@ def test_only_what_a_fact_references_stays_in_a_dimension(
 
 
 def verdicts(connection: Connection, written: int) -> dict[str, bool]:
-    facts = Facts(PIPELINE, APRIL, staging_schema("run1"), {"arrivals": written})
+    facts = CheckContext(PIPELINE, APRIL, staging_schema("run1"), {"arrivals": written})
     questions = [render_check(check, facts) for check in PIPELINE.checks]
     judged = transact(connection, lambda cursor: judge(cursor, questions), what="Checking")
     return {verdict.name: verdict.passed for verdict in judged}

@@ -24,7 +24,7 @@ from airflow_lib.pipeline import (
 )
 from airflow_lib.warehouse.create_template import Column, columns
 from airflow_lib.warehouse.dialect import parse_script
-from airflow_lib.warehouse.quality import Facts, render_check
+from airflow_lib.warehouse.quality import CheckContext, render_check
 from airflow_lib.warehouse.sql import ROOT, Script
 
 # The columns of each table, by their names in lower case: Redshift folds names.
@@ -109,9 +109,9 @@ def _check_mistakes(pipeline: Pipeline, tables: Tables, check: Check) -> Iterato
 
 def _query_mistakes(pipeline: Pipeline, tables: Tables, check: AcceptedValues | Holds) -> Iterator[str]:
     """Of a check that holds values or SQL of its author's: whether that is one query, of its table's columns."""
-    facts = Facts(pipeline, Window(*DAY), SCHEMA, written={})
+    context = CheckContext(pipeline, Window(*DAY), SCHEMA, written={})
     try:
-        (query,) = parse_script(Script(render_check(check, facts).failing, "its SQL"))
+        (query,) = parse_script(Script(render_check(check, context).failing, "its SQL"))
     except WarehouseError as error:
         yield f"check {check.name!r}: {error.message}"
         return

@@ -27,7 +27,7 @@ from airflow_lib.warehouse.connection import Connection, read, transact
 from airflow_lib.warehouse.copy_columns import refuse_other_columns
 from airflow_lib.warehouse.publish import WindowLoad, load_window, read_verdicts
 from airflow_lib.warehouse.quality import (
-    Facts,
+    CheckContext,
     Verdict,
     describe_failing,
     judge,
@@ -147,8 +147,8 @@ class VerifyTable(ImmediateStep):
         read = {name for check in checks for name in tables_of(check)}
         staged = [table for table in run.pipeline.staging if table.name in read]
         pinned = _stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
-        facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
-        questions = [render_check(check, facts) for check in checks]
+        context = CheckContext(run.pipeline, run.window, staging_schema(run.run_id), _written(pinned))
+        questions = [render_check(check, context) for check in checks]
         return transact(
             connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"
         )
@@ -158,8 +158,8 @@ def _with_query(run: Run, check: Check, verdict: Verdict) -> Verdict:
     """The recorded verdict with the query that finds its rows; what Complete compares is known to the load alone."""
     if verdict.passed or isinstance(check, Complete):
         return verdict
-    facts = Facts(run.pipeline, run.window, staging_schema(run.run_id), written={})
-    return replace(verdict, sql=render_check(check, facts).failing)
+    context = CheckContext(run.pipeline, run.window, staging_schema(run.run_id), written={})
+    return replace(verdict, sql=render_check(check, context).failing)
 
 
 @dataclass(frozen=True)

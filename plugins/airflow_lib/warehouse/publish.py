@@ -23,7 +23,7 @@ from airflow_lib.pipeline import Complete, Dimension, Fact, OnEmpty, Pipeline, S
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
 from airflow_lib.warehouse.quality import (
-    Facts,
+    CheckContext,
     Verdict,
     count_failing,
     describe_failing,
@@ -175,13 +175,13 @@ class _Transaction:
         run_script(cursor, self._render("shared/lock_loads"))
         self._refuse_older(cursor)
         before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
-        facts = self._tell_checks(before)
-        failing_before = self._ask_suspect(cursor, facts)
+        context = self._tell_context(before)
+        failing_before = self._ask_suspect(cursor, context)
         for script in self._list_changes():
             run_script(cursor, script)
         tables = {table.name: self._count(cursor, table, before) for table in self._pipeline.warehouse_tables}
         self._refuse_emptied(before, tables)
-        verdicts = self._audit(cursor, facts, failing_before)
+        verdicts = self._audit(cursor, context, failing_before)
         loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
         self._write_ledger(cursor, loaded)
         return loaded
@@ -193,13 +193,13 @@ class _Transaction:
         Where both have the same output, which of them loads it does not matter.
         """
         everywhere = {job.name for job in self._pipeline.jobs if not job.windowed}
-        self._compare(cursor, "shared/list_loads_of_window", set(self._load.manifests))
+        self._refuse_older_than(cursor, "shared/list_loads_of_window", set(self._load.manifests))
         if everywhere:
-            self._compare(cursor, "shared/list_latest_loads", everywhere)
+            self._refuse_older_than(cursor, "shared/list_latest_loads", everywhere)
 
-    def _compare(self, cursor: Cursor, loads: str, jobs: Collection[str]) -> None:
+    def _refuse_older_than(self, cursor: Cursor, template: str, jobs: Collection[str]) -> None:
         mine = _as_text(self._load.pinned_at)
-        for run_id, manifests, pinned_at in fetch_rows(cursor, self._render(loads, **self._named)):
+        for run_id, manifests, pinned_at in fetch_rows(cursor, self._render(template, **self._named)):
             theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
             for job, manifest in self._load.manifests.items():
                 is_other = job in jobs and theirs.get(job) not in (None, manifest)
@@ -252,17 +252,17 @@ class _Transaction:
             "load=ReplaceWindow(on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
         )
 
-    def _tell_checks(self, before: Mapping[str, int]) -> Facts:
+    def _tell_context(self, before: Mapping[str, int]) -> CheckContext:
         kept = {name: before[name] for name in self._keep}
         load = self._load
-        return Facts(self._pipeline, load.window, load.schema, load.written, kept)
+        return CheckContext(self._pipeline, load.window, load.schema, load.written, kept)
 
-    def _ask_suspect(self, cursor: Cursor, facts: Facts) -> dict[str, int]:
+    def _ask_suspect(self, cursor: Cursor, context: CheckContext) -> dict[str, int]:
         """How many rows fail each suspect check before anything is changed, by the check's name."""
         suspect = [check for check in self._pipeline.checks if check.name in self._suspect]
-        return {check.name: count_failing(cursor, render_check(check, facts)) for check in suspect}
+        return {check.name: count_failing(cursor, render_check(check, context)) for check in suspect}
 
-    def _audit(self, cursor: Cursor, facts: Facts, before: Mapping[str, int]) -> tuple[Verdict, ...]:
+    def _audit(self, cursor: Cursor, context: CheckContext, before: Mapping[str, int]) -> tuple[Verdict, ...]:
         """The verdicts of the checks of severity error, and of every Complete, which only the load can ask rightly.
 
         Raises _Refused where one of severity error finds rows, unless there were as many before: whole tables are
@@ -274,7 +274,7 @@ class _Transaction:
             for check in self._pipeline.checks
             if check.severity == Severity.ERROR or isinstance(check, Complete)
         ]
-        verdicts = judge(cursor, [render_check(check, facts) for check in checks], before=before)
+        verdicts = judge(cursor, [render_check(check, context) for check in checks], before=before)
         failing = [one for one in verdicts if not one.passed and one.severity == Severity.ERROR]
         suspect = {one.name for one in failing} & self._list_of_whole_tables() - self._suspect
         if suspect:

@@ -76,7 +76,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Facts:
+class CheckContext:
     """What checks are told of the run: where its staging tables are, and what Complete compares.
 
     `written` are the rows that each job wrote, `schema` is the run's staging schema, and `kept` says of the facts that
@@ -115,12 +115,12 @@ def tables_of(check: Check) -> set[str]:
     return {name for name in names if name is not None}
 
 
-def render_check(check: Check, facts: Facts) -> Question:
+def render_check(check: Check, context: CheckContext) -> Question:
     """The check's SQL, which is the same inside a load's transaction and after it.
 
     Raises WarehouseError where it is not one SELECT, or Complete cannot be told what to compare.
     """
-    template, values = _template(check, facts)
+    template, values = _template(check, context)
     script = render(f"shared/checks/{template}", **values)
     failing, *more = statements(script)
     if more:
@@ -186,18 +186,18 @@ def _describe_count(verdict: Verdict) -> str:
     return f"{found}; {verdict.before} of them were there before this load" if verdict.before else found
 
 
-def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:
+def _template(check: Check, context: CheckContext) -> tuple[str, dict[str, Any]]:
     """The template of the check's kind, and the values that it takes."""
     if isinstance(check, Complete):
-        return "complete", _complete_values(check, facts)
-    table = {"table": facts.locate(check.table)}
+        return "complete", _complete_values(check, context)
+    table = {"table": context.locate(check.table)}
     match check:
         case NotNull():
             return "not_null", {**table, "columns": check.columns}
         case Unique():
             return "unique", {**table, "columns": check.columns}
         case References():
-            to_table = facts.locate(check.to_table)
+            to_table = context.locate(check.to_table)
             return "references", {
                 **table,
                 "column": check.column,
@@ -210,26 +210,26 @@ def _template(check: Check, facts: Facts) -> tuple[str, dict[str, Any]]:
             return "accepted_values", {**table, "column": check.column, "accepted": check.values}
 
 
-def _complete_values(check: Complete, facts: Facts) -> dict[str, Any]:
-    if check.job not in facts.written:
+def _complete_values(check: Complete, context: CheckContext) -> dict[str, Any]:
+    if check.job not in context.written:
         raise WarehouseError(
             f"Check {check.name} needs to know how many rows job {check.job} wrote, which its manifest should say. "
             "Let the check name the job whose output its staging table takes."
         )
-    fact = next((fact for fact in facts.pipeline.facts if fact.name == check.fact), None)
+    fact = next((fact for fact in context.pipeline.facts if fact.name == check.fact), None)
     if fact is None:
         raise WarehouseError(
-            f"Check {check.name}: {check.fact} is not a Fact of {facts.pipeline.name}. Let the check name one."
+            f"Check {check.name}: {check.fact} is not a Fact of {context.pipeline.name}. Let the check name one."
         )
     return {
-        "schema": facts.schema,
+        "schema": context.schema,
         "staging": check.staging,
         "fact": fact.name,
         "column": fact.window_column,
-        "window_start": facts.window.start,
-        "window_end": facts.window.end,
-        "written": facts.written[check.job],
-        "expected": facts.kept.get(fact.name, facts.written[check.job]),
+        "window_start": context.window.start,
+        "window_end": context.window.end,
+        "written": context.written[check.job],
+        "expected": context.kept.get(fact.name, context.written[check.job]),
     }
 
 

@@ -10,8 +10,8 @@ from airflow_lib.spark.job_errors import describe_job_error
 TRACE = (
     "Traceback (most recent call last):\n"
     '  File "<stdin>", line 3, in <module>\n'
-    '  File "/tmp/spark-1/mayfly-ab.zip/sparkjobs/immigration/arrivals.py", line 40, in run\n'
-    '  File "/tmp/spark-1/mayfly-ab.zip/sparkjobs/reading.py", line 12, in read\n'
+    '  File "/mnt/yarn/mayfly-ab.zip/sparkjobs/immigration/arrivals.py", line 40, in run\n'
+    '  File "/mnt/yarn/mayfly-ab.zip/sparkjobs/reading.py", line 12, in read\n'
     '  File "/usr/lib/spark/python/pyspark/sql/readwriter.py", line 300, in csv\n'
 )
 

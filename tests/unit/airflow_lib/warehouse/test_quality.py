@@ -23,11 +23,11 @@ from airflow_lib.pipeline import (
     Unique,
 )
 from airflow_lib.warehouse.connection import transact
-from airflow_lib.warehouse.quality import Facts, Verdict, describe_failing, judge, render_check
+from airflow_lib.warehouse.quality import CheckContext, Verdict, describe_failing, judge, render_check
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
-FACTS = Facts(SHOP, APRIL, SCHEMA, {"sales": 3})
+FACTS = CheckContext(SHOP, APRIL, SCHEMA, {"sales": 3})
 COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
 
 
