@@ -75,7 +75,7 @@ def make_dag(pipeline: Pipeline) -> DAG:
             emr >> _task(transformed, job.name)
         warehouse >> _task(loaded, "create_tables")
         for table in pipeline.staging:
-            _task(transformed, table.job) >> _task(loaded, table.name)
+            _task(transformed, pipeline.job_of(table.output).name) >> _task(loaded, table.name)
         _task(loaded, "load_window") >> verified >> answered >> _task(released, "release_warehouse")
         release_emr >> _task(released, "inventory") >> verdict
 

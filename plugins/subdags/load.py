@@ -5,7 +5,8 @@ from __future__ import annotations
 from airflow.sdk import TaskGroup
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.load import CopyStaging, CreateTables, LoadWindow
+from airflow_lib.steps.load import CreateTables, LoadWindow
+from airflow_lib.steps.staging import CopyStaging
 from operators.step import StepOperator
 
 

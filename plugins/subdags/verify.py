@@ -5,7 +5,8 @@ from __future__ import annotations
 from airflow.sdk import TaskGroup
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.load import Answer, VerifyTable
+from airflow_lib.steps.answer import Answer
+from airflow_lib.steps.verify import VerifyTable
 from operators.step import StepOperator
 
 

@@ -27,8 +27,8 @@ FLATS = Pipeline(
         SparkJob("rents", sources=("rents.csv",)),
     ),
     tables=(
-        Staging("staging_flats", job="flats"),
-        Staging("staging_rents", job="rents"),
+        Staging("staging_flats", output="flats"),
+        Staging("staging_rents", output="rents"),
         Dimension("dim_flats", key="flat"),
         Fact("rents", key="rent", window_column="day"),
     ),

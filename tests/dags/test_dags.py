@@ -69,7 +69,9 @@ def test_all_spark_sessions_start_as_soon_as_emr_is_there_and_none_waits_for_red
 def test_a_copy_waits_for_its_own_session_alone(pipeline, dag):
     for table in pipeline.staging:
         before = upstream(dag, f"load.{table.name}")
-        assert {task for task in before if task.startswith("transform.")} == {f"transform.{table.job}"}
+        assert {task for task in before if task.startswith("transform.")} == {
+            f"transform.{pipeline.job_of(table.output).name}"
+        }
         assert "load.create_tables" in before
 
 

@@ -58,4 +58,4 @@ def test_a_job_writes_the_columns_of_its_staging_table_in_their_order(run_job, t
     manifest = write_manifest(s3, output, "t1", Counts.parse(counts))
     assert manifest.columns
     written = [(column.name, column.type) for column in manifest.columns]
-    refuse_other_columns("immigration", Staging(STAGING[job], job=name), written)
+    refuse_other_columns("immigration", Staging(STAGING[job], output=name), written, job=name)

@@ -21,7 +21,7 @@ TAXI = Pipeline(
     start=datetime(2024, 1, 1, tzinfo=UTC),
     jobs=(SparkJob("trips", sources=("trips.csv",), windowed=True),),
     tables=(
-        Staging("staging_trips", job="trips"),
+        Staging("staging_trips", output="trips"),
         Dimension("states", key="state"),
         Dimension("boroughs", key="borough"),
         Dimension("zones", key="zone"),

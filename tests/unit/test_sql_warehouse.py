@@ -121,7 +121,7 @@ def stage(
             PIPELINE,
             table.name,
             schema=staging_schema(run_id),
-            manifest_url=manifests[table.job].uri if manifests[table.job].entries else None,
+            manifest_url=manifests[table.output].uri if manifests[table.output].entries else None,
             role_arn=role,
         )
     return {job: manifest.uri for job, manifest in manifests.items()}

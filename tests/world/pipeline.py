@@ -32,8 +32,8 @@ PIPELINE = Pipeline(
         SparkJob("airports", sources=("airports.csv",)),
     ),
     tables=(
-        Staging("staging_arrivals", job="arrivals"),
-        Staging("staging_airports", job="airports"),
+        Staging("staging_arrivals", output="arrivals"),
+        Staging("staging_airports", output="airports"),
         Dimension("airports", key="code"),
         Fact("arrivals", key="id", window_column="day"),
     ),

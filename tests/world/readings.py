@@ -14,7 +14,10 @@ PIPELINE = Pipeline(
     schedule="*/10 * * * *",
     window_unit=WindowUnit.INSTANT,
     jobs=(SparkJob("readings", sources=("arrivals.csv",), windowed=True),),
-    tables=(Staging("staging_readings", job="readings"), Fact("readings", key="id", window_column="read_at")),
+    tables=(
+        Staging("staging_readings", output="readings"),
+        Fact("readings", key="id", window_column="read_at"),
+    ),
     checks=(Complete(job="readings", staging="staging_readings", fact="readings"),),
 )
 MIDNIGHT = datetime(2016, 4, 2, tzinfo=UTC)

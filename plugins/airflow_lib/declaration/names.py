@@ -92,8 +92,8 @@ def _job_mistakes(pipeline: Pipeline, job: SparkJob) -> Iterator[str]:
         yield f"job {job.name!r} has no sources: name at least one"
     if not 0 <= job.max_rejected <= 1:
         yield f"job {job.name!r}: max_rejected {job.max_rejected} is no share: give one from 0 (no row) to 1 (all)"
-    if job.name not in {table.job for table in pipeline.staging}:
-        yield f"job {job.name!r}: no table takes its output: declare Staging(…, job={job.name!r}), or leave the job out"
+    for output in set(job.output_names) - {table.output for table in pipeline.staging}:
+        yield f"job {job.name!r}: no table takes its output: declare Staging(…, output={output!r}), or leave it out"
     for source in job.sources:
         yield from _source_mistakes(job, source if isinstance(source, Source) else Source(source))
 
@@ -113,14 +113,15 @@ def _source_mistakes(job: SparkJob, source: Source) -> Iterator[str]:
 
 def _staging_mistakes(pipeline: Pipeline) -> Iterator[str]:
     for table in pipeline.staging:
-        yield from _undeclared(f"table {table.name!r}", "job", table.job, [job.name for job in pipeline.jobs])
+        outputs = [output for job in pipeline.jobs for output in job.output_names]
+        yield from _undeclared(f"table {table.name!r}", "output", table.output, outputs)
 
 
 def _check_mistakes(pipeline: Pipeline, check: Check) -> Iterator[str]:
     where = f"check {check.name!r}"
     tables = [table.name for table in pipeline.tables]
     if isinstance(check, Complete):
-        staged = {table.name: table.job for table in pipeline.staging}
+        staged = {table.name: table.output for table in pipeline.staging}
         jobs = [job.name for job in pipeline.jobs]
         yield from _undeclared(where, "job", check.job, jobs)
         yield from _undeclared(where, "Staging", check.staging, staged)

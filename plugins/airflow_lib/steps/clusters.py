@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 
 from airflow_lib.aws.clients import Aws
@@ -25,6 +27,7 @@ from airflow_lib.resources.redshift_cluster import WarehouseView
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.spark.livy_http import LivyEndpoint
 from airflow_lib.steps import Run
+from airflow_lib.steps.leases import keeping_lease
 from airflow_lib.warehouse.connection import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
@@ -161,3 +164,11 @@ def warehouse_endpoint(view: WarehouseView) -> Endpoint:
         cluster_id=view.name,
         admin_user=view.admin_user,
     )
+
+
+@contextmanager
+def connected(run: Run) -> Iterator[tuple[WarehouseAccess, Connection]]:
+    """A connection for as long as the run's lease is kept."""
+    access = find_warehouse(run)
+    with keeping_lease(run, Slot.WAREHOUSE), closing(access.connect()) as connection:
+        yield access, connection

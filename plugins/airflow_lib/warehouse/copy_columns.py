@@ -49,9 +49,9 @@ _DEFAULT_DECIMAL = "18, 0"  # https://docs.aws.amazon.com/redshift/latest/dg/r_N
 
 
 def refuse_other_columns(
-    pipeline_name: str, table: Staging, written: Sequence[tuple[str, str]], *, root: Path = ROOT
+    pipeline_name: str, table: Staging, written: Sequence[tuple[str, str]], *, job: str, root: Path = ROOT
 ) -> None:
-    """Compare what a job wrote, as pairs of name and Parquet type in order, with the table's create template.
+    """Compare what `job` wrote, as pairs of name and Parquet type in order, with the table's create template.
 
     By position: names whatever their case, since Redshift folds it, and types by what COPY takes. Raises OutputRefused
     that tells what differs, WarehouseError where the template does not tell the columns.
@@ -65,9 +65,9 @@ def refuse_other_columns(
     more = f"\n- and {len(found) - _MAX_SHOWN} more" if len(found) > _MAX_SHOWN else ""
     template = f"{root.name}/{pipeline_name}/create/{table.name}.sql"
     raise OutputRefused(
-        f"Job {table.job!r} does not write the columns that table {table.name} has by {template}, and COPY takes them "
-        f"by position, whatever their names:\n{shown}{more}\n{_advice(written, declared)} "
-        f"Nothing was copied. Clear transform.{table.job} and {table.name} after that."
+        f"Output {table.output!r} does not have the columns that table {table.name} has by {template}, and COPY takes "
+        f"them by position, whatever their names:\n{shown}{more}\n{_advice(written, declared)} "
+        f"Nothing was copied. Clear transform.{job} and {table.name} after that."
     )
 
 

@@ -25,7 +25,7 @@ BIRDS = Pipeline(
     start=datetime(2020, 1, 1, tzinfo=UTC),
     jobs=(SparkJob("sightings", sources=("sightings.csv",), windowed=True),),
     tables=(
-        Staging("staging_sightings", job="sightings"),
+        Staging("staging_sightings", output="sightings"),
         Dimension("dimBird", key="bird_id"),
         Fact("factSighting", key="sighting_id", window_column="seen_on"),
     ),

@@ -54,7 +54,7 @@ def test_a_declaration_of_the_right_types_has_no_mistake() -> None:
         ({"jobs": None}, "jobs is None, but tuple[SparkJob, ...] is expected"),
         ({"jobs": SparkJob("a", ("a",))}, "jobs is SparkJob(name='a'"),
         ({"checks": [*BIRDS.checks]}, "is expected: write it in parentheses, as a tuple"),
-        ({"checks": (NotNull,)}, "checks is (<class 'airflow_lib.pipeline.NotNull'>,)"),
+        ({"checks": (NotNull,)}, "checks is (<class 'airflow_lib.pipeline.check.NotNull'>,)"),
         ({"hardware": {"core_count": 2}}, "hardware is {'core_count': 2}, but Hardware is expected"),
         ({"hardware": Hardware(core_count=2.5)}, "Hardware('m5.xlarge', …): core_count is 2.5, but int is"),  # type: ignore[arg-type]
         ({"hardware": Hardware(core_type=None)}, "Hardware('m5.xlarge', …): core_type is None, but str is"),  # type: ignore[arg-type]
@@ -96,7 +96,7 @@ def test_a_field_of_a_job_is_told_with_the_job(job: SparkJob, told: str) -> None
 @pytest.mark.parametrize(
     ("table", "told"),
     [
-        (Staging("s", job=None), "Staging('s', …): job is None, but str is expected"),  # type: ignore[arg-type]
+        (Staging("s", output=None), "Staging('s', …): output is None, but str is expected"),  # type: ignore[arg-type]
         (Fact("f", "k", None), "Fact('f', …): window_column is None, but str is expected"),  # type: ignore[arg-type]
         (Fact("f", "k", "d", load=ReplaceWindow), "Fact('f', …): load is <class"),  # type: ignore[arg-type]
         (

@@ -69,11 +69,11 @@ def test_names_that_can_be_used_are_right() -> None:
         ({"tables": (*TABLES, Dimension("dim-nest", key="x"))}, "table 'dim-nest': use letters"),
         ({"tables": (*TABLES, Dimension("d" * 128, key="x"))}, "has 128 characters: use 127 at most"),
         (
-            {"tables": (*TABLES, Staging("load_window", job="sightings"))},
+            {"tables": (*TABLES, Staging("load_window", output="sightings"))},
             "'load_window' has the name of one of",
         ),
         (
-            {"tables": (*TABLES, Staging("create_tables", job="sightings"))},
+            {"tables": (*TABLES, Staging("create_tables", output="sightings"))},
             "'create_tables' has the name of one",
         ),
         (
@@ -81,8 +81,8 @@ def test_names_that_can_be_used_are_right() -> None:
             "'Mayfly_Loads': names with mayfly_ first are",
         ),
         (
-            {"tables": (*TABLES, Staging("staging_nests", job="sighting"))},
-            "names job 'sighting', which is not declared: declare it, or correct the name; did you mean 'sightings'?",
+            {"tables": (*TABLES, Staging("staging_nests", output="sighting"))},
+            "names output 'sighting', which is not declared: declare it, or correct the name; did you mean 'sight",
         ),
         ({"checks": (NotNull("dimBird", ("x",)), NotNull("dimBird", ("y",)))}, "check 'not_null_dimbird' is"),
         ({"checks": (Holds("a b", "dimBird", "x > 1"),)}, "check 'a b': use letters, digits and _"),
@@ -110,7 +110,7 @@ def test_a_mistake_is_named_with_what_to_do(change: dict[str, Any], message: str
 def test_a_job_of_the_name_of_a_task_beside_it_is_told() -> None:
     own = SparkJob("release_emr", ("x",))
     (mistake,) = mistakes(
-        jobs=(*BIRDS.jobs, own), tables=(*TABLES, Staging("staging_more", job="release_emr"))
+        jobs=(*BIRDS.jobs, own), tables=(*TABLES, Staging("staging_more", output="release_emr"))
     )
     assert mistake == "job 'release_emr' has the name of one of Mayfly's own tasks: choose another"
 
@@ -122,7 +122,7 @@ def test_a_pipeline_without_jobs_has_nothing_to_load() -> None:
 def test_complete_compares_a_job_with_the_table_that_takes_its_output() -> None:
     (mistake,) = mistakes(
         jobs=(*BIRDS.jobs, SparkJob("nests", ("x",))),
-        tables=(*TABLES, Staging("staging_nests", job="nests"), Fact("factNest", "k", "d")),
+        tables=(*TABLES, Staging("staging_nests", output="nests"), Fact("factNest", "k", "d")),
         checks=(Complete("sightings", "staging_nests", "factNest"),),
     )
     assert (

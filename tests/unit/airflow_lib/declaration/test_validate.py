@@ -31,7 +31,7 @@ SPOILT = Pipeline(
         SparkJob("release_emr", sources=()),
     ),
     tables=(
-        Staging("staging_sightings", job="sightings"),
+        Staging("staging_sightings", output="sightings"),
         Dimension("dimBird", key="birdid"),
         Fact("factSighting", key="sighting_id", window_column="seen"),
     ),
@@ -73,7 +73,7 @@ def test_a_declaration_with_many_mistakes_is_told_all_of_them_at_once(files: Fil
         "job 'sigtings': source '/sightings.csv'",
         "job 'release_emr' has no sources",
         "job 'release_emr': no table takes its",
-        "table 'staging_sightings' names job",
+        "table 'staging_sightings' names output",
         "check 'references_factSighting_bird_id_d",
         "check 'complete_dimBird' names Fact",
         "hardware: core_count",

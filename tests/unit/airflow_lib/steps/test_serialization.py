@@ -16,7 +16,7 @@ PIPELINE = Pipeline(
     name="birds",
     start=datetime(2020, 1, 1, tzinfo=UTC),
     jobs=(SparkJob("sightings", sources=(Source("a/", "a.csv"), "b"), windowed=True),),
-    tables=(Staging("staging_sightings", job="sightings"),),
+    tables=(Staging("staging_sightings", output="sightings"),),
     checks=(
         NotNull("staging_sightings", ("x",)),
         Unique("staging_sightings", ("x",)),

@@ -15,7 +15,7 @@ SHOP = Pipeline(
     start=datetime(2016, 4, 1, tzinfo=UTC),
     jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
     tables=(
-        Staging("staging_sales", job="sales"),
+        Staging("staging_sales", output="sales"),
         Dimension("dimItem", key="item"),
         Dimension("dimDay", key="day"),
         Fact("factSale", key="sale", window_column="day"),

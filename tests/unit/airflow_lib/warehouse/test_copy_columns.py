@@ -10,7 +10,7 @@ from airflow_lib.errors import OutputRefused, WarehouseError
 from airflow_lib.pipeline import Staging
 from airflow_lib.warehouse.copy_columns import refuse_other_columns
 
-TABLE = Staging("staging_sales", job="sales")
+TABLE = Staging("staging_sales", output="sales")
 SQL = """
 -- Sales.
 CREATE TABLE {{ schema | ident }}.staging_sales (
@@ -29,7 +29,7 @@ WRITTEN = [("sale", "INT64"), ("city", TEXT), ("shop", TEXT), ("day", "INT32 DAT
 def compare(root: Path, written: list[tuple[str, str]], sql: str = SQL) -> None:
     (root / "market" / "create").mkdir(parents=True)
     (root / "market" / "create" / "staging_sales.sql").write_text(sql)
-    refuse_other_columns("market", TABLE, written, root=root)
+    refuse_other_columns("market", TABLE, written, job="sales", root=root)
 
 
 def refused(root: Path, written: list[tuple[str, str]]) -> str:
@@ -37,7 +37,7 @@ def refused(root: Path, written: list[tuple[str, str]]) -> str:
         compare(root, written)
     message = str(caught.value)
     assert message.startswith(
-        f"Job 'sales' does not write the columns that table staging_sales has by {root.name}/market/create/"
+        f"Output 'sales' does not have the columns that table staging_sales has by {root.name}/market/create/"
         "staging_sales.sql, and COPY takes them by position"
     )
     assert "Nothing was copied. Clear transform.sales" in message
@@ -133,10 +133,10 @@ def test_a_type_takes_what_copy_takes(
     sql = f"CREATE TABLE {{{{ schema | ident }}}}.staging_sales (sale {declared});"
     compare(tmp_path, [("sale", taken[0])], sql)
     for kind in taken[1:]:
-        refuse_other_columns("market", TABLE, [("sale", kind)], root=tmp_path)
+        refuse_other_columns("market", TABLE, [("sale", kind)], job="sales", root=tmp_path)
     for kind in not_taken:
         with pytest.raises(OutputRefused, match="column 1: the job writes 'sale'"):
-            refuse_other_columns("market", TABLE, [("sale", kind)], root=tmp_path)
+            refuse_other_columns("market", TABLE, [("sale", kind)], job="sales", root=tmp_path)
 
 
 def test_a_template_that_does_not_tell_its_columns_is_an_error(tmp_path: Path) -> None:

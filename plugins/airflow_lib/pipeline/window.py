@@ -1,0 +1,59 @@
+"""What one run loads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+
+from airflow_lib.errors import DeclarationError
+
+
+class WindowUnit(StrEnum):
+    """What the windows of a pipeline are made of, both in UTC.
+
+    `DAY`: whole days, for a pipeline that runs at most once a day. `INSTANT`: any stretch of time, for one that may run
+    more often; the job and the window column then know the time of day, too.
+    """
+
+    DAY = "day"
+    INSTANT = "instant"
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one run loads: from `start` to just before `end`, in UTC. Raises DeclarationError.
+
+    Two dates are whole days, the last of them the day before `end`; two `datetime`s in UTC are instants.
+    """
+
+    start: date
+    end: date
+
+    def __post_init__(self) -> None:
+        bounds = {"start": self.start, "end": self.end}
+        for name, bound in bounds.items():
+            if not isinstance(bound, date):
+                raise DeclarationError(
+                    f"The window's {name} is {bound!r}: give a date, or a datetime in UTC for an instant."
+                )
+            if isinstance(bound, datetime) and bound.utcoffset() != timedelta():
+                raise DeclarationError(
+                    f"The window's {name} {bound} is not in UTC: give an instant the time zone UTC."
+                )
+        if isinstance(self.start, datetime) != isinstance(self.end, datetime):
+            raise DeclarationError(
+                f"The window from {self.start} to {self.end} mixes a day and an instant: give two of one kind."
+            )
+        if self.end == self.start:
+            raise DeclarationError(
+                f"The window from {self.start} to {self.end} is empty: its end is the first moment that is not loaded, "
+                "so it must be later."
+            )
+        if self.end < self.start:
+            raise DeclarationError(
+                f"The window ends ({self.end}) before it starts ({self.start}): swap the two."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.start} to {self.end}"
