@@ -9,15 +9,18 @@ ROWS    ?=
 LIVY    ?=
 REPORT  ?=
 
-# What a run of the tests reaches is measured without these, which would take several times as long. They start
-# processes of their own, which it does not see, or go through every moment of a run, over the same lines each time.
-UNMEASURED := tests/contract tests/faults tests/sandbox \
-    tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
+# Tests that need the processor alone run in two processes side by side, one about as long as the other. Those that start
+# sandboxes run after them: their deadlines are those of a machine that has time for it.
+# Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
+# LIVE, whose processes it does not see.
+MODELS := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
+LIVE   := tests/contract tests/sandbox
+PYTEST := -m pytest --durations=10
 
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test proof proof-mutants chaos lint bench contract lock clean
+.PHONY: help run up down test test-library test-spark proof proof-mutants chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -32,9 +35,19 @@ down: $(VENV)/.installed    ## Stop it
 	$(BIN)/python -m sandbox down
 
 test: $(VENV)/.installed lint   ## Lint, types, every test, and the branches that no test takes
-	$(BIN)/coverage run -m pytest --durations=10 $(addprefix --ignore=,$(UNMEASURED))
+	rm -f .coverage .coverage.*
+	$(MAKE) --no-print-directory --output-sync=target -j2 test-library test-spark
+	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
-	$(BIN)/python -m pytest --durations=10 $(UNMEASURED)
+	$(BIN)/python $(PYTEST) $(LIVE)
+
+test-library:
+	$(BIN)/coverage run -p $(PYTEST) tests/unit tests/dags tests/sql $(addprefix --ignore=,$(MODELS))
+	$(BIN)/python $(PYTEST) $(MODELS)
+
+test-spark:
+	$(BIN)/coverage run -p $(PYTEST) tests/sparkjobs
+	$(BIN)/python $(PYTEST) tests/faults
 
 chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
 	$(BIN)/python -m pytest -m chaos tests/sandbox
@@ -62,7 +75,7 @@ lock: $(VENV)/.installed    ## Compile requirements.in to requirements.txt
 	    --no-emit-find-links --no-emit-index-url requirements.in -o requirements.txt
 
 clean:           ## Remove what runs left in the checkout
-	rm -rf .sandbox .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf .sandbox .pytest_cache .mypy_cache .ruff_cache .coverage .coverage.*
 
 # uv first, by pip and its own hash from the lock; then everything by uv.
 $(VENV)/.installed: requirements.txt

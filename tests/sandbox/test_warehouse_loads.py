@@ -634,3 +634,34 @@ def test_each_of_the_ten_years_has_the_same_weight_however_many_states_it_has(co
 
 def test_a_month_that_is_never_in_the_source_has_no_temperature(conn: Connection) -> None:
     assert temperature_of(conn, [temperature(date(2013, 5, 1), "Texas", 10.0)]) == (None, None, None)
+
+
+def test_a_restored_warehouse_gets_the_columns_that_its_templates_and_the_ledgers_have_more(
+    conn: Connection,
+) -> None:
+    load(conn, "whole", APRIL, ARRIVALS)
+    before = tables(conn)
+    execute(conn, "ALTER TABLE factArrivetheUsa DROP COLUMN admittedDate")
+    execute(conn, "ALTER TABLE mayfly_loads DROP COLUMN pinned_at")
+    execute(conn, "ALTER TABLE mayfly_loads ADD COLUMN of_an_older_release INT")
+
+    with pytest.raises(StatementRefused, match="mayfly_loads lacks pinned_at, and has of_an_older_release"):
+        warehouse.create_tables(conn, IMMIGRATION)
+    assert "admitteddate" not in rows_of(conn, "factArrivetheUsa")[0], "a refusal changes nothing"
+    execute(conn, "ALTER TABLE mayfly_loads RENAME COLUMN of_an_older_release TO pinned_at")
+    with pytest.raises(
+        StatementRefused, match=r"mayfly_loads\.pinned_at is integer, its template says VARCHAR"
+    ):
+        warehouse.create_tables(conn, IMMIGRATION)
+    execute(conn, "DROP TABLE mayfly_loads")
+    warehouse.create_tables(conn, IMMIGRATION)
+    warehouse.create_tables(conn, IMMIGRATION)
+
+    load(conn, "again", APRIL, ARRIVALS)
+    assert tables(conn) == before
+
+
+def execute(conn: Connection, statement: str) -> None:
+    with conn.cursor() as cursor:
+        cursor.execute(statement)
+    conn.commit()

@@ -148,3 +148,15 @@ def test_spark_jobs_run_no_python_per_row():
 
 def test_the_interpreter_is_the_one_that_the_lock_was_made_for():
     assert sys.version_info[:2] == (3, 11)
+
+
+def test_make_test_runs_every_test_once():
+    """The Makefile names the folders, so a new one would be left out without a word."""
+    recipe = (ROOT / "Makefile").read_text()
+    named = re.findall(r"tests/\S+", recipe.split("chaos:")[0])
+    left_out = set(re.search(r"MODELS := (.*)", recipe)[1].split())
+    for path in (ROOT / "tests").rglob("test_*.py"):
+        relative = path.relative_to(ROOT).as_posix()
+        folders = [name for name in named if relative.startswith(f"{name}/")]
+        assert len(folders) == 1, relative
+    assert all((ROOT / name).is_file() for name in left_out)

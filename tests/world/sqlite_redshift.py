@@ -52,6 +52,10 @@ WHERE type = 'table' AND name NOT IN ('pg_namespace', 'pg_description') AND name
 CREATE VIEW pg_class AS
 SELECT schemaname || '.' || tablename AS oid, tablename AS relname, pg_namespace.rowid AS relnamespace, 'r' AS relkind
 FROM pg_tables JOIN pg_namespace ON nspname = schemaname;
+CREATE VIEW pg_table_def AS
+SELECT schemaname, tablename, info.name AS "column", info.type AS type, info."notnull" AS "notnull"
+FROM pg_tables JOIN pragma_table_info(tablename) AS info
+WHERE schemaname = 'public';
 CREATE VIEW stl_load_errors AS
 SELECT
     value ->> 0 AS filename, value ->> 1 AS line_number, value ->> 2 AS colname, value ->> 3 AS type,

@@ -26,7 +26,7 @@ _RESERVED_PIPELINES = frozenset({"janitor", "shared"})
 # Tasks in the groups `transform` and `load`, where each job and each staging table is a task, too.
 _RESERVED_JOBS = frozenset({"release_emr"})
 _RESERVED_TABLES = frozenset({"create_tables", "load_window"})
-_LEDGER = "mayfly_"  # sql_templates/shared/create_ledger.sql
+_LEDGER = "mayfly_"  # sql_templates/shared/create/
 
 
 def name_mistakes(pipeline: Pipeline) -> Iterator[str]:

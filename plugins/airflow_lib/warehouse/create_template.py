@@ -22,11 +22,17 @@ _SCHEMA = "staging"
 
 @dataclass(frozen=True)
 class Column:
-    """A column as declared; `identity` where the warehouse numbers its rows, so that COPY gives it no value."""
+    """A column as declared; `identity` where the warehouse numbers its rows, so that COPY gives it no value.
+
+    `definition` is all that the template says of it, as in `code VARCHAR(8) DEFAULT 'x' NOT NULL`.
+    """
 
     name: str
     type: exp.DataType
     identity: bool = False
+    not_null: bool = False
+    has_default: bool = False
+    definition: str = ""
 
     @property
     def type_name(self) -> str:
@@ -52,11 +58,20 @@ def columns(pipeline_name: str, table: str, *, root: Path = ROOT) -> tuple[Colum
             f"{script.template} does not list the columns of {table} with their types, so they cannot be compared with "
             "what is loaded. Write them out: CREATE TABLE name (column type, …)."
         )
+    return tuple(_read_column(found) for found in definitions)
+
+
+def _read_column(found: exp.ColumnDef) -> Column:
+    from sqlglot import exp
+
     numbered = (exp.GeneratedAsIdentityColumnConstraint, exp.AutoIncrementColumnConstraint)
-    return tuple(
-        Column(found.name, found.kind, identity=found.find(*numbered) is not None)
-        for found in definitions
-        if found.kind is not None
+    return Column(
+        found.name,
+        found.args["kind"],
+        identity=found.find(*numbered) is not None,
+        not_null=any(not one.args.get("allow_null") for one in found.find_all(exp.NotNullColumnConstraint)),
+        has_default=found.find(exp.DefaultColumnConstraint) is not None,
+        definition=found.sql("redshift"),
     )
 
 

@@ -39,3 +39,14 @@ def parse_script(script: Script) -> list[exp.Expr]:
         ) from error
     # A comment after the last statement is an exp.Semicolon.
     return [one for one in parsed if one is not None and not isinstance(one, exp.Semicolon)]
+
+
+def parse_type(kind: str) -> exp.DataType | None:
+    """A type such as `character varying(8)`; None where sqlglot does not know it."""
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        return exp.DataType.build(kind, dialect="redshift")
+    except SqlglotError:
+        return None

@@ -17,6 +17,7 @@ from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import Result, fetch_count, fetch_result, fetch_rows, run_script
+from airflow_lib.warehouse.schema_changes import ensure_columns
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
@@ -24,27 +25,33 @@ logger = logging.getLogger(__name__)
 # Exactly the schemas that `naming.staging_schema` names: no other schema is ever dropped.
 _STAGING_SCHEMA = re.compile(r"staging_[0-9a-f]{12}\Z")
 
+# Mayfly's own tables, in sql_templates/shared/create/.
+LEDGER = ("mayfly_loads", "mayfly_load_lock")
+
 # Where AWS refuses the role or the bucket, the columns are not at fault.
 _REFUSED_BY_AWS = frozenset({Cause.LAG, Cause.BOUNDARY, Cause.DENIED})
 _COPY_HINT = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
 
 
 def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> None:
-    """Create the load ledger and the pipeline's dimensions and facts; tables that exist are left as they are.
+    """Create the load ledger and the pipeline's tables; what exists gets the columns that its template has more.
 
-    Raises WarehouseError.
+    Raises StatementRefused where a table differs from its template otherwise, WarehouseError.
     """
-    scripts = [render("shared/create_ledger", root=root)]
-    scripts += [
-        render(f"{pipeline.name}/create/{table.name}", root=root) for table in pipeline.warehouse_tables
-    ]
-    transact(
-        conn,
-        lambda cursor: _run_scripts(cursor, scripts),
-        what=f"Creating the tables of {pipeline.name}",
-        creates=True,
-    )
-    logger.info("Warehouse: the ledger and %s tables of %s exist", len(scripts) - 1, pipeline.name)
+    folders = dict.fromkeys(LEDGER, "shared") | {
+        table.name: pipeline.name for table in pipeline.warehouse_tables
+    }
+    scripts = [render(f"{folder}/create/{table}", root=root) for table, folder in folders.items()]
+
+    def work(cursor: Cursor) -> list[str]:
+        _run_scripts(cursor, scripts)
+        return ensure_columns(cursor, folders, root=root)
+
+    what = f"Creating the tables of {pipeline.name}"
+    added = transact(conn, work, what=what, creates=True)
+    logger.info("Warehouse: the ledger and %s tables of %s exist", len(scripts) - len(LEDGER), pipeline.name)
+    if added:
+        logger.warning("Warehouse: added, as the create templates have them: %s", ", ".join(added))
 
 
 def copy_staging(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lib.errors import WarehouseError
-from airflow_lib.warehouse.dialect import parse_script
+from airflow_lib.warehouse.dialect import parse_script, parse_type
 from airflow_lib.warehouse.sql import Script
 
 
@@ -37,3 +37,10 @@ def test_what_is_no_sql_is_told_with_its_place(sql: str, told: str) -> None:
         parse_script(Script(sql, "shop/x.sql"))
     assert told in str(caught.value)
     assert str(caught.value).endswith("Correct it.")
+
+
+def test_a_type_is_read_in_the_catalogues_words_and_an_unknown_one_is_told() -> None:
+    found = parse_type("character varying(8)")
+    assert found is not None
+    assert found.sql("redshift") == "VARCHAR(8)"
+    assert parse_type("no such ( type") is None

@@ -42,6 +42,7 @@ def test_creating_makes_the_ledger_and_what_outlives_a_run_in_one_transaction(ro
         "SELECT 'create dimItem'",
         "SELECT 'create dimDay'",
         "SELECT 'create factSale'",
+        'SELECT tablename, "column", type, "notnull"',
         "COMMIT",
     ]
 
