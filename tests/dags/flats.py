@@ -56,7 +56,7 @@ _STAGING = {"dim_flats": "staging_flats", "rents": "staging_rents"}
 _JOB = """COLUMNS = ("flat", "city")
 
 
-def run(spark, inputs, target, rejected, window):
+def run(spark, inputs, targets, rejected, window):
     return {"read": 0, "written": 0, "rejected": {}}
 """
 # Airflow reads no DAG file that lacks one of the words "airflow" and "dag".

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
-from airflow_lib.pipeline import Window
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.pipeline import rows_of
-from tests.world.spark import put, write_rows
+from tests.world.spark import Days, put, window_of, write_rows
 from tests.world.sqlite_redshift import read_tables
 
 _NOWHERE = "NOWHERE"  # no airport: References finds it
@@ -37,7 +35,6 @@ def find_published(world: World) -> Iterator[str]:
             yield name
 
 
-def _write_bad_rows(target: str, window: tuple[str, str], **given: Any) -> dict[str, Any]:
-    start, end = (date.fromisoformat(day) for day in window)
-    rows = [{**row, "airport": _NOWHERE} for row in rows_of("arrivals", Window(start, end))]
-    return write_rows(target=target, window=window, rows=rows, **given)
+def _write_bad_rows(window: Days, **given: Any) -> dict[str, Any]:
+    rows = [{**row, "airport": _NOWHERE} for row in rows_of("arrivals", window_of(window))]
+    return write_rows(window=window, rows=rows, **given)

@@ -20,7 +20,10 @@ from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ConnectionLost, WarehouseError, WarehouseUnreachable
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import Fact, OnEmpty, Pipeline, ReplaceWindow, Window
-from airflow_lib.spark.outputs import Counts, Manifest, Output, write_manifest
+from airflow_lib.spark.copy_manifest import CopyManifest, ensure_copy_manifest, render_copy_manifest
+from airflow_lib.spark.counts import Counts
+from airflow_lib.spark.manifest import write_manifest
+from airflow_lib.spark.outputs import Output
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window
@@ -102,12 +105,18 @@ def codes(world: World, name: str = NAME) -> list[str]:
     return [code for code, _ in read_tables(world.warehouses.contents[name], ["airports"])["airports"]]
 
 
-def compute(world: World, job: str, window: Window, rows: Sequence[dict[str, Any]] | None = None) -> Manifest:
-    """The manifest of the job's output; of `rows` where they are given."""
+def compute(
+    world: World, job: str, window: Window, rows: Sequence[dict[str, Any]] | None = None
+) -> CopyManifest:
+    """The manifest for COPY of the job's output; of `rows` where they are given."""
     output = Output(S3Location(BUCKET, "processed/immigration"), job, f"{next(_numbers):032}")
     days = (window.start.isoformat(), window.end.isoformat())
-    told = write_rows([], output.target_uri("one"), output.rejected_uri("one"), days, rows)
-    return write_manifest(world.aws.s3, output, "one", Counts.parse(told))
+    targets = {job: output.target_uri("one", job)}
+    told = write_rows([], targets, output.rejected_uri("one"), days, rows)
+    manifest = write_manifest(world.aws.s3, PIPELINE.job(job), output, "one", Counts.parse(told, [job]))
+    copy = render_copy_manifest(output, manifest, job, window)
+    ensure_copy_manifest(world.aws.s3, output, copy)
+    return copy
 
 
 def stage(
@@ -121,7 +130,7 @@ def stage(
             PIPELINE,
             table.name,
             schema=staging_schema(run_id),
-            manifest_url=manifests[table.output].uri if manifests[table.output].entries else None,
+            manifest_url=manifests[table.output].uri if manifests[table.output].files else None,
             role_arn=role,
         )
     return {job: manifest.uri for job, manifest in manifests.items()}

@@ -94,7 +94,7 @@ def open_account(patches: ExitStack) -> None:
 def put_sources(pipeline: Pipeline) -> None:
     """Every source of the pipeline, by its first name."""
     for job in pipeline.jobs:
-        for source in job.sources:
+        for source in job.files:
             name = source.names[0] if isinstance(source, Source) else source
             put(
                 f"s3://{BUCKET}/source/{pipeline.name}/{name}" + ("part-0" if name.endswith("/") else ""),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_lib.pipeline import Complete, Fact, Pipeline, SparkJob, Staging, Window, WindowUnit
-from tests.world.spark import parquet_of, put
+from tests.world.spark import Days, Inputs, Targets, write_dataset
 
 PIPELINE = Pipeline(
     name="immigration",
@@ -48,10 +48,9 @@ def readings_of(*windows: Window) -> list[dict[str, Any]]:
     ]
 
 
-def write_readings(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> dict[str, Any]:
+def write_readings(inputs: Inputs, targets: Targets, rejected: str, window: Days) -> dict[str, Any]:
     """The stand-in job: it is told its window as two ISO instants, and reads them as any library would."""
     start, end = (datetime.fromisoformat(moment) for moment in window)
     rows = readings_of(Window(start, end))
-    put(target + "part-00000.parquet", parquet_of(rows))
-    put(target + "_SUCCESS", b"")
+    write_dataset(targets["readings"], rows)
     return {"read": len(rows), "written": len(rows), "rejected": {}}

@@ -21,6 +21,11 @@ from tests.world.pipeline import Row, rows_of
 from tests.world.wired_s3 import MotoObjects
 
 JobRunner = Callable[[str], dict[str, Any]]
+Inputs = list[list[str]]
+Targets = dict[str, str]
+Days = tuple[str, str]
+
+ALL_DAYS = Window(date(2016, 3, 1), date(2016, 7, 1))  # of the source of a job that is not windowed
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _TIME = re.compile(_DATE.pattern + r" \d\d:\d\d:\d\d(\.\d+)?")
@@ -29,7 +34,7 @@ _TIME = re.compile(_DATE.pattern + r" \d\d:\d\d:\d\d(\.\d+)?")
 class Jobs:
     """The stand-ins, by name; one that is not there writes the rows of `pipeline.rows_of`.
 
-    A job is `(inputs, target, rejected, window) -> counts`, as sparkjobs' `run` without its first argument.
+    A job is `(inputs, targets, rejected, window) -> counts`, as sparkjobs' `run` without its first argument.
     """
 
     def __init__(self) -> None:
@@ -66,24 +71,56 @@ class Jobs:
 
 
 def write_rows(
-    inputs: list[str],
-    target: str,
+    inputs: Inputs,
+    targets: Targets,
     rejected: str,
-    window: tuple[str, str],
+    window: Days | None,
     rows: Sequence[Row] | None = None,
 ) -> dict[str, Any]:
-    """The job's rows, or those given, in one file of Parquet, and the marker that Spark's committer writes last."""
-    job = target.split("/")[-4]
-    start, end = (date.fromisoformat(day) for day in window)
-    written = rows_of(job, Window(start, end)) if rows is None else rows
-    put(target + "part-00000.parquet", parquet_of(written))
+    """Of each output the rows of its name, or those given, each in one file."""
+    written = {}
+    for name, target in targets.items():
+        # Outputs that are no table's are of the arrivals.
+        source = name if name in ("arrivals", "airports") else "arrivals"
+        mine = rows_of(source, window_of(window)) if rows is None else rows
+        write_dataset(target, mine)
+        written[name] = len(mine)
+    return counts_of(written)
+
+
+def write_days(
+    inputs: Inputs, targets: Targets, rejected: str, window: None, rows: Sequence[Row] | None = None
+) -> dict[str, Any]:
+    """A partitioned job: the rows of all days, or those given, in a folder for each `day`."""
+    (name,) = targets
+    every = rows_of(name, ALL_DAYS) if rows is None else rows
+    for day in sorted({row["day"] for row in every}):
+        body = parquet_of([row for row in every if row["day"] == day])
+        put(f"{targets[name]}day={day}/part-00000.parquet", body)
+    put(targets[name] + "_SUCCESS", b"")
+    return counts_of({name: len(every)})
+
+
+def write_dataset(target: str, rows: Sequence[Row]) -> None:
+    """One file of Parquet, and the marker that Spark's committer writes last."""
+    put(target + "part-00000.parquet", parquet_of(rows))
     put(target + "_SUCCESS", b"")
+
+
+def counts_of(written: dict[str, int]) -> dict[str, Any]:
+    """What a job answers that wrote so many rows of each output: the number alone where there is one."""
+    total = sum(written.values())
     return {
-        "read": len(written) + 1,
-        "written": len(written),
+        "read": total + 1,
+        "written": written if len(written) > 1 else total,
         "rejected": {"age below 0": 1},
         "notes": {"unknown port": 2},
     }
+
+
+def window_of(window: Days | None) -> Window:
+    """What a job's rows are of: all days, where it is not told a window."""
+    return ALL_DAYS if window is None else Window(*(date.fromisoformat(day) for day in window))
 
 
 def parquet_of(rows: Sequence[Row]) -> bytes:

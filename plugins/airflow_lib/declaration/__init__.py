@@ -1,8 +1,9 @@
 """Whether a declared pipeline can work: all that can be told without AWS, so before its DAG is made.
 
-`field_types` looks at each field by itself, `names` and `hardware` at what the declaration says, `job_modules` and
-`templates` at the files that it names, `columns` at what it says of the tables in those files. All mistakes are told at
-once; only where a type is wrong the rest is left out, since it would be told of values that are not there.
+`field_types` looks at each field by itself, `names`, `job_outputs` and `hardware` at what the declaration says,
+`job_modules` and `templates` at the files that it names, `columns` at what it says of the tables in those files. All
+mistakes are told at once; only where a type is wrong the rest is left out, since it would be told of values that are
+not there.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from airflow_lib.declaration.columns import column_mistakes
 from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.declaration.hardware import hardware_mistakes
 from airflow_lib.declaration.job_modules import job_module_mistakes
+from airflow_lib.declaration.job_outputs import job_output_mistakes
 from airflow_lib.declaration.names import name_mistakes
 from airflow_lib.declaration.templates import template_mistakes
 from airflow_lib.errors import DeclarationError
@@ -36,6 +38,7 @@ def validate(
     if not mistakes:
         looks: list[Look] = [
             name_mistakes,
+            lambda declared: job_output_mistakes(declared, root=templates),
             hardware_mistakes,
             *also,
             lambda declared: job_module_mistakes(declared, root=sparkjobs),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from airflow_lib.errors import SizingError
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.settings import mistakes_in_hardware
+from airflow_lib.spark.job_graph import most_jobs_at_once
 from airflow_lib.spark.sizing import size_sessions
 
 
@@ -17,6 +18,6 @@ def hardware_mistakes(pipeline: Pipeline) -> Iterator[str]:
     if mistakes or not pipeline.jobs or pipeline.max_parallel_runs < 1:
         return
     try:
-        size_sessions(pipeline.hardware, len(pipeline.jobs), pipeline.max_parallel_runs)
+        size_sessions(pipeline.hardware, most_jobs_at_once(pipeline), pipeline.max_parallel_runs)
     except SizingError as error:
         yield f"hardware: {error}"

@@ -11,9 +11,10 @@ from airflow_lib.errors import did_you_mean
 from airflow_lib.pipeline import Pipeline, SparkJob
 from airflow_lib.spark.shipping import SPARKJOBS
 
-# How a session calls it: steps.transform.render_statement.
-_SIGNATURE = ("spark", "inputs", "target", "rejected", "window")
+# How a session calls it: steps.statement.render_statement.
+_SIGNATURE = ("spark", "inputs", "targets", "rejected", "window")
 _RUN = f"run({', '.join(_SIGNATURE)})"
+_FORMERLY = {"spark", "inputs", "target", "rejected", "window"}
 
 
 def job_module_mistakes(pipeline: Pipeline, *, root: Path = SPARKJOBS) -> Iterator[str]:
@@ -49,7 +50,19 @@ def _module_mistakes(job: SparkJob, root: Path, path: str) -> Iterator[str]:
     if not runs:
         yield f"{where} has no function {_RUN}: write it"
     elif not _can_be_called(runs[-1].args):
-        yield f"{where}, line {runs[-1].lineno}: its run takes other arguments: let it be {_RUN}"
+        advice = _advice(job, runs[-1])
+        yield f"{where}, line {runs[-1].lineno}: its run takes other arguments: let it be {_RUN}{advice}"
+
+
+def _advice(job: SparkJob, run: ast.FunctionDef) -> str:
+    """What to change in a job that was written for the version before, where it is such a one."""
+    if {one.arg for one in (*run.args.args, *run.args.kwonlyargs)} != _FORMERLY:
+        return ""
+    folders = ", ".join(f"targets[{name!r}]" for name in job.output_names)
+    return (
+        f"; `target` is now {folders}, a folder for each output; `inputs` has a list of URIs for each source; `window` "
+        "is None unless the job is declared windowed"
+    )
 
 
 def _can_be_called(arguments: ast.arguments) -> bool:

@@ -35,7 +35,7 @@ def name_mistakes(pipeline: Pipeline) -> Iterator[str]:
     yield from _spelling_mistakes(pipeline)
     yield from _reserved_mistakes(pipeline)
     for job in pipeline.jobs:
-        yield from _job_mistakes(pipeline, job)
+        yield from _job_mistakes(job)
     yield from _staging_mistakes(pipeline)
     for check in pipeline.checks:
         yield from _check_mistakes(pipeline, check)
@@ -87,14 +87,12 @@ def _reserved_mistakes(pipeline: Pipeline) -> Iterator[str]:
             yield f"table {table.name!r}: names with {_LEDGER} first are those of Mayfly's own tables: choose another"
 
 
-def _job_mistakes(pipeline: Pipeline, job: SparkJob) -> Iterator[str]:
+def _job_mistakes(job: SparkJob) -> Iterator[str]:
     if not job.sources:
         yield f"job {job.name!r} has no sources: name at least one"
     if not 0 <= job.max_rejected <= 1:
         yield f"job {job.name!r}: max_rejected {job.max_rejected} is no share: give one from 0 (no row) to 1 (all)"
-    for output in set(job.output_names) - {table.output for table in pipeline.staging}:
-        yield f"job {job.name!r}: no table takes its output: declare Staging(…, output={output!r}), or leave it out"
-    for source in job.sources:
+    for source in job.files:
         yield from _source_mistakes(job, source if isinstance(source, Source) else Source(source))
 
 

@@ -20,7 +20,7 @@ from airflow_lib.pipeline.check import (
     Severity,
     Unique,
 )
-from airflow_lib.pipeline.job import Source, SparkJob
+from airflow_lib.pipeline.job import JobOutput, Source, SparkJob
 from airflow_lib.pipeline.table import Dimension, Fact, OnEmpty, ReplaceWindow, Staging, Table
 from airflow_lib.pipeline.window import Window, WindowUnit
 
@@ -34,6 +34,7 @@ __all__ = [
     "Fact",
     "Hardware",
     "Holds",
+    "JobOutput",
     "NotNull",
     "OnEmpty",
     "Pipeline",
@@ -117,3 +118,11 @@ class Pipeline:
     def job(self, name: str) -> SparkJob:
         """The job of that name, which must be declared."""
         return next(job for job in self.jobs if job.name == name)
+
+    def upstream(self, job: SparkJob) -> tuple[SparkJob, ...]:
+        """The jobs whose outputs that job reads, each once, in the order in which it names them.
+
+        A name that no job writes is left out: `declaration` tells of it.
+        """
+        writers = {output: other for other in self.jobs for output in other.output_names}
+        return tuple(dict.fromkeys(writers[name] for name in job.reads if name in writers))

@@ -25,25 +25,51 @@ class Source:
 
 
 @dataclass(frozen=True)
-class SparkJob:
-    """One dataset's Spark job, run in a Livy session of its own.
+class JobOutput:
+    """A dataset that another job of the pipeline writes, as a source: the job that reads it runs after that one."""
 
-    Its code is `sparkjobs/<pipeline>/<name>.py:run(spark, inputs, target, rejected, window)`.
+    name: str
+
+
+@dataclass(frozen=True)
+class SparkJob:
+    """A Spark job, run in a Livy session of its own.
+
+    Its code is `sparkjobs/<pipeline>/<name>.py:run(spark, inputs, targets, rejected, window)`.
     A source that is text is short for a `Source` of that one name.
+    `outputs` are the datasets that it writes, one of the job's own name where none is given.
     The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
     others serves every run until a source or the code changes.
+    `partitioned_by` is a column with a day: such a job reads its whole source once, whatever the window, and writes a
+    folder for each day; a run loads the days of its window.
     Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), or of a column's values unreadable,
     the job fails before anything of it is loaded; so it does where rows are rejected and none is written, unless
     `max_rejected` is 1, and where nothing of a column can be read.
     """
 
     name: str
-    sources: tuple[str | Source, ...]
+    sources: tuple[str | Source | JobOutput, ...]
     windowed: bool = False
     max_rejected: float = 0.5
     outputs: tuple[str, ...] = ()
+    partitioned_by: str | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
         """The datasets that the job writes: one of the job's own name, unless `outputs` says otherwise."""
         return self.outputs or (self.name,)
+
+    @property
+    def files(self) -> tuple[str | Source, ...]:
+        """The sources that are files, in declared order."""
+        return tuple(source for source in self.sources if not isinstance(source, JobOutput))
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of the outputs that the job reads, in declared order."""
+        return tuple(source.name for source in self.sources if isinstance(source, JobOutput))
+
+    @property
+    def loads_window(self) -> bool:
+        """Whether a run loads only its window's rows of the job; of the others it loads all rows."""
+        return self.windowed or self.partitioned_by is not None

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 _HEARTBEAT_TIMEOUT_S = 600  # Livy deletes a session that nobody reads for this long
 _FAILURE_LOG_LINES = 40
+_MAX_SESSIONS = 1000  # of a list, where Livy's default is 100: for a while it has those that ended, too
 _TEXT_CHARS = 4000  # of a name, a log's line, an error's message
 
 
@@ -183,6 +184,12 @@ class _Session(BaseModel):
     app_id: _Text | None = Field(default=None, alias="appId")
 
 
+class _Sessions(BaseModel):
+    """A list of sessions, of which those of others may be anything."""
+
+    sessions: list[dict[str, Any]]
+
+
 class _Output(BaseModel):
     status: _Text
     ename: _Text | None = None
@@ -246,6 +253,13 @@ class LivyClient:
             if existing is not None:
                 return existing
         return self._parse_session(self._parse_accepted(answer, f"create session {spec.name}"))
+
+    def list_sessions(self, prefix: str) -> tuple[SessionView, ...]:
+        """The sessions that Livy knows whose name begins so, whatever their state: of its first 1,000."""
+        answer = self._get("/sessions", {"from": 0, "size": _MAX_SESSIONS})
+        listed = self._parse(_Sessions, self._parse_accepted(answer, "list its sessions"), "its sessions")
+        ours = [one for one in listed.sessions if str(one.get("name") or "").startswith(prefix)]
+        return tuple(self._parse_session(one) for one in ours)
 
     def list_statements(self, session_id: int) -> tuple[StatementView, ...]:
         """The session's statements: none only where Livy says so.

@@ -1,4 +1,4 @@
-"""The columns of a Parquet file, read from its footer in S3: of sources before a run, of outputs before their COPY.
+"""The footer of a Parquet file in S3, and its columns: of sources before a run, of outputs before their COPY.
 
 Only the file's end is read, by one request where the footer is as small as they mostly are. What it holds is data
 from outside: whatever it is, it ends in columns or in the error that the caller makes of the cause.
@@ -47,7 +47,12 @@ class ParquetColumn:
 
 
 def read_schema(s3: S3Client, bucket: str, item: ListedObject, to_error: ToError) -> pq.ParquetSchema:
-    """The schema of a Parquet file.
+    """The schema of a Parquet file. Raises as `read_footer`."""
+    return read_footer(s3, bucket, item, to_error).schema
+
+
+def read_footer(s3: S3Client, bucket: str, item: ListedObject, to_error: ToError) -> pq.FileMetaData:
+    """What the end of a Parquet file says of it: its schema, its number of rows, and statistics of its columns.
 
     Raises what `to_error` makes of what is wrong with the file, and of what whoever put it there can do; ResourceError
     where S3 refuses.
@@ -66,12 +71,12 @@ def read_schema(s3: S3Client, bucket: str, item: ListedObject, to_error: ToError
     if needed > len(tail):
         tail = read_range(s3, bucket, item, item.size - needed, needed)
     try:
-        schema = pq.read_metadata(io.BytesIO(_MAGIC + tail[-needed:])).schema
-        list_columns(schema)  # a name may be no UTF-8
+        footer = pq.read_metadata(io.BytesIO(_MAGIC + tail[-needed:]))
+        list_columns(footer.schema)  # a name may be no UTF-8
     except (pa.ArrowException, OSError, ValueError) as error:
         cause = " ".join(str(error).split())[:_MAX_CAUSE]
         raise to_error(f"is a damaged Parquet file ({cause})", "Replace it by an undamaged one.") from error
-    return schema
+    return footer
 
 
 def list_columns(schema: pq.ParquetSchema) -> tuple[ParquetColumn, ...]:

@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import SparkJob
-from airflow_lib.spark.outputs import Counts, Manifest, Output
+from airflow_lib.spark.counts import Counts
+from airflow_lib.spark.manifest import Manifest
+from airflow_lib.spark.outputs import Output
 
 
 def refuse_rejects(job: SparkJob, output: Output, manifest: Manifest) -> None:
@@ -49,7 +51,7 @@ def _rejected(counts: Counts, limit: float) -> Iterator[str]:
     rejects = {reason: rows for reason, rows in counts.rejected.items() if rows}
     others = {reason: rows for reason, rows in rejects.items() if reason not in counts.judged_over}
     read = counts.read - sum(rejects.values()) + sum(others.values())
-    nothing_written = bool(others) and counts.written == 0 and limit < 1
+    nothing_written = bool(others) and counts.rows_written == 0 and limit < 1
     if nothing_written or _is_too_much(others, read, limit):
         yield _describe(others, read, "rows") + (" and wrote none" if nothing_written else "")
     for whole in sorted({counts.judged_over[reason] for reason in rejects if reason not in others}):

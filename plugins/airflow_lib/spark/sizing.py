@@ -139,7 +139,7 @@ def _find_instance_type(name: str) -> InstanceType:
 
 
 def size_sessions(hardware: Hardware, jobs: int, max_parallel_runs: int) -> SessionSize:
-    """The largest sessions of which jobs × max_parallel_runs run at the same time.
+    """The largest sessions of which jobs × max_parallel_runs run at the same time; `jobs` are those of one run.
 
     They fit on whichever nodes YARN places their containers (see `_largest_executor_mib`). Raises SizingError for an
     unknown instance type and, with the arithmetic, where not even the smallest sessions fit.
@@ -298,8 +298,8 @@ def _arithmetic(hardware: Hardware, node: InstanceType, jobs: int, max_parallel_
     driver, executor = container_mib(_DRIVER_HEAPS_MIB[-1]), container_mib(_MIN_EXECUTOR_MIB)
     needed = sessions * (driver + executor)
     return (
-        f"{jobs} jobs x {max_parallel_runs} parallel runs = {sessions} Spark sessions at the same time, each at "
-        f"least {driver} MiB (driver) + {executor} MiB (executor) = {driver + executor} MiB: {needed} MiB. "
+        f"{jobs} jobs at once x {max_parallel_runs} parallel runs = {sessions} Spark sessions at the same time, each "
+        f"at least {driver} MiB (driver) + {executor} MiB (executor) = {driver + executor} MiB: {needed} MiB. "
         f"{hardware.core_count} x {hardware.core_type} give YARN {hardware.core_count} x {_usable_mib(node)} "
         f"= {hardware.core_count * _usable_mib(node)} MiB, of which {(hardware.core_count - 1) * executor} MiB "
         "can stay unused between containers. Declare more or larger core nodes, fewer parallel runs, or fewer jobs."

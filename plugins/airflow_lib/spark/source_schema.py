@@ -40,7 +40,7 @@ def check_sources(s3: S3Client, bucket: str, job: SparkJob, found: ResolvedSourc
     Raises SourceError that tells what is wrong with each source; ResourceError where S3 refuses.
     """
     wrong: list[str] = []
-    for source, uri in zip(job.sources, found.uris, strict=True):
+    for source, uri in zip(job.files, found.uris, strict=True):
         if isinstance(source, Source):
             key = uri.removeprefix(f"s3://{bucket}/")
             objects = [

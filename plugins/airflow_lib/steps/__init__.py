@@ -18,6 +18,7 @@ from airflow_lib.bounded_json import as_json, as_text
 from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import Pipeline, Window
+from airflow_lib.spark.job_graph import most_jobs_at_once
 from airflow_lib.spark.sizing import SessionSize, size_sessions
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Run:
     `max_tries` is Airflow's number for the task: it stays the same when Airflow tries the task again, and grows when
     a person clears it (airflow/models/taskinstance.py, clear_task_instances, Airflow 3.3). So it tells who is to go
     on waiting until the old deadline from who was given a new chance.
+    `force`: nothing is taken as done already, so the run's outputs have addresses of their own.
     """
 
     pipeline: Pipeline
@@ -102,6 +104,7 @@ class Run:
     services: Services
     expects_more: bool = False
     max_tries: int = 0
+    force: bool = False
 
     @property
     def environment(self) -> Environment:
@@ -126,7 +129,7 @@ class Run:
     def session_size(self) -> SessionSize:
         """How big each of the run's Livy sessions is. Raises SizingError."""
         hardware = self.settings.hardware(self.pipeline)
-        return size_sessions(hardware, len(self.pipeline.jobs), self.pipeline.max_parallel_runs)
+        return size_sessions(hardware, most_jobs_at_once(self.pipeline), self.pipeline.max_parallel_runs)
 
     @property
     def source(self) -> S3Location:

@@ -11,7 +11,7 @@ from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import connected
 from airflow_lib.steps.leases import list_holders
-from airflow_lib.steps.staging import stage_what_is_missing, written_rows
+from airflow_lib.steps.staging import stage_what_is_missing
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.publish import WindowLoad, load_window
 
@@ -38,15 +38,15 @@ class LoadWindow(ImmediateStep):
 
     def begin(self, run: Run) -> Outcome:
         with connected(run) as (access, connection):
-            pinned = stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
+            staged = stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
             load = WindowLoad(
                 run.pipeline,
                 run.run_id,
                 run.window,
                 staging_schema(run.run_id),
-                manifests={job: one.manifest.sha256 for job, one in pinned.items()},
-                written=written_rows(pinned),
-                pinned_at={job: one.at for job, one in pinned.items()},
+                manifests=staged.manifests,
+                written=staged.written,
+                pinned_at=staged.pinned_at,
             )
             loaded = load_window(connection, load)
         result: Json = {

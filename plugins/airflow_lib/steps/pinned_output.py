@@ -15,7 +15,8 @@ from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import OutputError
 from airflow_lib.naming import run_key
 from airflow_lib.pipeline import SparkJob
-from airflow_lib.spark.outputs import Manifest, Output, probe_manifest
+from airflow_lib.spark.manifest import Manifest, probe_manifest
+from airflow_lib.spark.outputs import Output
 from airflow_lib.steps import Run
 
 HEX = re.compile(r"[0-9a-f]{32}\Z")  # an output's address, and an attempt (uuid4)
@@ -31,8 +32,13 @@ def pin_output(run: Run, output: Output) -> None:
 class Pinned:
     """The output that a run loads, and when it was written down, by S3's clock."""
 
+    output: Output
     manifest: Manifest
     at: datetime
+
+    def uri(self, name: str) -> str:
+        """The folder with the rows of the dataset `name`."""
+        return self.output.target_uri(self.manifest.attempt, name)
 
 
 def read_pinned(run: Run, job: SparkJob) -> Pinned:
@@ -41,13 +47,12 @@ def read_pinned(run: Run, job: SparkJob) -> Pinned:
     Raises OutputError where the job has not run in this run, or what it made is gone.
     """
     pin = read_stored(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
-    manifest = None
-    if pin.body is not None:
+    if pin.body is not None and pin.modified is not None:
         output = Output(run.processed, job.name, parse_pin(pin.body, job.name))
         manifest = probe_manifest(run.aws.s3, output)
-    if manifest is None or pin.modified is None:
-        raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
-    return Pinned(manifest, pin.modified)
+        if manifest is not None:
+            return Pinned(output, manifest, pin.modified)
+    raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
 
 
 def parse_pin(body: bytes, job: str) -> str:

@@ -19,7 +19,8 @@ from airflow_lib.prerequisites import buckets, network, offers
 from airflow_lib.prerequisites.credentials import probe_identity
 from airflow_lib.prerequisites.finding import Finding, Standing, examine
 from airflow_lib.resources.subnet import Subnet, find_subnet
-from airflow_lib.spark.outputs import probe_manifest, probe_sources
+from airflow_lib.spark.manifest import probe_manifest
+from airflow_lib.spark.outputs import probe_sources
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, list_pipelines
 from airflow_lib.spark.source_schema import check_sources

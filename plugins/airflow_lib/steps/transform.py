@@ -7,11 +7,11 @@ another triggerer or a repeated request goes on from there. What is complete is 
 from __future__ import annotations
 
 import logging
+import math
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
     JobFault,
     LivyError,
@@ -25,8 +25,9 @@ from airflow_lib.errors import (
     WaitTimeout,
 )
 from airflow_lib.naming import Slot, session_name
-from airflow_lib.pipeline import SparkJob
+from airflow_lib.pipeline import JobOutput, SparkJob
 from airflow_lib.polling import time_after
+from airflow_lib.spark.job_graph import most_jobs_at_once
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
@@ -36,22 +37,16 @@ from airflow_lib.spark.livy import (
     SessionView,
     StatementView,
 )
-from airflow_lib.spark.outputs import (
-    Counts,
-    Manifest,
-    Output,
-    ResolvedSources,
-    address_output,
-    probe_manifest,
-    probe_sources,
-    write_manifest,
-)
+from airflow_lib.spark.manifest import Manifest, probe_manifest, write_manifest
+from airflow_lib.spark.outputs import Output, ResolvedSources, address_output, probe_sources
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
 from airflow_lib.steps.clusters import endpoint_at, find_livy
-from airflow_lib.steps.pinned_output import HEX, pin_output
+from airflow_lib.steps.pinned_output import pin_output, read_pinned
 from airflow_lib.steps.polling_step import PollingStep
+from airflow_lib.steps.session_room import is_surplus, wait_for_room
+from airflow_lib.steps.statement import parse_answer, parse_counts, render_statement
 
 log = logging.getLogger(__name__)
 
@@ -63,17 +58,64 @@ _MAX_REPLACEMENTS = 3
 
 @dataclass(frozen=True)
 class JobInput:
-    """What a job reads and where its output belongs."""
+    """What a job reads of files, and where its output belongs."""
 
     sources: ResolvedSources
     output: Output
 
 
 def resolve_job(run: Run, job: SparkJob) -> JobInput:
-    """Where `job` of this run reads and writes. Raises SourceError where a source is missing."""
+    """Where `job` of this run reads and writes, by what the sources are now. Raises SourceError where one is missing.
+
+    It is the same before and after the jobs whose outputs it reads have run.
+    """
+    resolved: dict[str, JobInput] = {}
+
+    def resolve(one: SparkJob) -> JobInput:
+        if one.name not in resolved:
+            upstream = {other.name: resolve(other).output.address for other in run.pipeline.upstream(one)}
+            resolved[one.name] = _resolve(run, one, upstream)
+        return resolved[one.name]
+
+    return resolve(job)
+
+
+def _resolve(run: Run, job: SparkJob, upstream: Mapping[str, str]) -> JobInput:
     sources = probe_sources(run.aws.s3, run.source, job)
-    output = address_output(run.processed, job, sources, window=run.window, code=hash_code(run.pipeline.name))
+    output = address_output(
+        run.processed,
+        job,
+        sources,
+        window=run.window,
+        code=hash_code(run.pipeline.name),
+        upstream=upstream,
+        forced_by=run.run_id if run.force else None,
+    )
     return JobInput(sources, output)
+
+
+@dataclass(frozen=True)
+class ChainedInput(JobInput):
+    """With the URIs of each of the job's sources, in declared order; of another job's output its one folder."""
+
+    inputs: list[list[str]]
+
+
+def resolve_chained(run: Run, job: SparkJob) -> ChainedInput:
+    """As `resolve_job`, once the jobs whose outputs it reads have run: it reads those that this run loads.
+
+    Raises OutputError where one of them has no complete output in this run.
+    """
+    upstream = {other.name: read_pinned(run, other) for other in run.pipeline.upstream(job)}
+    found = _resolve(run, job, {name: one.output.address for name, one in upstream.items()})
+    files = iter([[uri] for uri in found.sources.uris])
+    inputs = [
+        [upstream[run.pipeline.job_of(source.name).name].uri(source.name)]
+        if isinstance(source, JobOutput)
+        else next(files)
+        for source in job.sources
+    ]
+    return ChainedInput(found.sources, found.output, inputs)
 
 
 def probe_job(run: Run, job: SparkJob) -> Manifest | None:
@@ -93,7 +135,10 @@ class RunJob(PollingStep):
         return f"{type(self).__name__}-{self.job}"
 
     def timeout_s(self, run: Run) -> float:
-        return run.settings.mayfly.livy.session_timeout_s + run.settings.mayfly.livy.statement_timeout_s
+        """As long as a session and its job may take, once for each job that may have to end before there is room."""
+        livy, jobs = run.settings.mayfly.livy, len(run.pipeline.jobs)
+        turns = math.ceil(jobs / most_jobs_at_once(run.pipeline))
+        return turns * (livy.session_timeout_s + livy.statement_timeout_s)
 
     def timed_out(self, run: Run, what: str, deadline: str) -> WaitTimeout:
         return WaitTimeout(
@@ -110,7 +155,7 @@ class RunJob(PollingStep):
             log.warning("session %s is left to its heartbeat and its cluster: %s", self._name(run), error)
 
     def begin(self, run: Run) -> Outcome:
-        output = resolve_job(run, run.pipeline.job(self.job)).output
+        output = resolve_chained(run, run.pipeline.job(self.job)).output
         manifest = probe_manifest(run.aws.s3, output)
         if manifest is not None:
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
@@ -145,6 +190,7 @@ class RunJob(PollingStep):
                 self._count_replacement(
                     run, state, f"session {session.name} knows no statement of it any more"
                 )
+            self._give_way(run, livy, session, state)
             self._submit(run, livy, session, state)
             raise NotReady(f"job {self.job}")
         if not statements[0].finished:
@@ -203,7 +249,11 @@ class RunJob(PollingStep):
             # Ids tell nothing here: a server that was restarted counts its sessions from 0 again.
             if state.pop("ending", None) is None and "session" in state:
                 self._count_replacement(run, state, f"session {self._name(run)} is gone")
+            for of_that in ("session", "start_by", "until"):
+                state.pop(of_that, None)
+            wait_for_room(run, livy)
             session = self._create(run, livy, state)
+            self._give_way(run, livy, session, state)
             raise NotReady(f"Livy session {session.name} to start")
         if state.get("session") != session.id or "start_by" not in state:
             self._note_session(run, session, state)
@@ -213,6 +263,7 @@ class RunJob(PollingStep):
             raise livy.failure(session)
         self._follow_log(livy, session, state)
         if session.state in SESSION_PENDING:
+            self._give_way(run, livy, session, state)
             raise NotReady(f"Livy session {session.name} to start: it is {session.state}")
         state["until"] = state.get("end_by")
         return session
@@ -234,11 +285,24 @@ class RunJob(PollingStep):
         self._note_session(run, session, state)
         return session
 
+    def _give_way(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
+        """End the session where it is one too many, before it is given its job. Raises NotReady then.
+
+        Asked once of each session, by whoever sees it first: the try that made it may have died before it could ask.
+        """
+        if state.get("fits") == session.id:
+            return
+        if is_surplus(run, livy, session):
+            livy.delete_session(str(session.id))
+            state["ending"] = session.id
+            raise NotReady("room for a Livy session: others took it at the same time")
+        state["fits"] = session.id
+
     def _note_session(self, run: Run, session: SessionView, state: Json) -> None:
         """Remember which session is polled, and by when it must have started (or ended, for a new one to start)."""
         start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
         state.update(session=session.id, start_by=start_by, until=start_by, last_log_line=None)
-        for of_another_session in ("attempt", "end_by"):
+        for of_another_session in ("attempt", "end_by", "fits"):
             state.pop(of_another_session, None)
 
     def _count_replacement(self, run: Run, state: Json, why: str) -> None:
@@ -253,9 +317,10 @@ class RunJob(PollingStep):
         log.warning("%s: job %s is begun again", why, self.job)
 
     def _submit(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
-        job = resolve_job(run, run.pipeline.job(self.job))
+        job = run.pipeline.job(self.job)
         attempt = uuid.uuid4().hex
-        livy.submit_statement(session.id, render_statement(run, self.job, job, attempt))
+        found = resolve_chained(run, job)
+        livy.submit_statement(session.id, render_statement(run, job, found.output, found.inputs, attempt))
         log.info("job %s submitted to session %s as attempt %s", self.job, session.id, attempt)
         end_by = time_after(run.services.clock, run.settings.mayfly.livy.statement_timeout_s)
         state.update(attempt=attempt, end_by=end_by, until=end_by)
@@ -279,14 +344,15 @@ class RunJob(PollingStep):
         Raises SourceError or LivyError where the job failed, OutputError where it wrote no output of this input.
         """
         answer = parse_answer(statement.text(self._name(run), self.job), self.job)
-        job = resolve_job(run, run.pipeline.job(self.job))
-        if answer.get("address") != job.output.address:
+        job = run.pipeline.job(self.job)
+        output = resolve_chained(run, job).output
+        if answer.get("address") != output.address:
             raise OutputError(
                 f"The input of job {self.job!r} changed in S3 while it was read, so its output matches neither "
                 "version. Clear the task once nothing writes the input any more."
             )
-        counts = parse_counts(answer, self.job)
-        return job.output, write_manifest(run.aws.s3, job.output, str(answer["attempt"]), counts)
+        counts = parse_counts(answer, job)
+        return output, write_manifest(run.aws.s3, job, output, str(answer["attempt"]), counts)
 
     def _delete_session(self, run: Run, livy: LivyClient) -> None:
         """The output is safe: a session that cannot be ended now goes with its cluster."""
@@ -308,55 +374,6 @@ class RunJob(PollingStep):
             state["last_log_line"] = lines[-1]
 
 
-def render_statement(run: Run, job_name: str, job: JobInput, attempt: str) -> str:
-    """The Python that the session runs; it prints the job's counts as one JSON line, and who wrote them."""
-    arguments: dict[str, Any] = {
-        "inputs": list(job.sources.uris),
-        "target": job.output.target_uri(attempt),
-        "rejected": job.output.rejected_uri(attempt),
-        "window": (run.window.start.isoformat(), run.window.end.isoformat()),
-    }
-    about = {"mayfly": 1, "attempt": attempt, "address": job.output.address}
-    return (
-        "import json\n"
-        f"from sparkjobs.{run.pipeline.name} import {job_name} as job\n"
-        f"counts = job.run(spark, **{arguments!r})\n"
-        f"print(json.dumps({{**counts, **{about!r}}}))\n"
-    )
-
-
-def parse_answer(text: str, job: str) -> Json:
-    """The JSON line that the statement printed last. Raises LivyError where there is none."""
-    for line in reversed(text.splitlines()):
-        try:
-            answer = load_json(line, LivyError)
-        except LivyError:
-            continue
-        if isinstance(answer, dict) and answer.get("mayfly") == 1:
-            if all(
-                isinstance(answer.get(key), str) and HEX.match(answer[key]) for key in ("address", "attempt")
-            ):
-                return answer
-            raise LivyError(
-                f"Job {job!r} printed a result without the address and attempt that its statement names, of 32 hex "
-                f"digits each: {line[-500:]!r}. Let `run` return nothing but counts, then clear the task."
-            )
-    raise LivyError(
-        f"Job {job!r} printed no result; one JSON line was expected. The end of what it printed: {text[-500:]!r}"
-    )
-
-
-def parse_counts(answer: Json, job: str) -> Counts:
-    """The counts in a job's answer. Raises JobFault where they are malformed: the same code returns the same again."""
-    try:
-        return Counts.parse(answer)
-    except OutputError as error:
-        raise JobFault(
-            f"What `run` of job {job!r} returned cannot be used: {error} These are `read` and `written`, and by "
-            "name `rejected`, `judged_over` and `notes`. Correct the job, then clear the task."
-        ) from error
-
-
 def lines_after(lines: list[str], last: str | None) -> list[str]:
     """The lines that are new since `last` was the last one; Livy keeps only a log's end."""
     for index in range(len(lines) - 1, -1, -1):
@@ -369,7 +386,8 @@ def _result(manifest: Manifest, *, reused: bool) -> Json:
     counts = manifest.counts
     return {
         "read": counts.read,
-        "written": counts.written,
+        "written": counts.rows_written,
+        "outputs": counts.written,
         "rejected": counts.rejected,
         "notes": counts.notes,
         "reused": reused,

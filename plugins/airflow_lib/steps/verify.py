@@ -9,7 +9,7 @@ from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import Check, Complete, Severity
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import connected
-from airflow_lib.steps.staging import stage_what_is_missing, written_rows
+from airflow_lib.steps.staging import stage_what_is_missing
 from airflow_lib.warehouse.connection import Connection, transact
 from airflow_lib.warehouse.publish import read_verdicts
 from airflow_lib.warehouse.quality import (
@@ -60,8 +60,8 @@ class VerifyTable(ImmediateStep):
     ) -> tuple[Verdict, ...]:
         read = {name for check in checks for name in tables_of(check)}
         staged = [table for table in run.pipeline.staging if table.name in read]
-        pinned = stage_what_is_missing(run, connection, staged, role_arn) if staged else {}
-        context = CheckContext(run.pipeline, run.window, staging_schema(run.run_id), written_rows(pinned))
+        written = stage_what_is_missing(run, connection, staged, role_arn).written if staged else {}
+        context = CheckContext(run.pipeline, run.window, staging_schema(run.run_id), written)
         questions = [render_check(check, context) for check in checks]
         return transact(
             connection, lambda cursor: judge(cursor, questions), what=f"Checking table {self.table}"

@@ -41,8 +41,8 @@ logger = logging.getLogger(__name__)
 class WindowLoad:
     """What is to be loaded: `run_id`'s staging `schema`, for `window`.
 
-    By job: `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, `pinned_at` is when
-    the run took the output for its own, which is when it looked at the source.
+    By job: `manifests` are the hashes of the jobs' manifests, `pinned_at` is when the run took the output for its own,
+    which is when it looked at the source. By output: `written` is how many rows of the window they say.
     """
 
     pipeline: Pipeline
@@ -189,11 +189,14 @@ class _Transaction:
     def _refuse_older(self, cursor: Cursor) -> None:
         """Raise where another run has loaded other output of a job, which it chose later than this run its own.
 
-        That is told by the loads of the very window, and of a job that is not windowed by the latest of any window.
-        Where both have the same output, which of them loads it does not matter.
+        That is told by the loads of the very window, of a partitioned job by those that overlap it, and of a job that
+        is neither by the latest of any window. Where both have the same output, which of them loads it does not matter.
         """
-        everywhere = {job.name for job in self._pipeline.jobs if not job.windowed}
+        everywhere = {job.name for job in self._pipeline.jobs if not job.loads_window}
+        partitioned = {job.name for job in self._pipeline.jobs if job.partitioned_by is not None}
         self._refuse_older_than(cursor, "shared/list_loads_of_window", set(self._load.manifests))
+        if partitioned:
+            self._refuse_older_than(cursor, "shared/list_overlapping_loads", partitioned)
         if everywhere:
             self._refuse_older_than(cursor, "shared/list_latest_loads", everywhere)
 
@@ -302,9 +305,9 @@ class _Transaction:
         run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
 
     def _list_loaded_manifests(self) -> dict[str, str]:
-        """Without those of windowed jobs where a fact kept its rows: they are still those of the run before."""
-        windowed = {job.name for job in self._pipeline.jobs if job.windowed} if self._keep else set()
-        return {job: manifest for job, manifest in self._load.manifests.items() if job not in windowed}
+        """Without those loaded by window where a fact kept its rows: they are still those of the run before."""
+        by_window = {job.name for job in self._pipeline.jobs if job.loads_window} if self._keep else set()
+        return {job: manifest for job, manifest in self._load.manifests.items() if job not in by_window}
 
     def _describe_verdicts(self, verdicts: Collection[Verdict]) -> dict[str, Any]:
         """As `read_verdicts` reads them."""

@@ -79,8 +79,8 @@ class Verdict:
 class CheckContext:
     """What checks are told of the run: where its staging tables are, and what Complete compares.
 
-    `written` are the rows that each job wrote, `schema` is the run's staging schema, and `kept` says of the facts that
-    the load left as they were how many rows of the window they hold.
+    `written` are the rows of the window that were written of each output, `schema` is the run's staging schema, and
+    `kept` says of the facts that the load left as they were how many rows of the window they hold.
     """
 
     pipeline: Pipeline
@@ -211,7 +211,8 @@ def _template(check: Check, context: CheckContext) -> tuple[str, dict[str, Any]]
 
 
 def _complete_values(check: Complete, context: CheckContext) -> dict[str, Any]:
-    if check.job not in context.written:
+    output = next((one.output for one in context.pipeline.staging if one.name == check.staging), check.job)
+    if output not in context.written:
         raise WarehouseError(
             f"Check {check.name} needs to know how many rows job {check.job} wrote, which its manifest should say. "
             "Let the check name the job whose output its staging table takes."
@@ -228,8 +229,8 @@ def _complete_values(check: Complete, context: CheckContext) -> dict[str, Any]:
         "column": fact.window_column,
         "window_start": context.window.start,
         "window_end": context.window.end,
-        "written": context.written[check.job],
-        "expected": context.kept.get(fact.name, context.written[check.job]),
+        "written": context.written[output],
+        "expected": context.kept.get(fact.name, context.written[output]),
     }
 
 

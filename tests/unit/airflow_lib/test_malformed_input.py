@@ -25,9 +25,11 @@ from airflow_lib.lifecycle.rules import Caller, acquire, release, take_over
 from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, slot_of
 from airflow_lib.resources.owned import Owned, as_tags
 from airflow_lib.settings import parse_settings
-from airflow_lib.spark.outputs import Counts, Output, _parse_manifest
+from airflow_lib.spark.counts import Counts
+from airflow_lib.spark.manifest import parse_manifest
+from airflow_lib.spark.outputs import Output
 from airflow_lib.steps.pinned_output import parse_pin
-from airflow_lib.steps.transform import parse_answer
+from airflow_lib.steps.statement import parse_answer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ENVIRONMENT = Environment("dev", "birds")
@@ -271,33 +273,34 @@ def test_the_overrides_of_a_pipeline(override: bytes) -> None:
 
 
 MANIFEST = {
-    "entries": [
-        {
-            "url": f"s3://lake/clean/birds/sightings/{HEX}/a/part-0.parquet",
-            "mandatory": True,
-            "meta": {"content_length": 9},
-        }
-    ],
-    "meta": {
-        "mayfly": {
-            "version": 2,
-            "job": "sightings",
-            "address": HEX,
-            "attempt": HEX,
+    "version": 3,
+    "job": "sightings",
+    "address": HEX,
+    "attempt": HEX,
+    "outputs": {
+        "sightings": {
             "columns": [{"name": "bird", "type": "BYTE_ARRAY STRING"}],
-            "read": 3,
-            "written": 2,
-            "rejected": {"no date": 1},
-            "notes": {},
+            "entries": [
+                {
+                    "file": "sightings/day=2020-01-01/part-0.parquet",
+                    "length": 9,
+                    "rows": 2,
+                    "day": "2020-01-01",
+                }
+            ],
         }
     },
+    "read": 3,
+    "written": {"sightings": 2},
+    "rejected": {"no date": 1},
+    "notes": {},
 }
 
 
 @fuzzed
 @given(like(MANIFEST))
 def test_a_manifest(body: bytes) -> None:
-    ends_in_a_value_or_one_of_our_errors(lambda: _parse_manifest(OUTPUT, body))
+    ends_in_a_value_or_one_of_our_errors(lambda: parse_manifest(OUTPUT, body))
 
 
 @fuzzed
@@ -311,12 +314,12 @@ ANSWER = {"read": 3, "written": 2, "rejected": {"no date": 1}, "mayfly": 1, "att
 
 
 @fuzzed
-@given(like(ANSWER), st.text(max_size=30))
+@given(like(ANSWER) | like({**ANSWER, "written": {"sightings": 2}}), st.text(max_size=30))
 def test_a_jobs_answer(line: bytes, before: str) -> None:
     def read() -> Counts:
         answer = parse_answer(f"{before}\n{line.decode(errors='surrogateescape')}\n", "sightings")
         assert (len(answer["attempt"]), len(answer["address"])) == (32, 32)
-        return Counts.parse(answer)
+        return Counts.parse(answer, ["sightings"])
 
     ends_in_a_value_or_one_of_our_errors(read)
 

@@ -41,7 +41,7 @@ BIRDS = Pipeline(
 )
 
 _FILES = {
-    "sparkjobs/birds/sightings.py": "def run(spark, inputs, target, rejected, window):\n    return {}\n",
+    "sparkjobs/birds/sightings.py": "def run(spark, inputs, targets, rejected, window):\n    return {}\n",
     "sql_templates/birds/create/staging_sightings.sql": (
         "CREATE TABLE {{ schema | ident }}.staging_sightings (sighting_id BIGINT, bird VARCHAR(8), seen_on DATE);\n"
     ),

@@ -72,9 +72,12 @@ def test_a_field_of_the_pipeline_is_told_with_its_value_and_what_is_expected(
     [
         (
             SparkJob("a", sources=("x.csv")),  # type: ignore[arg-type]
-            "SparkJob('a', …): sources is 'x.csv', but tuple[str | Source, ...] is expected: a tuple of one value is",
+            "SparkJob('a', …): sources is 'x.csv', but tuple[str | Source | JobOutput, ...] is expected: a tuple of",
         ),
-        (SparkJob("a", (3,)), "SparkJob('a', …): sources is (3,), but tuple[str | Source, ...] is"),  # type: ignore[arg-type]
+        (
+            SparkJob("a", (3,)),
+            "SparkJob('a', …): sources is (3,), but tuple[str | Source | JobOutput, ...] is",
+        ),  # type: ignore[arg-type]
         (SparkJob("a", ("x",), windowed="no"), "SparkJob('a', …): windowed is 'no', but bool is expected"),  # type: ignore[arg-type]
         (SparkJob("a", ("x",), max_rejected="1"), "SparkJob('a', …): max_rejected is '1', but float is"),  # type: ignore[arg-type]
         (

@@ -20,10 +20,10 @@ def mistakes(files: Files, pipeline: Pipeline = BIRDS) -> list[str]:
 @pytest.mark.parametrize(
     "code",
     [
-        "def run(spark, inputs, target, rejected, window):\n    pass\n",
-        "def run(spark: 'S', *, window, inputs, target, rejected=None) -> dict:\n    pass\n",
+        "def run(spark, inputs, targets, rejected, window):\n    pass\n",
+        "def run(spark: 'S', *, window, inputs, targets, rejected=None) -> dict:\n    pass\n",
         "def run(**given):\n    pass\n",
-        "def run(spark, inputs, target, rejected, window, more=1, *, other=2):\n    pass\n",
+        "def run(spark, inputs, targets, rejected, window, more=1, *, other=2):\n    pass\n",
     ],
 )
 def test_a_run_that_the_session_can_call_is_right(files: Files, code: str) -> None:
@@ -34,16 +34,29 @@ def test_a_run_that_the_session_can_call_is_right(files: Files, code: str) -> No
 @pytest.mark.parametrize(
     ("code", "told"),
     [
-        ("def main():\n    pass\n", "has no function run(spark, inputs, target, rejected, window): write it"),
-        ("class A:\n    def run(self): pass\n", "has no function run"),
-        ("def run(spark, inputs, target, rejected):\n    pass\n", "line 1: its run takes other arguments"),
-        ("\ndef run(spark, inputs, target, reject, window):\n    pass\n", "line 2: its run takes other"),
         (
-            "def run(spark, inputs, target, rejected, window, more):\n    pass\n",
+            "def main():\n    pass\n",
+            "has no function run(spark, inputs, targets, rejected, window): write it",
+        ),
+        ("class A:\n    def run(self): pass\n", "has no function run"),
+        ("def run(spark, inputs, targets, rejected):\n    pass\n", "line 1: its run takes other arguments"),
+        ("\ndef run(spark, inputs, targets, reject, window):\n    pass\n", "line 2: its run takes other"),
+        (
+            "def run(spark, inputs, targets, rejected, window, more):\n    pass\n",
             "its run takes other arguments",
         ),
-        ("def run(spark, /, inputs, target, rejected, window):\n    pass\n", "its run takes other arguments"),
-        ("def run(spark, inputs, target, rejected, window, *, more):\n    pass\n", "takes other arguments"),
+        (
+            "def run(spark, /, inputs, targets, rejected, window):\n    pass\n",
+            "its run takes other arguments",
+        ),
+        ("def run(spark, inputs, targets, rejected, window, *, more):\n    pass\n", "takes other arguments"),
+        (
+            "def run(spark, inputs, target, rejected, window):\n    pass\n",
+            (
+                "let it be run(spark, inputs, targets, rejected, window); `target` is now targets['sightings'], a "
+                "folder for each output; `inputs` has a list of URIs for each source; `window` is None unless the job"
+            ),
+        ),
         ("def run(spark:\n", "cannot be read: "),
         (b"\xff\xfe", "cannot be read: "),
         (b"a = '\0'", "cannot be read: "),

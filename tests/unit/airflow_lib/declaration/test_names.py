@@ -61,10 +61,6 @@ def test_names_that_can_be_used_are_right() -> None:
         (job(Source()), "a Source has no name: give one"),
         (job(Source("x.csv", delimiter="")), "delimiter '' of ['x.csv']: give one character"),
         (job(Source("x.csv", delimiter="||")), "delimiter '||' of ['x.csv']: give one character"),
-        (
-            {"jobs": (*BIRDS.jobs, SparkJob("nests", ("x",)))},
-            "job 'nests': no table takes its output: declare Sta",
-        ),
         ({"tables": (*TABLES, Dimension("DIMBIRD", key="x"))}, "table 'dimbird' is declared 2 times"),
         ({"tables": (*TABLES, Dimension("dim-nest", key="x"))}, "table 'dim-nest': use letters"),
         ({"tables": (*TABLES, Dimension("d" * 128, key="x"))}, "has 128 characters: use 127 at most"),

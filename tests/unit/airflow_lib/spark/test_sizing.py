@@ -120,7 +120,7 @@ def test_what_cannot_fit_is_refused_with_the_arithmetic() -> None:
         size_sessions(Hardware(), jobs=3, max_parallel_runs=2)
     message = str(caught.value)
     assert isinstance(caught.value, DeclarationError)
-    assert "3 jobs x 2 parallel runs = 6 Spark sessions" in message
+    assert "3 jobs at once x 2 parallel runs = 6 Spark sessions" in message
     assert "896 MiB (driver) + 1408 MiB (executor) = 2304 MiB: 13824 MiB" in message
     assert "1 x m5.xlarge give YARN 1 x 12288 = 12288 MiB" in message
     assert "more or larger core nodes" in message

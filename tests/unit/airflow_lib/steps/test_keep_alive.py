@@ -74,7 +74,7 @@ def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
 
 def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: MakeRun) -> None:
     def nothing(**given: Any) -> dict[str, Any]:
-        return {**write_rows(**given), "read": 0, "written": 0, "rejected": {}}
+        return {**write_rows(rows=[], **given), "read": 0, "rejected": {}}
 
     world.jobs.by_name["arrivals"] = nothing
     run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))

@@ -21,14 +21,15 @@ from airflow_lib.errors import MayflyError, ResourceError, SettingsError, Sizing
 from airflow_lib.naming import TAG_EMR_MANAGED
 from airflow_lib.pipeline import Source
 from airflow_lib.settings import AwsCredentials, PipelineSettings
-from airflow_lib.spark.outputs import Counts, write_manifest
+from airflow_lib.spark.counts import Counts
+from airflow_lib.spark.manifest import write_manifest
 from airflow_lib.steps import Done, Run
 from airflow_lib.steps.preflight import Preflight
 from airflow_lib.steps.transform import resolve_job
 from tests.world import World
 from tests.world.account import BUCKET, REGION
 from tests.world.pipeline import APRIL, rows_of
-from tests.world.spark import parquet_of, put
+from tests.world.spark import write_dataset
 from tests.world.wire import Kind
 
 MakeRun = Callable[..., Run]
@@ -103,9 +104,9 @@ def test_a_missing_source_is_named_with_what_is_there(world: World, run: Run) ->
 def test_what_a_job_rejected_before_is_told_before_anything_is_made(world: World, run: Run) -> None:
     job = replace(run.pipeline.job("arrivals"), max_rejected=0.3)
     output = resolve_job(run, job).output
-    put(output.target_uri("t1") + "_SUCCESS", b"")
-    put(output.target_uri("t1") + "part-0.parquet", parquet_of(rows_of("arrivals", APRIL)))
-    write_manifest(run.aws.s3, output, "t1", Counts(read=10, written=6, rejected={"no_cicid": 4}))
+    write_dataset(output.target_uri("t1", "arrivals"), rows_of("arrivals", APRIL)[:6])
+    counts = Counts(read=10, written={"arrivals": 6}, rejected={"no_cicid": 4})
+    write_manifest(run.aws.s3, job, output, "t1", counts)
     assert isinstance(Preflight().begin(run), Done)
     strict = replace(run, pipeline=replace(run.pipeline, jobs=(job, run.pipeline.job("airports"))))
     refused(strict, SourceError, r"'arrivals' rejected 4 of 10 rows \(40 %: no_cicid 4\)\. At most 30 %")

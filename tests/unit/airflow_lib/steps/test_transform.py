@@ -17,7 +17,6 @@ from airflow_lib.errors import (
     JobFault,
     LeaseLost,
     LivyDenied,
-    LivyError,
     LivyUnreachable,
     LivyUntrusted,
     OutputError,
@@ -33,12 +32,12 @@ from airflow_lib.spark import outputs
 from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.pinned_output import read_pinned
 from airflow_lib.steps.provision import TakeLease
-from airflow_lib.steps.transform import RunJob, lines_after, parse_answer
+from airflow_lib.steps.transform import RunJob, lines_after
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.pipeline import PIPELINE
-from tests.world.spark import parquet_of, put, write_rows
+from tests.world.spark import Targets, parquet_of, put, write_rows
 from tests.world.walk import drive
 from tests.world.wire import Call, Kind
 
@@ -157,7 +156,7 @@ def test_a_session_that_failed_before_is_ended_and_made_anew_for_another_attempt
     world: World, ready: Run
 ) -> None:
     def halfway(**given: Any) -> dict[str, Any]:
-        put(given["target"] + "part-00000.parquet", b"half")
+        put(given["targets"]["arrivals"] + "part-00000.parquet", b"half")
         raise RuntimeError("no space left")
 
     world.jobs.by_name["arrivals"] = halfway
@@ -271,8 +270,8 @@ def faulty(**_: Any) -> dict[str, Any]:
     raise KeyError("cicid")
 
 
-def unloadable(target: str, **_: Any) -> dict[str, Any]:
-    put(target + "_SUCCESS", b"")
+def unloadable(targets: Targets, **_: Any) -> dict[str, Any]:
+    put(targets["arrivals"] + "_SUCCESS", b"")
     return {"read": 1, "written": 1, "rejected": {}}
 
 
@@ -411,9 +410,10 @@ def test_a_job_that_wrote_no_marker_makes_no_output(world: World, ready: Run) ->
 
 
 def test_parts_whose_columns_are_in_another_order_make_no_output(world: World, ready: Run) -> None:
-    def mixed(target: str, **given: Any) -> dict[str, Any]:
-        put(target + "part-00001.parquet", parquet_of([{"airport": "JFK", "id": 1, "day": "2016-04-01"}]))
-        return write_rows(target=target, **given)
+    def mixed(targets: Targets, **given: Any) -> dict[str, Any]:
+        row = {"airport": "JFK", "id": 1, "day": "2016-04-01"}
+        put(targets["arrivals"] + "part-00001.parquet", parquet_of([row]))
+        return write_rows(targets=targets, **given)
 
     world.jobs.by_name["arrivals"] = mixed
     with pytest.raises(
@@ -436,7 +436,7 @@ def test_an_output_whose_manifest_is_of_an_earlier_version_is_computed_again(
         read_pinned(ready, PIPELINE.job("arrivals"))
     assert drive(JOB, ready, world).result["reused"] is False
     assert world.jobs.ran == ["arrivals", "arrivals"]
-    assert read_pinned(ready, PIPELINE.job("arrivals")).manifest.columns
+    assert read_pinned(ready, PIPELINE.job("arrivals")).manifest.datasets["arrivals"].columns
 
 
 def test_a_session_that_never_starts_ends_at_a_deadline(world: World, ready: Run) -> None:
@@ -640,34 +640,3 @@ def test_a_run_that_lost_its_lease_submits_nothing(
 def test_a_log_that_cannot_be_read_fails_no_job(world: World, ready: Run, kind: Kind) -> None:
     world.wire.inject("livy.GET /sessions/{session}/log", kind, times=math.inf)
     assert drive(JOB, ready, world).result["written"] > 0
-
-
-HEX = "0123456789abcdef" * 2
-
-
-def answer_line(**parts: str) -> str:
-    """A job's answer as JSON, with these parts of its text changed."""
-    given = {"attempt": f'"{HEX}"', "address": f'"{HEX}"', "read": "1", **parts}
-    return '{"mayfly": 1, ' + ", ".join(f'"{key}": {text}' for key, text in given.items()) + "}"
-
-
-def test_an_answer_of_that_form_is_read() -> None:
-    assert parse_answer(f"rows: 3\n{answer_line()}\n", "arrivals")["attempt"] == HEX
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        '{"mayfly": 1}',
-        answer_line(attempt="5"),
-        answer_line(attempt='"../../other"'),
-        answer_line(address="null"),
-        answer_line(read="NaN"),
-        answer_line(read="9" * 5000),
-        "[" * 100_000,
-    ],
-    ids=["bare", "number", "path", "null", "NaN", "digits", "deep"],
-)
-def test_an_answer_that_is_malformed_is_an_error_of_livys(line: str) -> None:
-    with pytest.raises(LivyError, match="Job 'arrivals' printed"):
-        parse_answer(f"rows: 3\n{line}\n", "arrivals")

@@ -12,7 +12,8 @@ import pytest
 from airflow_lib.pipeline import Window
 from airflow_lib.steps import Run
 from airflow_lib.steps.plan import describe_plan
-from airflow_lib.steps.transform import render_statement, resolve_job
+from airflow_lib.steps.statement import render_statement
+from airflow_lib.steps.transform import resolve_job
 from tests.world import World
 from tests.world.readings import MIDNIGHT, PIPELINE, WINDOWS, readings_of, write_readings
 from tests.world.walk import walk
@@ -48,7 +49,8 @@ def a_run(world: World, window: Window = WINDOWS[1]) -> Run:
 
 def test_the_job_is_told_the_two_instants_and_the_plan_tells_them(meters: World) -> None:
     run = a_run(meters)
-    statement = render_statement(run, "readings", resolve_job(run, PIPELINE.job("readings")), "a1")
+    job = PIPELINE.job("readings")
+    statement = render_statement(run, job, resolve_job(run, job).output, [["s3://lake/readings.csv"]], "a1")
     assert "'window': ('2016-04-01T23:50:00+00:00', '2016-04-02T00:00:00+00:00')" in statement
     assert describe_plan(run)["lines"][0].endswith(
         "window 2016-04-01 23:50:00+00:00 to 2016-04-02 00:00:00+00:00"

@@ -413,11 +413,14 @@ def test_completeness_as_a_warning_is_judged_by_the_load_which_it_does_not_refus
     assert '"failing": 1' in conn.log[-2]
 
 
-def test_where_a_fact_was_kept_the_ledger_does_not_name_the_output_that_was_not_loaded(root: Path) -> None:
+@pytest.mark.parametrize("by_window", [{"windowed": True}, {"windowed": False, "partitioned_by": "day"}])
+def test_where_a_fact_was_kept_the_ledger_does_not_name_the_output_that_was_not_loaded(
+    root: Path, by_window: dict[str, Any]
+) -> None:
     """Or the run whose rows they are would count as older than this one."""
     conn, pipeline = emptied(on_empty=OnEmpty.KEEP)
     ports = SparkJob("ports", sources=("ports.csv",))
-    pipeline = replace(pipeline, jobs=(*pipeline.jobs, ports))
+    pipeline = replace(pipeline, jobs=(*(replace(job, **by_window) for job in pipeline.jobs), ports))
     manifests = {"sales": "abc", "ports": "def"}
     this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, manifests, {"sales": 0, "ports": 2}, {})
 
@@ -553,6 +556,38 @@ def test_an_output_that_has_no_window_may_not_be_older_than_what_was_loaded_with
 
     assert ("job 'ports' was chosen at 2016-05-01T12:00:00Z, and run week 2" in loaded.refused) == refused
     assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
+
+
+@pytest.mark.parametrize(
+    ("job", "refused"),
+    [(replace(PORTS, partitioned_by="day"), True), (replace(PORTS, windowed=True), False)],
+    ids=["partitioned", "windowed"],
+)
+def test_a_partitioned_output_may_not_be_older_than_what_was_loaded_with_a_window_that_overlaps(
+    root: Path, job: SparkJob, refused: bool
+) -> None:
+    """It is the same for all windows; of a windowed job's outputs of other windows nothing can be told."""
+    row = ("all of spring", '{"ports": "new"}', '{"ports": "2016-05-01T12:00:01Z"}')
+    overlaps = "window_start < '2016-05-01' AND window_end > '2016-04-01'"
+
+    def answer(sql: str) -> Any:
+        if sql.startswith("SELECT run_id"):
+            return [row] if overlaps in " ".join(sql.split()) else []
+        return counting()(sql)
+
+    conn = RecordingConnection(answer)
+    pipeline = replace(SHOP, jobs=(*SHOP.jobs, job))
+    manifests, pinned = {"sales": "abc", "ports": "old"}, {"sales": NOON, "ports": NOON}
+    this = WindowLoad(pipeline, "april", APRIL, SCHEMA, manifests, {"sales": 7, "ports": 7}, pinned)
+
+    loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert (
+        "job 'ports' was chosen at 2016-05-01T12:00:00Z, and run all of spring" in loaded.refused
+    ) == refused
+    assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
+    mine = [sql for sql in conn.log if "window_start <" in sql]
+    assert all("pipeline = 'shop'" in sql and "run_id <> 'april'" in sql for sql in mine)
 
 
 def recorded(check: Check, failing: object) -> str:
