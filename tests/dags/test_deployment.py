@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_lib import declaration
 from airflow_lib.errors import DeclarationError, SettingsError
 from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline, Window
+from airflow_lib.steps.serialization import to_json
 from subdags import build_dag
 from subdags.deployment import SCHEDULES, with_deployment
+from subdags.schedule import schedule_mistakes
 from tests.dags.flats import FLATS, INSTANTS, write_templates
 
 NOON = {
@@ -278,3 +282,32 @@ def test_a_zone_that_is_not_known_cannot_be_declared() -> None:
 def run_of(start: datetime, end: datetime) -> dict[str, Any]:
     run = SimpleNamespace(data_interval_start=start, data_interval_end=end)
     return {"params": {}, "dag_run": run}
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=30),
+    st.datetimes().map(str),
+    st.just([]),
+)
+KEYS = st.sampled_from(["schedule", "timezone", "start", "catchup", "max_active_runs", "scheduel"])
+ENTRIES = st.one_of(VALUES, st.dictionaries(KEYS, VALUES, max_size=4))
+SAID = st.one_of(
+    st.text(max_size=50),
+    st.dictionaries(st.sampled_from(["flats", "flast", "sightings"]) | st.text(max_size=8), ENTRIES).map(
+        json.dumps
+    ),
+)
+
+
+@settings(max_examples=300, derandomize=True, database=None, deadline=None)
+@given(SAID)
+def test_whatever_is_said_it_is_a_pipeline_or_a_mistake(said: str) -> None:
+    deployed = with_deployment(FLATS, {SCHEDULES: said})
+    assert deployed.pipeline == FLATS or deployed.is_known
+    assert list(schedule_mistakes(deployed.pipeline)) is not None
+    json.dumps(to_json(deployed.for_a_task()))
+    assert all(SCHEDULES in mistake for mistake in deployed.mistakes)
