@@ -62,6 +62,7 @@ def _jobs(results: Mapping[str, Any]) -> Json:
                 "read": result["read"],
                 "written": result["written"],
                 "rejected": result.get("rejected") or {},
+                **({"rejects": result["rejects"]} if result.get("rejects") else {}),
                 **({"notes": result["notes"]} if result.get("notes") else {}),
             }
     return jobs
@@ -168,7 +169,8 @@ def _jobs_text(jobs: Json) -> list[str]:
         [name, job["read"], job["written"], _counts(job["rejected"]), _counts(job.get("notes", {}))]
         for name, job in jobs.items()
     ]
-    return _if_any(table(["job", "read", "written", "rejected", "notes"], rows), rows)
+    rejects = [f"rejected by {name}: {job['rejects']}" for name, job in jobs.items() if "rejects" in job]
+    return _if_any([*table(["job", "read", "written", "rejected", "notes"], rows), *rejects], rows)
 
 
 def _tables_text(tables: Json) -> list[str]:

@@ -179,6 +179,7 @@ class PipelineSettings(SettingsModel):
     """Overrides for one pipeline; a key left out keeps the deployment's value."""
 
     source: str | None = None
+    keep_alive_s: int | None = Field(default=None, ge=0, le=DAY_S)
     emr: EmrSettings = EmrSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
 
@@ -269,6 +270,8 @@ class Settings(SettingsModel):
             merged[part] = {**merged.get(part, {}), **own.get(part, {})}
         if override.source is not None:
             merged["s3"]["source"] = override.source
+        if override.keep_alive_s is not None:
+            merged["keep_alive_s"] = override.keep_alive_s
         mayfly = validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
         return self if mayfly is None else self.model_copy(update={"mayfly": mayfly})
 

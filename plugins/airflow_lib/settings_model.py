@@ -18,6 +18,7 @@ _MAX_KEY = 64  # characters of a key that are shown; our own are shorter
 _MISTYPED = {
     "int_type": ("a whole number is expected", "write one such as 3, without quotes"),
     "float_type": ("a number is expected", "write one such as 0.5, without quotes"),
+    "bool_type": ("true or false is expected", "write it without quotes"),
     "string_type": ("text is expected", "write it in double quotes"),
     "dict_type": ("a JSON object is expected", 'write {"key": value, …}'),
     "model_type": ("a JSON object is expected", 'write {"key": value, …}'),

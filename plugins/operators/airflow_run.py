@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from airflow.sdk import Variable
@@ -19,7 +21,7 @@ from airflow.sdk.log import mask_secret
 from airflow_lib.aws.clients import Aws, AwsCache, ClientOptions, open_aws
 from airflow_lib.aws.errors import AWS_ERRORS, describe_credentials_error, is_credentials_error
 from airflow_lib.errors import CredentialsRefused, DeclarationError, SettingsError
-from airflow_lib.pipeline import Pipeline, Window, WindowUnit
+from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline, Window, WindowUnit
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
@@ -106,8 +108,9 @@ def _key(*parts: object) -> str:
 def window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
     """The run's window, made of what the pipeline's windows are: its params, else its data interval.
 
-    Raises SettingsError where there is neither, where they are none, and where the interval holds no whole day of a
-    pipeline that loads days: such a run would load nothing, and be green.
+    The days are those of the pipeline's time zone that the interval begins and ends on.
+    Raises SettingsError where there is neither, where they are none, where the interval holds no whole day of a
+    pipeline that loads days (such a run would load nothing, and be green), and where this host does not know the zone.
     """
     params, unit = context["params"], pipeline.window_unit
     given = {name: params.get(name) for name in ("window_start", "window_end")}
@@ -122,7 +125,17 @@ def window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
         raise SettingsError(
             "This run has no data interval, so its window is unknown: give the params window_start and window_end."
         )
-    return _window_of_interval(_in_utc(run.data_interval_start), _in_utc(run.data_interval_end), unit)
+    return _window_of_interval(_in_utc(run.data_interval_start), _in_utc(run.data_interval_end), pipeline)
+
+
+def nominal_window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
+    """The run's window, for a task that loads nothing of it: where the days are not known, the instants.
+
+    Raises SettingsError as `window_of`, but not for want of a time zone: a teardown needs none.
+    """
+    if pipeline.timezone == UNKNOWN_ZONE:
+        pipeline = replace(pipeline, timezone="UTC", window_unit=WindowUnit.INSTANT)
+    return window_of(context, pipeline)
 
 
 def _window_of_params(given: Mapping[str, Any], unit: WindowUnit) -> Window:
@@ -155,21 +168,29 @@ def _parse_instant(text: str) -> datetime:
     return _in_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
-def _window_of_interval(start: datetime, end: datetime, unit: WindowUnit) -> Window:
+def _window_of_interval(start: datetime, end: datetime, pipeline: Pipeline) -> Window:
     if start >= end:
         raise SettingsError(
             f"This run's data interval, {start} to {end}, is empty, as that of a DAG without a schedule is: give the "
             "params window_start and window_end."
         )
-    if unit is WindowUnit.INSTANT:
+    if pipeline.window_unit is WindowUnit.INSTANT:
         return Window(start, end)
-    if start.date() == end.date():
+    if pipeline.timezone == UNKNOWN_ZONE:
+        raise SettingsError(
+            f"Which days the run's data interval, {start} to {end}, is of cannot be known: MAYFLY_SCHEDULES of this "
+            "host cannot be used, and it may say the time zone. This task's log says what is wrong with it, at its "
+            "begin. Correct it, the same on every host, then clear this task."
+        )
+    zone = ZoneInfo(pipeline.timezone)
+    first, last = start.astimezone(zone).date(), end.astimezone(zone).date()
+    if first == last:
         raise SettingsError(
             f"This run's data interval, {start} to {end}, lies within one day, and this pipeline loads whole days "
-            "(UTC): it would load none. Give the params window_start and window_end; or let the pipeline run at most "
-            "once a day, or declare window_unit=WindowUnit.INSTANT."
+            f"({pipeline.timezone}): it would load none. Give the params window_start and window_end; or let the "
+            "pipeline run at most once a day, or declare window_unit=WindowUnit.INSTANT."
         )
-    return Window(start.date(), end.date())
+    return Window(first, last)
 
 
 def _in_utc(moment: datetime) -> datetime:

@@ -14,7 +14,7 @@ from airflow_lib.lifecycle.notify import notify
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Json
 from airflow_lib.steps.plan import describe_plan
-from operators.airflow_run import open_run, window_of
+from operators.airflow_run import nominal_window_of, open_run, window_of
 from operators.failures import format_verdict, read_failures
 
 log = logging.getLogger(__name__)
@@ -90,8 +90,7 @@ class VerdictOperator(BaseOperator):
     def _notify(self, context: Any, message: str) -> None:
         """Send `message`; where that fails, only log it: the error must not hide the verdict."""
         try:
-            notify(
-                open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline)).holder, message
-            )
+            window = nominal_window_of(context, self.pipeline)
+            notify(open_run(self.pipeline, context["run_id"], window).holder, message)
         except Exception:
             log.exception("the notification could not be sent")

@@ -6,8 +6,10 @@ import logging
 from dataclasses import replace
 from typing import Any
 
+from airflow_lib.pipeline import Window
 from airflow_lib.steps import Run
 from airflow_lib.steps.leases import check_register_location
+from operators.airflow_run import nominal_window_of
 from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,9 @@ class ClosingOperator(StepOperator):
             run, lease.get("location", lease.get("place"))
         )  # "place": of versions before this
         return run
+
+    def window_of(self, context: Any) -> Window:
+        return nominal_window_of(context, self.pipeline)
 
 
 class ReleaseOperator(ClosingOperator):

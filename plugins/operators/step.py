@@ -137,8 +137,12 @@ class StepOperator(BaseOperator):
 
     def open_run(self, context: Any) -> Run:
         """The run that the step is given. Raises SettingsError."""
-        run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
+        run = open_run(self.pipeline, context["run_id"], self.window_of(context))
         return replace(run, max_tries=context["ti"].max_tries)
+
+    def window_of(self, context: Any) -> Window:
+        """The run's window. Raises SettingsError."""
+        return window_of(context, self.pipeline)
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""

@@ -11,12 +11,13 @@ skip the teardowns when it is over.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import cast
+from typing import Any, cast
 
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
 
 from airflow_lib.pipeline import Pipeline, WindowUnit
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
+from subdags.deployment import with_deployment
 from subdags.load import load
 from subdags.provision import provision
 from subdags.release import release
@@ -39,24 +40,30 @@ def build_dag(pipeline: Pipeline) -> DAG:
     # Not where a worker parses the file, to run one task: the DAG processor has accepted the declaration, and a mistake
     # that came into the files since must not keep a teardown from its work.
     # https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
-    if get_parsing_context().task_id is None:
-        from airflow_lib.declaration import validate  # noqa: PLC0415  it imports sqlglot, which takes 0.1 s
+    deployed = with_deployment(pipeline)
+    if get_parsing_context().task_id is not None:
+        return make_dag(deployed.for_a_task())
+    from airflow_lib.declaration import validate  # noqa: PLC0415  it imports sqlglot, which takes 0.1 s
 
-        validate(pipeline, also=[schedule_mistakes])
-    return make_dag(pipeline)
+    validate(deployed.pipeline, also=[schedule_mistakes, lambda _: deployed.mistakes])
+    return make_dag(deployed.pipeline)
 
 
 def make_dag(pipeline: Pipeline) -> DAG:
     """The DAG of a pipeline that can work."""
+    limit: dict[str, Any] = (
+        {} if pipeline.max_active_runs is None else {"max_active_runs": pipeline.max_active_runs}
+    )
     with DAG(
         dag_id=pipeline.name,
         description=pipeline.description,
         schedule=make_timetable(pipeline),
         start_date=pipeline.start,
-        catchup=False,
+        catchup=pipeline.catchup,
         default_args=_DEFAULTS,
-        params=_window_params(pipeline.window_unit),
+        params=_window_params(pipeline),
         tags=["mayfly"],
+        **limit,
     ) as dag:
         plan = PlanOperator(task_id="plan", pipeline=pipeline)
         provisioned = provision(pipeline)
@@ -88,10 +95,10 @@ def make_dag(pipeline: Pipeline) -> DAG:
     return dag
 
 
-def _window_params(unit: WindowUnit) -> dict[str, Param]:
+def _window_params(pipeline: Pipeline) -> dict[str, Param]:
     """The form in Airflow's UI: two days, or two instants, whose offset JSON Schema demands (RFC 3339)."""
-    if unit is WindowUnit.DAY:
-        kind, form, titles = "date", "YYYY-MM-DD, UTC", ("First day", "Day after the last")
+    if pipeline.window_unit is WindowUnit.DAY:
+        kind, form, titles = "date", f"YYYY-MM-DD, {pipeline.timezone}", ("First day", "Day after the last")
     else:
         kind, form, titles = "date-time", "YYYY-MM-DDThh:mm:ss+00:00", ("From", "Until, exclusive")
     return {

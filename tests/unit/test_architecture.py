@@ -42,6 +42,7 @@ ROOMS = {
     "declaration": WORDS | {"spark", "warehouse"},
     "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
+    "replay": WORDS | {"aws", "polling", "spark", "declaration", "steps", "janitor"},
     "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},
 }
 

@@ -53,6 +53,8 @@ def _pipeline_mistakes(pipeline: Pipeline) -> Iterator[str]:
         yield f"start {pipeline.start}: give it a time zone, e.g. datetime(2016, 4, 1, tzinfo=UTC)"
     if pipeline.max_parallel_runs < 1:
         yield f"max_parallel_runs {pipeline.max_parallel_runs}: set it to at least 1"
+    if pipeline.max_active_runs is not None and pipeline.max_active_runs < 1:
+        yield f"max_active_runs {pipeline.max_active_runs}: set it to at least 1, or None for Airflow's default"
     if not pipeline.jobs:
         yield "no jobs: declare at least one SparkJob"
 

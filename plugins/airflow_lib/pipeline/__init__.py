@@ -27,6 +27,7 @@ from airflow_lib.pipeline.window import Window, WindowUnit
 __all__ = [
     "IDENTIFIER",
     "PIPELINE_NAME",
+    "UNKNOWN_ZONE",
     "AcceptedValues",
     "Check",
     "Complete",
@@ -52,6 +53,8 @@ __all__ = [
 
 IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 PIPELINE_NAME = re.compile(r"[a-z][a-z0-9]{0,15}\Z")
+# The time zone of a pipeline whose deployment's words a host cannot read (`operators.airflow_run.window_of`).
+UNKNOWN_ZONE = ""
 
 
 @dataclass(frozen=True)
@@ -73,8 +76,11 @@ class Hardware:
 class Pipeline:
     """One pipeline; `declaration.validate` says whether it can work.
 
-    `start` has a time zone; `schedule` is a cron expression in UTC, None for runs that are only triggered, and with
-    windows of days (`window_unit`) at most once a day; `answers` are the names of the questions, files in
+    `start` has a time zone; `schedule` is a cron expression in `timezone`, None for runs that are only triggered, and
+    with windows of days (`window_unit`), which are days of that zone, at most once a day; `catchup`: Airflow makes the
+    runs since `start` that it has not made; `max_active_runs` is how many it lets go on at once, None its own default,
+    whatever `max_parallel_runs` is: what is beyond that waits for its Spark sessions alone. A deployment may say
+    otherwise of these (`MAYFLY_SCHEDULES`); `answers` are the names of the questions, files in
     `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
     """
 
@@ -89,6 +95,9 @@ class Pipeline:
     hardware: Hardware = field(default_factory=Hardware)
     max_parallel_runs: int = 1
     description: str = ""
+    timezone: str = "UTC"
+    catchup: bool = False
+    max_active_runs: int | None = None
 
     @property
     def staging(self) -> tuple[Staging, ...]:

@@ -10,10 +10,10 @@ from airflow_lib.errors import DeclarationError
 
 
 class WindowUnit(StrEnum):
-    """What the windows of a pipeline are made of, both in UTC.
+    """What the windows of a pipeline are made of.
 
-    `DAY`: whole days, for a pipeline that runs at most once a day. `INSTANT`: any stretch of time, for one that may run
-    more often; the job and the window column then know the time of day, too.
+    `DAY`: whole days, of the pipeline's time zone, for one that runs at most once a day. `INSTANT`: any stretch of
+    time, in UTC, for one that may run more often; the job and the window column then know the time of day, too.
     """
 
     DAY = "day"
@@ -22,7 +22,7 @@ class WindowUnit(StrEnum):
 
 @dataclass(frozen=True)
 class Window:
-    """What one run loads: from `start` to just before `end`, in UTC. Raises DeclarationError.
+    """What one run loads: from `start` to just before `end`. Raises DeclarationError.
 
     Two dates are whole days, the last of them the day before `end`; two `datetime`s in UTC are instants.
     """

@@ -18,13 +18,19 @@ from airflow_lib.pipeline import SparkJob
 from airflow_lib.spark.manifest import Manifest, probe_manifest
 from airflow_lib.spark.outputs import Output
 from airflow_lib.steps import Run
+from airflow_lib.steps.serialization import to_json
 
 HEX = re.compile(r"[0-9a-f]{32}\Z")  # an output's address, and an attempt (uuid4)
 
 
 def pin_output(run: Run, output: Output) -> None:
-    """Write down which output this run loads, so that a source or code that changes later does not matter to it."""
-    body = json.dumps({"run_id": run.run_id, "address": output.address}).encode()
+    """Write down which output this run loads, so that a source or code that changes later does not matter to it.
+
+    Its window and jobs, too: who looks for rejected rows (`rejected_rows`) reads no DAG.
+    """
+    window = [run.window.start.isoformat(), run.window.end.isoformat()]
+    content = {"run_id": run.run_id, "address": output.address, "window": window}
+    body = json.dumps({**content, "jobs": to_json(run.pipeline.jobs)}).encode()
     run.aws.s3.put_object(Bucket=run.logs.bucket, Key=_pin_key(run, output.job), Body=body)
 
 

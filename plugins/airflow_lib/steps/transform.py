@@ -336,7 +336,7 @@ class RunJob(PollingStep):
         """The result: this run loads the output. Raises SourceError where the job rejected too much."""
         refuse_rejects(run.pipeline.job(self.job), output, manifest)
         pin_output(run, output)
-        return Done(_result(manifest, reused=reused))
+        return Done(_result(output, manifest, reused=reused))
 
     def _complete(self, run: Run, statement: StatementView) -> tuple[Output, Manifest]:
         """The output of a finished statement, and its manifest; the same where they are asked for again.
@@ -382,13 +382,15 @@ def lines_after(lines: list[str], last: str | None) -> list[str]:
     return lines
 
 
-def _result(manifest: Manifest, *, reused: bool) -> Json:
+def _result(output: Output, manifest: Manifest, *, reused: bool) -> Json:
     counts = manifest.counts
+    rejects = {"rejects": output.rejected_uri(manifest.attempt)} if any(counts.rejected.values()) else {}
     return {
         "read": counts.read,
         "written": counts.rows_written,
         "outputs": counts.written,
         "rejected": counts.rejected,
+        **rejects,
         "notes": counts.notes,
         "reused": reused,
         "manifest": manifest.uri,

@@ -22,13 +22,16 @@ from airflow_lib.errors import MayflyError, SettingsError
 from airflow_lib.janitor import SETTINGS_FILE, load_settings
 from airflow_lib.lifecycle.document import VERSION, decode_document, encode_document
 from airflow_lib.lifecycle.rules import Caller, acquire, release, take_over
-from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, slot_of
+from airflow_lib.naming import Environment, Names, Slot, generation_of, is_ours, run_key, slot_of
+from airflow_lib.pipeline import Source, SparkJob
 from airflow_lib.resources.owned import Owned, as_tags
 from airflow_lib.settings import parse_settings
 from airflow_lib.spark.counts import Counts
 from airflow_lib.spark.manifest import parse_manifest
 from airflow_lib.spark.outputs import Output
 from airflow_lib.steps.pinned_output import parse_pin
+from airflow_lib.steps.rejected_rows import parse_note
+from airflow_lib.steps.serialization import to_json
 from airflow_lib.steps.statement import parse_answer
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -308,6 +311,24 @@ def test_a_manifest(body: bytes) -> None:
 def test_a_pin(body: bytes) -> None:
     address = ends_in_a_value_or_one_of_our_errors(lambda: parse_pin(body, "sightings"))
     assert address is None or len(address) == 32
+
+
+NOTE = {
+    "run_id": "run1",
+    "address": HEX,
+    "window": ["2016-04-01", "2016-04-02"],
+    "jobs": to_json(
+        (SparkJob("sightings", ("a.csv", Source("b/", "c.csv", columns=("x",))), windowed=True),)
+    ),
+    "intake": "Standing",
+}
+
+
+@fuzzed
+@given(like(NOTE))
+def test_a_note_of_what_a_run_loads(body: bytes) -> None:
+    note = ends_in_a_value_or_one_of_our_errors(lambda: parse_note(body, run_key("run1"), "sightings", NOW))
+    assert note is None or (note.run_id, len(note.address)) == ("run1", 32)
 
 
 ANSWER = {"read": 3, "written": 2, "rejected": {"no date": 1}, "mayfly": 1, "attempt": HEX, "address": HEX}

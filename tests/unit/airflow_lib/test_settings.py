@@ -231,6 +231,46 @@ def test_an_override_keeps_the_other_values_and_the_rules_between_them():
         parse(changed).for_pipeline("goodreads")
 
 
+def test_a_pipeline_may_keep_its_clusters_for_a_time_of_its_own():
+    changed = mayfly(
+        keep_alive_s=600, pipelines__goodreads__keep_alive_s=1200, pipelines__flats__keep_alive_s=0
+    )
+    settings = parse(changed)
+    own = [settings.for_pipeline(name).mayfly.keep_alive_s for name in ("goodreads", "flats", "birds")]
+    assert own == [1200, 0, 600]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        (
+            {"keep_alive_s": 3600},
+            "goodreads merged in): keep_alive_s (3600) must be below emr.idle_timeout_s",
+        ),
+        (
+            {"keep_alive_s": 900, "emr": {"idle_timeout_s": 300}},
+            "keep_alive_s (900) must be below emr.idle_timeout_s (300)",
+        ),
+        (
+            {"keep_alive_s": -1},
+            "pipelines.goodreads.keep_alive_s: Input should be greater than or equal to 0",
+        ),
+        ({"keep_alive_s": 86401}, "pipelines.goodreads.keep_alive_s: Input should be less than or equal to"),
+        ({"keep_alive_s": "900"}, "pipelines.goodreads.keep_alive_s: a whole number is expected, text was"),
+        (
+            {"keep_alive": 900},
+            "goodreads.keep_alive: no such key; did you mean pipelines.goodreads.keep_alive_s",
+        ),
+    ],
+)
+def test_a_keep_alive_of_a_pipeline_is_held_to_the_deployments_rules(override, told):
+    settings = parse(mayfly(pipelines__goodreads=override))
+    with pytest.raises(SettingsError) as caught:
+        settings.for_pipeline("goodreads")
+    assert told in str(caught.value)
+    assert settings.for_pipeline("flats").mayfly.keep_alive_s == 0
+
+
 def test_a_slash_at_the_end_of_a_location_is_dropped():
     assert parse(mayfly(s3__logs="s3://my-bucket/logs/")).mayfly.s3.logs == "s3://my-bucket/logs"
 

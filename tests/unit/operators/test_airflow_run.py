@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from airflow_lib.aws.clients import AwsCache
 from airflow_lib.errors import CredentialsRefused, SettingsError
-from airflow_lib.pipeline import Pipeline, Window, WindowUnit
+from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline, Window, WindowUnit
 from operators import airflow_run
-from operators.airflow_run import open_run, read_settings, window_of
+from operators.airflow_run import nominal_window_of, open_run, read_settings, window_of
 from tests.unit.operators.context import APRIL, PIPELINE, VARIABLES
 
 CREDENTIALS = {"access_key_id": "AKIAKEY", "secret_access_key": "geheim", "session_token": "token"}
@@ -263,6 +263,34 @@ def test_a_window_of_instants_is_the_very_interval_in_utc_whatever_its_zone() ->
 def test_the_days_of_an_interval_are_those_of_utc() -> None:
     elsewhere = tuple(one.astimezone(timezone(timedelta(hours=14))) for one in INTERVAL)
     assert window_of(context(elsewhere), PIPELINE) == Window(date(2016, 4, 3), date(2016, 4, 4))
+
+
+def test_the_days_of_an_interval_are_those_of_the_pipelines_zone() -> None:
+    """From midnight to midnight in Berlin is 1 April there; in UTC it begins on 31 March."""
+    midnight = datetime(2016, 3, 31, 22, tzinfo=UTC)
+    berlin = replace(PIPELINE, timezone="Europe/Berlin")
+    interval = (midnight, midnight + timedelta(days=1))
+    assert window_of(context(interval), berlin) == Window(date(2016, 4, 1), date(2016, 4, 2))
+    assert window_of(context(interval), PIPELINE) == Window(date(2016, 3, 31), date(2016, 4, 1))
+    assert window_of(context(interval), replace(berlin, window_unit=WindowUnit.INSTANT)) == Window(*interval)
+
+
+def test_where_the_zone_is_not_known_only_what_loads_nothing_has_a_window() -> None:
+    unknown = replace(PIPELINE, timezone=UNKNOWN_ZONE)
+    with pytest.raises(
+        SettingsError, match="Which days the run's data interval.* cannot be known: [A-Z]{6}_SCHEDULES"
+    ):
+        window_of(context(TEN_MINUTES), unknown)
+    assert nominal_window_of(context(TEN_MINUTES), unknown) == Window(*TEN_MINUTES)
+    assert nominal_window_of(context(INTERVAL), PIPELINE) == window_of(context(INTERVAL), PIPELINE)
+    assert window_of(context(INTERVAL), replace(unknown, window_unit=WindowUnit.INSTANT)) == Window(*INTERVAL)
+
+
+def test_where_the_zone_is_not_known_a_window_by_params_is_loaded() -> None:
+    given = context(INTERVAL, window_start="2016-04-01", window_end="2016-05-01")
+    for find in (window_of, nominal_window_of):
+        window = find(given, replace(PIPELINE, timezone=UNKNOWN_ZONE))
+        assert (str(window.start)[:10], str(window.end)[:10]) == ("2016-04-01", "2016-05-01")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.errors import RegisterError, SettingsError
+from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline
 from operators import plan_and_verdict as module
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from tests.unit.operators.context import PIPELINE, Task
@@ -23,10 +27,13 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def judge(
-    context: dict[str, Any], states: dict[str, str | None], failures: dict[str, Any] | None = None
+    context: dict[str, Any],
+    states: dict[str, str | None],
+    failures: dict[str, Any] | None = None,
+    pipeline: Pipeline = PIPELINE,
 ) -> Any:
     context["ti"] = Task(states, failures)
-    return VerdictOperator(task_id="verdict", pipeline=PIPELINE).execute(context)
+    return VerdictOperator(task_id="verdict", pipeline=pipeline).execute(context)
 
 
 def test_the_plan_is_returned(
@@ -86,6 +93,17 @@ def test_a_notification_that_cannot_be_sent_does_not_hide_the_verdict(
     monkeypatch.setattr(module, "notify", refuse)
     with pytest.raises(AirflowFailException, match=r"failed first in load\.a"):
         judge(context, {"load.a": "failed"})
+
+
+def test_whoever_does_not_know_the_zone_of_the_days_notifies_all_the_same(
+    opened: list[Any], notified: list[str], context: dict[str, Any]
+) -> None:
+    start, end = (datetime(2016, 4, 1, hour, tzinfo=UTC) for hour in (1, 23))
+    context["params"] = {}
+    context["dag_run"] = SimpleNamespace(data_interval_start=start, data_interval_end=end)
+    with pytest.raises(AirflowFailException):
+        judge(context, {"load.a": "failed"}, pipeline=replace(PIPELINE, timezone=UNKNOWN_ZONE))
+    assert len(notified) == 1
 
 
 @pytest.mark.parametrize(

@@ -100,6 +100,15 @@ def test_a_report_holds_the_tasks_results_without_the_names_of_their_groups() ->
     }
 
 
+def test_a_report_says_where_the_rejected_rows_lie() -> None:
+    rejects = "s3://bucket/processed/x/arrivals/a/b-rejected/"
+    counts = {"read": 10, "written": 7, "rejected": {"not_by_air": 3}}
+    results = {"transform.arrivals": {**counts, "rejects": rejects}, "transform.cities": counts}
+    report = build_report(facts(results=results))
+    assert report["jobs"] == {"arrivals": {**counts, "rejects": rejects}, "cities": counts}
+    assert f"rejected by arrivals: {rejects}" in summary(report, [])
+
+
 def test_a_failed_runs_report_has_every_key_even_if_no_task_returned_anything() -> None:
     report = build_report(facts(state="failed", results={}, tasks=[task("plan", None, None, None)], calls={}))
     assert report["tasks"] == [{"task_id": "plan", "state": None, "start": None, "end": None}]

@@ -45,6 +45,9 @@ def test_a_declaration_of_the_right_types_has_no_mistake() -> None:
         ({"schedule": 5}, "schedule is 5, but str | None is expected"),
         ({"max_parallel_runs": "2"}, "max_parallel_runs is '2', but int is expected"),
         ({"max_parallel_runs": True}, "max_parallel_runs is True, but int is expected"),
+        ({"max_active_runs": True}, "max_active_runs is True, but int | None is expected"),
+        ({"catchup": 1}, "catchup is 1, but bool is expected"),
+        ({"timezone": None}, "timezone is None, but str is expected"),
         (
             {"window_unit": "instant"},
             "window_unit is 'instant', but WindowUnit is expected: write one of WindowUnit.DAY, WindowUnit.INSTANT",

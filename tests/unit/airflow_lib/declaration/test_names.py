@@ -47,6 +47,7 @@ def test_names_that_can_be_used_are_right() -> None:
         ({"name": "shared"}, "name 'shared' is Mayfly's own: choose another"),
         ({"start": datetime(2020, 1, 1)}, "give it a time zone"),
         ({"max_parallel_runs": 0}, "max_parallel_runs 0: set it to at least 1"),
+        ({"max_active_runs": 0}, "max_active_runs 0: set it to at least 1, or None for Airflow's default"),
         ({"answers": ("a", "A")}, "answer 'a' is declared 2 times: give each its own name"),
         ({"answers": ("drop table;",)}, "answer 'drop table;': use letters, digits and _"),
         ({"jobs": (*BIRDS.jobs, *BIRDS.jobs)}, "job 'sightings' is declared 2 times"),

@@ -63,6 +63,13 @@ def test_without_the_setting_nothing_is_kept(world: World, make_run: MakeRun) ->
     assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
+def test_a_pipeline_keeps_its_clusters_for_its_own_time(world: World, make_run: MakeRun) -> None:
+    run = make_run("run1", pipelines={PIPELINE.name: {"keep_alive_s": KEEP_ALIVE_S}})
+    run = worked(world, replace(run, settings=run.settings.for_pipeline(PIPELINE.name)))
+    assert release(world, run, Slot.EMR, expects_more=True)["outcome"] == "kept"
+    assert release(world, run, Slot.WAREHOUSE) == {"outcome": "tear_down"}
+
+
 def test_the_last_run_of_all_ends_what_the_ones_before_it_kept(
     world: World, make_run: MakeRun, done: Run
 ) -> None:

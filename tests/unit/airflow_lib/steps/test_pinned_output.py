@@ -10,6 +10,7 @@ from airflow_lib.errors import OutputError
 from airflow_lib.naming import run_key
 from airflow_lib.steps import Run
 from airflow_lib.steps.pinned_output import read_pinned
+from airflow_lib.steps.serialization import from_json
 from airflow_lib.steps.transform import RunJob
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
@@ -34,7 +35,19 @@ def test_a_run_loads_the_output_that_it_wrote_down(world: World, ready: Run) -> 
     pinned = read_pinned(ready, PIPELINE.job("arrivals"))
     assert pinned.manifest.uri == made["manifest"]
     body = world.others.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
-    assert json.loads(body)["run_id"] == ready.run_id
+    written = json.loads(body)
+    assert written["run_id"] == ready.run_id
+    assert written["window"] == ["2016-04-01", "2016-05-01"]
+    assert from_json(written["jobs"]) == PIPELINE.jobs
+
+
+def test_a_run_loads_what_an_earlier_version_wrote_down(world: World, ready: Run) -> None:
+    drive(RunJob("arrivals"), ready, world)
+    key = f"logs/immigration/runs/{run_key(ready.run_id)}/outputs/arrivals.json"
+    address = json.loads(world.others.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())["address"]
+    body = json.dumps({"run_id": ready.run_id, "address": address}).encode()
+    world.others.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+    assert address in read_pinned(ready, PIPELINE.job("arrivals")).manifest.uri
 
 
 @pytest.mark.parametrize(

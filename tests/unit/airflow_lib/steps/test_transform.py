@@ -104,6 +104,15 @@ def test_the_result_tells_what_was_read_written_and_rejected(world: World, ready
     assert result["rejected"] == {"age below 0": 1}
     assert result["notes"] == {"unknown port": 2}
     assert result["manifest"].endswith("/manifest.json")
+    assert (
+        result["rejects"]
+        == f"{result['manifest'].removesuffix('manifest.json')}{attempts(world).pop()}-rejected/"
+    )
+
+
+def test_where_no_row_was_rejected_no_folder_of_rejects_is_named(world: World, ready: Run) -> None:
+    world.jobs.by_name["arrivals"] = lambda **given: {**write_rows(**given), "rejected": {"age below 0": 0}}
+    assert "rejects" not in drive(JOB, ready, world).result
 
 
 def test_a_session_ends_when_its_output_is_safe(world: World, ready: Run) -> None:
