@@ -158,7 +158,9 @@ def settings(**mayfly: Any) -> Settings:
     """Settings as the Variables would say them."""
     variable = {
         "deployment": "dev",
-        "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
+        "s3": {
+            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
+        },
         "network": {"client_cidr": "10.0.0.0/16"},
         "poll_s": 120,  # the longest allowed: fewer polls
         **mayfly,

@@ -12,12 +12,14 @@ from unittest.mock import patch
 from jinja2 import Environment, FileSystemLoader
 
 from airflow_lib.pipeline import (
+    Answer,
     Complete,
     Dimension,
     Fact,
     NotNull,
     Pipeline,
     References,
+    RowCount,
     SparkJob,
     Staging,
     Window,
@@ -42,7 +44,10 @@ PIPELINE = Pipeline(
         References("arrivals", "airport", "airports", "code"),
         Complete(job="arrivals", staging="staging_arrivals", fact="arrivals"),
     ),
-    answers=("arrivals_by_airport",),
+    answers=(
+        Answer("airports_by_use", table=True, checks=(RowCount("airports_by_use", at_least=1),)),
+        Answer("arrivals_by_airport"),
+    ),
 )
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 

@@ -10,13 +10,17 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from airflow_lib.pipeline.answer import Answer
 from airflow_lib.pipeline.check import (
     AcceptedValues,
+    Between,
     Check,
     Complete,
+    Fresh,
     Holds,
     NotNull,
     References,
+    RowCount,
     Severity,
     Unique,
 )
@@ -28,10 +32,13 @@ __all__ = [
     "IDENTIFIER",
     "PIPELINE_NAME",
     "AcceptedValues",
+    "Answer",
+    "Between",
     "Check",
     "Complete",
     "Dimension",
     "Fact",
+    "Fresh",
     "Hardware",
     "Holds",
     "NotNull",
@@ -39,6 +46,7 @@ __all__ = [
     "Pipeline",
     "References",
     "ReplaceWindow",
+    "RowCount",
     "Severity",
     "Source",
     "SparkJob",
@@ -73,8 +81,8 @@ class Pipeline:
     """One pipeline; `declaration.validate` says whether it can work.
 
     `start` has a time zone; `schedule` is a cron expression in UTC, None for runs that are only triggered, and with
-    windows of days (`window_unit`) at most once a day; `answers` are the names of the questions, files in
-    `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
+    windows of days (`window_unit`) at most once a day; `answers_schema` is the warehouse's schema of those answers that
+    are tables; the EMR cluster is sized for `max_parallel_runs`.
     """
 
     name: str
@@ -84,7 +92,8 @@ class Pipeline:
     schedule: str | None = None
     window_unit: WindowUnit = WindowUnit.DAY
     checks: tuple[Check, ...] = ()
-    answers: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    answers_schema: str = "answers"
     hardware: Hardware = field(default_factory=Hardware)
     max_parallel_runs: int = 1
     description: str = ""
@@ -109,6 +118,15 @@ class Pipeline:
     def checks_of(self, table: str) -> tuple[Check, ...]:
         """The checks of that table, in the order of declaration."""
         return tuple(check for check in self.checks if check.table == table)
+
+    @property
+    def answer_tables(self) -> tuple[Answer, ...]:
+        """The answers that are tables."""
+        return tuple(answer for answer in self.answers if answer.table)
+
+    def answer(self, name: str) -> Answer:
+        """The answer of that name, which must be declared."""
+        return next(answer for answer in self.answers if answer.name == name)
 
     def job_of(self, output: str) -> SparkJob:
         """The job that writes that output, which must be declared."""

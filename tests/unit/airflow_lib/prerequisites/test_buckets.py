@@ -40,7 +40,7 @@ def test_each_bucket_is_asked_about_once(account: Account) -> None:
 
 def test_the_sources_bucket_needs_neither_versions_nor_a_key(account: Account) -> None:
     account.aws.s3.create_bucket(Bucket="raw")
-    places = {name: f"s3://{BUCKET}/{name}" for name in ("processed", "state", "logs")}
+    places = {name: f"s3://{BUCKET}/{name}" for name in ("processed", "published", "state", "logs")}
     account.settings = settings_with(s3={**places, "source": "s3://raw/x"})
     account.aws.s3.put_object(Bucket="raw", Key="x/immigration/a.csv", Body=b"x")
     found = looked_at(account)

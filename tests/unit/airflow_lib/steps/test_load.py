@@ -21,7 +21,7 @@ from airflow_lib.pipeline import (
 )
 from airflow_lib.polling import TRANSIENT_BUDGET_S
 from airflow_lib.steps import Done, Failed, Run, Step
-from airflow_lib.steps.answer import Answer
+from airflow_lib.steps.answer import PublishAnswer
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.provision import TakeLease
@@ -170,7 +170,7 @@ def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) ->
         CreateTables(),
         LoadWindow(),
         CopyStaging("staging_arrivals"),
-        Answer("arrivals_by_airport"),
+        PublishAnswer("arrivals_by_airport"),
     ):
         with pytest.raises(LeaseLost):
             step.begin(run)
@@ -178,7 +178,8 @@ def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) ->
 
 
 @pytest.mark.parametrize(
-    "step", [CreateTables(), CopyStaging("staging_arrivals"), LoadWindow(), Answer("arrivals_by_airport")]
+    "step",
+    [CreateTables(), CopyStaging("staging_arrivals"), LoadWindow(), PublishAnswer("arrivals_by_airport")],
 )
 @pytest.mark.parametrize("operation", ["warehouse.Connect", "redshift.GetClusterCredentials"])
 def test_a_warehouse_that_cannot_be_reached_for_minutes_is_waited_for(

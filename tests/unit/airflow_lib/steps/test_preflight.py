@@ -168,7 +168,7 @@ def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) ->
 def test_a_missing_bucket_is_told_before_anything_is_made(
     world: World, make_run: MakeRun, location: str
 ) -> None:
-    places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
+    places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")}
     run = make_run(s3={**places, location: "s3://nobody-made-me/x"})
     refused(run, ResourceError, "nobody-made-me.*Create the bucket")
 
