@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 
 import pytest
 from airflow.sdk import DAG
 
 from airflow_lib.pipeline import Answer
-from subdags import verify as subdag
 from subdags.verify import answers, verify
 from tests.dags.flats import FLATS
 from tests.dags.graph import tasks, upstream
@@ -34,7 +34,8 @@ def test_a_tables_task_carries_that_table(build):
 
 def test_an_answer_waits_for_those_whose_tables_it_reads_and_for_no_other(monkeypatch):
     reads = {"cheapest": ("Dearest",), "mean": ("cheapest", "dearest"), "odd": ("dearest_of_all",)}
-    monkeypatch.setattr(subdag, "list_answers_read", lambda _, answer: reads.get(answer.name, ()))
+    module = sys.modules["subdags.verify"]
+    monkeypatch.setattr(module, "list_answers_read", lambda _, answer: reads.get(answer.name, ()))
     declared = [Answer(name, table=True) for name in ("dearest", "cheapest", "mean", "odd")]
     with DAG("flats", schedule=None, start_date=FLATS.start) as dag:
         answers(replace(FLATS, answers=tuple(declared)))

@@ -54,6 +54,7 @@ def test_a_query_is_asked_once_and_both_files_are_of_what_it_returned(root: Path
     asked = unloaded(conn, root)
     assert (asked.row_count, asked.first.columns, asked.first.rows) == (12, ("item", "n"), (("ball", 7),))
     assert [flat(statement) for statement in conn.log] == [
+        'DROP TABLE IF EXISTS "mayfly_answer"',
         (
             'CREATE TEMP TABLE "mayfly_answer" AS SELECT item AS Item, COUNT(*) AS n FROM factSale GROUP BY item '
             "ORDER BY n DESC LIMIT 9"
@@ -104,8 +105,9 @@ def test_a_table_is_built_beside_the_old_one_swapped_and_checked_in_one_transact
         'DROP TABLE IF EXISTS "answers"."best"',
         'ALTER TABLE "answers"."mayfly_new" RENAME TO "best"',
         (
-            'SELECT COUNT(*) FROM ( SELECT counted.rows_found FROM (SELECT COUNT(*) AS rows_found FROM "answers"."best") '
-            "AS counted WHERE counted.rows_found < 1 OR counted.rows_found > NULL ) AS failing"
+            "SELECT COUNT(*) FROM ( SELECT counted.rows_found FROM (SELECT COUNT(*) AS rows_found "
+            'FROM "answers"."best") AS counted '
+            "WHERE counted.rows_found < 1 OR counted.rows_found > NULL ) AS failing"
         ),
         "COMMIT",
     ]
