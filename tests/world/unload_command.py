@@ -75,5 +75,12 @@ def _as_csv(columns: list[str], rows: Rows) -> bytes:
     return sink.getvalue().encode()
 
 
+def read_unloaded(key: str, body: bytes) -> list[list[str]]:
+    """The rows of a file that UNLOAD wrote, as text."""
+    if key.endswith(".csv"):
+        return list(csv.reader(io.StringIO(body.decode())))[1:]
+    return [[str(value) for value in row.values()] for row in pq.read_table(io.BytesIO(body)).to_pylist()]
+
+
 def _failed(message: str) -> Error:
     return refused("XX000", message)

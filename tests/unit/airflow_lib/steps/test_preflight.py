@@ -164,7 +164,7 @@ def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) ->
     refused(make_run(emr={"core_type": "m5.huge"}), SizingError, "m5.huge")
 
 
-@pytest.mark.parametrize("location", ["processed", "state", "logs"])
+@pytest.mark.parametrize("location", ["processed", "published", "state", "logs"])
 def test_a_missing_bucket_is_told_before_anything_is_made(
     world: World, make_run: MakeRun, location: str
 ) -> None:
