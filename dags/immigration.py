@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Answer,
     Complete,
     Dimension,
     Fact,
@@ -155,11 +156,11 @@ IMMIGRATION = Pipeline(
         ),
     ),
     answers=(
-        "stays_april_2016",
-        "updated_stays_april_2016",
-        "arrivals_by_state",
-        "busiest_airports",
-        "stay_by_visa",
+        Answer("stays_april_2016"),
+        Answer("updated_stays_april_2016"),
+        Answer("arrivals_by_state"),
+        Answer("busiest_airports"),
+        Answer("stay_by_visa"),
     ),
     hardware=Hardware(master_type="m5.xlarge", core_type="m5.xlarge", core_count=1, ebs_gib=64),
 )

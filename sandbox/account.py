@@ -22,7 +22,7 @@ DEPLOYMENT = "sandbox"
 BUCKET = "mayfly-sandbox"
 STATE_BUCKET = f"{BUCKET}-state"  # versioned, as setup_backend.md says
 S3_LOCATIONS = {
-    **{name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "logs")},
+    **{name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "logs")},
     "state": f"s3://{STATE_BUCKET}/state",
 }
 

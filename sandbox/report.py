@@ -13,7 +13,7 @@ from sandbox.airflow.client import TaskRun
 Json = dict[str, Any]
 
 _GANTT_WIDTH = 48
-_ANSWER_ROWS_SHOWN = 10
+_OF_AN_ANSWER = ("columns", "rows", "row_count", "published")
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _checks(results: Mapping[str, Any]) -> list[Json]:
 
 def _answers(results: Mapping[str, Any]) -> Json:
     return {
-        name: {"columns": result["columns"], "rows": result["rows"]}
+        name: {key: result[key] for key in _OF_AN_ANSWER if key in result}
         for name, result in _group(results, "answers")
         if "columns" in result and "rows" in result
     }
@@ -194,7 +194,10 @@ def _checks_text(checks: Sequence[Json]) -> list[str]:
 
 
 def _answer_text(answer: Json) -> list[str]:
-    return table(answer["columns"], answer["rows"], limit=_ANSWER_ROWS_SHOWN)
+    more = answer.get("row_count", 0) - len(answer["rows"])
+    lines = table(answer["columns"], answer["rows"])
+    lines += [f"... {more} more"] if more > 0 else []
+    return [*lines, *answer.get("published", {}).values()]
 
 
 def _if_any(lines: list[str], content: Any) -> list[str]:

@@ -55,10 +55,11 @@ class S3Settings(SettingsModel):
 
     source: str
     processed: str
+    published: str
     state: str
     logs: str
 
-    @field_validator("source", "processed", "state", "logs")
+    @field_validator("source", "processed", "published", "state", "logs")
     @classmethod
     def _is_a_location(cls, value: str) -> str:
         return _without_slash(value)

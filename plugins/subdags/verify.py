@@ -5,8 +5,9 @@ from __future__ import annotations
 from airflow.sdk import TaskGroup
 
 from airflow_lib.pipeline import Pipeline
-from airflow_lib.steps.answer import Answer
+from airflow_lib.steps.answer import PublishAnswer
 from airflow_lib.steps.verify import VerifyTable
+from airflow_lib.warehouse.answers import list_answers_read
 from operators.step import StepOperator
 
 
@@ -25,8 +26,19 @@ def verify(pipeline: Pipeline) -> TaskGroup:
 
 
 def answers(pipeline: Pipeline) -> TaskGroup:
-    """One task per question."""
+    """One task per question, after those whose tables it reads."""
     with TaskGroup("answers", tooltip="The questions this schema was built for") as group:
-        for name in pipeline.answers:
-            StepOperator(task_id=name, pipeline=pipeline, step=Answer(name), custom_operator_name="Answer")
+        tasks: dict[str, StepOperator] = {}
+        for answer in pipeline.answers:
+            task = StepOperator(
+                task_id=answer.name,
+                pipeline=pipeline,
+                step=PublishAnswer(answer.name),
+                custom_operator_name="Answer",
+            )
+            for read in list_answers_read(pipeline, answer) if tasks else ():
+                if read.lower() in tasks:
+                    tasks[read.lower()] >> task
+            if answer.table:
+                tasks[answer.name.lower()] = task
     return group

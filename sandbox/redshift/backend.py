@@ -46,6 +46,13 @@ class Backend:
         self._writer.write(protocol.query_message(sql))
         return await self._collect()
 
+    async def fetch(self, sql: str) -> tuple[list[protocol.Field], list[list[str | None]]]:
+        """The columns and rows of a query, as text. Raises ErrorResponse."""
+        self._writer.write(protocol.query_message(sql))
+        described: list[bytes] = []
+        rows, _ = await self._collect(described)
+        return [field for body in described for field in protocol.parse_row_description(body)], rows
+
     async def relay(self, sql: str, forward: Callable[[Sequence[Message]], Awaitable[None]]) -> bool:
         """Run SQL and pass every message but ReadyForQuery to `forward`; returns whether it succeeded."""
         self._writer.write(protocol.query_message(sql))
@@ -106,10 +113,12 @@ class Backend:
         await answer
         return error
 
-    async def _collect(self) -> tuple[list[list[str | None]], str]:
+    async def _collect(self, described: list[bytes] | None = None) -> tuple[list[list[str | None]], str]:
         rows, tag, error = [], "", None
         async for kind, body in self._until_ready():
-            if kind == b"D":
+            if kind == b"T" and described is not None:
+                described.append(body)
+            elif kind == b"D":
                 rows.append(protocol.parse_row(body))
             elif kind == b"C":
                 tag = body[:-1].decode()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -31,15 +32,21 @@ class ControlPlane:
         answer = self._request("GET", f"{self._cluster}/roles")
         return list(answer["roles"]) if answer else []
 
-    def denial(self, role: str, action: str, resource: str) -> str | None:
-        """Why the role may not do this, or None if it may."""
-        question = {"role": role, "action": action, "resource": resource}
+    def denial(
+        self, role: str, action: str, resource: str, context: Mapping[str, str] | None = None
+    ) -> str | None:
+        """Why the role may not do this, or None if it may; `context` is what the request says beside."""
+        question: dict[str, Any] = {"role": role, "action": action, "resource": resource}
+        if context:
+            question["context"] = dict(context)
         answer = self._request("POST", "/_sandbox/authorize", question)
         if answer is None:
             return "the role does not exist"
         return None if answer["allowed"] else str(answer.get("reason") or "denied")
 
-    def _request(self, method: str, path: str, body: dict[str, str] | None = None) -> dict[str, Any] | None:
+    def _request(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any] | None:
         """The JSON answer, or None for status 404."""
         request = urllib.request.Request(
             self._url + path,

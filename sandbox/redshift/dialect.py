@@ -12,6 +12,7 @@ from sandbox.redshift.lexer import Statement
 from sandbox.redshift.refuse import refuse_expressions, refuse_statement
 from sandbox.redshift.rewrite_ddl import Layout, is_create_table, rewrite_alter_table, rewrite_create_table
 from sandbox.redshift.rewrite_query import needs_structure, rewrite_expressions
+from sandbox.redshift.unload_command import UnloadCommand, parse_unload
 
 _ISOLATION = re.compile(
     r"\s*,?\s*ISOLATION\s+LEVEL\s+(?:SERIALIZABLE|REPEATABLE\s+READ|READ\s+(?:UN)?COMMITTED)", re.IGNORECASE
@@ -32,6 +33,7 @@ class Kind(Enum):
     PLAIN = auto()  # PostgreSQL runs it
     BEGIN = auto()  # PostgreSQL runs it; it opens a transaction
     COPY = auto()  # the proxy runs it
+    UNLOAD = auto()  # the proxy runs it; `sql` is its query for PostgreSQL
     TRUNCATE = auto()  # PostgreSQL runs it, then the transaction is committed
     VACUUM = auto()  # allowed only outside a transaction; nothing is done
     SETTING = auto()  # a setting that only Redshift has: accepted, without effect
@@ -45,6 +47,7 @@ class Plan:
     kind: Kind
     sql: str = ""
     copy: CopyCommand | None = None
+    unload: UnloadCommand | None = None
     layout: Layout | None = None
 
 
@@ -54,6 +57,9 @@ def plan(statement: Statement) -> Plan:
     first = statement.word(0)
     if first == "COPY":
         return Plan(Kind.COPY, copy=parse_copy(statement))
+    if first == "UNLOAD":
+        command = parse_unload(statement)
+        return Plan(Kind.UNLOAD, sql=plan(command.query).sql, unload=command)
     refuse_expressions(statement)
     if first == "VACUUM":
         return Plan(Kind.VACUUM)

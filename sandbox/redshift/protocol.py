@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Mapping
+from typing import NamedTuple
 
 LENGTH = struct.Struct("!I")
 VERSION_3 = 196608
@@ -18,6 +19,14 @@ CANCEL_REQUEST = 80877102
 _MAX_STARTUP = 10_000
 
 IDLE, IN_TRANSACTION, FAILED = b"I", b"T", b"E"
+
+
+class Field(NamedTuple):
+    """A column of a query: its type by PostgreSQL's OID, and what the type's length or precision is packed into."""
+
+    name: str
+    type: int
+    modifier: int
 
 
 def message(kind: bytes, body: bytes = b"") -> bytes:
@@ -76,6 +85,19 @@ def parse_row(body: bytes) -> list[str | None]:
             values.append(body[offset : offset + length].decode())
             offset += length
     return values
+
+
+def parse_row_description(body: bytes) -> list[Field]:
+    """The columns of a RowDescription."""
+    (count,) = struct.unpack_from("!h", body)
+    offset, fields = 2, []
+    for _ in range(count):
+        end = body.index(b"\0", offset)
+        name = body[offset:end].decode()
+        _, _, kind, _, modifier, _ = struct.unpack_from("!ihihih", body, end + 1)
+        fields.append(Field(name, kind, modifier))
+        offset = end + 19
+    return fields
 
 
 def parse_parameters(body: bytes) -> dict[str, str]:

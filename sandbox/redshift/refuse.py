@@ -12,7 +12,7 @@ from sandbox.redshift.lexer import Statement
 
 _SUPPORTED = {
     *("SELECT", "WITH", "(", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "TRUNCATE", "LOCK"),
-    *("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "COPY", "ANALYZE", "VACUUM"),
+    *("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "ABORT", "COPY", "UNLOAD", "ANALYZE", "VACUUM"),
     *("SET", "RESET", "SHOW", "EXPLAIN", "GRANT", "REVOKE", "COMMENT", "DECLARE", "FETCH", "CLOSE"),
 }
 _NOT_IN_REDSHIFT = {

@@ -18,6 +18,7 @@ from sandbox.redshift.dialect import Kind, Plan, plan
 from sandbox.redshift.errors import not_simulated
 from sandbox.redshift.lexer import statements
 from sandbox.redshift.translate import translate
+from sandbox.redshift.unload_run import Unload
 
 log = logging.getLogger(__name__)
 
@@ -196,6 +197,11 @@ class Session:
             loaded = await Load(self._cluster, self.backend, item.copy, self._user).run()
             self._writer.write(protocol.notice(loaded))
             self._writer.write(protocol.command_complete("COPY"))
+            return True
+        if item.kind is Kind.UNLOAD and item.unload is not None:
+            unloaded = await Unload(self._cluster, self.backend, item.unload, item.sql, self._user).run()
+            self._writer.write(protocol.notice(unloaded))
+            self._writer.write(protocol.command_complete("UNLOAD"))
             return True
         if item.kind is Kind.VACUUM:
             if self.backend.status != protocol.IDLE:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from airflow_lib.pipeline import (
+    Answer,
     Dimension,
     Fact,
     Hardware,
@@ -33,7 +34,7 @@ FLATS = Pipeline(
         Fact("rents", key="rent", window_column="day"),
     ),
     checks=(NotNull("rents", ("rent",)), Unique("rents", ("rent",))),
-    answers=("dearest", "cheapest"),
+    answers=(Answer("dearest"), Answer("cheapest")),
     hardware=Hardware(core_count=2),
     max_parallel_runs=3,
 )
@@ -88,7 +89,7 @@ def write_templates(folder: Path) -> None:
     prune = "DELETE FROM dim_flats WHERE flat NOT IN (SELECT flat FROM rents);\n"
     _write(folder / "prune/dim_flats.sql", prune)
     for answer in FLATS.answers:
-        _write(folder / f"answers/{answer}.sql", "SELECT rent FROM rents LIMIT 1;\n")
+        _write(folder / f"answers/{answer.name}.sql", "SELECT rent FROM rents LIMIT 1;\n")
 
 
 def _create(table: str, columns: dict[str, str]) -> str:

@@ -40,7 +40,7 @@ def parts_of(pipeline):
         {f"load.{table.name}" for table in pipeline.staging},
         {"load.load_window"},
         {f"verify.{table}" for table in checked},
-        {f"answers.{answer}" for answer in pipeline.answers},
+        {f"answers.{answer.name}" for answer in pipeline.answers},
         {"release.release_warehouse"},
         {"release.inventory"},
         {"verdict"},

@@ -8,10 +8,13 @@ from datetime import datetime
 import pytest
 
 from airflow_lib.errors import DeclarationError
+from airflow_lib.pipeline import Answer
 from subdags import build_dag
 from tests.dags.flats import FLATS
 
-SPOILT = replace(FLATS, schedule="every day", start=datetime(2016, 4, 1), answers=("dearest", "dearest"))
+SPOILT = replace(
+    FLATS, schedule="every day", start=datetime(2016, 4, 1), answers=(Answer("dearest"), Answer("dearest"))
+)
 
 
 def test_all_mistakes_are_one_error() -> None:
@@ -30,7 +33,7 @@ def test_all_mistakes_are_one_error() -> None:
     [
         replace(FLATS, jobs=None),  # type: ignore[arg-type]
         replace(FLATS, jobs=FLATS.jobs * 2),
-        replace(FLATS, answers=("dearest", "dearest")),
+        replace(FLATS, answers=(Answer("dearest"), Answer("dearest"))),
         replace(FLATS, schedule=7),  # type: ignore[arg-type]
         replace(FLATS, start="2016-04-01"),  # type: ignore[arg-type]
     ],

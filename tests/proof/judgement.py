@@ -12,7 +12,7 @@ from tests.proof.bad_rows import find_published
 from tests.proof.expectations import EITHER, RED
 from tests.proof.faults import ENVIRONMENT
 from tests.proof.scenario import Scenario, left
-from tests.world.pipeline import PIPELINE
+from tests.world.pipeline import APRIL, PIPELINE, published_of
 from tests.world.walk import Walk
 
 _KEPT_SNAPSHOTS = 2  # keep_snapshots, by default
@@ -89,6 +89,9 @@ def _losses(scenario: Scenario, clean: Measure) -> Iterator[Breach]:
     tables = scenario.world.tables(PIPELINE)
     if tables != clean.tables:
         yield Breach(LOST, f"the tables differ from a fault-free run's: {tables}")
+    published = scenario.world.published(PIPELINE)
+    if published != published_of(APRIL):
+        yield Breach(LOST, f"what is published is not what a fault-free run publishes: {published}")
     if not scenario.bad_rows:
         return
     for name in find_published(scenario.world):

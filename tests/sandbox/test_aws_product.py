@@ -29,7 +29,7 @@ pytestmark = pytest.mark.sandbox
 ENVIRONMENT = Environment("test", "flow")
 SETTINGS = {
     "deployment": "test",
-    "s3": {name: f"s3://bucket/{name}" for name in ("source", "processed", "state", "logs")},
+    "s3": {name: f"s3://bucket/{name}" for name in ("source", "processed", "published", "state", "logs")},
     "network": {"client_cidr": "127.0.0.1/32"},
 }
 
@@ -59,6 +59,7 @@ def _spec(aws: Aws, slot: Slot, generation: int) -> GenerationSpec:
         subnet=probe_subnet(aws.ec2, None),
         source=S3Location("bucket", "source"),
         processed=S3Location("bucket", "processed"),
+        published=S3Location("bucket", "published"),
         logs=S3Location("bucket", "logs"),
     )
 

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.bounded_json import as_json
 from airflow_lib.errors import StatementRefused, WarehouseError
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Between,
     Check,
     Complete,
+    Fresh,
     Holds,
     NotNull,
     References,
+    RowCount,
     Severity,
     Unique,
 )
 from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.answers import FORMATS, file_key, rebuild, unload
 from airflow_lib.warehouse.connection import transact
 from airflow_lib.warehouse.quality import CheckContext, Verdict, judge, render_check
 from tests.sandbox.immigration_rows import (
@@ -36,11 +46,12 @@ from tests.sandbox.immigration_rows import (
     load,
     ten_days_of_arrivals,
 )
-from tests.sandbox.redshift_fakes import ROLE, UNATTACHED_ROLE, Warehouse, running_warehouse
+from tests.sandbox.redshift_fakes import BUCKET, ROLE, UNATTACHED_ROLE, Warehouse, running_warehouse
 
 pytestmark = pytest.mark.sandbox
 
 SCHEMA = staging_schema("copying")
+PUBLISHED = S3Location(BUCKET, "published/immigration")
 TEMPERATURES = pa.table(
     {
         "month": pa.array([date(2013, 4, 1), date(2013, 5, 1)], pa.date32()),
@@ -212,6 +223,25 @@ def test_the_declared_checks_pass_on_a_correct_load(conn: Connection, which: Che
             1,
         ),
         ("UPDATE dimTourist SET gender = 'it''s'", AcceptedValues("dimTourist", "gender", ("F", "it's.")), 2),
+        ("UPDATE dimArriveDate SET year = 1900", Between("dimArriveDate", "year", 2016, None), 1),
+        (
+            "UPDATE factArrivetheUsa SET departdate = '2116-03-01' WHERE Tourist_id = 2",
+            Between("factArrivetheUsa", "departdate", None, date(2016, 12, 31)),
+            1,
+        ),
+        (
+            "UPDATE factArrivetheUsa SET departdate = DATEADD(day, -2, SYSDATE)",
+            Fresh("factArrivetheUsa", "departdate", 24),
+            1,
+        ),
+        (
+            "UPDATE factArrivetheUsa SET departdate = NULL",
+            Fresh("factArrivetheUsa", "departdate", 9999999),
+            1,
+        ),
+        ("DELETE FROM factArrivetheUsa", RowCount("factArrivetheUsa", at_least=1), 1),
+        ("SELECT 1", RowCount("factArrivetheUsa", at_most=1), 1),
+        ("SELECT 1", RowCount("staging_immigration", at_most=1), 1),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -235,6 +265,24 @@ def test_the_completeness_check_returns_the_three_counts(conn: Connection) -> No
     verdict = check(conn, Complete("arrivals", "staging_immigration", "factArrivetheUsa"), written=3)
 
     assert verdict.samples == ({"written": 3, "staged": 2, "loaded": 2},)
+
+
+@pytest.mark.parametrize(
+    "which",
+    [
+        Between("dimArriveDate", "year", 2016, 2016),
+        Between("factArrivetheUsa", "departdate", date(2016, 1, 1), None),
+        Fresh("factArrivetheUsa", "departdate", 24),
+        RowCount("factArrivetheUsa", at_least=2, at_most=2),
+        RowCount("staging_immigration", at_least=1),
+    ],
+    ids=lambda which: type(which).__name__,
+)
+def test_what_lies_within_its_bounds_passes(cluster: Warehouse, conn: Connection, which: Check) -> None:
+    load(conn, "run", APRIL, [arrival(1), arrival(2)])
+    cluster.ask("UPDATE factArrivetheUsa SET departdate = SYSDATE")
+
+    assert check(conn, which, written=2).passed
 
 
 def test_at_most_five_samples_are_returned(conn: Connection) -> None:
@@ -301,12 +349,60 @@ SEED_COLUMNS = ("tourist_id", "arrivedate_id", "departdate", "arrivalflag", "dep
 
 
 def answer(conn: Connection, name: str) -> list[dict[str, Any]]:
-    result = warehouse.ask(conn, IMMIGRATION, name)
-    json.dumps(result.rows)
-    return [dict(zip(result.columns, row, strict=True)) for row in result.rows]
+    asked = unload(conn, IMMIGRATION, IMMIGRATION.answer(name), location=PUBLISHED.below(name), role_arn=ROLE)
+    json.dumps(asked.first.rows)
+    return [dict(zip(asked.first.columns, row, strict=True)) for row in asked.first.rows]
 
 
-@pytest.mark.parametrize("name", IMMIGRATION.answers)
+def published(cluster: Warehouse, name: str) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """The rows of an answer's Parquet, and the lines of its CSV."""
+    where, asked = PUBLISHED.below(name), IMMIGRATION.answer(name)
+    bodies = [
+        cluster.s3.get_object(Bucket=BUCKET, Key=file_key(asked, where, kind))["Body"].read()
+        for kind in FORMATS
+    ]
+    return (
+        pyarrow.parquet.read_table(io.BytesIO(bodies[0])).to_pylist(),
+        list(csv.reader(io.StringIO(bodies[1].decode()))),
+    )
+
+
+@pytest.mark.parametrize("name", [one.name for one in IMMIGRATION.answers])
+def test_every_answer_is_published_as_parquet_and_as_csv_in_its_order(
+    cluster: Warehouse, conn: Connection, name: str
+) -> None:
+    load(conn, "run", APRIL, ten_days_of_arrivals())
+
+    shown = answer(conn, name)
+
+    rows, (header, *lines) = published(cluster, name)
+    assert shown
+    assert [as_json(row) for row in rows[:10]] == shown
+    assert header == list(shown[0])
+    assert len(lines) == len(rows)
+
+
+def test_a_table_answer_is_rebuilt_checked_and_published(cluster: Warehouse, conn: Connection) -> None:
+    load(conn, "run", APRIL, ten_days_of_arrivals())
+    declared = replace(IMMIGRATION.answer("stay_by_visa"), table=True)
+    for checks, stays in (
+        ((RowCount("stay_by_visa", at_least=1), NotNull("stay_by_visa", ("visa",))), True),
+        ((RowCount("stay_by_visa", at_least=1_000),), False),
+    ):
+        told = replace(declared, checks=checks)
+        pipeline = replace(IMMIGRATION, answers=(told,))
+        context = CheckContext(pipeline, APRIL, SCHEMA, written={})
+        rebuilt = rebuild(conn, pipeline, told, context)
+        assert (rebuilt.refused == "") is stays
+        assert cluster.ask("SELECT COUNT(*) > 0 FROM answers.stay_by_visa") == [(True,)]
+    unload(conn, pipeline, told, location=PUBLISHED.below("stay_by_visa"), role_arn=ROLE)
+    assert len(published(cluster, "stay_by_visa")[0]) == len(
+        cluster.ask("SELECT 1 FROM answers.stay_by_visa")
+    )
+    cluster.ask("DROP SCHEMA answers CASCADE")
+
+
+@pytest.mark.parametrize("name", [one.name for one in IMMIGRATION.answers])
 def test_every_answer_works_on_an_empty_warehouse(conn: Connection, name: str) -> None:
     assert answer(conn, name) == []
 

@@ -24,6 +24,7 @@ from airflow_lib.spark.copy_manifest import CopyManifest, ensure_copy_manifest, 
 from airflow_lib.spark.counts import Counts
 from airflow_lib.spark.manifest import write_manifest
 from airflow_lib.spark.outputs import Output
+from airflow_lib.warehouse import answers
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import ATTEMPTS, Endpoint, connect, read, transact
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window
@@ -575,11 +576,52 @@ def test_a_window_that_is_emptied_is_kept_or_replaced_as_declared(
     assert world.warehouses.loads == {NAME: {"run1", "run2"}}
 
 
-def test_an_answer_has_its_columns_and_rows(world: World, connection: Connection, role: str) -> None:
+def test_an_answer_has_its_columns_and_rows_and_its_files(
+    world: World, connection: Connection, role: str
+) -> None:
     load(world, connection, "run1", APRIL, role)
-    answer = warehouse.ask(connection, PIPELINE, "arrivals_by_airport")
-    assert answer.columns == ("code", "city", "arrivals")
-    assert answer.rows[0] == ("JFK", "New York", 10)
+    location = S3Location(BUCKET, "published/immigration/arrivals_by_airport")
+    answer = PIPELINE.answer("arrivals_by_airport")
+    asked = answers.unload(connection, PIPELINE, answer, location=location, role_arn=role)  # type: ignore[arg-type]
+    assert asked.first.columns == ("code", "city", "arrivals")
+    assert asked.first.rows[0] == ("JFK", "New York", 10)
+    assert [call.operation for call in world.wire.calls].count("Unload") == 2
+    assert len(world.objects("published/")) == 2
+
+
+UNLOAD = (
+    "UNLOAD ('{query}') TO 's3://{bucket}/published/x_' IAM_ROLE '{role}' "
+    "FORMAT AS PARQUET PARALLEL OFF ALLOWOVERWRITE"
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        (UNLOAD.replace("{query}", "SELECT 1 AS one LIMIT 3"), "Limit clause is not supported"),
+        (
+            UNLOAD.replace("{role}", "arn:aws:iam::123456789012:role/nobody"),
+            "is not authorized to assume IAM Role",
+        ),
+        (UNLOAD.replace("PARALLEL OFF", "PARALLEL ON"), "more of it than this stand-in knows"),
+        (UNLOAD.replace("{query}", "SELECT 1 AS one FROM nowhere"), "no such table"),
+    ],
+)
+def test_an_unload_that_redshift_refuses_is_refused(
+    world: World, connection: Connection, role: str, statement: str, told: str
+) -> None:
+    filled = (
+        statement.replace("{query}", "SELECT 1 AS one").replace("{bucket}", BUCKET).replace("{role}", role)
+    )
+    with pytest.raises(psycopg2.Error, match=told):
+        run(connection, filled)
+    assert world.objects("published/") == []
+
+
+def test_what_was_unloaded_outlives_a_rollback(world: World, connection: Connection, role: str) -> None:
+    run(connection, UNLOAD.format(query="SELECT ''x'' AS text", bucket=BUCKET, role=role))
+    connection.rollback()
+    assert world.objects("published/") == ["published/x_000.parquet"]
 
 
 def test_runs_load_into_one_warehouse_after_the_other(world: World) -> None:

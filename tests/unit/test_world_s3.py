@@ -33,6 +33,9 @@ REQUESTS: dict[str, Callable[[Any], Any]] = {
     "swap": lambda s3: s3.put_object(**HERE, Body=b"new", IfMatch=s3.get_object(**HERE)["ETag"])["ETag"],
     "swap what was overtaken": lambda s3: s3.put_object(**HERE, Body=b"new", IfMatch='"else"'),
     "swap what is not there": lambda s3: s3.put_object(**GONE, Body=b"new", IfMatch='"else"'),
+    "delete": lambda s3: s3.delete_object(**HERE) and None,
+    "delete what is not there": lambda s3: s3.delete_object(**GONE) and None,
+    "delete from no bucket": lambda s3: s3.delete_object(Bucket="none-such", Key="here"),
     "list": lambda s3: [one["Key"] for one in s3.list_objects_v2(Bucket=BUCKET, Prefix="h")["Contents"]],
     "list folders": lambda s3: [
         folder["Prefix"]
@@ -92,7 +95,13 @@ def test_it_answers_as_botocore_does(world: World, request_: Callable[[Any], Any
 @pytest.mark.parametrize("kind", FAULTS)
 @pytest.mark.parametrize(
     ("name", "operation"),
-    [("get", "GetObject"), ("head", "HeadObject"), ("put", "PutObject"), ("list", "ListObjectsV2")],
+    [
+        ("get", "GetObject"),
+        ("head", "HeadObject"),
+        ("put", "PutObject"),
+        ("delete", "DeleteObject"),
+        ("list", "ListObjectsV2"),
+    ],
 )
 def test_a_fault_is_met_as_botocore_meets_it(
     world: World, name: str, operation: str, kind: Kind, times: float

@@ -36,6 +36,7 @@ from tests.world.spark import Jobs
 from tests.world.sql_warehouse import SqlWarehouses
 from tests.world.sqlite_redshift import Rows, empty, read_tables
 from tests.world.timeline import Timeline
+from tests.world.unload_command import read_unloaded
 from tests.world.warehouses import Warehouses
 from tests.world.wire import Wire
 from tests.world.wired_s3 import MotoObjects
@@ -131,6 +132,12 @@ class World:
             content = self.warehouses.kept[str(state.snapshot)] if there else empty()
         return read_tables(content, [table.name for table in pipeline.warehouse_tables])
 
+    def published(self, pipeline: Pipeline) -> dict[str, list[list[str]]]:
+        """The rows of each published file of the pipeline's answers as text, by its key below `published/`."""
+        prefix = f"published/{pipeline.name}/"
+        found = {key.removeprefix(prefix): MotoObjects()[BUCKET, key] for key in self.objects(prefix)}
+        return {key: read_unloaded(key, body) for key, body in found.items()}
+
     def names(self, pipeline: Pipeline, slot: Slot, generation: int = 1) -> Names:
         return Names(Environment("dev", pipeline.name), slot, generation)
 
@@ -158,7 +165,9 @@ def settings(**mayfly: Any) -> Settings:
     """Settings as the Variables would say them."""
     variable = {
         "deployment": "dev",
-        "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
+        "s3": {
+            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
+        },
         "network": {"client_cidr": "10.0.0.0/16"},
         "poll_s": 120,  # the longest allowed: fewer polls
         **mayfly,

@@ -98,6 +98,15 @@ class MemoryS3:
 
         return self._call("PutObject", {"Bucket": Bucket, "Key": Key}, put)
 
+    def delete_object(self, *, Bucket: str, Key: str) -> Answer:
+        def delete() -> Answer:
+            self._require_bucket("DeleteObject", Bucket)
+            if (Bucket, Key) in self.objects:
+                del self.objects[Bucket, Key]
+            return {}
+
+        return self._call("DeleteObject", {"Bucket": Bucket, "Key": Key}, delete)
+
     def list_objects_v2(
         self,
         *,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -12,12 +13,14 @@ from unittest.mock import patch
 from jinja2 import Environment, FileSystemLoader
 
 from airflow_lib.pipeline import (
+    Answer,
     Complete,
     Dimension,
     Fact,
     NotNull,
     Pipeline,
     References,
+    RowCount,
     SparkJob,
     Staging,
     Window,
@@ -42,7 +45,10 @@ PIPELINE = Pipeline(
         References("arrivals", "airport", "airports", "code"),
         Complete(job="arrivals", staging="staging_arrivals", fact="arrivals"),
     ),
-    answers=("arrivals_by_airport",),
+    answers=(
+        Answer("airports_by_use", table=True, checks=(RowCount("airports_by_use", at_least=1),)),
+        Answer("arrivals_by_airport"),
+    ),
 )
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 
@@ -79,6 +85,18 @@ def tables_of(*windows: Window) -> dict[str, list[tuple[Any, ...]]]:
     used = {airport for *_, airport in arrivals}
     airports = [(code, city) for code, city in _AIRPORTS.items() if code in used]
     return {"airports": sorted(airports), "arrivals": sorted(arrivals)}
+
+
+def published_of(*windows: Window) -> dict[str, list[list[str]]]:
+    """What `World.published` returns once these windows are loaded."""
+    tables = tables_of(*windows)
+    uses = Counter(airport for *_, airport in tables["arrivals"])
+    ranked = sorted(tables["airports"], key=lambda one: (-uses[one[0]], one[0]))
+    rows = {
+        "airports_by_use": [[code, str(uses[code])] for code, _ in ranked],
+        "arrivals_by_airport": [[code, city, str(uses[code])] for code, city in ranked],
+    }
+    return {f"{name}/{kind}/{name}_000.{kind}": rows[name] for name in rows for kind in ("csv", "parquet")}
 
 
 @cache

@@ -2,7 +2,7 @@
 
 A transaction works on a copy of the warehouse's content, opened at its first statement, which takes the
 content's place at commit; one that was overtaken meanwhile is undone, as where isolation is serializable.
-On the wire are each connecting, each COPY, and each commit of something that changed.
+On the wire are each connecting, each COPY and UNLOAD, and each commit of something that changed.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from psycopg2.extensions import (
 from tests.world.copy_command import Copy, LoadError
 from tests.world.sqlite_redshift import Database, Rows, refused
 from tests.world.timeline import Timeline
+from tests.world.unload_command import Unload
 from tests.world.warehouses import Warehouses
 from tests.world.wire import AFTER, Fault, Kind, Wire, raise_if_killed
 
@@ -105,8 +106,11 @@ class Connection:
             raise refused("25P02", "current transaction is aborted, commands ignored until end of block")
         database = self._begin()
         try:
-            copy = Copy.parse(statement)
-            return database.execute(statement) if copy is None else self._copy(database, copy)
+            if copy := Copy.parse(statement):
+                return self._copy(database, copy)
+            if unload := Unload.parse(statement):
+                return self._unload(database, unload)
+            return database.execute(statement)
         except psycopg2.Error:
             self._status = TRANSACTION_STATUS_IDLE if self.closed else TRANSACTION_STATUS_INERROR
             raise
@@ -149,6 +153,12 @@ class Connection:
             {"table": copy.table, "manifest": copy.manifest},
             lambda: copy.run(database, cluster, self._load_errors, self._server.wire.lag),
         )
+        return None, []
+
+    def _unload(self, database: Database, unload: Unload) -> tuple[None, Rows]:
+        cluster = self._server.warehouses.find_open(self._name)
+        assert cluster is not None
+        self._send("Unload", {"prefix": unload.prefix}, lambda: unload.run(database, cluster))
         return None, []
 
     def _write(self, database: Database) -> None:

@@ -24,6 +24,8 @@ _CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)
 _CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')
 _DROP_SCHEMA = re.compile(r'DROP SCHEMA IF EXISTS "(\w+)" CASCADE')
 _COMMENT = re.compile(r"""COMMENT ON TABLE "(\w+)"\."(\w+)" IS '([^']*)'""")
+_RENAME = re.compile(r'ALTER TABLE "(\w+)"\."(\w+)" RENAME TO "(\w+)"')
+_AGE = re.compile(r"DATEADD\(second, -(\d+), ([\w.]+)\)")
 _SETTING = re.compile(
     r"SET (?:timezone TO 'UTC'|statement_timeout TO \d+)"
 )  # sqlite has no time and no waiting
@@ -187,6 +189,9 @@ def translate(statement: str) -> str:
         return f"SELECT 1 FROM {match[1]} LIMIT 0"
     if match := _CREATE_SCHEMA.fullmatch(statement):
         return f"INSERT OR IGNORE INTO pg_namespace VALUES ('{match[1]}')"
+    if match := _RENAME.fullmatch(statement):
+        return 'ALTER TABLE "{0}.{1}" RENAME TO "{0}.{2}"'.format(*match.groups())
+    statement = _AGE.sub(r"datetime(\2, '-\1 seconds')", statement)
     if statement.startswith("CREATE TABLE "):
         statement = _TABLE_ATTRIBUTES.sub("", statement)
         statement = statement.replace("BIGINT IDENTITY(1, 1)", "INTEGER PRIMARY KEY AUTOINCREMENT")

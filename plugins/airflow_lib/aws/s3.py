@@ -185,3 +185,9 @@ def put_if_absent(s3: S3Client, bucket: str, key: str, body: bytes) -> bool:
         f"Could not write {uri}: S3 answered 409 {_PUT_ATTEMPTS} times, so others keep writing it. "
         "Run the task again."
     )
+
+
+def delete_object(s3: S3Client, bucket: str, key: str) -> None:
+    """Delete the object; absent is success."""
+    with translate_aws_errors(f"delete {uri_of(bucket, key)}"):
+        s3.delete_object(Bucket=bucket, Key=key)

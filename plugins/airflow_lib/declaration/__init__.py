@@ -1,9 +1,9 @@
 """Whether a declared pipeline can work: all that can be told without AWS, so before its DAG is made.
 
 `field_types` looks at each field by itself, `names`, `job_outputs` and `hardware` at what the declaration says,
-`job_modules` and `templates` at the files that it names, `columns` at what it says of the tables in those files. All
-mistakes are told at once; only where a type is wrong the rest is left out, since it would be told of values that are
-not there.
+`job_modules` and `templates` at the files that it names, `columns` and `checks` at what it says of the tables in those
+files, `answers` at its answers. All mistakes are told at once; only where a type is wrong the rest is left out, since
+it would be told of values that are not there.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from airflow_lib.declaration.answers import answer_mistakes
+from airflow_lib.declaration.checks import check_mistakes
 from airflow_lib.declaration.columns import column_mistakes
 from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.declaration.hardware import hardware_mistakes
@@ -44,6 +46,8 @@ def validate(
             lambda declared: job_module_mistakes(declared, root=sparkjobs),
             lambda declared: template_mistakes(declared, root=templates),
             lambda declared: column_mistakes(declared, root=templates),
+            lambda declared: check_mistakes(declared, root=templates),
+            lambda declared: answer_mistakes(declared, root=templates),
         ]
         mistakes = [mistake for look in looks for mistake in look(pipeline)]
     if mistakes:

@@ -60,12 +60,13 @@ def _pipeline_mistakes(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _spelling_mistakes(pipeline: Pipeline) -> Iterator[str]:
+    answer_checks = [check for answer in pipeline.answers for check in answer.checks]
     # Redshift folds the case of a table's name; a file system may fold that of a template's or a job's.
     groups = {
         "job": [job.name for job in pipeline.jobs],
         "table": [table.name for table in pipeline.tables],
-        "check": [check.name for check in pipeline.checks],
-        "answer": list(pipeline.answers),
+        "check": [check.name for check in (*pipeline.checks, *answer_checks)],
+        "answer": [answer.name for answer in pipeline.answers],
     }
     for kind, names in groups.items():
         for name, count in Counter(name.lower() for name in names).items():

@@ -53,7 +53,7 @@ def _list_templates(pipeline: Pipeline) -> Iterator[tuple[str, str, Mapping[str,
     for dimension in pipeline.dimensions:
         yield "prune", dimension.name, run
     for answer in pipeline.answers:
-        yield "answers", answer, {}
+        yield "answers", answer.name, {}
 
 
 def _mistakes(root: Path, pipeline: str, folder: str, name: str, values: Mapping[str, Any]) -> Iterator[str]:

@@ -10,13 +10,17 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from airflow_lib.pipeline.answer import Answer
 from airflow_lib.pipeline.check import (
     AcceptedValues,
+    Between,
     Check,
     Complete,
+    Fresh,
     Holds,
     NotNull,
     References,
+    RowCount,
     Severity,
     Unique,
 )
@@ -29,10 +33,13 @@ __all__ = [
     "PIPELINE_NAME",
     "UNKNOWN_ZONE",
     "AcceptedValues",
+    "Answer",
+    "Between",
     "Check",
     "Complete",
     "Dimension",
     "Fact",
+    "Fresh",
     "Hardware",
     "Holds",
     "JobOutput",
@@ -41,6 +48,7 @@ __all__ = [
     "Pipeline",
     "References",
     "ReplaceWindow",
+    "RowCount",
     "Severity",
     "Source",
     "SparkJob",
@@ -80,8 +88,8 @@ class Pipeline:
     with windows of days (`window_unit`), which are days of that zone, at most once a day; `catchup`: Airflow makes the
     runs since `start` that it has not made; `max_active_runs` is how many it lets go on at once, None its own default,
     whatever `max_parallel_runs` is: what is beyond that waits for its Spark sessions alone. A deployment may say
-    otherwise of these (`MAYFLY_SCHEDULES`); `answers` are the names of the questions, files in
-    `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
+    otherwise of these (`MAYFLY_SCHEDULES`); `answers_schema` is the warehouse's schema of the answers that are tables; the
+    EMR cluster is sized for `max_parallel_runs`.
     """
 
     name: str
@@ -91,7 +99,8 @@ class Pipeline:
     schedule: str | None = None
     window_unit: WindowUnit = WindowUnit.DAY
     checks: tuple[Check, ...] = ()
-    answers: tuple[str, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    answers_schema: str = "answers"
     hardware: Hardware = field(default_factory=Hardware)
     max_parallel_runs: int = 1
     description: str = ""
@@ -119,6 +128,15 @@ class Pipeline:
     def checks_of(self, table: str) -> tuple[Check, ...]:
         """The checks of that table, in the order of declaration."""
         return tuple(check for check in self.checks if check.table == table)
+
+    @property
+    def answer_tables(self) -> tuple[Answer, ...]:
+        """The answers that are tables."""
+        return tuple(answer for answer in self.answers if answer.table)
+
+    def answer(self, name: str) -> Answer:
+        """The answer of that name, which must be declared."""
+        return next(answer for answer in self.answers if answer.name == name)
 
     def job_of(self, output: str) -> SparkJob:
         """The job that writes that output, which must be declared."""

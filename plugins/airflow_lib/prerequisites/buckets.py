@@ -16,17 +16,20 @@ from airflow_lib.errors import ResourceError
 from airflow_lib.prerequisites.finding import Finding, examine, format_refusal, ok, unknown, wrong
 from airflow_lib.settings import Settings
 
+# What is written with the bucket's own encryption; UNLOAD chooses S3's keys, whatever that is.
 _KEPT = ("processed", "state", "logs")
+# What Redshift itself reads and writes.
+_IN_OUR_REGION = ("processed", "published")
 
 # A HEAD of a bucket elsewhere is 301, or 400 in a region that the account has to opt into.
 _ELSEWHERE = frozenset({301, 400})
 
 
 def check_buckets(aws: Aws, settings: Settings) -> Iterator[Finding]:
-    """All of the four locations, each bucket once."""
+    """All of the five locations, each bucket once."""
     places = {
         name: S3Location.parse(getattr(settings.mayfly.s3, name))
-        for name in ("source", "processed", "state", "logs")
+        for name in ("source", "processed", "published", "state", "logs")
     }
     for bucket in dict.fromkeys(place.bucket for place in places.values()):
         uses = [name for name, place in places.items() if place.bucket == bucket]
@@ -66,7 +69,7 @@ def _format_refusal_head(subject: str, error: ClientError) -> Finding:
 
 
 def _judge_region(subject: str, region: str | None, ours: str, uses: list[str]) -> Finding:
-    """COPY of Parquet takes no REGION: the bucket must be in the warehouse's.
+    """COPY of Parquet takes no REGION, and UNLOAD is given none: their buckets must be in the warehouse's.
 
     https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-copy-from-columnar.html
     """
@@ -74,11 +77,12 @@ def _judge_region(subject: str, region: str | None, ours: str, uses: list[str]) 
         return unknown(subject, "S3 does not say in which region it is")
     if region == ours:
         return ok(subject, f"in {region}")
-    if "processed" in uses:
+    if bound := [name for name in _IN_OUR_REGION if name in uses]:
+        keys = " and ".join(f"mayfly.s3.{name}" for name in bound)
         return wrong(
             subject,
-            f"is in {region}, and the clusters are in {ours}: Redshift's COPY of Parquet reads only its own region. "
-            "Name a bucket of that region in mayfly.s3.processed, or change aws_region.",
+            f"is in {region}, and the clusters are in {ours}: Redshift's COPY of Parquet reads, and UNLOAD writes, "
+            f"only in its own region. Name a bucket of that region in {keys}, or change aws_region.",
         )
     return ok(
         subject,

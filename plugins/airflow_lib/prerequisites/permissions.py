@@ -99,7 +99,7 @@ def _placeholders(mayfly: MayflySettings, caller_arn: str, region: str) -> dict[
     """What the policy's placeholders stand for. Where one begins another, the longer comes first."""
     _, partition, _, _, account, _ = caller_arn.split(":", 5)
     values = {"arn:aws:sns:REGION:ACCOUNT_ID:TOPIC": mayfly.notify.sns_topic_arn or ""}
-    for name in ("source", "processed", "state", "logs"):
+    for name in ("source", "processed", "published", "state", "logs"):
         location = S3Location.parse(getattr(mayfly.s3, name))
         values[f"{name.upper()}_PREFIX/"] = location.folder_key
         values[f"{name.upper()}_BUCKET"] = location.bucket

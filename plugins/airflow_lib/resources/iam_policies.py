@@ -93,14 +93,16 @@ def instance_policy(scope: EmrScope, partition: str) -> Document:
     )
 
 
-def copy_policy(processed: S3Location, partition: str) -> Document:
-    """What Redshift may do for COPY: read the pipeline's output.
+def copy_policy(processed: S3Location, published: S3Location, partition: str) -> Document:
+    """What Redshift may do: for COPY read the pipeline's output, for UNLOAD write its published answers.
 
+    UNLOAD takes GET, LIST and PUT, and deletes nothing:
     https://docs.aws.amazon.com/redshift/latest/dg/copy-usage_notes-access-permissions.html
     """
     return _document(
         _allow("ReadOutput", ["s3:GetObject"], _objects(processed, partition)),
-        *_listing((processed,), partition, like="StringLike"),
+        _allow("PublishAnswers", ["s3:GetObject", *_WRITE], _objects(published, partition)),
+        *_listing((processed, published), partition, like="StringLike"),
     )
 
 

@@ -1,4 +1,4 @@
-"""IAM roles: EMR's service role, the role of its EC2 instances, and Redshift's role for COPY.
+"""IAM roles: EMR's service role, the role of its EC2 instances, and Redshift's role for COPY and UNLOAD.
 
 What the roles may do is in `iam_policies`. IAM is eventually consistent: a role just made may be unknown to IAM
 itself (NotReady here), and it or its policies to EMR and Redshift (`are_young`), for up to two minutes.
@@ -58,7 +58,7 @@ def ensure_roles(aws: Aws, spec: GenerationSpec) -> None:
         scope = EmrScope(source=spec.source, processed=spec.processed, logs=spec.logs.below("emr"))
         ensure_emr_roles(aws.iam, spec.names, spec.tags, scope)
     else:
-        ensure_copy_role(aws.iam, spec.names, spec.tags, spec.processed)
+        ensure_copy_role(aws.iam, spec.names, spec.tags, spec.processed, spec.published)
 
 
 def ensure_emr_roles(iam: IAMClient, names: Names, tags: Mapping[str, str], scope: EmrScope) -> None:
@@ -74,10 +74,12 @@ def ensure_emr_roles(iam: IAMClient, names: Names, tags: Mapping[str, str], scop
     _put_policy(iam, service, "pass-ec2-role", policies.pass_role_policy(instance_arn))
 
 
-def ensure_copy_role(iam: IAMClient, names: Names, tags: Mapping[str, str], processed: S3Location) -> str:
-    """The ARN of the role with which Redshift reads `processed`, and nothing else. Raises as `ensure_roles`."""
+def ensure_copy_role(
+    iam: IAMClient, names: Names, tags: Mapping[str, str], processed: S3Location, published: S3Location
+) -> str:
+    """The ARN of the role with which Redshift reads `processed` and writes `published`. Raises as `ensure_roles`."""
     arn = _ensure_role(iam, names.environment, names.copy_role, tags, policies.trust("redshift"))
-    _put_policy(iam, names.copy_role, "s3", policies.copy_policy(processed, iam.meta.partition))
+    _put_policy(iam, names.copy_role, "s3", policies.copy_policy(processed, published, iam.meta.partition))
     return arn
 
 

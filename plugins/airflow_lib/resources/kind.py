@@ -22,8 +22,8 @@ from airflow_lib.settings import MayflySettings
 class GenerationSpec:
     """All that one generation of one slot is made from.
 
-    `source`, `processed` and `logs` are the pipeline's folders; `configurations` are EMR's classifications;
-    `restore_from` is the snapshot that a warehouse is restored from, None for an empty one.
+    `source`, `processed`, `published` and `logs` are the pipeline's folders; `configurations` are EMR's
+    classifications; `restore_from` is the snapshot that a warehouse is restored from, None for an empty one.
     """
 
     names: Names
@@ -33,6 +33,7 @@ class GenerationSpec:
     subnet: SubnetFacts
     source: S3Location
     processed: S3Location
+    published: S3Location
     logs: S3Location
     configurations: Sequence[Mapping[str, Any]] = ()
     restore_from: str | None = None

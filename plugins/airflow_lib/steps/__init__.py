@@ -142,6 +142,11 @@ class Run:
         return self._folder(self.settings.mayfly.s3.processed)
 
     @property
+    def published(self) -> S3Location:
+        """The folder of the pipeline's published answers."""
+        return self._folder(self.settings.mayfly.s3.published)
+
+    @property
     def logs(self) -> S3Location:
         """The folder of the pipeline's EMR logs and run reports."""
         return self._folder(self.settings.mayfly.s3.logs)

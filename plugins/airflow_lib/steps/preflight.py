@@ -98,12 +98,14 @@ class Preflight(ImmediateStep):
     def _check_buckets(self, run: Run, mistakes: Mistakes) -> None:
         """A missing or closed bucket is found here, and not by whatever uses it first."""
         before = len(mistakes.errors)
-        for location in (run.processed, run.state_location, run.logs):
+        for location in (run.processed, run.published, run.state_location, run.logs):
             mistakes.attempt(partial(_probe_location, run, location))
         if len(mistakes.errors) == before:
-            bucket, uses = run.processed.bucket, ["processed"]
-            check = partial(buckets.check_bucket, run.aws, run.settings, bucket, uses=uses)
-            mistakes.add(examine(f"bucket {bucket}", check))
+            places = {"processed": run.processed.bucket, "published": run.published.bucket}
+            for bucket in dict.fromkeys(places.values()):
+                uses = [name for name, used in places.items() if used == bucket]
+                check = partial(buckets.check_bucket, run.aws, run.settings, bucket, uses=uses)
+                mistakes.add(examine(f"bucket {bucket}", check))
 
     def _check_clusters(self, run: Run, mistakes: Mistakes, *, sized: bool) -> None:
         """Only what this run will create can be wrong; whether it will is asked where something seems to be."""

@@ -355,6 +355,7 @@ def generation_spec(run: Run, slot_state: SlotState) -> GenerationSpec:
         subnet=probe_subnet(run.aws.ec2, run.settings.mayfly.network.subnet_id),
         source=run.source,
         processed=run.processed,
+        published=run.published,
         logs=run.logs,
         configurations=configurations(hardware, run.session_size, run.settings.mayfly.livy),
         restore_from=slot_state.snapshot,

@@ -19,7 +19,8 @@ from airflow_lib.bounded_json import as_text, load_json
 from airflow_lib.errors import DeclarationError, OutputError, SettingsError
 from airflow_lib.naming import run_key
 from airflow_lib.pipeline import IDENTIFIER, SparkJob, Window
-from airflow_lib.spark.outputs import Manifest, Output, probe_manifest
+from airflow_lib.spark.manifest import Manifest, probe_manifest
+from airflow_lib.spark.outputs import Output
 from airflow_lib.steps import Run
 from airflow_lib.steps.pinned_output import parse_pin
 from airflow_lib.steps.serialization import from_json
@@ -124,7 +125,9 @@ def _probe(run: Run, output: Output, warn: Warn) -> Manifest | None:
         warn(error.message)
         return None
     if manifest is None:
-        warn(f"{output.manifest_uri} is gone, or of an earlier version: what it rejected is not known")
+        warn(
+            f"{output.prefix} has no manifest any more, or one of an earlier version: what it rejected is not known"
+        )
     return manifest
 
 

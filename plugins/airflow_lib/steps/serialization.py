@@ -54,10 +54,14 @@ def from_json(value: Any) -> Any:
     cls = _class(kind)
     if issubclass(cls, Enum):
         return cls(value["value"])
-    made = object.__new__(cls)  # it was validated when it was first created
+    made = object.__new__(cls)
     for field in fields(cls):
         given = from_json(value[field.name]) if field.name in value else _default_of(field, kind)
         object.__setattr__(made, field.name, given)
+    if hasattr(
+        made, "__post_init__"
+    ):  # what is made of the other fields, as a check's name, may be what was lacking
+        made.__post_init__()
     return made
 
 

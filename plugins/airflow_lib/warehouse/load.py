@@ -1,8 +1,9 @@
-"""What is done in the warehouse around a load: tables, COPY into staging, answers.
+"""What is done in the warehouse around a load: tables, COPY into staging.
 
 Every function takes an open connection (`connection.connect`), and is safe to repeat: creating is idempotent, a COPY
 starts from an empty staging table.
-The SQL is in `sql_templates/` (see `sql`); the load itself is in `publish`, checks are in `quality`.
+The SQL is in `sql_templates/` (see `sql`); the load itself is in `publish`, checks are in `quality`, answers in
+`answers`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from airflow_lib.aws.causes import Cause, cause_of, hint_of
 from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
-from airflow_lib.warehouse.cursor import Result, fetch_count, fetch_result, fetch_rows, run_script
+from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
 from airflow_lib.warehouse.schema_changes import ensure_columns
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
@@ -141,12 +142,6 @@ def drop_orphan_staging(conn: Connection, keep: Collection[str]) -> list[str]:
     for name in orphans:
         drop_staging(conn, name)
     return orphans
-
-
-def ask(conn: Connection, pipeline: Pipeline, answer: str, *, root: Path = ROOT) -> Result:
-    """The answer to one of the pipeline's questions. Raises WarehouseError."""
-    script = render(f"{pipeline.name}/answers/{answer}", root=root)
-    return transact(conn, lambda cursor: fetch_result(cursor, script), what=f"Asking {answer}")
 
 
 def _read_copy_errors(conn: Connection) -> str:

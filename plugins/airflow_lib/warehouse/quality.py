@@ -18,12 +18,15 @@ from airflow_lib.bounded_json import as_text
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Between,
     Check,
     Complete,
+    Fresh,
     Holds,
     NotNull,
     Pipeline,
     References,
+    RowCount,
     Severity,
     Unique,
     Window,
@@ -90,8 +93,12 @@ class CheckContext:
     kept: Mapping[str, int] = field(default_factory=dict)
 
     def locate(self, table: str) -> str | tuple[str, str]:
-        """The table's name, with its schema where it is one of staging."""
-        return (self.schema, table) if table in {one.name for one in self.pipeline.staging} else table
+        """The table's name, with its schema where it is one of staging, or an answer's."""
+        if table in {one.name for one in self.pipeline.staging}:
+            return (self.schema, table)
+        if table in {answer.name for answer in self.pipeline.answer_tables}:
+            return (self.pipeline.answers_schema, table)
+        return table
 
 
 @dataclass(frozen=True)
@@ -208,6 +215,13 @@ def _template(check: Check, context: CheckContext) -> tuple[str, dict[str, Any]]
             return "holds", {**table, "predicate": check.predicate}
         case AcceptedValues():
             return "accepted_values", {**table, "column": check.column, "accepted": check.values}
+        case Between():
+            return "between", {**table, "column": check.column, "low": check.low, "high": check.high}
+        case Fresh():
+            max_age_s = round(check.max_age_h * 3600)
+            return "fresh", {**table, "column": check.column, "max_age_s": max_age_s}
+        case RowCount():
+            return "row_count", {**table, "at_least": check.at_least, "at_most": check.at_most}
 
 
 def _complete_values(check: Complete, context: CheckContext) -> dict[str, Any]:

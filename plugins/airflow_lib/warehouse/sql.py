@@ -6,7 +6,7 @@ Templates lie below one root, one file for each table and step:
     <pipeline>/load/<table>.sql      dimensions and facts, in the order of declaration: from staging to the warehouse
     <pipeline>/prune/<table>.sql     dimensions, in the reverse order: drop the rows that nothing references
     <pipeline>/answers/<answer>.sql  one SELECT
-    shared/*.sql, shared/checks/*.sql    ledger, staging schema, COPY, checks: the same for every pipeline
+    shared/**.sql    ledger, staging schema, COPY, checks, how answers are published: the same for every pipeline
 
 All SQL is in those files, also that of the checks and of COPY, so that one test parses every statement in
 Redshift's dialect. Jinja inserts values and identifiers and nothing else: no `if`, no `for`.
@@ -15,6 +15,7 @@ The statements are run by `cursor`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
@@ -117,8 +118,8 @@ def literal(value: object) -> str:
         return "NULL"
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
-    if isinstance(value, int):
-        return str(value)
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return repr(value)
     if isinstance(value, datetime):
         return f"'{_instant(value)}'"
     if isinstance(value, date):
@@ -129,7 +130,7 @@ def literal(value: object) -> str:
         return _list(value)
     raise WarehouseError(
         f"{value!r} cannot be an SQL literal: it is a {type(value).__name__}. "
-        "Pass text, a whole number, a date, an instant, a list of these, or None."
+        "Pass text, a number, a date, an instant, a list of these, or None."
     )
 
 

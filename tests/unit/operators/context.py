@@ -22,7 +22,9 @@ VARIABLES = {
     "mayfly": json.dumps(
         {
             "deployment": "dev",
-            "s3": {name: f"s3://bucket/{name}" for name in ("source", "processed", "state", "logs")},
+            "s3": {
+                name: f"s3://bucket/{name}" for name in ("source", "processed", "published", "state", "logs")
+            },
             "network": {"client_cidr": "10.0.0.0/16"},
         }
     ),

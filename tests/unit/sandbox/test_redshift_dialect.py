@@ -135,7 +135,10 @@ def test_a_statement_gets_its_kind(sql: str, kind: Kind) -> None:
         ("SELECT a::json FROM t", 'type "json"'),
         ("SELECT a FROM t FOR UPDATE", "SELECT FOR UPDATE"),
         ("SELECT $$a$$", "dollar-quoted"),
-        ("UNLOAD ('select 1') TO 's3://b/k' IAM_ROLE 'r'", "The statement UNLOAD is not supported by"),
+        (
+            "UNLOAD ('select 1') TO 's3://b/k' IAM_ROLE 'r'",
+            "UNLOAD to a format other than CSV and PARQUET is not sup",
+        ),
         ("CREATE FUNCTION f() RETURNS int AS 'x'", "The statement CREATE FUNCTION is not supported by"),
         ("ALTER TABLE t ALTER COLUMN a TYPE VARCHAR(9)", "ALTER TABLE … ALTER COLUMN is not supported by"),
         ("SET work_mem TO '1GB'", "The setting work_mem is not supported by"),
@@ -204,3 +207,11 @@ def test_every_part_of_a_copy_command_is_parsed() -> None:
     assert copy is not None
     assert (copy.table, copy.table_name, copy.columns) == ('"stage"."t"', "t", ("a", "b"))
     assert (copy.source.url, copy.role, copy.manifest) == ("s3://lake/x/manifest.json", "arn:r", True)
+
+
+def test_an_unloads_query_is_translated_as_any_other() -> None:
+    sql = "UNLOAD ('SELECT NVL(a, ''it'') AS b FROM t') TO 's3://b/k_' IAM_ROLE 'r' CSV PARALLEL OFF EXTENSION 'csv'"
+    found = planned(sql)
+    assert (found.kind, found.sql) == (Kind.UNLOAD, "SELECT COALESCE(a, 'it') AS b FROM t")
+    assert found.unload is not None
+    assert found.unload.target.url == "s3://b/k_000.csv"

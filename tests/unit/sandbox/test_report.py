@@ -199,3 +199,13 @@ def test_the_summary_of_a_run_that_did_nothing_has_only_the_leftovers() -> None:
     assert "Left behind" in text
     assert "nothing" in text
     assert "Checks" not in text
+
+
+def test_an_answer_shows_its_first_rows_how_many_more_there_are_and_where_it_is_published() -> None:
+    where = {"parquet": "s3://lake/a_000.parquet", "csv": "s3://lake/a_000.csv"}
+    answer = {"columns": ["n"], "rows": [[1], [2]], "row_count": 5, "published": where}
+    report = build_report(facts(results={"answers.a": {**answer, "checks": []}}))
+    assert report["answers"] == {"a": answer}
+    lines = summary(report, [])
+    start = lines.index("Answer: a")
+    assert lines[start + 2 : start + 9] == ["n", "-", "1", "2", "... 3 more", *where.values()]

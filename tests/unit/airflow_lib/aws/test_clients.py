@@ -17,7 +17,7 @@ from airflow_lib.settings import Settings, parse_settings
 
 MAYFLY = {
     "deployment": "dev",
-    "s3": {name: f"s3://lake/{name}" for name in ("source", "processed", "state", "logs")},
+    "s3": {name: f"s3://lake/{name}" for name in ("source", "processed", "published", "state", "logs")},
     "network": {"client_cidr": "10.0.0.0/16"},
 }
 RETRYING = ["emr", "ec2", "iam", "kms", "quotas", "redshift", "s3", "sns", "sts"]

@@ -268,3 +268,15 @@ def test_an_object_that_no_document_of_ours_can_be_is_not_read_at_all(store: Any
             s3.get_object(client, "lake", "register.json")
         with pytest.raises(ResourceError, match=expected):
             s3.read_object(client, "lake", "register.json")
+
+
+def test_an_object_is_deleted_and_one_that_is_not_there_is_no_error(bucket: Any) -> None:
+    bucket.put_object(Bucket="lake", Key="here", Body=b"x")
+    for _ in range(2):
+        s3.delete_object(bucket, "lake", "here")
+    assert list(s3.list_objects(bucket, "lake", "")) == []
+
+
+def test_a_delete_that_s3_refuses_names_the_object(bucket: Any) -> None:
+    with pytest.raises(ResourceError, match=r"delete s3://none-such/here"):
+        s3.delete_object(bucket, "none-such", "here")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Answer,
     Complete,
     Dimension,
     Fact,
@@ -37,7 +38,7 @@ BIRDS = Pipeline(
         AcceptedValues("dimBird", "size", ("S", "L")),
         Holds("some_were_seen", "factSighting", "birds > 0 OR bird_id IN (SELECT other_id FROM elsewhere)"),
     ),
-    answers=("rarest",),
+    answers=(Answer("rarest"),),
 )
 
 _FILES = {
@@ -65,7 +66,7 @@ _FILES = {
         "DELETE FROM dimBird WHERE bird_id NOT IN (SELECT bird_id FROM factSighting);\n"
     ),
     "sql_templates/birds/answers/rarest.sql": (
-        "SELECT bird_id, COUNT(*) FROM factSighting GROUP BY bird_id ORDER BY 2 LIMIT 1;\n"
+        "SELECT bird_id, COUNT(*) AS seen FROM factSighting GROUP BY bird_id ORDER BY 2 LIMIT 1;\n"
     ),
 }
 

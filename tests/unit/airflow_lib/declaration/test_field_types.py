@@ -11,6 +11,7 @@ import pytest
 from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Answer,
     Fact,
     Hardware,
     Holds,
@@ -52,8 +53,11 @@ def test_a_declaration_of_the_right_types_has_no_mistake() -> None:
             {"window_unit": "instant"},
             "window_unit is 'instant', but WindowUnit is expected: write one of WindowUnit.DAY, WindowUnit.INSTANT",
         ),
-        ({"answers": ("rarest")}, "answers is 'rarest', but tuple[str, ...] is expected"),
-        ({"answers": (None,)}, "answers is (None,), but tuple[str, ...] is expected"),
+        (
+            {"answers": Answer("rarest")},
+            "answers is Answer(name='rarest', table=False, checks=()), but tuple[Answer, ...]",
+        ),
+        ({"answers": ("rarest",)}, "answers is ('rarest',), but tuple[Answer, ...] is expected"),
         ({"jobs": None}, "jobs is None, but tuple[SparkJob, ...] is expected"),
         ({"jobs": SparkJob("a", ("a",))}, "jobs is SparkJob(name='a'"),
         ({"checks": [*BIRDS.checks]}, "is expected: write it in parentheses, as a tuple"),

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_lib.declaration.names import name_mistakes
 from airflow_lib.pipeline import (
+    Answer,
     Complete,
     Dimension,
     Fact,
@@ -48,8 +49,8 @@ def test_names_that_can_be_used_are_right() -> None:
         ({"start": datetime(2020, 1, 1)}, "give it a time zone"),
         ({"max_parallel_runs": 0}, "max_parallel_runs 0: set it to at least 1"),
         ({"max_active_runs": 0}, "max_active_runs 0: set it to at least 1, or None for Airflow's default"),
-        ({"answers": ("a", "A")}, "answer 'a' is declared 2 times: give each its own name"),
-        ({"answers": ("drop table;",)}, "answer 'drop table;': use letters, digits and _"),
+        ({"answers": (Answer("a"), Answer("A"))}, "answer 'a' is declared 2 times: give each its own name"),
+        ({"answers": (Answer("drop table;"),)}, "answer 'drop table;': use letters, digits and _"),
         ({"jobs": (*BIRDS.jobs, *BIRDS.jobs)}, "job 'sightings' is declared 2 times"),
         (job(), "job 'sightings' has no sources: name at least one"),
         (job("x", max_rejected=1.5), "max_rejected 1.5 is no share: give one from 0 (no row) to 1 (all)"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_lib.declaration.templates import template_mistakes
-from airflow_lib.pipeline import Pipeline, WindowUnit
+from airflow_lib.pipeline import Answer, Pipeline, WindowUnit
 from tests.unit.airflow_lib.declaration.birds import BIRDS, Files
 
 
@@ -39,7 +39,7 @@ def test_a_missing_template_is_told(files: Files, path: str) -> None:
 
 
 def test_a_missing_template_is_told_with_the_one_that_looks_like_it(files: Files) -> None:
-    (mistake,) = mistakes(files, replace(BIRDS, answers=("rearest",)))
+    (mistake,) = mistakes(files, replace(BIRDS, answers=(Answer("rearest"),)))
     assert mistake.endswith("did you mean 'rarest'?")
 
 

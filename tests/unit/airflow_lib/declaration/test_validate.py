@@ -10,6 +10,7 @@ import pytest
 from airflow_lib.declaration import validate
 from airflow_lib.errors import DeclarationError
 from airflow_lib.pipeline import (
+    Answer,
     Complete,
     Dimension,
     Fact,
@@ -42,7 +43,7 @@ SPOILT = Pipeline(
         Holds("some", "factSighting", "bird > 0"),
         Holds("none", "factSighting", "(birds > 0"),
     ),
-    answers=("rarest", "rarest", "commonest"),
+    answers=(Answer("rarest"), Answer("rarest"), Answer("commonest")),
     hardware=Hardware(core_count=0, warehouse_node_type="dc2.large"),
     max_parallel_runs=0,
 )

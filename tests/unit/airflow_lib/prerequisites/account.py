@@ -57,7 +57,7 @@ def policy(name: str) -> str:
     """The policy of docs/, with its placeholders replaced for the account."""
     text = (DOCS / f"{name}.json").read_text()
     values = {"PRINCIPAL": ROLE, "ACCOUNT_ID": ACCOUNT, "REGION": REGION, "TOPIC": "mayfly"}
-    for key in ("SOURCE", "PROCESSED", "STATE", "LOGS"):
+    for key in ("SOURCE", "PROCESSED", "PUBLISHED", "STATE", "LOGS"):
         values |= {f"{key}_BUCKET": BUCKET, f"{key}_PREFIX": key.lower()}
     for placeholder, value in values.items():
         text = text.replace(placeholder, value)
@@ -68,7 +68,9 @@ def settings_with(**changes: Any) -> Settings:
     """The Variables of the account's deployment, with these keys of `mayfly` changed."""
     mayfly = {
         "deployment": "dev",
-        "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
+        "s3": {
+            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
+        },
         "network": {"client_cidr": "10.0.0.0/16"},
         "notify": {"sns_topic_arn": TOPIC},
     } | changes

@@ -240,7 +240,7 @@ FAULTS: dict[str, tuple[Plant, str]] = {
     "absent bucket": (
         change(
             s3={
-                **{k: f"s3://{BUCKET}/{k}" for k in ("source", "processed", "state")},
+                **{k: f"s3://{BUCKET}/{k}" for k in ("source", "processed", "published", "state")},
                 "logs": "s3://nobody/x",
             }
         ),
@@ -279,7 +279,7 @@ FAULTS: dict[str, tuple[Plant, str]] = {
     "no input": (
         change(
             s3={
-                **{k: f"s3://{BUCKET}/{k}" for k in ("processed", "state", "logs")},
+                **{k: f"s3://{BUCKET}/{k}" for k in ("processed", "published", "state", "logs")},
                 "source": f"s3://{BUCKET}/raw",
             }
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -25,6 +26,24 @@ def test_a_bucket_elsewhere_that_copy_does_not_read_is_no_fault(account: Account
     assert "eu-west-1, another region than the clusters' (us-east-1)" in found.message
 
 
+@pytest.mark.parametrize(
+    ("uses", "keys"),
+    [
+        (["processed"], r"mayfly\.s3\.processed,"),
+        (["published", "logs"], r"mayfly\.s3\.published,"),
+        (["processed", "published"], r"mayfly\.s3\.processed and mayfly\.s3\.published,"),
+    ],
+)
+def test_a_bucket_that_redshift_uses_has_to_be_in_its_region(
+    account: Account, uses: list[str], keys: str
+) -> None:
+    account.answers["s3.HeadBucket"] = {"BucketRegion": "eu-west-1"}
+    with account.watched():
+        (found,) = check_bucket(account.aws, account.settings, BUCKET, uses=uses)
+    assert found.standing == "wrong"
+    assert re.search(f"Name a bucket of that region in {keys}", found.message)
+
+
 def test_a_bucket_whose_region_is_not_told_is_unknown(account: Account) -> None:
     account.answers["s3.HeadBucket"] = {}
     with account.watched():
@@ -40,7 +59,7 @@ def test_each_bucket_is_asked_about_once(account: Account) -> None:
 
 def test_the_sources_bucket_needs_neither_versions_nor_a_key(account: Account) -> None:
     account.aws.s3.create_bucket(Bucket="raw")
-    places = {name: f"s3://{BUCKET}/{name}" for name in ("processed", "state", "logs")}
+    places = {name: f"s3://{BUCKET}/{name}" for name in ("processed", "published", "state", "logs")}
     account.settings = settings_with(s3={**places, "source": "s3://raw/x"})
     account.aws.s3.put_object(Bucket="raw", Key="x/immigration/a.csv", Body=b"x")
     found = looked_at(account)

@@ -51,6 +51,7 @@ def test_the_deployments_names_stand_in_the_questions() -> None:
         s3={
             "source": "s3://raw",
             "processed": "s3://REGION/ACCOUNT_ID".replace("REGION", "lake"),
+            "published": "s3://shop/answers",
             "state": "s3://ops/state",
             "logs": "s3://ops/logs",
         }
@@ -64,6 +65,7 @@ def test_the_deployments_names_stand_in_the_questions() -> None:
         "arn:aws-cn:s3:::ops/state/doctor",
         "arn:aws-cn:s3:::ops/logs/doctor",
     )
+    assert questions["RemoveAnswersWithoutRows"].resources == ("arn:aws-cn:s3:::shop/answers/doctor",)
     assert questions["ReadTheNetwork"].resources == ()
     assert questions["NotifyWhereAskedTo"].resources == (TOPIC,)
     assert questions["MakeTaggedEmrClusters"].context == {

@@ -49,6 +49,7 @@ def settings_with(**changes: Any) -> MayflySettings:
         "s3": {
             "source": "s3://lake/raw",
             "processed": "s3://lake/clean",
+            "published": "s3://shop/answers",
             "state": "s3://ops/state",
             "logs": "s3://ops/logs",
         },
@@ -68,6 +69,7 @@ def spec_of(slot: Slot, subnet: SubnetFacts, generation: int = 3, **changes: Any
         subnet=subnet,
         source=S3Location.parse("s3://lake/raw/immigration"),
         processed=S3Location.parse("s3://lake/clean/immigration"),
+        published=S3Location.parse("s3://shop/answers/immigration"),
         logs=S3Location.parse("s3://ops/logs/immigration"),
         configurations=[{"Classification": "livy-conf", "Properties": {"a": "b"}}],
     )

@@ -79,12 +79,18 @@ def test_the_cluster_reads_the_source_and_cannot_write_it(aws: Aws, emr_spec: Ge
     assert _statement(document, "CodeIsReadOnly")["Resource"] == "arn:aws:s3:::lake/clean/immigration/_code/*"
 
 
-def test_redshift_reads_the_output_alone(aws: Aws, warehouse_spec: GenerationSpec) -> None:
+def test_redshift_reads_the_output_and_writes_the_answers_alone(
+    aws: Aws, warehouse_spec: GenerationSpec
+) -> None:
     ensure_roles(aws, warehouse_spec)
     document = _inline(aws, warehouse_spec.names.copy_role, "s3")
-    actions = {action for one in document["Statement"] for action in one["Action"]}
-    assert actions == {"s3:GetObject", "s3:ListBucket", "s3:GetBucketLocation"}
+    writing = {one["Sid"] for one in document["Statement"] if "s3:PutObject" in one["Action"]}
+    assert writing == {"PublishAnswers"}
+    assert _statement(document, "PublishAnswers")["Resource"] == "arn:aws:s3:::shop/answers/immigration/*"
+    assert _statement(document, "ReadOutput")["Action"] == ["s3:GetObject"]
     assert _statement(document, "ReadOutput")["Resource"] == "arn:aws:s3:::lake/clean/immigration/*"
+    actions = {action for one in document["Statement"] for action in one["Action"]}
+    assert "s3:DeleteObject" not in actions
 
 
 @pytest.mark.parametrize("location", ["s3://lake/clean/immigration", "s3://lake"])
@@ -116,10 +122,11 @@ def test_the_clusters_listing_is_bound_to_the_prefixes_where_a_request_has_one(
     ]
 
 
-def test_the_warehouses_listing_is_bound_to_the_prefix(aws: Aws, warehouse_spec: GenerationSpec) -> None:
+def test_the_warehouses_listing_is_bound_to_the_prefixes(aws: Aws, warehouse_spec: GenerationSpec) -> None:
     ensure_roles(aws, warehouse_spec)
     assert _listings(_inline(aws, warehouse_spec.names.copy_role, "s3")) == [
-        {"StringLike": {"s3:prefix": ["clean/immigration", "clean/immigration/*"]}}
+        {"StringLike": {"s3:prefix": ["clean/immigration", "clean/immigration/*"]}},
+        {"StringLike": {"s3:prefix": ["answers/immigration", "answers/immigration/*"]}},
     ]
 
 

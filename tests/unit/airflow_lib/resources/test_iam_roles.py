@@ -29,7 +29,7 @@ def _policies(aws: Aws, role: str) -> list[str]:
 
 
 def _ensure_copy_role(iam: Any, spec: GenerationSpec) -> str:
-    return iam_roles.ensure_copy_role(iam, spec.names, spec.tags, spec.processed)
+    return iam_roles.ensure_copy_role(iam, spec.names, spec.tags, spec.processed, spec.published)
 
 
 def test_the_roles_of_a_cluster_are_made_with_tags_on_each(aws: Aws, emr_spec: GenerationSpec) -> None:

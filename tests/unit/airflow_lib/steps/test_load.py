@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -16,17 +16,23 @@ from airflow_lib.errors import (
 from airflow_lib.lifecycle import rules
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import (
+    Between,
+    Check,
+    Fresh,
     NotNull,
+    RowCount,
+    Severity,
     Window,
 )
 from airflow_lib.polling import TRANSIENT_BUDGET_S
 from airflow_lib.steps import Done, Failed, Run, Step
-from airflow_lib.steps.answer import Answer
+from airflow_lib.steps.answer import PublishAnswer
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.staging import CopyStaging
 from airflow_lib.steps.transform import RunJob
+from airflow_lib.steps.verify import VerifyTable
 from airflow_lib.warehouse.load import drop_staging
 from tests.unit.airflow_lib.steps.loaded_runs import FAILS, corrected, no_rows, renamed, schemas, with_checks
 from tests.world import World
@@ -92,6 +98,68 @@ def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_t
     assert outcome.result["tables"] == {}
     assert {"no_arrivals", "none_at_all"} <= set(outcome.message.split())
     assert world.tables(PIPELINE) == tables_of()
+
+
+@pytest.mark.parametrize(
+    ("check", "sample"),
+    [
+        (RowCount("staging_arrivals", at_least=31), {"rows_found": 30}),
+        (RowCount("staging_airports", at_most=3), {"rows_found": 4}),
+        (Between("staging_arrivals", "day", date(2016, 4, 2), None), {"day": "2016-04-01"}),
+        (Between("staging_arrivals", "id", None, 20160429), {"id": 20160430}),
+        (Fresh("staging_arrivals", "day", 24), {"newest": "2016-04-30"}),
+        (RowCount("arrivals", at_most=29), {"rows_found": 30}),
+        (Between("arrivals", "day", None, date(2016, 4, 29)), {"day": "2016-04-30"}),
+    ],
+)
+def test_rows_out_of_bounds_are_not_loaded(
+    world: World, ready: Run, check: Check, sample: dict[str, object]
+) -> None:
+    outcome = drive(LoadWindow(), with_checks(ready, check), world)
+    assert isinstance(outcome, Failed)
+    (failed,) = outcome.result["checks"]
+    assert (failed["name"], failed["failing_rows"]) == (check.name, 1)
+    assert failed["samples"][0].items() >= sample.items()
+    assert world.tables(PIPELINE) == tables_of()
+
+
+def test_rows_within_their_bounds_are_loaded(world: World, ready: Run) -> None:
+    age_h = (world.now() - datetime(2016, 4, 30, tzinfo=UTC)).total_seconds() / 3600
+    checks = (
+        RowCount("staging_arrivals", at_least=30, at_most=30),
+        Between("arrivals", "day", date(2016, 4, 1), date(2016, 4, 30)),
+        Fresh("staging_arrivals", "day", age_h + 24),
+        RowCount("arrivals", at_least=1),
+    )
+    outcome = drive(LoadWindow(), with_checks(ready, *checks), world)
+    assert isinstance(outcome, Done)
+    assert [check["passed"] for check in outcome.result["checks"]] == [True] * 4
+    assert world.tables(PIPELINE) == tables_of(APRIL)
+
+
+def test_a_table_that_was_stale_and_still_is_may_be_loaded_and_its_run_is_red(
+    world: World, ready: Run
+) -> None:
+    """As whatever failed before, and fails no worse: old windows are loaded, too."""
+    run = with_checks(ready, Fresh("arrivals", "day", 24))
+    assert isinstance(drive(LoadWindow(), run, world), Done)
+    assert isinstance(drive(VerifyTable("arrivals"), run, world), Failed)
+
+
+def test_two_checks_of_one_kind_and_table_are_told_each_by_its_name(world: World, ready: Run) -> None:
+    checks = (
+        NotNull("arrivals", ("id",)),
+        RowCount("arrivals", at_least=1),
+        RowCount("arrivals", at_least=1_000, severity=Severity.WARN, name="enough_arrivals"),
+    )
+    run = with_checks(ready, *checks)
+    assert isinstance(drive(LoadWindow(), run, world), Done)
+    told = drive(VerifyTable("arrivals"), run, world).result["checks"]
+    assert {one["name"]: one["passed"] for one in told} == {
+        "not_null_arrivals": True,
+        "row_count_arrivals": True,
+        "enough_arrivals": False,
+    }
 
 
 def test_a_window_whose_source_no_longer_holds_it_is_not_emptied(world: World, loaded: Run) -> None:
@@ -170,7 +238,7 @@ def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) ->
         CreateTables(),
         LoadWindow(),
         CopyStaging("staging_arrivals"),
-        Answer("arrivals_by_airport"),
+        PublishAnswer("arrivals_by_airport"),
     ):
         with pytest.raises(LeaseLost):
             step.begin(run)
@@ -178,7 +246,8 @@ def test_without_a_lease_the_warehouse_is_not_touched(world: World, run: Run) ->
 
 
 @pytest.mark.parametrize(
-    "step", [CreateTables(), CopyStaging("staging_arrivals"), LoadWindow(), Answer("arrivals_by_airport")]
+    "step",
+    [CreateTables(), CopyStaging("staging_arrivals"), LoadWindow(), PublishAnswer("arrivals_by_airport")],
 )
 @pytest.mark.parametrize("operation", ["warehouse.Connect", "redshift.GetClusterCredentials"])
 def test_a_warehouse_that_cannot_be_reached_for_minutes_is_waited_for(

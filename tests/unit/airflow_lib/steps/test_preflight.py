@@ -165,11 +165,11 @@ def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) ->
     refused(make_run(emr={"core_type": "m5.huge"}), SizingError, "m5.huge")
 
 
-@pytest.mark.parametrize("location", ["processed", "state", "logs"])
+@pytest.mark.parametrize("location", ["processed", "published", "state", "logs"])
 def test_a_missing_bucket_is_told_before_anything_is_made(
     world: World, make_run: MakeRun, location: str
 ) -> None:
-    places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
+    places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")}
     run = make_run(s3={**places, location: "s3://nobody-made-me/x"})
     refused(run, ResourceError, "nobody-made-me.*Create the bucket")
 

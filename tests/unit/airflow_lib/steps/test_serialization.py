@@ -6,7 +6,21 @@ from datetime import UTC, date, datetime
 import pytest
 
 from airflow_lib.naming import Slot
-from airflow_lib.pipeline import Holds, NotNull, Pipeline, Severity, Source, SparkJob, Staging, Unique, Window
+from airflow_lib.pipeline import (
+    Answer,
+    Between,
+    Fresh,
+    Holds,
+    NotNull,
+    Pipeline,
+    RowCount,
+    Severity,
+    Source,
+    SparkJob,
+    Staging,
+    Unique,
+    Window,
+)
 from airflow_lib.steps.provision import EnsureEmr, TakeLease
 from airflow_lib.steps.release import ReleaseSlot
 from airflow_lib.steps.serialization import from_json, to_json
@@ -21,7 +35,10 @@ PIPELINE = Pipeline(
         NotNull("staging_sightings", ("x",)),
         Unique("staging_sightings", ("x",)),
         Holds("later", "staging_sightings", "a < b", severity=Severity.WARN),
+        Between("staging_sightings", "seen_at", date(2016, 4, 1), datetime(2016, 5, 1, tzinfo=UTC)),
+        Fresh("staging_sightings", "seen_at", 0.5, name="lately"),
     ),
+    answers=(Answer("rarest", table=True, checks=(RowCount("rarest", at_least=1),)),),
 )
 
 
@@ -57,6 +74,11 @@ def of_another_version(value, **changes):
 def test_a_task_deferred_before_a_field_was_added_goes_on_with_its_default():
     written = of_another_version(PIPELINE, description=None, max_parallel_runs=None, hardware=None)
     assert from_json(written) == PIPELINE
+
+
+def test_a_check_that_was_written_before_it_had_a_name_has_the_one_that_it_would_be_given():
+    check = NotNull("staging_sightings", ("x",))
+    assert from_json(of_another_version(check, name=None)) == check
 
 
 def test_a_field_that_this_version_does_not_have_is_ignored():

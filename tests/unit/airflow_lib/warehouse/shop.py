@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from airflow_lib.pipeline import Dimension, Fact, Pipeline, SparkJob, Staging, Window
+from airflow_lib.pipeline import Answer, Dimension, Fact, Pipeline, SparkJob, Staging, Window
 from airflow_lib.warehouse.sql import ROOT
 
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
@@ -20,7 +20,7 @@ SHOP = Pipeline(
         Dimension("dimDay", key="day"),
         Fact("factSale", key="sale", window_column="day"),
     ),
-    answers=("best",),
+    answers=(Answer("best"),),
 )
 
 

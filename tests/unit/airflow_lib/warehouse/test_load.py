@@ -148,20 +148,3 @@ def test_a_runs_staging_schema_is_dropped_with_its_tables() -> None:
 
     warehouse.drop_staging(conn, SCHEMA)  # type: ignore[arg-type]
     assert conn.log == [f'DROP SCHEMA IF EXISTS "{SCHEMA}" CASCADE', "COMMIT"]
-
-
-def test_an_answer_is_the_columns_and_rows_of_its_select(root: Path) -> None:
-    conn = RecordingConnection(lambda _: [(1, "a")], ("n", "text"))
-
-    result = warehouse.ask(conn, SHOP, "best", root=root)  # type: ignore[arg-type]
-
-    assert (result.columns, result.rows) == (("n", "text"), ((1, "a"),))
-    assert conn.log == ["SELECT 'answers best'", "COMMIT"]
-
-
-def test_a_question_that_fails_is_named(root: Path) -> None:
-    def refuse(_: str) -> None:
-        raise psycopg2.ProgrammingError('relation "factsale" does not exist')
-
-    with pytest.raises(WarehouseError, match='Asking best failed. relation "factsale" does not exist'):
-        warehouse.ask(RecordingConnection(refuse), SHOP, "best", root=root)  # type: ignore[arg-type]

@@ -14,11 +14,15 @@ import pytest
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Answer,
+    Between,
     Check,
     Complete,
+    Fresh,
     Holds,
     NotNull,
     References,
+    RowCount,
     Severity,
     Unique,
 )
@@ -73,6 +77,30 @@ def run(conn: RecordingConnection, check: Check) -> Verdict:
             AcceptedValues("dimItem", "size", ("S", "it's")),
             "SELECT * FROM \"dimitem\" WHERE \"size\" NOT IN ('S', 'it''s')",
         ),
+        (
+            Between("factSale", "price", 0.5, None),
+            'SELECT * FROM "factsale" WHERE "price" < 0.5 OR "price" > NULL',
+        ),
+        (
+            Between("factSale", "day", date(2016, 4, 1), date(2016, 4, 30)),
+            'SELECT * FROM "factsale" WHERE "day" < \'2016-04-01\' OR "day" > \'2016-04-30\'',
+        ),
+        (
+            Fresh("factSale", "day", 1.5),
+            (
+                'SELECT found.newest, found.asked_at FROM (SELECT MAX("day") AS newest, GETDATE() AS asked_at '
+                'FROM "factsale") AS found '
+                "WHERE found.newest IS NULL OR found.newest < DATEADD(second, -5400, found.asked_at)"
+            ),
+        ),
+        (
+            RowCount("staging_sales", at_least=1),
+            (
+                "SELECT counted.rows_found FROM (SELECT COUNT(*) AS rows_found "
+                'FROM "staging_0123456789ab"."staging_sales") AS counted '
+                "WHERE counted.rows_found < 1 OR counted.rows_found > NULL"
+            ),
+        ),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -84,6 +112,12 @@ def test_a_staging_table_is_asked_for_in_the_runs_schema() -> None:
     assert 'FROM "staging_0123456789ab"."staging_sales" WHERE' in flat(NotNull("staging_sales", ("item",)))
     both = flat(References("factSale", "item", "staging_sales", "item"))
     assert 'FROM "factsale" AS referring LEFT JOIN "staging_0123456789ab"."staging_sales" AS referred' in both
+
+
+def test_the_table_of_an_answer_is_asked_for_in_the_answers_schema() -> None:
+    shop = replace(SHOP, answers=(Answer("best", table=True), Answer("worst")), answers_schema="told")
+    context = replace(FACTS, pipeline=shop)
+    assert (context.locate("best"), context.locate("worst")) == (("told", "best"), "worst")
 
 
 def test_completeness_compares_what_was_written_with_staging_and_the_facts_window() -> None:

@@ -26,6 +26,8 @@ from airflow_lib.warehouse.sql import ROOT, ident, literal, render, statements
         ("'; DROP TABLE x; --", "'''; DROP TABLE x; --'"),
         (("F", "M"), "('F', 'M')"),
         ([1, 2], "(1, 2)"),
+        (-0.5, "-0.5"),
+        (1e-7, "1e-07"),
     ],
 )
 def test_a_value_becomes_one_literal(value: object, written: str) -> None:
@@ -33,7 +35,18 @@ def test_a_value_becomes_one_literal(value: object, written: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["a\\", "a\0b", "two\nlines", (), 1.5, object(), ("a", "\\"), datetime(2016, 4, 1)]
+    "value",
+    [
+        "a\\",
+        "a\0b",
+        "two\nlines",
+        (),
+        float("nan"),
+        float("-inf"),
+        object(),
+        ("a", "\\"),
+        datetime(2016, 4, 1),
+    ],
 )
 def test_a_value_that_is_not_safe_is_refused(value: object) -> None:
     with pytest.raises(WarehouseError, match="SQL literal"):

@@ -1,0 +1,1 @@
+{{ select }} LIMIT {{ limit | literal }};

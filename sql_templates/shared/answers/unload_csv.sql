@@ -1,0 +1,10 @@
+-- One file, <prefix>000.csv, up to 6.2 GB; none where there is no row.
+-- https://docs.aws.amazon.com/redshift/latest/dg/r_UNLOAD.html
+UNLOAD ({{ select | literal }})
+TO {{ prefix | literal }}
+IAM_ROLE {{ role_arn | literal }}
+FORMAT AS CSV
+HEADER
+EXTENSION 'csv'
+PARALLEL OFF
+ALLOWOVERWRITE;
