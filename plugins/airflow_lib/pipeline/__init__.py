@@ -88,7 +88,7 @@ class Pipeline:
     with windows of days (`window_unit`), which are days of that zone, at most once a day; `catchup`: Airflow makes the
     runs since `start` that it has not made; `max_active_runs` is how many it lets go on at once, None its own default,
     whatever `max_parallel_runs` is: what is beyond that waits for its Spark sessions alone. A deployment may say
-    otherwise of these (`MAYFLY_SCHEDULES`); `answers_schema` is the warehouse's schema of the answers that are tables; the
+    otherwise of these (`MAYFLY_SCHEDULES`); `answers_schema` is the schema of the answers that are tables; the
     EMR cluster is sized for `max_parallel_runs`.
     """
 
