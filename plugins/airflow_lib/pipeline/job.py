@@ -32,6 +32,8 @@ class SparkJob:
     A source that is text is short for a `Source` of that one name.
     The output of a `windowed` job depends on the run's window, so it is computed for each window; the output of the
     others serves every run until a source or the code changes.
+    `partitioned_by` is a column with a day: such a job reads its whole source once, whatever the window, and writes a
+    folder for each day; a run loads the days of its window.
     Where more than `max_rejected` of the rows read are rejected (a share, 0 to 1), or of a column's values unreadable,
     the job fails before anything of it is loaded; so it does where rows are rejected and none is written, unless
     `max_rejected` is 1, and where nothing of a column can be read.
@@ -42,6 +44,7 @@ class SparkJob:
     windowed: bool = False
     max_rejected: float = 0.5
     outputs: tuple[str, ...] = ()
+    partitioned_by: str | None = None
 
     @property
     def output_names(self) -> tuple[str, ...]:
