@@ -1,4 +1,4 @@
-"""`python -m bench [arrivals] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all measures by default."""
+"""`python -m bench [arrivals] [backfill] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all by default."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import arrivals, overlap, run
+from bench import arrivals, backfill, overlap, run
 
-MEASURES = ("arrivals", "overlap", "run")
+MEASURES = ("arrivals", "backfill", "overlap", "run")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("measures", nargs="*", metavar="measure", help=f"any of {', '.join(MEASURES)}")
-    parser.add_argument("--rows", type=int, default=2_000_000, help="rows to generate for arrivals")
+    parser.add_argument(
+        "--rows", type=int, default=2_000_000, help="rows to generate for arrivals and backfill"
+    )
     parser.add_argument("--run-rows", type=int, default=20_000, help="rows to generate for overlap and run")
     parser.add_argument("--source", type=Path, help="input files for run, instead of generated ones")
     parser.add_argument(
@@ -41,6 +43,8 @@ def main() -> None:
 def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
     if name == "arrivals":
         return arrivals.measure(options.rows)
+    if name == "backfill":
+        return backfill.measure(options.rows)
     if name == "overlap":
         return overlap.measure(options.run_rows)
     return run.measure(options.run_rows, options.source)

@@ -25,11 +25,11 @@ def main(source: Path, target: Path) -> None:
     with measured() as job:
         labels = parse_labels((source / "I94_SAS_Labels_Descriptions.SAS").read_text())
         rows = _kept(pl.read_parquet(source / "sas_data" / "*.parquet"))
-        folder = target / "year=2016" / "month=4"
-        folder.mkdir(parents=True)
-        rows.lazy().select(**_columns(labels)).collect().write_parquet(
-            folder / "part-0.parquet", compression="snappy"
-        )
+        kept = rows.lazy().select(**_columns(labels)).collect()
+        for (day,), of_day in kept.partition_by("arrivedate", as_dict=True).items():
+            folder = target / f"day={day}"
+            folder.mkdir(parents=True)
+            of_day.write_parquet(folder / "part-0.parquet", compression="snappy")
     print(json.dumps({"written": rows.height, "job": job.as_dict()}))
 
 

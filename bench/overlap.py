@@ -32,7 +32,7 @@ STATEMENT = """
 import sys
 sys.path.insert(0, {root!r})
 from sparkjobs.immigration import {job}
-{job}.run(spark, {inputs!r}, {target!r}, {rejected!r}, ("2016-04-01", "2016-05-01"))
+{job}.run(spark, {inputs!r}, {targets!r}, {rejected!r}, None)
 """
 
 
@@ -87,6 +87,11 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _uris(source: Path) -> list[str]:
+    files = sorted(source.glob("*.parquet")) if source.is_dir() else [source]
+    return [path.as_uri() for path in files]
+
+
 def _session(url: str, job: str, folder: Path, order: str) -> None:
     """Run one job in its own session, from POST to DELETE. Raises SystemExit if it fails."""
     body = {"kind": "pyspark", "name": f"{job}-{order}", "driverMemory": "768m"}
@@ -98,9 +103,9 @@ def _session(url: str, job: str, folder: Path, order: str) -> None:
         code = STATEMENT.format(
             root=str(ROOT),
             job=job,
-            inputs=[(folder / "source").as_uri() + "/" + name for name in JOBS[job]],
-            target=(folder / order / job).as_uri(),
-            rejected=(folder / order / f"{job}-rejected").as_uri(),
+            inputs=[_uris(folder / "source" / name) for name in JOBS[job]],
+            targets={job: f"{(folder / order / job).as_uri()}/"},
+            rejected=f"{(folder / order / f'{job}-rejected').as_uri()}/",
         )
         response = requests.post(f"{session}/statements", json={"code": code}, timeout=60)
         response.raise_for_status()

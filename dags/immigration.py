@@ -96,7 +96,7 @@ IMMIGRATION = Pipeline(
                 Source("sas_data/", "immigrationData.csv", columns=ARRIVALS),
                 "I94_SAS_Labels_Descriptions.SAS",
             ),
-            windowed=True,
+            partitioned_by="arrivedate",
         ),
         SparkJob("cities", sources=(Source("us-cities-demographics.csv", columns=CITIES, delimiter=";"),)),
         SparkJob(

@@ -6,8 +6,9 @@ and the first file of a folder for all of them. Next: `csv_files` and `parquet_f
 
 from __future__ import annotations
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ _FILE = re.compile(r"reading file:? (?:path )?(\S.*?)(?:\. Details|\.?$)", re.MU
 
 @dataclass(frozen=True)
 class File:
-    """One file: `name` is its path below the folder it was found in, `head` its first bytes, unpacked."""
+    """One file: `name` is its path below the source's folder (`folder_of`), `head` its first bytes, unpacked."""
 
     uri: str
     name: str
@@ -104,22 +105,42 @@ def _cause(text: str) -> str:
     return line.replace("Caused by:", "").strip()[:300]
 
 
-def list_files(spark: SparkSession, uri: str) -> list[File]:
-    """The file at `uri`, or all files below it where it is a folder, whatever their depth, sorted by name.
+def folder_of(uris: Sequence[str]) -> str:
+    """The folder of a source's files, with its slash: the innermost that holds them all, but above any `name=value`.
+
+    Such a folder's name tells a column of the files below it.
+    """
+    shared = _shared_folder(uris).split("/")
+    values = [index for index, part in enumerate(shared) if "=" in part]
+    return "/".join([*shared[: values[0]], ""]) if values else "/".join(shared)
+
+
+def name_source(uris: Sequence[str]) -> str:
+    """What a message calls a source: its only file, or the folder of its files."""
+    return uris[0] if len(uris) == 1 else _shared_folder(uris)
+
+
+def _shared_folder(uris: Sequence[str]) -> str:
+    shared = posixpath.commonprefix([uri.split("/")[:-1] for uri in uris])
+    return "/".join([*shared, ""])
+
+
+def list_files(spark: SparkSession, uris: Sequence[str]) -> list[File]:
+    """The files of one source, sorted: those at `uris`; of a URI that ends in `/`, all below it, whatever their depth.
 
     Left out are those that Spark and Hadoop hide: `_SUCCESS`, `.part-0.crc`, `_temporary/…`, `may_$folder$`.
     Raises BadInput where there is none, where one has no content, or where Spark would hide the only one.
     """
-    with explain_read_errors(uri):
-        found = _list(spark, uri)
-    shown = [(file, name, size) for file, name, size in found if not _is_hidden(name)]
-    if not shown:
-        hidden = f" but hidden ones, such as {found[0][1]}: rename them" if found else ""
-        raise BadInput(
-            f"{uri} holds no file{hidden}. Put the published files there, without _ or . in front."
-        )
+    shared, folder = len(_shared_folder(uris)), len(folder_of(uris))
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        files = list(pool.map(lambda found: _look_at(spark, *found), shown))
+        found = sorted(file for files in pool.map(lambda uri: _find(spark, uri), uris) for file in files)
+        shown = [(uri, size) for uri, size in found if not _is_hidden(uri[shared:])]
+        if not shown:
+            hidden = f" but hidden ones, such as {found[0][0][shared:]}: rename them" if found else ""
+            raise BadInput(
+                f"{name_source(uris)} holds no file{hidden}. Put the published files there, without _ or . in front."
+            )
+        files = list(pool.map(lambda file: _look_at(spark, file[0], file[0][folder:], file[1]), shown))
     for file in files:
         if not file.head and not file.is_document:
             raise BadInput(
@@ -149,19 +170,23 @@ def _jvm(spark: SparkSession) -> tuple[Any, Any]:
     return spark._jvm, spark._jsc.hadoopConfiguration()  # noqa: SLF001 - PySpark has no public way to a file
 
 
-def _list(spark: SparkSession, uri: str) -> list[tuple[str, str, int]]:
-    """(URI, name below `uri`, size) of each file."""
+def _find(spark: SparkSession, uri: str) -> list[tuple[str, int]]:
+    """(URI, size) of the file at `uri`, or of each below it where it is a folder.
+
+    For a file no folder is listed: what lies beside it is none of the source's.
+    """
     jvm, conf = _jvm(spark)
     path = jvm.org.apache.hadoop.fs.Path(uri)
-    system = path.getFileSystem(conf)
-    start = len(system.makeQualified(path).toString()) + 1
-    found = []
-    listed = system.listFiles(path, True)
-    while listed.hasNext():
-        status = listed.next()
-        file = status.getPath().toString()
-        found.append((file, file[start:] or file.rsplit("/", 1)[-1], int(status.getLen())))
-    return sorted(found)
+    with explain_read_errors(uri):
+        system = path.getFileSystem(conf)
+        if not uri.endswith("/"):
+            return [(uri, int(system.getFileStatus(path).getLen()))]
+        start = len(system.makeQualified(path).toString()) + 1
+        found, listed = [], system.listFiles(path, True)
+        while listed.hasNext():
+            status = listed.next()
+            found.append((uri + status.getPath().toString()[start:], int(status.getLen())))
+        return found
 
 
 def _look_at(spark: SparkSession, uri: str, name: str, size: int) -> File:

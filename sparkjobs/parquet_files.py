@@ -67,9 +67,9 @@ class _Part:
 
 
 def read_parquet_files(
-    spark: SparkSession, uri: str, files: Sequence[File], columns: Sequence[str]
+    spark: SparkSession, folder: str, files: Sequence[File], columns: Sequence[str]
 ) -> DataFrame:
-    """The named `columns` of Parquet files in their types, texts trimmed (blank is null), and CORRUPT.
+    """The named `columns` of Parquet files below `folder` in their types, texts trimmed (blank is null), and CORRUPT.
 
     A part may have its columns in any order, and further ones of any type. Where numbers have other types in other
     parts, they become doubles (or bigints, where all are whole); where some parts have text, all become text; dates
@@ -79,7 +79,7 @@ def read_parquet_files(
     groups: dict[_Group, list[File]] = {}
     for file, footer in zip(files, read_footers(spark, files, columns)):
         groups.setdefault(_group(file, footer, columns), []).append(file)
-    parts = [_read_group(spark, uri, group, alike) for group, alike in groups.items()]
+    parts = [_read_group(spark, folder, group, alike) for group, alike in groups.items()]
     for name in columns:
         if _shared_type({part.types[name] for part in parts}) is None:
             parts = [_without_empty(part, name) for part in parts]
@@ -99,14 +99,14 @@ def _group(file: File, footer: Footer, columns: Sequence[str]) -> _Group:
     return _Group(tuple(stored.items()), folders if len(footer.columns) < len(columns) else ())
 
 
-def _read_group(spark: SparkSession, uri: str, group: _Group, files: list[File]) -> _Part:
+def _read_group(spark: SparkSession, folder: str, group: _Group, files: list[File]) -> _Part:
     file = files[0]
     # Of the columns that nobody asks for, Spark is not told: it cannot read some types.
     schema = StructType([StructField(stored.name, stored.kind) for _, stored in group.columns])
     # Dates and times are counted as today, unless a file says that an old Spark or Hive wrote it.
     reader = spark.read.schema(schema).options(datetimeRebaseMode="CORRECTED", int96RebaseMode="CORRECTED")
     if group.folders:
-        reader = reader.option("basePath", uri)
+        reader = reader.option("basePath", folder)
     with explain_read_errors(file.uri):
         rows = reader.parquet(*spark_paths(files))
     selected: dict[str, Column] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as fn
@@ -30,11 +30,15 @@ INTERNATIONAL = ("international", "intercontinental", "intl", "intcntl")
 
 
 def run(
-    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+    spark: SparkSession,
+    inputs: Sequence[Sequence[str]],
+    targets: Mapping[str, str],
+    rejected: str,
+    window: None,
 ) -> Counts:
     """Write staging_airport's Parquet, one row per port of the label file, and return the counts.
 
-    `inputs` are the list of airports and the label file; every window gets every port. A port's city and state are
+    `inputs` are the list of airports and the label file. A port's city and state are
     those of its label (`labels.split_port`); a code whose label says that it is no port has no row.
     A port's airport is chosen by `_choose`; without one, matchbasis and the airport's columns are null.
     `read` counts the list's rows, `written` the ports. Rejected: `no_ident`; `closed`; `duplicate_ident`, all but one
@@ -42,10 +46,10 @@ def run(
     then the one with an IATA code, then the first by its columns' text in the order of COLUMNS, so that the order of
     the file does not matter. An elevation that is no number is null, and counted in `notes` as `bad_elevation`.
     """
-    uri, label_file = inputs
+    source, (label_file,) = inputs
     notes: dict[str, int] = {}
     labels = read_labels(spark, label_file, notes)
-    rows = read_csv(spark, uri, COLUMNS, notes=notes)
+    rows = read_csv(spark, source, COLUMNS, notes=notes)
     content = first_reason(
         ("no_ident", fn.col("ident").isNull()),
         ("closed", fn.lower("type").isin("closed", "closed_airport")),
@@ -61,10 +65,10 @@ def run(
     )
     elevation = fn.col("elevation_ft")
     return write_output(
-        uri,
+        source,
         tagged,
         lambda kept: _ports(spark, kept, labels),
-        target,
+        targets,
         rejected,
         notes=notes,
         parsed={"bad_elevation": (elevation, integer(elevation))},

@@ -1,6 +1,6 @@
 """The columns of staging_immigration, in its order, from a row as published.
 
-Two steps, each small enough for the JVM to compile (see `writing.write_partitioned`): `with_labels` cleans the
+Two steps, each small enough for the JVM to compile (see `writing.write_by_day`): `with_labels` cleans the
 text and joins the labels, `in_words` makes the warehouse's columns of them, with labels in place of codes.
 """
 
@@ -115,7 +115,7 @@ def noteworthy(labels: Labels) -> dict[str, Column]:
 
 
 def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
-    """Rows with labels as staging_immigration's columns, and year and month of the arrival to partition by."""
+    """Rows with labels as staging_immigration's columns."""
     texts = {name: _text(fn.col(name), size) for name, (_, size) in TEXTS.items()}
     columns = {
         TOURIST_ID: fn.col(TOURIST_ID),
@@ -145,8 +145,6 @@ def in_words(labelled: DataFrame, labels: Labels) -> DataFrame:
         "flight_no": texts["flight_no"],
         "issuancenum": texts["issuancenum"],
         "admissionnum": _text(fn.col("admissionnum"), 32),
-        "year": fn.year("arrivedate"),
-        "month": fn.month("arrivedate"),
     }
     return labelled.select(*[column.alias(name) for name, column in columns.items()])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
@@ -27,7 +27,11 @@ MAX_FIGURE = 1e11
 
 
 def run(
-    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+    spark: SparkSession,
+    inputs: Sequence[Sequence[str]],
+    targets: Mapping[str, str],
+    rejected: str,
+    window: None,
 ) -> Counts:
     """Write staging_demography's Parquet, one row per state, and return the counts.
 
@@ -37,9 +41,9 @@ def run(
     10^11) counts as unknown: it is left out of sums and, with the city's weight, out of means; `notes` counts those
     that are not blank and none, by column: `bad_medianage`.
     """
-    (uri,) = inputs
+    (source,) = inputs
     notes: dict[str, int] = {}
-    rows = read_csv(spark, uri, COLUMNS, delimiter=";", notes=notes)
+    rows = read_csv(spark, source, COLUMNS, delimiter=";", notes=notes)
     code = fn.col("State Code")
     reason = first_reason(
         ("no_state", code.isNull()),
@@ -47,10 +51,10 @@ def run(
         ("no_city", fn.col("City").isNull()),
     )
     return write_output(
-        uri,
+        source,
         rows.withColumn(REASON, reason),
         _states,
-        target,
+        targets,
         rejected,
         notes=notes,
         parsed={f"bad_{column}": (fn.col(name), _figure(name)) for name, column in FIGURES.items()},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
 from pyspark.sql.types import DateType, StringType, TimestampNTZType, TimestampType
@@ -74,13 +76,13 @@ _DATE9 = rf"^\d{{2}}({'|'.join(_MONTHS)})\d{{4}}$"
 _ISO = r"^(\d{4}-\d{1,2}-\d{1,2})(?:[T ]\d.*)?$"
 
 
-def read_i94(spark: SparkSession, uri: str, notes: dict[str, int] | None = None) -> DataFrame:
+def read_i94(spark: SparkSession, uris: Sequence[str], notes: dict[str, int] | None = None) -> DataFrame:
     """All rows, COLUMNS in their published order and types, and CORRUPT.
 
-    `uri` is a folder of Parquet or of CSV, or one such file; `notes` gets what `read_table` has to tell. Raises
-    BadInput naming the file, what is wrong with it and what to do.
+    At `uris` is Parquet or CSV; `notes` gets what `read_table` has to tell. Raises BadInput naming the file, what is
+    wrong with it and what to do.
     """
-    return read_table(spark, uri, COLUMNS, notes=notes)
+    return read_table(spark, uris, COLUMNS, notes=notes)
 
 
 def with_values(rows: DataFrame) -> DataFrame:
@@ -169,7 +171,7 @@ def is_unreadable(name: str, value: Column) -> Column:
 def reasons() -> tuple[tuple[str, Column], ...]:
     """Why a row with values is rejected on its own account: (name, condition), of which the first true one counts.
 
-    UNDATED comes first: such a row lies in no window, whatever else is wrong with it.
+    UNDATED comes first: such a row belongs to no day, whatever else is wrong with it.
     An unknown age is kept, as null: the arrival took place all the same.
     """
     cicid, mode = number("cicid"), number("i94mode")
@@ -207,7 +209,7 @@ def with_order(rows: DataFrame) -> tuple[DataFrame, list[Column]]:
     That is the one filed last, of those the one that departs last, of those the first by its columns as published.
     Columns are compared by value, so that both forms of the source give the same order: numbers in a CSV are text, of
     which "100" is before "61". What is no number in a CSV is compared as text. So it is an order of the rows alone,
-    and every window and every partitioning agrees.
+    however Spark splits the source.
     """
     numbers = [number(name) for name in NUMBERS] + [fn.col(ARRIVED)]
     as_numbers = (*NUMBERS, "arrdate", "depdate")

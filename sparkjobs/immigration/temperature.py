@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as fn
@@ -19,7 +19,11 @@ LIMIT = 100.0
 
 
 def run(
-    spark: SparkSession, inputs: Sequence[str], target: str, rejected: str, window: tuple[str, str]
+    spark: SparkSession,
+    inputs: Sequence[Sequence[str]],
+    targets: Mapping[str, str],
+    rejected: str,
+    window: None,
 ) -> Counts:
     """Write staging_landtemp's Parquet and return the counts.
 
@@ -29,9 +33,9 @@ def run(
     a file with the day first is. An uncertainty that is no number from 0 to LIMIT is null, and counted in `notes` as
     `bad_uncertainty`.
     """
-    (uri,) = inputs
+    (source,) = inputs
     notes: dict[str, int] = {}
-    rows = read_csv(spark, uri, COLUMNS, notes=notes)
+    rows = read_csv(spark, source, COLUMNS, notes=notes)
     rows = rows.withColumn("month", day(fn.col("dt")))
     value = finite(fn.col("AverageTemperature"))
     reason = first_reason(
@@ -42,10 +46,10 @@ def run(
         ("impossible_value", ~value.between(-LIMIT, LIMIT)),
     )
     return write_output(
-        uri,
+        source,
         rows.withColumn(REASON, reason),
         _months,
-        target,
+        targets,
         rejected,
         notes=notes,
         parsed={"bad_uncertainty": (fn.col("AverageTemperatureUncertainty"), _uncertainty())},

@@ -35,15 +35,20 @@ def spark():
     session.stop()
 
 
+def uris_of(path):
+    """What a job is given of a source: the URI of a file, or of each file of a folder."""
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return [f"file://{file}" for file in files]
+
+
 @pytest.fixture
 def run_job(spark, tmp_path):
-    """`run_job(job, *paths, window=...)` → (counts, target folder, rejected folder)."""
+    """`run_job(job, *paths)` → (counts, target folder, rejected folder)."""
+    return lambda job, *inputs: run_in(spark, tmp_path, job, *inputs)
 
-    def run(job, *inputs, window=("2016-04-01", "2016-05-01")):
-        uris = [f"{path.as_uri()}/" if path.is_dir() else path.as_uri() for path in inputs]
-        number = len(list(tmp_path.glob("out*")))
-        out = tmp_path / f"out{number}"
-        counts = job.run(spark, uris, (out / "kept").as_uri(), (out / "rejected").as_uri(), window)
-        return counts, out / "kept", out / "rejected"
 
-    return run
+def run_in(spark, folder, job, *inputs):
+    out = folder / f"out{len(list(folder.glob('out*')))}"
+    uris = [uris_of(path) for path in inputs]
+    counts = job.run(spark, uris, {"rows": f"file://{out}/kept/"}, f"file://{out}/rejected/", None)
+    return counts, out / "kept", out / "rejected"

@@ -90,8 +90,9 @@ def write_parquet(folder, *rows, files=1, types=None):
     return target
 
 
-def write_csv(folder, *rows, columns=("", *COLUMNS), end="\n"):
-    path = folder / "immigrationData.csv"
+def write_csv(folder, *rows, columns=("", *COLUMNS), end="\n", name="immigrationData.csv"):
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
     lines = [",".join(columns)]
     for number, row in enumerate(rows):
         fields = {"": number, **ROW, **row}

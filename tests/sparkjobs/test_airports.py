@@ -248,23 +248,25 @@ def test_a_name_is_found_as_whole_words_without_accents(locate):
     assert chosen(rows) == {"MON": ("YUL", "name"), "ELY": (None, None)}
 
 
-@pytest.mark.parametrize(
-    ("label", "country"),
-    [
-        ("TORONTO, CANADA ", "CA"),
-        ("SHANNON, IRELAND ", "IE"),
-        ("NASSAU, BAHAMAS ", "BS"),
-        ("HAMILTON, BERMUDA ", "BM"),
-        ("NORTH CAICOS, TURK & CAIMAN", "TC"),
-        ("JUAREZ INTL, MEXICO CITY, MX", "MX"),
-    ],
-)
-def test_a_port_abroad_is_looked_for_in_its_country(locate, label, country):
-    city = "Mexico City" if country == "MX" else label.partition(",")[0].title()
-    home = place("X", f"HOM:{city}:Home", country=country)
-    away = place("X", f"AAA:{city}:{city} International", country="AU")
-    _, rows, _ = locate({"QQQ": label}, *away, *home)
-    assert chosen(rows) == {"QQQ": ("HOM", "municipality")}
+def test_a_port_abroad_is_looked_for_in_its_country(locate):
+    ports = {
+        "TOR": ("TORONTO, CANADA ", "Toronto", "CA"),
+        "SHA": ("SHANNON, IRELAND ", "Shannon", "IE"),
+        "NAS": ("NASSAU, BAHAMAS ", "Nassau", "BS"),
+        "HAM": ("HAMILTON, BERMUDA ", "Hamilton", "BM"),
+        "NOC": ("NORTH CAICOS, TURK & CAIMAN", "North Caicos", "TC"),
+        "MEX": ("JUAREZ INTL, MEXICO CITY, MX", "Mexico City", "MX"),
+    }
+    lines = [
+        found
+        for port, (_, city, country) in ports.items()
+        for found in (
+            *place("X", f"A{port}:{city}:{city} International", country="AU"),
+            *place("X", f"H{port}:{city}:Home", country=country),
+        )
+    ]
+    _, rows, _ = locate({port: label for port, (label, _, _) in ports.items()}, *lines)
+    assert chosen(rows) == {port: (f"H{port}", "municipality") for port in ports}
 
 
 def test_a_port_of_a_territory_has_an_airport_of_its_name_else_the_territorys_largest(locate):
@@ -283,40 +285,60 @@ def test_a_port_of_a_territory_has_an_airport_of_its_name_else_the_territorys_la
     }
 
 
-@pytest.mark.parametrize("backwards", [False, True])
-@pytest.mark.parametrize(
-    ("airports_of_the_city", "best"),
-    [
-        (["AAA:Boston:Boston:small_airport", "BBB:Boston:Boston:medium_airport"], "BBB"),
-        (["AAA:Boston:Boston International:medium_airport", "BBB:Boston:Boston"], "BBB"),
-        (["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intercontinental"], "BBB"),
-        (["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intcntl/Bush"], "BBB"),
-        (["AAA:East Boston:Boston International", "BBB:Boston:Logan International"], "BBB"),
-        (["AAA:Boston:King International", "BBB:Boston:Logan Boston International"], "BBB"),
-        (["AAA:Boston:Boston Logan International", "BBB:Boston:Boston International"], "BBB"),
-        (["AAA:Boston:Boston", "BBB:Boston:Boston"], "AAA"),
-        (["BBB:Boston:Boston", ":Boston:Boston International"], "BBB"),
-        (["AAA:Boston:Boston:heliport", "BBB:Boston:Boston:seaplane_base"], None),
-    ],
-    ids=[
+# The airports of a city, by a state for each case, and the one that is its port's.
+OF_A_CITY = {
+    "MA": (
+        ["AAA:Boston:Boston:small_airport", "BBB:Boston:Boston:medium_airport"],
+        "BBB",
         "medium before small",
+    ),
+    "ME": (
+        ["AAA:Boston:Boston International:medium_airport", "BBB:Boston:Boston"],
+        "BBB",
         "large before medium",
+    ),
+    "NY": (
+        ["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intercontinental"],
+        "BBB",
         "international before others",
-        "abbreviated",
+    ),
+    "NJ": (["AAA:Boston:Boston Field", "BBB:Chelsea:Boston Intcntl/Bush"], "BBB", "abbreviated"),
+    "OH": (
+        ["AAA:East Boston:Boston International", "BBB:Boston:Logan International"],
+        "BBB",
         "exact municipality before part of it",
+    ),
+    "PA": (
+        ["AAA:Boston:King International", "BBB:Boston:Logan Boston International"],
+        "BBB",
         "name with the city before name without",
+    ),
+    "RI": (
+        ["AAA:Boston:Boston Logan International", "BBB:Boston:Boston International"],
+        "BBB",
         "name of the city alone before more names",
-        "first ident",
+    ),
+    "TX": (["AAA:Boston:Boston", "BBB:Boston:Boston"], "AAA", "first ident"),
+    "UT": (
+        ["BBB:Boston:Boston", ":Boston:Boston International"],
+        "BBB",
         "no airline without an IATA code",
-        "no airport at all",
-    ],
-)
-def test_of_a_citys_airports_the_one_of_its_international_flights_is_chosen(
-    locate, airports_of_the_city, best, backwards
-):
-    lines = place("MA", *airports_of_the_city)
-    _, rows, _ = locate({"QQQ": "BOSTON, MA"}, *(reversed(lines) if backwards else lines))
-    assert rows["QQQ"]["iata_code"] == best
+    ),
+    "VT": (["AAA:Boston:Boston:heliport", "BBB:Boston:Boston:seaplane_base"], None, "no airport at all"),
+}
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_a_citys_airports_the_one_of_its_international_flights_is_chosen(locate, backwards):
+    lines = []
+    for state, (entries, _, _) in OF_A_CITY.items():
+        # An ident stands for one airport of the whole list, so each case has its own, in the same order.
+        found = [entry.replace("AAA:", f"{state}A:").replace("BBB:", f"{state}B:") for entry in entries]
+        lines += place(state, *found)
+    ports = {f"Q{state}": f"BOSTON, {state}" for state in OF_A_CITY}
+    _, rows, _ = locate(ports, *(reversed(lines) if backwards else lines))
+    best = {f"Q{state}": best and f"{state}{best[0]}" for state, (_, best, _) in OF_A_CITY.items()}
+    assert {port: row["iata_code"] for port, row in rows.items()} == best
 
 
 def test_a_ports_code_is_not_taken_for_an_iata_code(locate):
@@ -362,12 +384,17 @@ def test_a_port_whose_label_does_not_lead_to_its_airport_as_published_is_curated
     }
 
 
-@pytest.mark.parametrize("elevation", ["NaN", "Infinity", "1e400", "3e9", "12d"])
-def test_an_elevation_that_is_no_number_is_unknown_and_counted(locate, elevation):
-    counts, rows, _ = locate({"SEA": "SEATTLE, WA"}, line(elevation_ft=elevation))
-    assert rows["SEA"]["elevationft"] is None
-    assert counts.get("notes", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
-    assert counts.get("judged_over", {}) == ({} if elevation == "NaN" else {"bad_elevation": 1})
+def test_an_elevation_that_is_no_number_is_unknown_and_counted_unless_it_says_so(locate):
+    elevations = {"WA": "NaN", "OR": "Infinity", "CA": "1e400", "NV": "3e9", "UT": "12d"}
+    lines = [
+        line(ident=state, iata_code=state, iso_region=f"US-{state}", elevation_ft=elevation)
+        for state, elevation in elevations.items()
+    ]
+    counts, rows, _ = locate({state: f"SEATTLE, {state}" for state in elevations}, *lines)
+    assert {port: (row["iata_code"], row["elevationft"]) for port, row in rows.items()} == {
+        state: (state, None) for state in elevations
+    }
+    assert (counts["notes"], counts["judged_over"]) == ({"bad_elevation": 4}, {"bad_elevation": 4})
 
 
 def test_a_city_between_blanks_that_are_no_spaces_is_found(locate):

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime
-from itertools import pairwise
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,15 +10,16 @@ import pytest
 from sparkjobs.errors import BadInput
 from sparkjobs.immigration import arrivals
 from tests.sparkjobs import i94
+from tests.sparkjobs.conftest import run_in
 
 
 @pytest.fixture
 def arrive(run_job, tmp_path):
     """`arrive(*rows)` → (counts, kept rows by key, rejected rows) of a Parquet source."""
 
-    def run(*rows, window=("2016-04-01", "2016-05-01"), files=1, types=()):
+    def run(*rows, files=1, types=()):
         source = i94.write_parquet(tmp_path, *rows, files=files, types=dict(types))
-        return outcome(run_job(arrivals, source, i94.write_labels(tmp_path), window=window))
+        return outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
 
     return run
 
@@ -70,10 +71,10 @@ def test_an_arrival_is_written_in_the_warehouses_columns_in_order(run_job, tmp_p
         "written": 1,
         "rejected": {},
         "judged_over": {},
-        "notes": {"outside_window": 0},
+        "notes": {},
     }
     (path,) = kept.rglob("*.parquet")
-    assert path.parent == kept / "year=2016" / "month=4"
+    assert path.parent == kept / "day=2016-04-01"
     table = pq.ParquetFile(path).read()
     assert table.to_pylist() == [EXPECTED]
     assert table.column_names == list(EXPECTED)
@@ -89,30 +90,28 @@ def test_an_arrival_is_written_in_the_warehouses_columns_in_order(run_job, tmp_p
     assert not rejected.exists()
 
 
-@pytest.mark.parametrize(
-    "columns", [("", *i94.COLUMNS), tuple(reversed(i94.COLUMNS))], ids=["index", "reversed"]
-)
-def test_the_csv_form_gives_the_same_whatever_its_columns_order(run_job, tmp_path, columns):
-    source = i94.write_csv(tmp_path, {}, {"cicid": 2.0, "i94mode": 2.0}, columns=columns)
-    counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+def test_the_csv_form_gives_the_same_whatever_its_columns_order(run_job, tmp_path):
+    i94.write_csv(tmp_path, {}, {"cicid": 2.0, "i94mode": 2.0}, name="csv/index.csv")
+    i94.write_csv(
+        tmp_path,
+        {"cicid": 3.0},
+        {"cicid": 4.0, "i94mode": 2.0},
+        columns=tuple(reversed(i94.COLUMNS)),
+        name="csv/reversed.csv",
+    )
+    counts, rows, rejects = outcome(run_job(arrivals, tmp_path / "csv", i94.write_labels(tmp_path)))
     assert counts == {
-        "read": 2,
-        "written": 1,
-        "rejected": {"not_by_air": 1},
+        "read": 4,
+        "written": 2,
+        "rejected": {"not_by_air": 2},
         "judged_over": {},
-        "notes": {"outside_window": 0},
+        "notes": {},
     }
-    assert rows == [EXPECTED]
-    assert [row["reason"] for row in rejects] == ["not_by_air"]
-
-
-def test_a_record_repeated_in_e_notation_is_kept_once(run_job, tmp_path):
-    # As Spark writes a double to CSV from ten million on.
-    source = i94.write_csv(tmp_path, {"cicid": "1.2345678E7"}, {"cicid": "1.2345678E7", "fltno": "00001"})
-    counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
-    assert (counts["written"], counts["rejected"]) == (1, {"duplicate_tourist_id": 1})
-    assert [(row["tourist_id"], row["flight_no"]) for row in rows] == [(APRIL + 12_345_678, "00001")]
-    assert [row["reason"] for row in rejects] == ["duplicate_tourist_id"]
+    assert rows == [EXPECTED, {**EXPECTED, "tourist_id": APRIL + 3}]
+    assert [(row["cicid"], row["reason"]) for row in rejects] == [
+        ("2.0", "not_by_air"),
+        ("4.0", "not_by_air"),
+    ]
 
 
 def test_a_departure_an_age_a_birth_year_or_a_visa_that_is_unreadable_is_counted(run_job, tmp_path):
@@ -126,7 +125,6 @@ def test_a_departure_an_age_a_birth_year_or_a_visa_that_is_unreadable_is_counted
     )
     counts, rows, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
     assert counts["notes"] == {
-        "outside_window": 0,
         "bad_departure_date": 2,
         "bad_age": 1,
         "bad_birthyear": 2,
@@ -153,7 +151,6 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
     )
     assert counts["written"] == 5
     assert counts["notes"] == {
-        "outside_window": 0,
         "unknown_citizenship": 1,
         "unknown_port": 1,
         "unknown_visa": 1,
@@ -205,22 +202,55 @@ def test_unknown_codes_and_unreadable_values_become_words_or_nulls(arrive):
     ]
 
 
-def test_codes_that_the_label_file_lacks_are_inferred_and_say_so(arrive):
-    counts, rows, _ = arrive(
+@pytest.fixture(scope="module")
+def coded(spark, tmp_path_factory):
+    """Notes and rows by cicid of one run, for the tests below."""
+    folder = tmp_path_factory.mktemp("coded")
+    rows = (
         {"cicid": 1.0, "i94cit": 148.0, "i94res": 746.0},
         {"cicid": 2.0, "i94cit": 254.0, "i94res": 252.0},
         {"cicid": 3.0, "i94cit": 133.0},
+        {"cicid": 4.0, "i94port": "AG"},
+        {"cicid": 5.0, "i94bir": float("inf"), "biryear": 1e10, "i94visa": float("-inf")},
     )
-    assert counts["notes"] == {"outside_window": 0, "inferred_citizenship": 3, "inferred_resident": 2}
-    assert [(row["citizenship"], row["citizenshipbasis"]) for row in rows] == [
+    source = i94.write_parquet(folder, *rows)
+    counts, kept, _ = outcome(run_in(spark, folder, arrivals, source, i94.write_labels(folder)))
+    return counts["notes"], {row["tourist_id"] - APRIL: row for row in kept}
+
+
+def test_codes_that_the_label_file_lacks_are_inferred_and_say_so(coded):
+    notes, rows = coded
+    assert (notes["inferred_citizenship"], notes["inferred_resident"]) == (3, 2)
+    assert [(rows[cicid]["citizenship"], rows[cicid]["citizenshipbasis"]) for cicid in (1, 2, 3)] == [
         ("GERMANY", "inferred"),
         ("SOUTH KOREA", "inferred"),
         ("TURKEY", "inferred"),
     ]
-    assert [(row["resident"], row["residentbasis"]) for row in rows[:2]] == [
+    assert [(rows[cicid]["resident"], rows[cicid]["residentbasis"]) for cicid in (1, 2)] == [
         ("RUSSIA", "inferred"),
         ("JAPAN", "inferred"),
     ]
+
+
+def test_a_code_that_is_no_port_by_its_label_is_an_unknown_port(coded):
+    notes, rows = coded
+    assert (rows[4]["portcode"], rows[4]["portofentrycity"]) == ("AG", "unknown (ag)")
+    assert notes["unknown_port"] == 1
+
+
+def test_a_number_that_an_integer_cannot_hold_is_unreadable(coded):
+    notes, rows = coded
+    assert (rows[5]["age"], rows[5]["birthyear"], rows[5]["visa"]) == (None, None, "Nil")
+    assert {name: count for name, count in notes.items() if name.startswith("bad")} == {
+        "bad_age": 1,
+        "bad_birthyear": 1,
+        "bad_visa": 1,
+    }
+
+
+def test_a_note_is_there_only_where_it_counts_something(coded):
+    unreadable = {"bad_age", "bad_birthyear", "bad_visa"}
+    assert coded[0].keys() == {"inferred_citizenship", "inferred_resident", "unknown_port", *unreadable}
 
 
 def test_a_label_of_the_label_file_counts_before_an_inferred_one(run_job, tmp_path):
@@ -229,12 +259,6 @@ def test_a_label_of_the_label_file_counts_before_an_inferred_one(run_job, tmp_pa
     counts, (row,), _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path, text)))
     assert (row["citizenship"], row["citizenshipbasis"]) == ("GERMANY, FED. REP.", "published")
     assert "inferred_citizenship" not in counts["notes"]
-
-
-def test_a_code_that_is_no_port_by_its_label_is_an_unknown_port(arrive):
-    counts, (row,), _ = arrive({"i94port": "AG"})
-    assert (row["portcode"], row["portofentrycity"]) == ("AG", "unknown (ag)")
-    assert counts["notes"]["unknown_port"] == 1
 
 
 def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):
@@ -280,12 +304,6 @@ def test_rows_that_do_not_qualify_are_rejected_with_their_reason(arrive):
     assert set(rejects[0]) == {*i94.COLUMNS, "reason"}
 
 
-def test_a_number_that_an_integer_cannot_hold_is_unreadable(arrive):
-    counts, rows, _ = arrive({"i94bir": float("inf"), "biryear": 1e10, "i94visa": float("-inf")})
-    assert (rows[0]["age"], rows[0]["birthyear"], rows[0]["visa"]) == (None, None, "Nil")
-    assert counts["notes"] == {"outside_window": 0, "bad_age": 1, "bad_birthyear": 1, "bad_visa": 1}
-
-
 @pytest.mark.parametrize("number", [pa.float64(), pa.int64()])
 def test_a_text_that_a_copy_has_as_a_number_has_its_digits_and_its_date(arrive, number):
     counts, rows, _ = arrive(
@@ -295,26 +313,11 @@ def test_a_text_that_a_copy_has_as_a_number_has_its_digits_and_its_date(arrive, 
     )
     read = [(row["admitteddate"], row["flight_no"], row["issuancenum"]) for row in rows]
     assert read == [("2016-06-29", "782", "3589"), ("2016-12-31", "Nil", "Nil")]
-    assert counts["notes"] == {"outside_window": 0}
+    assert counts["notes"] == {}
 
 
-def test_one_cicid_in_three_monthly_files_is_three_people(arrive):
-    months = (
-        {"cicid": 6.0, "i94mon": 4.0, "arrdate": i94.APRIL_1, "airline": "AA"},
-        {"cicid": 6.0, "i94mon": 1.0, "arrdate": i94.APRIL_1 - 91, "airline": "BB"},
-        {"cicid": 6.0, "i94mon": 5.0, "arrdate": i94.APRIL_1 + 31, "airline": "CC"},
-    )
-    counts, rows, _ = arrive(*months, window=("2016-01-01", "2017-01-01"))
-    assert counts["rejected"] == {}
-    assert [(row["tourist_id"], row["airline"]) for row in rows] == [
-        (2016_01_0000000006, "BB"),
-        (2016_04_0000000006, "AA"),
-        (2016_05_0000000006, "CC"),
-    ]
-
-
-def test_twelve_months_whose_cicids_begin_anew_are_the_same_rows_as_a_year_or_in_parts(arrive):
-    starts = [date(2016, month, 1) for month in range(1, 13)] + [date(2017, 1, 1)]
+def test_twelve_months_whose_cicids_begin_anew_are_as_many_people(arrive):
+    starts = [date(2016, month, 1) for month in range(1, 13)]
     year = [
         {
             "cicid": float(cicid),
@@ -322,41 +325,19 @@ def test_twelve_months_whose_cicids_begin_anew_are_the_same_rows_as_a_year_or_in
             "arrdate": float((start - date(1960, 1, 1)).days + cicid % 28),
             "fltno": f"{start.month:02d}{cicid:03d}",
         }
-        for start in starts[:-1]
+        for start in starts
         for cicid in range(1, 41)
     ]
     # Of one month a record comes twice, and of another with a date in the month after its file's.
     year += [{**year[0], "dtadfile": "20170101", "fltno": "again"}]
     year[41]["arrdate"] += 31
-    counts, whole, _ = arrive(*year, window=("2016-01-01", "2017-01-01"), files=3)
+    counts, rows, _ = arrive(*year, files=3)
     assert (counts["written"], counts["rejected"]) == (480, {"duplicate_tourist_id": 1})
-    assert len({row["tourist_id"] for row in whole}) == 480
-    parts = [
-        arrive(*year, window=(start.isoformat(), end.isoformat()))
-        for start, end in pairwise([*starts[:3], starts[-1]])
-    ]
-    assert [counts["written"] for counts, _, _ in parts] == [40, 39, 401]
-    in_parts = [row for _, rows, _ in parts for row in rows]
-    assert sorted(in_parts, key=lambda row: row["tourist_id"]) == whole
-
-
-def test_a_record_with_a_corrected_date_of_arrival_keeps_its_key(arrive):
-    _, before, _ = arrive({"cicid": 6.0, "arrdate": i94.APRIL_1})
-    _, after, _ = arrive({"cicid": 6.0, "arrdate": i94.APRIL_1 + 30}, window=("2016-05-01", "2016-06-01"))
-    assert before[0]["tourist_id"] == after[0]["tourist_id"]
-
-
-def test_a_date_in_text_is_read(run_job, tmp_path):
-    texts = [
-        *("2016-04-03", "2016-4-3", "2016-04-03T23:30:00Z", "2016-04-03 00:00:00", "03APR2016", "03Apr2016"),
-        *("20547", "20547.0", "2.0547E4"),
-    ]
-    source = i94.write_csv(
-        tmp_path, *({"cicid": n, "arrdate": text, "depdate": text} for n, text in enumerate(texts))
+    expected = {(2016 * 100 + row["i94mon"]) * 10**10 + row["cicid"]: row["fltno"] for row in year}
+    assert {row["tourist_id"]: row["flight_no"] for row in rows} == expected
+    assert Counter(row["arrivedate"].month for row in rows) == {1: 40, 2: 39, 3: 41} | dict.fromkeys(
+        range(4, 13), 40
     )
-    counts, rows, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
-    assert (counts["rejected"], counts["notes"]) == ({}, {"outside_window": 0})
-    assert [(row["arrivedate"], row["departdate"]) for row in rows] == [(date(2016, 4, 3),) * 2] * len(texts)
 
 
 @pytest.mark.parametrize(
@@ -372,33 +353,34 @@ def test_a_date_of_another_type_is_read(arrive, value):
         {"cicid": 3.0, "arrdate": None, "depdate": value},
         types=types,
     )
-    assert (counts["rejected"], counts["notes"]) == ({"bad_arrival_date": 1}, {"outside_window": 0})
+    assert (counts["rejected"], counts["notes"]) == ({"bad_arrival_date": 1}, {})
     day = date(2016, 4, 3)
     assert [(row["arrivedate"], row["departdate"]) for row in rows] == [(day, day), (day, None)]
 
 
-def test_a_date_that_is_unclear_is_rejected_or_unknown(run_job, tmp_path):
-    texts = [
+def test_a_date_in_text_is_read_and_one_that_is_unclear_is_rejected_or_unknown(run_job, tmp_path):
+    clear = [
+        *("2016-04-03", "2016-4-3", "2016-04-03T23:30:00Z", "2016-04-03 00:00:00", "03APR2016", "03Apr2016"),
+        *("20547", "20547.0", "2.0547E4"),
+    ]
+    unclear = [
         *("2016-02-30", "30FEB2016", "03/04/2016", "20160403", "April 3", "1959-12-31", "10000-01-01"),
         *("-1", "03APX2016", "2016-04-03x"),
     ]
     source = i94.write_csv(
         tmp_path,
-        *({"cicid": n, "arrdate": text} for n, text in enumerate(texts)),
-        *({"cicid": n + 100, "depdate": text} for n, text in enumerate(texts)),
+        *({"cicid": n, "arrdate": text, "depdate": text} for n, text in enumerate(clear)),
+        *({"cicid": n + 100, "arrdate": text} for n, text in enumerate(unclear)),
+        *({"cicid": n + 200, "depdate": text} for n, text in enumerate(unclear)),
     )
     counts, rows, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
-    assert counts["rejected"] == {"bad_arrival_date": len(texts)}
-    assert counts["notes"] == {"outside_window": 0, "bad_departure_date": len(texts)}
-    assert {row["departdate"] for row in rows} == {None}
-    assert sorted(row["arrdate"] for row in rejects) == sorted(texts)
-
-
-def test_rows_without_a_date_are_judged_over_the_whole_source(arrive):
-    undated = [{"cicid": float(number), "arrdate": None} for number in range(2, 5)]
-    counts, _, _ = arrive({}, *undated, window=("2016-04-09", "2016-04-10"))
-    assert (counts["read"], counts["written"], counts["rejected"]) == (3, 0, {"bad_arrival_date": 3})
-    assert counts["judged_over"] == {"bad_arrival_date": 4}
+    assert counts["rejected"] == {"bad_arrival_date": len(unclear)}
+    assert counts["notes"] == {"bad_departure_date": len(unclear)}
+    read = {row["tourist_id"] - APRIL: (row["arrivedate"], row["departdate"]) for row in rows}
+    assert read == {n: (date(2016, 4, 3),) * 2 for n in range(len(clear))} | {
+        n + 200: (date(2016, 4, 1), None) for n in range(len(unclear))
+    }
+    assert sorted(row["arrdate"] for row in rejects) == sorted(unclear)
 
 
 REPEATED = (
@@ -413,8 +395,7 @@ REPEATED = (
 )
 
 
-@pytest.mark.parametrize("files", [1, 3])
-@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize(("files", "order"), [(1, 1), (3, -1)])
 def test_of_rows_that_share_a_key_the_last_filed_is_kept_in_any_order(arrive, files, order):
     counts, rows, rejects = arrive(*REPEATED[::order], files=files)
     assert counts["read"] == 8
@@ -445,15 +426,19 @@ TIED = (
     {"cicid": 12.0, "depdate": 20590.0, "fltno": "00008"},
     {"cicid": 13.0, "i94port": "SEA", "fltno": "00009"},
     {"cicid": 13.0, "i94port": "WAS", "fltno": "00010"},
+    {"cicid": 12_345_678.0, "fltno": "00011"},
+    {"cicid": 12_345_678.0, "fltno": "00012"},
 )
 
 
 def test_of_duplicates_that_tie_both_forms_of_the_source_keep_the_same(arrive, run_job, tmp_path):
-    kept = [(9, "00002"), (10, "00003"), (11, "00005"), (12, "00008"), (13, "00009")]
+    kept = [(9, "00002"), (10, "00003"), (11, "00005"), (12, "00008"), (13, "00009"), (12_345_678, "00011")]
     _, of_parquet, _ = arrive(*TIED, files=2)
     in_text = [
         {
             **row,
+            # As Spark writes a double to CSV from ten million on: 1.2345678E7.
+            "cicid": "1.2345678E7" if row["cicid"] > 1e7 else row["cicid"],
             "admnum": f"{row.get('admnum', 5):.0f}",
             "i94cit": "209" if row.get("i94port") == "WAS" else "209.0",
             "depdate": date.fromordinal(date(1960, 1, 1).toordinal() + int(row.get("depdate", 20554))),
@@ -461,37 +446,49 @@ def test_of_duplicates_that_tie_both_forms_of_the_source_keep_the_same(arrive, r
         for row in TIED
     ]
     source = i94.write_csv(tmp_path, *reversed(in_text))
-    _, of_csv, _ = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    counts, of_csv, rejects = outcome(run_job(arrivals, source, i94.write_labels(tmp_path)))
+    assert (counts["written"], counts["rejected"]) == (6, {"duplicate_tourist_id": 6})
+    assert {row["reason"] for row in rejects} == {"duplicate_tourist_id"}
     for rows in (of_parquet, of_csv):
         assert [(row["tourist_id"] - APRIL, row["flight_no"]) for row in rows] == kept
 
 
-def test_single_days_give_the_same_rows_as_the_whole_window(arrive):
+def test_a_days_folder_holds_what_was_written_for_the_window_of_that_day(run_job, tmp_path):
+    """Until the output had a folder a day, it was written for a window: the kept rows that arrived in it."""
     rows = [
         *REPEATED,
         {"cicid": 12.0, "arrdate": i94.APRIL_1 + 1},
         {"cicid": 13.0, "arrdate": i94.APRIL_1 + 40},
+        {"cicid": 14.0, "arrdate": None},
+        {"cicid": 15.0, "arrdate": i94.APRIL_1 + 1, "i94mode": 3.0},
     ]
-    whole, kept, _ = arrive(*rows)
-    first, kept_first, _ = arrive(*rows, window=("2016-04-01", "2016-04-02"))
-    second, kept_second, _ = arrive(*rows, window=("2016-04-02", "2016-04-03"))
-    assert sorted([*kept_first, *kept_second], key=lambda row: row["tourist_id"]) == kept
-    assert (first["notes"]["outside_window"], second["notes"]["outside_window"]) == (3, 8)
-    assert whole["read"] == first["read"] + second["read"] == 9
-    assert first["rejected"] == {"duplicate_tourist_id": 4, "not_by_air": 1}
-    assert second["rejected"] == {}
-
-
-def test_a_window_without_data_is_zero_rows(arrive):
-    counts, rows, _ = arrive({}, window=("2015-01-01", "2015-01-02"))
+    source = i94.write_parquet(tmp_path, *rows, files=3)
+    counts, kept, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
     assert counts == {
-        "read": 0,
-        "written": 0,
-        "rejected": {},
+        "read": 12,
+        "written": 5,
+        "rejected": {"bad_arrival_date": 1, "duplicate_tourist_id": 4, "not_by_air": 2},
         "judged_over": {},
-        "notes": {"outside_window": 1},
+        "notes": {},
     }
-    assert rows == []
+    first = {**EXPECTED, "departdate": date(2016, 4, 10)}
+    later = date(2016, 4, 2)
+    expected = {
+        "day=2016-04-01": [{**first, "tourist_id": APRIL + 10}, {**first, "tourist_id": APRIL + 11}],
+        "day=2016-04-02": [
+            {
+                **first,
+                "tourist_id": APRIL + 9,
+                "arrivedate": later,
+                "departdate": date(2016, 5, 16),
+                "flight_no": "00003",
+            },
+            {**first, "tourist_id": APRIL + 12, "arrivedate": later},
+        ],
+        "day=2016-05-11": [{**first, "tourist_id": APRIL + 13, "arrivedate": date(2016, 5, 11)}],
+    }
+    assert {folder.name: outcome((counts, folder, rejected))[1] for folder in kept.glob("*=*")} == expected
+    assert len(pq.read_table(rejected)) == 7
 
 
 def test_the_error_names_a_truncated_parquet_file(run_job, tmp_path):
@@ -536,12 +533,6 @@ def test_the_error_names_a_bad_csv_and_what_is_wrong_with_it(run_job, tmp_path, 
         run_job(arrivals, source, i94.write_labels(tmp_path))
 
 
-def test_the_error_names_a_folder_without_parquet(run_job, tmp_path):
-    (tmp_path / "sas_data").mkdir()
-    with pytest.raises(BadInput, match=r"sas_data/"):
-        run_job(arrivals, tmp_path / "sas_data", i94.write_labels(tmp_path))
-
-
 @pytest.mark.parametrize(
     "text", ["", i94.LABELS[: i94.LABELS.index("value i94model")]], ids=["empty", "cut off"]
 )
@@ -551,10 +542,10 @@ def test_the_error_names_a_label_file_without_its_sections(run_job, tmp_path, te
         run_job(arrivals, source, i94.write_labels(tmp_path, text))
 
 
-def test_a_malformed_line_is_rejected_in_every_window_and_judged_over_the_whole_source(run_job, tmp_path):
+def test_a_malformed_line_is_rejected_with_its_text(run_job, tmp_path):
     source = i94.write_csv(tmp_path, {"cicid": 1.0}, {"cicid": 2.0})
     source.write_text(source.read_text() + "3,3.0,2016.0\n")
     counts, _, rejected = run_job(arrivals, source, i94.write_labels(tmp_path))
     assert (counts["read"], counts["written"], counts["rejected"]) == (3, 2, {"malformed_row": 1})
-    assert counts["judged_over"] == {"malformed_row": 3}
+    assert counts["judged_over"] == {}
     assert pq.read_table(rejected)["_corrupt"].to_pylist() == ["3,3.0,2016.0"]

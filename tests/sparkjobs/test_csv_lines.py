@@ -9,6 +9,7 @@ import pytest
 
 from sparkjobs.errors import BadInput
 from sparkjobs.reading import CORRUPT, read_csv
+from tests.sparkjobs.conftest import uris_of
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def read(spark, tmp_path):
     def run(content, *, name="a.csv", columns=("id", "name"), encoding="utf-8"):
         path = tmp_path / name
         path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))
-        rows = read_csv(spark, path.as_uri(), columns).collect()
+        rows = read_csv(spark, uris_of(path), columns).collect()
         good = sorted(tuple(row[column] for column in columns) for row in rows if not row[CORRUPT])
         return good, sorted(row[CORRUPT] for row in rows if row[CORRUPT])
 
@@ -137,7 +138,7 @@ def test_of_several_compressed_files_the_damaged_one_is_named(spark, tmp_path):
     for name, content in {"a": good, "b": damaged[: len(damaged) // 2], "c": good}.items():
         (tmp_path / f"{name}.csv.gz").write_bytes(content)
     with pytest.raises(BadInput, match=r"b\.csv\.gz cannot be read .*cut off"):
-        read_csv(spark, tmp_path.as_uri() + "/", ("id", "name"))
+        read_csv(spark, uris_of(tmp_path), ("id", "name"))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sparkjobs.errors import BadInput
-from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, read_table
+from sparkjobs.reading import CORRUPT, explain_read_errors, read_csv, read_output, read_table
+from tests.sparkjobs.conftest import uris_of
 
 COLUMNS = ("id", "name")
 
@@ -26,9 +27,8 @@ def read(spark, tmp_path):
             path = source / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data.encode() if isinstance(data, str) else data)
-        uri = f"file://{source}/" if isinstance(content, dict) else f"file://{source}/{name}"
         notes = {}
-        rows = by(spark, uri, columns, delimiter, notes).collect()
+        rows = by(spark, uris_of(source), columns, delimiter, notes).collect()
         good = sorted((tuple(row[name] for name in columns) for row in rows if not row[CORRUPT]), key=repr)
         return good, [row[CORRUPT] for row in rows if row[CORRUPT]], notes
 
@@ -52,7 +52,7 @@ def parts(spark, tmp_path):
         for name, content in others:
             (folder / name).write_bytes(content)
         notes = {}
-        rows = read_table(spark, f"file://{folder}/", columns, notes=notes).collect()
+        rows = read_table(spark, uris_of(folder), columns, notes=notes).collect()
         return sorted((tuple(row[name] for name in columns) for row in rows), key=repr), notes
 
     return run
@@ -372,7 +372,7 @@ def test_a_row_whose_text_is_no_utf_8_is_malformed_and_told(spark, tmp_path, kin
     names = pa.Array.from_buffers(kind, 3, stored.buffers())
     parquet(tmp_path / "a.parquet", id=[1, 2, 3], name=names, other=["x", "y", "z"])
     columns = (*COLUMNS, "other")
-    rows = read_table(spark, f"file://{tmp_path}/a.parquet", columns).sort("id").collect()
+    rows = read_table(spark, uris_of(tmp_path / "a.parquet"), columns).sort("id").collect()
     assert [row[CORRUPT] for row in rows] == [f"{bad.decode('cp1252')} | x", None, None]
     assert [row["name"] for row in rows[1:]] == ["Bogotá", None]
 
@@ -389,3 +389,56 @@ def test_a_timestamp_out_of_range_is_told_as_such(parts):
 def test_a_column_of_lists_is_refused_by_name_and_type(parts):
     with pytest.raises(BadInput, match=r"a\.parquet has column id of type array<bigint>.*one value a row"):
         parts({"a.parquet": {"id": [[1, 2]]}}, ("id",))
+
+
+# -- which files --------------------------------------------------------------------------------------
+
+
+def test_only_the_named_files_are_read_whatever_lies_beside_them(spark, tmp_path):
+    for number, name in enumerate(("a.csv", "b.csv", "late.csv"), 1):
+        (tmp_path / name).write_text(f"id,name\n{number},x\n")
+    rows = read_csv(spark, uris_of(tmp_path)[:2], COLUMNS).collect()
+    assert sorted(row["id"] for row in rows) == ["1", "2"]
+    parquet(tmp_path / "p" / "a.parquet", id=[1], name=["a"])
+    parquet(tmp_path / "p" / "late.parquet", id=[2], name=["b"])
+    rows = read_table(spark, uris_of(tmp_path / "p" / "a.parquet"), COLUMNS).collect()
+    assert [row["id"] for row in rows] == [1]
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_value_in_a_folders_name_is_read_of_one_file_as_of_several(spark, tmp_path, files):
+    for number in range(1, files + 1):
+        parquet(tmp_path / "in" / f"id=0{number}" / "sub" / "a.parquet", name=["a"])
+    rows = read_table(spark, uris_of(tmp_path / "in"), COLUMNS).collect()
+    assert sorted(row["id"] for row in rows) == ["01", "02"][:files]
+
+
+@pytest.mark.parametrize("by", [read_csv, read_table])
+def test_a_file_that_is_gone_is_told_by_name(spark, tmp_path, by):
+    (tmp_path / "a.csv").write_text("id,name\n1,x\n")
+    with pytest.raises(BadInput, match=r"gone\.csv does not exist"):
+        by(spark, [*uris_of(tmp_path), f"file://{tmp_path}/gone.csv"], COLUMNS)
+
+
+def test_hidden_files_are_not_read_and_where_there_are_no_others_it_is_said(spark, tmp_path):
+    hidden = f"file://{tmp_path}/_a.csv"
+    (tmp_path / "_a.csv").write_text("id,name\n1,x\n")
+    with pytest.raises(BadInput, match=r"holds no file but hidden ones, such as _a\.csv"):
+        read_csv(spark, [hidden], COLUMNS)
+    (tmp_path / "b.csv").write_text("id,name\n2,x\n")
+    assert [row["id"] for row in read_csv(spark, uris_of(tmp_path), COLUMNS).collect()] == ["2"]
+
+
+def test_a_folder_that_another_job_wrote_is_read_whole_and_its_days_come_once(spark, tmp_path):
+    folder = f"file://{tmp_path}/out/"
+    days = [date(2016, 4, 1), date(2016, 4, 2)]
+    for day in days:
+        parquet(
+            tmp_path / "out" / f"day={day}" / "part-0.snappy.parquet", id=[day.day], arrived=[day], day=[7]
+        )
+    (tmp_path / "out" / "_SUCCESS").touch()
+    whole = read_output(spark, [folder])
+    assert whole.columns == ["id", "arrived", "day"]
+    assert sorted(map(tuple, whole.collect())) == [(1, days[0], 7), (2, days[1], 7)]
+    some = read_table(spark, [folder], ("day", "id"))
+    assert sorted(map(tuple, some.select("day", "id").collect())) == [(7, 1), (7, 2)]

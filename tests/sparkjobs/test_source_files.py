@@ -7,6 +7,7 @@ import pytest
 from sparkjobs.errors import BadInput
 from sparkjobs.reading import explain_read_errors, read_table
 from tests.source_files import SOURCE_FILES
+from tests.sparkjobs.conftest import uris_of
 
 
 @pytest.mark.parametrize("files", SOURCE_FILES, ids=lambda files: files.case)
@@ -15,10 +16,10 @@ def test_the_jobs_reading_comes_to_its_verdict(spark, tmp_path, files):
         path = tmp_path / "in" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
-    uri = f"file://{tmp_path}/in/" + ("" if files.is_folder else next(iter(files.files)))
+    uris = uris_of(tmp_path / "in")
     try:
-        with explain_read_errors(uri):
-            read_table(spark, uri, files.columns, files.delimiter).collect()
+        with explain_read_errors(uris[0]):
+            read_table(spark, uris, files.columns, files.delimiter).collect()
         read = True
     except BadInput:
         read = False
