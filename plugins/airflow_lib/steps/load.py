@@ -6,10 +6,13 @@ Each looks up the warehouse in the register, checks this run's lease, and renews
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps.batch import read_batch
 from airflow_lib.steps.clusters import connected
+from airflow_lib.steps.held import forget_loads
 from airflow_lib.steps.leases import list_holders
 from airflow_lib.steps.staging import stage_what_is_missing, written_rows
 from airflow_lib.warehouse import load as warehouse
@@ -47,8 +50,9 @@ class LoadWindow(ImmediateStep):
                 manifests={job: one.manifest.sha256 for job, one in pinned.items()},
                 written=written_rows(pinned),
                 pinned_at={job: one.at for job, one in pinned.items()},
+                batch=read_batch(run).hash,
             )
-            loaded = load_window(connection, load)
+            loaded = load_window(connection, load, locked=partial(forget_loads, run, access.generation))
         result: Json = {
             "tables": {name: dict(rows) for name, rows in loaded.tables.items()},
             "checks": [verdict.as_json() for verdict in loaded.verdicts],
