@@ -113,10 +113,18 @@ class World:
         )
         return Run(pipeline, run_id, window, settings(**mayfly), services)
 
-    def fix_batch(self, run: Run) -> None:
-        """What a preflight before this run's first one would have fixed, without a call: for steps driven alone."""
-        by_others = replace(run, services=replace(run.services, aws=self.others), max_tries=-1)
+    def fix_batch(self, run: Run, max_tries: int = -1) -> None:
+        """What a preflight before this run's first one would have fixed, without a call: for steps driven alone.
+
+        With a large `max_tries`: what one fixes that a person cleared.
+        """
+        by_others = replace(run, services=replace(run.services, aws=self.others), max_tries=max_tries)
         fix_batch(by_others, look_at_sources(by_others))
+
+    def forget_held(self) -> None:
+        """What the warehouse holds is not known outside it, so the next run has work."""
+        for key in self.objects(f"state/{self.pipeline.name}/loads/"):
+            MotoObjects()[BUCKET, key] = b""
 
     def put_sources(self, pipeline: Pipeline) -> None:
         put_sources(pipeline)

@@ -113,6 +113,11 @@ def _source_mistakes(job: SparkJob, source: Source) -> Iterator[str]:
                 f"job {job.name!r}: source {name!r} is a pattern for folders, and a pattern stands for files: give "
                 f"{name + '*'!r} for those right in such folders, or name one folder"
             )
+        elif "**" in name:
+            yield (
+                f"job {job.name!r}: source {name!r}: * stands for text within one level of the path, and ** for no "
+                "more: name a folder, such as 'arrivals/', for all that is in it"
+            )
     if len(source.delimiter) != 1:
         yield f"job {job.name!r}: delimiter {source.delimiter!r} of {list(source.names)}: give one character"
 

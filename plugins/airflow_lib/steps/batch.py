@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -42,6 +43,14 @@ class Kept:
 
     batch: Batch
     max_tries: int
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """The run's batch, and when it was written down, by S3's clock: until then the run had looked at the sources."""
+
+    batch: Batch
+    at: datetime
 
 
 def look_at_sources(run: Run) -> Batch:
@@ -85,13 +94,18 @@ def fix_batch(run: Run, batch: Batch) -> Batch:
 
 def read_batch(run: Run) -> Batch:
     """The batch that the run's preflight fixed. Raises OutputError where there is none; ResourceError."""
+    return read_fixed(run).batch
+
+
+def read_fixed(run: Run) -> Fixed:
+    """As `read_batch`, with the time at which it was fixed."""
     stored = _read(run)
-    if stored.body is None:
+    if stored.body is None or stored.modified is None:
         raise OutputError(
             f"{_uri(run)} is not there, so it is not known which files this run takes in. Clear the run from "
             "provision.preflight on."
         )
-    return _parse(run, stored.body).batch
+    return Fixed(_parse(run, stored.body).batch, stored.modified)
 
 
 def refuse_changed(run: Run, job: SparkJob) -> None:

@@ -43,7 +43,7 @@ class WindowLoad:
     """What is to be loaded: `run_id`'s staging `schema`, for `window`.
 
     By job: `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, `pinned_at` is when
-    the run took the output for its own, which is when it looked at the source. `batch` is the hash of the run's batch.
+    the run's batch was fixed, which is when it looked at the source. `batch` is the hash of the run's batch.
     """
 
     pipeline: Pipeline
