@@ -91,6 +91,10 @@ class OutputRefused(OutputError):
     """What a Spark job wrote cannot be loaded, and it writes the same again: correct the job, or the table."""
 
 
+class InputChanged(OutputError):
+    """A file of the run's batch was replaced or deleted since: the run must begin with what is there now."""
+
+
 class RegisterError(MayflyError):
     """The register cannot be read, or the outcome of a write to it is unknown."""
 

@@ -61,7 +61,7 @@ def make_dag(pipeline: Pipeline) -> DAG:
         start_date=pipeline.start,
         catchup=pipeline.catchup,
         default_args=_DEFAULTS,
-        params=_window_params(pipeline),
+        params={**_window_params(pipeline), "force": _force_param()},
         tags=["mayfly"],
         **limit,
     ) as dag:
@@ -105,6 +105,15 @@ def _window_params(pipeline: Pipeline) -> dict[str, Param]:
         name: Param(None, title=title, description=form, type=["null", "string"], format=kind)
         for name, title in zip(("window_start", "window_end"), titles, strict=True)
     }
+
+
+def _force_param() -> Param:
+    return Param(
+        False,
+        type="boolean",
+        title="Force",
+        description="Compute and load all the same, whatever is done already and the warehouse holds",
+    )
 
 
 def _task(group: TaskGroup, label: str) -> BaseOperator:

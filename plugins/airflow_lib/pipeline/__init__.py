@@ -24,6 +24,7 @@ from airflow_lib.pipeline.check import (
     Severity,
     Unique,
 )
+from airflow_lib.pipeline.intake import Intake, Standing
 from airflow_lib.pipeline.job import JobOutput, Source, SparkJob
 from airflow_lib.pipeline.table import Dimension, Fact, OnEmpty, ReplaceWindow, Staging, Table
 from airflow_lib.pipeline.window import Window, WindowUnit
@@ -42,6 +43,7 @@ __all__ = [
     "Fresh",
     "Hardware",
     "Holds",
+    "Intake",
     "JobOutput",
     "NotNull",
     "OnEmpty",
@@ -53,6 +55,7 @@ __all__ = [
     "Source",
     "SparkJob",
     "Staging",
+    "Standing",
     "Table",
     "Unique",
     "Window",
@@ -84,12 +87,12 @@ class Hardware:
 class Pipeline:
     """One pipeline; `declaration.validate` says whether it can work.
 
-    `start` has a time zone; `schedule` is a cron expression in `timezone`, None for runs that are only triggered, and
-    with windows of days (`window_unit`), which are days of that zone, at most once a day; `catchup`: Airflow makes the
-    runs since `start` that it has not made; `max_active_runs` is how many it lets go on at once, None its own default,
-    whatever `max_parallel_runs` is: what is beyond that waits for its Spark sessions alone. A deployment may say
-    otherwise of these (`MAYFLY_SCHEDULES`); `answers_schema` is the schema of the answers that are tables; the
-    EMR cluster is sized for `max_parallel_runs`.
+    `intake` says what a run takes in. `start` has a time zone; `schedule` is a cron expression in `timezone`, None for
+    runs that are only triggered, and with windows of days (`window_unit`), which are days of that zone, at most once a
+    day; `catchup`: Airflow makes the runs since `start` that it has not made; `max_active_runs` is how many it lets go
+    on at once, None its own default, whatever `max_parallel_runs` is: what is beyond that waits for its Spark sessions
+    alone. A deployment may say otherwise of these (`MAYFLY_SCHEDULES`). `answers_schema` is the schema of the answers
+    that are tables; the EMR cluster is sized for `max_parallel_runs`.
     """
 
     name: str
@@ -107,6 +110,7 @@ class Pipeline:
     timezone: str = "UTC"
     catchup: bool = False
     max_active_runs: int | None = None
+    intake: Intake = field(default_factory=Standing)
 
     @property
     def staging(self) -> tuple[Staging, ...]:

@@ -42,16 +42,22 @@ class Manifest:
     sha256: str
 
 
-def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
+def read_manifest(s3: S3Client, output: Output) -> Manifest | None:
     """The output's manifest, or None while no attempt has completed, or where an earlier version of Mayfly wrote it.
 
-    Raises OutputError where it cannot be read, or a file it lists is gone or changed; ResourceError where S3
+    Whether its files are there is not looked at. Raises OutputError where it cannot be read; ResourceError where S3
     refuses.
     """
     stored = read_object(s3, output.prefix.bucket, output.prefix.key(_NAME))
-    if stored is None:
-        return None
-    manifest = parse_manifest(output, stored)
+    return None if stored is None else parse_manifest(output, stored)
+
+
+def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
+    """As `read_manifest`, once its files were seen to be there.
+
+    Raises OutputError, too, where a file it lists is gone or changed.
+    """
+    manifest = read_manifest(s3, output)
     if manifest is None:
         return None
     found = list_attempt(s3, output, manifest.attempt)

@@ -21,8 +21,9 @@ from airflow_lib.aws.s3 import ListedObject, list_objects
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import OutputError, OutputRefused
 from airflow_lib.pipeline import SparkJob
+from airflow_lib.spark.batch import is_hidden
 from airflow_lib.spark.counts import Counts
-from airflow_lib.spark.outputs import Output, is_hidden
+from airflow_lib.spark.outputs import Output
 from airflow_lib.spark.parquet_schema import ParquetColumn, list_columns, read_footer
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_lib.errors import (
+    InputChanged,
     JobFault,
     LivyError,
     MayflyError,
@@ -27,6 +28,7 @@ from airflow_lib.errors import (
 from airflow_lib.naming import Slot, session_name
 from airflow_lib.pipeline import JobOutput, SparkJob
 from airflow_lib.polling import time_after
+from airflow_lib.spark.batch import Batch, ResolvedSources
 from airflow_lib.spark.job_graph import most_jobs_at_once
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
@@ -38,10 +40,11 @@ from airflow_lib.spark.livy import (
     StatementView,
 )
 from airflow_lib.spark.manifest import Manifest, probe_manifest, write_manifest
-from airflow_lib.spark.outputs import Output, ResolvedSources, address_output, probe_sources
+from airflow_lib.spark.outputs import Output, address_output
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
+from airflow_lib.steps.batch import read_batch, refuse_changed
 from airflow_lib.steps.clusters import endpoint_at, find_livy
 from airflow_lib.steps.pinned_output import pin_output, read_pinned
 from airflow_lib.steps.polling_step import PollingStep
@@ -64,24 +67,26 @@ class JobInput:
     output: Output
 
 
-def resolve_job(run: Run, job: SparkJob) -> JobInput:
-    """Where `job` of this run reads and writes, by what the sources are now. Raises SourceError where one is missing.
+def resolve_job(run: Run, job: SparkJob, batch: Batch | None = None) -> JobInput:
+    """Where `job` of this run reads and writes: the files of the run's batch, unless another `batch` is given.
 
     It is the same before and after the jobs whose outputs it reads have run.
+    Raises OutputError where no batch is fixed, SourceError where a source is not in it.
     """
+    taken = batch or read_batch(run)
     resolved: dict[str, JobInput] = {}
 
     def resolve(one: SparkJob) -> JobInput:
         if one.name not in resolved:
             upstream = {other.name: resolve(other).output.address for other in run.pipeline.upstream(one)}
-            resolved[one.name] = _resolve(run, one, upstream)
+            resolved[one.name] = _resolve(run, one, upstream, taken)
         return resolved[one.name]
 
     return resolve(job)
 
 
-def _resolve(run: Run, job: SparkJob, upstream: Mapping[str, str]) -> JobInput:
-    sources = probe_sources(run.aws.s3, run.source, job)
+def _resolve(run: Run, job: SparkJob, upstream: Mapping[str, str], batch: Batch) -> JobInput:
+    sources = batch.resolve(job)
     output = address_output(
         run.processed,
         job,
@@ -104,11 +109,12 @@ class ChainedInput(JobInput):
 def resolve_chained(run: Run, job: SparkJob) -> ChainedInput:
     """As `resolve_job`, once the jobs whose outputs it reads have run: it reads those that this run loads.
 
-    Raises OutputError where one of them has no complete output in this run.
+    Raises OutputError where one of them has no complete output in this run, or no batch is fixed.
     """
     upstream = {other.name: read_pinned(run, other) for other in run.pipeline.upstream(job)}
-    found = _resolve(run, job, {name: one.output.address for name, one in upstream.items()})
-    files = iter([[uri] for uri in found.sources.uris])
+    addresses = {name: one.output.address for name, one in upstream.items()}
+    found = _resolve(run, job, addresses, read_batch(run))
+    files = iter([list(uris) for uris in found.sources.uris])
     inputs = [
         [upstream[run.pipeline.job_of(source.name).name].uri(source.name)]
         if isinstance(source, JobOutput)
@@ -118,9 +124,9 @@ def resolve_chained(run: Run, job: SparkJob) -> ChainedInput:
     return ChainedInput(found.sources, found.output, inputs)
 
 
-def probe_job(run: Run, job: SparkJob) -> Manifest | None:
+def probe_job(run: Run, job: SparkJob, batch: Batch | None = None) -> Manifest | None:
     """The job's complete output, or None where it is yet to be computed."""
-    return probe_manifest(run.aws.s3, resolve_job(run, job).output)
+    return probe_manifest(run.aws.s3, resolve_job(run, job, batch).output)
 
 
 @dataclass(frozen=True)
@@ -174,7 +180,7 @@ class RunJob(PollingStep):
     def advance(self, run: Run, state: Json) -> Done:
         try:
             return self._advance_job(run, state)
-        except (SourceError, JobFault, OutputRefused):
+        except (SourceError, JobFault, OutputRefused, InputChanged):
             self.give_up(run, state)
             raise
 
@@ -348,10 +354,11 @@ class RunJob(PollingStep):
         output = resolve_chained(run, job).output
         if answer.get("address") != output.address:
             raise OutputError(
-                f"The input of job {self.job!r} changed in S3 while it was read, so its output matches neither "
-                "version. Clear the task once nothing writes the input any more."
+                f"The session of job {self.job!r} has computed another input than that of the run's batch: somebody "
+                "cleared provision.preflight while it ran. Clear the task: it computes the batch that is fixed now."
             )
         counts = parse_counts(answer, job)
+        refuse_changed(run, job)
         return output, write_manifest(run.aws.s3, job, output, str(answer["attempt"]), counts)
 
     def _delete_session(self, run: Run, livy: LivyClient) -> None:
