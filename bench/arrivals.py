@@ -31,7 +31,8 @@ def measure(rows: int) -> dict[str, Any]:
         "rows_per_s": round(rows / spark["job"]["wall_s"]),
         "cpu_ratio_of_job": round(spark["job"]["cpu_s"] / polars["job"]["cpu_s"], 1),
         "cpu_ratio_with_start": round(spark["whole"]["cpu_s"] / polars["job"]["cpu_s"], 1),
-        "files_mib": [round(size / 2**20, 1) for size in files],
+        "files": len(files),
+        "largest_file_mib": round(max(files) / 2**20, 1),
         "spark": spark,
         "polars": polars,
     }
