@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.pipeline import Staging
-from airflow_lib.spark.outputs import Counts, Output, write_manifest
+from airflow_lib.pipeline import SparkJob, Staging
+from airflow_lib.spark.counts import Counts
+from airflow_lib.spark.manifest import write_manifest
+from airflow_lib.spark.outputs import Output
 from airflow_lib.warehouse.copy_columns import refuse_other_columns
 from airflow_lib.warehouse.sql import ROOT
 from sparkjobs.immigration import airports, arrivals, cities, temperature
@@ -54,8 +56,10 @@ def test_a_job_writes_the_columns_of_its_staging_table_in_their_order(run_job, t
     output, s3 = Output(S3Location("lake", "out"), name, "a1"), MemoryS3()
     for path in kept.rglob("*"):
         if path.is_file():
-            s3.put("lake", f"out/{name}/a1/t1/{path.relative_to(kept)}", path.read_bytes())
-    manifest = write_manifest(s3, output, "t1", Counts.parse(counts))
-    assert manifest.columns
-    written = [(column.name, column.type) for column in manifest.columns]
+            s3.put("lake", f"out/{name}/a1/t1/{name}/{path.relative_to(kept)}", path.read_bytes())
+    declared = SparkJob(name, (), partitioned_by="arrivedate" if job is arrivals else None)
+    manifest = write_manifest(s3, declared, output, "t1", Counts.parse(counts, [name]))
+    columns = manifest.datasets[name].columns
+    assert columns
+    written = [(column.name, column.type) for column in columns]
     refuse_other_columns("immigration", Staging(STAGING[job], output=name), written, job=name)

@@ -197,7 +197,7 @@ def _list_names(job: SparkJob) -> Iterator[tuple[str, ...]]:
 
 
 def _list_source(s3: S3Client, location: S3Location, name: str) -> list[ListedObject]:
-    """The objects under one name, those with content, sorted by key; none where it is missing or empty."""
+    """The objects under one name, sorted by key; none where it is missing, or nothing of it has content."""
     key = location.key(name)
     if is_pattern(name):
         return _list_pattern(s3, location, name)
@@ -205,14 +205,23 @@ def _list_source(s3: S3Client, location: S3Location, name: str) -> list[ListedOb
         found = probe_object(s3, location.bucket, key)
         return [found] if found and found.size else []
     listed = list_objects(s3, location.bucket, key)
-    return [item for item in listed if item.size and not is_hidden(item.key[len(key) :])]
+    return _with_content(item for item in listed if not is_hidden(item.key[len(key) :]))
 
 
 def _list_pattern(s3: S3Client, location: S3Location, pattern: str) -> list[ListedObject]:
     start = len(location.folder_key)
     literal = pattern[: next(_WILDCARD.finditer(pattern)).start()]
     listed = list_objects(s3, location.bucket, location.folder_key + literal)
-    return [item for item in listed if item.size and _matches(item.key[start:], pattern)]
+    return _with_content(item for item in listed if _matches(item.key[start:], pattern))
+
+
+def _with_content(items: Iterable[ListedObject]) -> list[ListedObject]:
+    """The items without folders' markers; none where all are empty. An empty one among others is the job's to refuse.
+
+    Hadoop marks a folder by an empty `x/` or `x_$folder$`: https://hadoop.apache.org/docs/stable/hadoop-aws/tools/hadoop-aws/directory_markers.html
+    """
+    files = [item for item in items if item.size or not item.key.endswith(("/", "_$folder$"))]
+    return files if any(item.size for item in files) else []
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -86,9 +86,18 @@ def test_the_other_alternative_is_taken_where_the_first_is_not_there(s3: MemoryS
 def test_a_folder_is_listed_page_by_page_without_the_files_that_spark_ignores(s3: MemoryS3) -> None:
     data = ["sas_data/_year=2016/b.parquet", "sas_data/a.parquet", "sas_data/c.parquet", "sas_data/d.parquet"]
     put_sources(s3, *data, "sas_data/_SUCCESS", "sas_data/.a.crc", "sas_data/_temporary/0/e.parquet")
-    s3.put("lake", "in/immigration/sas_data/", b"")
-    s3.put("lake", "in/immigration/sas_data/empty.parquet", b"")
+    for marker in ("sas_data/", "sas_data/sub/", "sas_data/sub_$folder$"):
+        s3.put("lake", f"in/immigration/{marker}", b"")
     assert names_read(s3, "sas_data/") == [data]
+
+
+def test_an_empty_file_among_others_is_taken_in_so_that_the_job_refuses_it(s3: MemoryS3) -> None:
+    put_sources(s3, "sas_data/a.parquet")
+    s3.put("lake", "in/immigration/sas_data/b.parquet", b"")
+    assert (
+        names_read(s3, "sas_data/", "sas_data/*.parquet")
+        == [["sas_data/a.parquet", "sas_data/b.parquet"]] * 2
+    )
 
 
 def test_a_folder_with_nothing_to_read_counts_as_missing(s3: MemoryS3) -> None:
