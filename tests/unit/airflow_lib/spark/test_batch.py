@@ -109,13 +109,13 @@ def test_a_folder_with_nothing_to_read_counts_as_missing(s3: MemoryS3) -> None:
 @pytest.mark.parametrize(
     ("pattern", "matched"),
     [
-        ("user*.csv", ["user.csv", "user1.csv", "user2.csv", "user[3].csv"]),
-        ("user?.csv", ["user1.csv", "user2.csv"]),
+        ("user*.csv", ["user.csv", "user0.csv", "user1.csv", "user2.csv", "user[3].csv"]),
+        ("user?.csv", ["user0.csv", "user1.csv", "user2.csv"]),
         ("user[3].*", ["user[3].csv"]),
         ("USER*.csv", []),
         ("2016/part-*.parquet", ["2016/part-0.parquet", "2016/part-1.parquet"]),
         ("*/part-0.parquet", ["2016/part-0.parquet", "2017/part-0.parquet"]),
-        ("*", ["user.csv", "user1.csv", "user2.csv", "user[3].csv"]),
+        ("*", ["user.csv", "user0.csv", "user1.csv", "user2.csv", "user[3].csv"]),
     ],
 )
 def test_a_pattern_stands_for_files_of_its_own_level(s3: MemoryS3, pattern: str, matched: list[str]) -> None:
