@@ -21,7 +21,7 @@ from subdags.deployment import with_deployment
 from subdags.load import load
 from subdags.provision import provision
 from subdags.release import release
-from subdags.schedule import make_timetable, schedule_mistakes
+from subdags.schedule import make_timetable
 from subdags.transform import transform
 from subdags.verify import answers, verify
 
@@ -45,7 +45,7 @@ def build_dag(pipeline: Pipeline) -> DAG:
         return make_dag(deployed.for_a_task())
     from airflow_lib.declaration import validate  # noqa: PLC0415  it imports sqlglot, which takes 0.1 s
 
-    validate(deployed.pipeline, also=[schedule_mistakes, lambda _: deployed.mistakes])
+    validate(deployed.pipeline, also=[deployed.look])
     return make_dag(deployed.pipeline)
 
 

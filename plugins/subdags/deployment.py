@@ -23,7 +23,7 @@ from airflow_lib.errors import SettingsError, did_you_mean
 from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline
 from airflow_lib.settings_model import SettingsModel, describe, format_key, validate
 from airflow_lib.spark.shipping import list_pipelines
-from subdags.schedule import check_cron, find_zone
+from subdags.schedule import check_cron, find_zone, schedule_mistakes
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +71,20 @@ class ScheduleSettings(SettingsModel):
 class Deployed:
     """A pipeline as this deployment runs it; where it has `mistakes`, as it is declared.
 
-    `is_known`: the mistakes, if any, are not about this pipeline, so it runs as is said here.
+    `is_known`: the mistakes, if any, are not about this pipeline, so it runs as is said here. `origin` is who says its
+    schedule, where that is not the declaration.
     """
 
     pipeline: Pipeline
     mistakes: tuple[str, ...] = ()
     is_known: bool = True
+    origin: str = ""
+
+    def look(self, pipeline: Pipeline) -> Iterator[str]:
+        """What is wrong with the schedule, by whoever says it: for `declaration.validate`."""
+        said = f"{self.origin}: " if self.origin else ""
+        yield from (said + mistake for mistake in schedule_mistakes(pipeline))
+        yield from self.mistakes
 
     def for_a_task(self) -> Pipeline:
         """The pipeline for a worker, which parses the file to run one task of a run that is under way.
@@ -114,7 +122,9 @@ def with_deployment(pipeline: Pipeline, environ: Mapping[str, str] = os.environ)
         if settings is None:
             return Deployed(pipeline, (*mistakes, *own), is_known=False)
         pipeline = replace(pipeline, **_changes(settings, pipeline))
-    return Deployed(pipeline, tuple(mistakes), is_known=name in content or not may_be_ours)
+        says_when = settings.model_fields_set & {"schedule", "timezone"}
+        return Deployed(pipeline, tuple(mistakes), origin=f"{origin}: {name}" if says_when else "")
+    return Deployed(pipeline, tuple(mistakes), is_known=not may_be_ours)
 
 
 _CUTOFF = 0.75  # as `did_you_mean` has it

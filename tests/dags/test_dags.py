@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, date, datetime
 from itertools import pairwise
 
 import pytest
+from airflow.configuration import conf
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.serialization.serialized_objects import DagSerialization
 
+from airflow_lib.pipeline import Window
+from airflow_lib.replay import trigger_command
 from airflow_lib.steps.serialization import from_json, to_json
+from operators.airflow_run import window_of
 from operators.release import ClosingOperator, ReleaseOperator
 from subdags import make_dag
 from tests.dags.flats import FLATS, INSTANTS
@@ -188,3 +194,21 @@ def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_trigge
         if hasattr(task, "step"):
             assert from_json(json.loads(json.dumps(to_json(task.step)))) == task.step
             assert from_json(json.loads(json.dumps(to_json(task.pipeline)))) == task.pipeline
+
+
+@pytest.mark.parametrize(
+    ("declared", "window"),
+    [
+        (FLATS, Window(date(2016, 4, 1), date(2016, 4, 3))),
+        (INSTANTS, Window(datetime(2016, 4, 1, 10, tzinfo=UTC), datetime(2016, 4, 1, 10, 20, tzinfo=UTC))),
+    ],
+    ids=["days", "instants"],
+)
+def test_a_replays_trigger_is_one_that_airflow_and_the_dag_take(declared, window):
+    *_, run_id, _, given = trigger_command("flats", window, {"0a" * 16})
+    assert re.match(conf.get("scheduler", "allowed_run_id_pattern"), run_id)
+    assert len(run_id) <= 250
+    dag = make_dag(declared)
+    for name, value in json.loads(given).items():
+        dag.params[name] = value
+    assert window_of({"params": dict(dag.params), "dag_run": None}, declared) == window

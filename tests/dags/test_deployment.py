@@ -215,7 +215,12 @@ def test_all_mistakes_are_told_at_once(say: Say) -> None:
 @pytest.mark.usefixtures("checkout")
 def test_what_goes_with_the_windows_is_asked_of_what_the_deployment_says(say: Say) -> None:
     say({"flats": {"schedule": "*/10 * * * *"}})
-    assert "more than once on one day" in mistakes_of()
+    assert f"- {SCHEDULES}: flats: schedule '*/10 * * * *' runs more than once on one day" in mistakes_of()
+    say({"flats": {"timezone": "Europe/Berlin"}})
+    told = mistakes_of(replace(FLATS, schedule="30 2 * * *"))
+    assert f"- {SCHEDULES}: flats: schedule '30 2 * * *': 2016-03-27 02:30 is a time that" in told
+    say({"flats": {"catchup": True}})
+    assert "\n- schedule '@hourly' runs more than once" in mistakes_of(replace(FLATS, schedule="@hourly"))
     assert build_dag(INSTANTS).dag_id == "flats"
 
 
