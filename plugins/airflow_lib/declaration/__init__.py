@@ -1,8 +1,8 @@
 """Whether a declared pipeline can work: all that can be told without AWS, so before its DAG is made.
 
 `field_types` looks at each field by itself, `names` and `hardware` at what the declaration says, `job_modules` and
-`templates` at the files that it names, `columns` at what it says of the tables in those files. All mistakes are told at
-once; only where a type is wrong the rest is left out, since it would be told of values that are not there.
+`templates` at the files that it names, `columns` and `loads` at what it says of the tables in those files. All mistakes
+are told at once; only where a type is wrong the rest is left out, since it would be told of values that are not there.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from airflow_lib.declaration.columns import column_mistakes
 from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.declaration.hardware import hardware_mistakes
 from airflow_lib.declaration.job_modules import job_module_mistakes
+from airflow_lib.declaration.loads import load_mistakes
 from airflow_lib.declaration.names import name_mistakes
 from airflow_lib.declaration.templates import template_mistakes
 from airflow_lib.errors import DeclarationError
@@ -41,6 +42,7 @@ def validate(
             lambda declared: job_module_mistakes(declared, root=sparkjobs),
             lambda declared: template_mistakes(declared, root=templates),
             lambda declared: column_mistakes(declared, root=templates),
+            lambda declared: load_mistakes(declared, root=templates),
         ]
         mistakes = [mistake for look in looks for mistake in look(pipeline)]
     if mistakes:

@@ -71,6 +71,8 @@ def _hint(value: object, expected: Any) -> str:
 
 def _label(declared: Any) -> str:
     """As `NotNull('dimTourist', …)`: what the author would look for."""
+    if not fields(declared):
+        return f"{type(declared).__name__}()"
     first = getattr(declared, fields(declared)[0].name)
     return f"{type(declared).__name__}({_show(first)}, …)"
 

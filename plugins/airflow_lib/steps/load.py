@@ -5,12 +5,16 @@ Each looks up the warehouse in the register, checks this run's lease, and renews
 
 from __future__ import annotations
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import connected
 from airflow_lib.steps.leases import list_holders
+from airflow_lib.steps.pinned_output import Pinned
 from airflow_lib.steps.staging import stage_what_is_missing, written_rows
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.publish import WindowLoad, load_window
@@ -18,22 +22,25 @@ from airflow_lib.warehouse.publish import WindowLoad, load_window
 
 @dataclass(frozen=True)
 class CreateTables(ImmediateStep):
-    """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
+    """Creates the tables that are absent, adds missing columns, and drops the staging of runs that are over."""
 
     def begin(self, run: Run) -> Outcome:
         keep = {staging_schema(run_id) for run_id in list_holders(run, Slot.WAREHOUSE)}
         with connected(run) as (_, connection):
-            warehouse.create_tables(connection, run.pipeline)
+            added = warehouse.create_tables(connection, run.pipeline)
             dropped = warehouse.drop_orphan_staging(connection, keep)
-        return Done({"created": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
+        tables = [table.name for table in run.pipeline.warehouse_tables]
+        return Done({"created": tables, "added": added, "dropped": dropped})
 
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
+    """The tables' rows and the ledger's in one transaction, unless a check of severity error refuses.
 
-    The result: of each table its rows in all, of a fact also those of the window, now and before, and the checks'
-    verdicts. Failed where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
+    The result: of each table its rows in all, where it is loaded by windows also those of the window, now and before,
+    and the checks' verdicts. `kept` are the tables whose window's rows stayed because none came in, `held` those that
+    had this batch's rows already. Failed where the load brings rows that fail a check, or would empty the window: then
+    nothing was loaded.
     """
 
     def begin(self, run: Run) -> Outcome:
@@ -47,6 +54,7 @@ class LoadWindow(ImmediateStep):
                 manifests={job: one.manifest.sha256 for job, one in pinned.items()},
                 written=written_rows(pinned),
                 pinned_at={job: one.at for job, one in pinned.items()},
+                batch=_hash_batch(pinned),
             )
             loaded = load_window(connection, load)
         result: Json = {
@@ -55,4 +63,12 @@ class LoadWindow(ImmediateStep):
         }
         if loaded.kept:
             result["kept"] = list(loaded.kept)
+        if loaded.held:
+            result["held"] = list(loaded.held)
         return Failed(result, loaded.refused) if loaded.refused else Done(result)
+
+
+def _hash_batch(pinned: Mapping[str, Pinned]) -> str:
+    """A stand-in for the hash of the run's source objects: outputs of other objects or code are another batch."""
+    manifests = {job: one.manifest.sha256 for job, one in pinned.items()}
+    return hashlib.sha256(json.dumps(manifests, sort_keys=True).encode()).hexdigest()

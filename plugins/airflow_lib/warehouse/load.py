@@ -17,6 +17,7 @@ from airflow_lib.errors import ConnectionLost, WarehouseError
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import Result, fetch_count, fetch_result, fetch_rows, run_script
+from airflow_lib.warehouse.schema_changes import adapt_tables
 from airflow_lib.warehouse.sql import ROOT, Script, render
 
 logger = logging.getLogger(__name__)
@@ -29,10 +30,11 @@ _REFUSED_BY_AWS = frozenset({Cause.LAG, Cause.BOUNDARY, Cause.DENIED})
 _COPY_HINT = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
 
 
-def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> None:
-    """Create the load ledger and the pipeline's dimensions and facts; tables that exist are left as they are.
+def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> list[str]:
+    """Create the load ledger and the pipeline's tables, and add the columns that those that exist lack.
 
-    Raises WarehouseError.
+    Returns the columns added, as `table.column`. Raises WarehouseError, also where a table differs from its template in
+    what is not changed without people (`schema_changes`).
     """
     scripts = [render("shared/create_ledger", root=root)]
     scripts += [
@@ -44,7 +46,9 @@ def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) ->
         what=f"Creating the tables of {pipeline.name}",
         creates=True,
     )
+    added = adapt_tables(conn, scripts, root=root)
     logger.info("Warehouse: the ledger and %s tables of %s exist", len(scripts) - 1, pipeline.name)
+    return added
 
 
 def copy_staging(
