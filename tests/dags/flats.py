@@ -8,14 +8,16 @@ from pathlib import Path
 
 from airflow_lib.pipeline import (
     Answer,
-    Dimension,
-    Fact,
     Hardware,
+    Newest,
     NotNull,
     Pipeline,
+    References,
+    ReplaceWindow,
     Source,
     SparkJob,
     Staging,
+    Table,
     Unique,
     WindowUnit,
 )
@@ -30,10 +32,14 @@ FLATS = Pipeline(
     tables=(
         Staging("staging_flats", output="flats"),
         Staging("staging_rents", output="rents"),
-        Dimension("dim_flats", key="flat"),
-        Fact("rents", key="rent", window_column="day"),
+        Table("dim_flats", Newest(), key=("flat",), prune=True),
+        Table("rents", ReplaceWindow("day"), key=("rent",)),
     ),
-    checks=(NotNull("rents", ("rent",)), Unique("rents", ("rent",))),
+    checks=(
+        NotNull("rents", ("rent",)),
+        Unique("rents", ("rent",)),
+        References("rents", "flat", "dim_flats", "flat"),
+    ),
     answers=(Answer("dearest"), Answer("cheapest")),
     hardware=Hardware(core_count=2),
     max_parallel_runs=3,
@@ -44,14 +50,14 @@ INSTANTS = replace(
     FLATS,
     schedule="*/10 * * * *",
     window_unit=WindowUnit.INSTANT,
-    tables=(*FLATS.tables[:-1], Fact("rents", key="rent", window_column="paid_at")),
+    tables=(*FLATS.tables[:-1], Table("rents", ReplaceWindow("paid_at"), key=("rent",))),
 )
 
 # The same pipeline under a name of its own, for a checkout that has its files.
 LETTINGS = replace(FLATS, name="lettings")
 
-_FLATS = {"flat": "BIGINT", "city": "VARCHAR(64)"}
-_RENTS = {"rent": "BIGINT", "flat": "BIGINT", "day": "DATE", "paid_at": "TIMESTAMP"}
+_FLATS = {"flat": "BIGINT NOT NULL", "city": "VARCHAR(64)"}
+_RENTS = {"rent": "BIGINT NOT NULL", "flat": "BIGINT", "day": "DATE", "paid_at": "TIMESTAMP"}
 _COLUMNS = {"staging_flats": _FLATS, "staging_rents": _RENTS, "dim_flats": _FLATS, "rents": _RENTS}
 _STAGING = {"dim_flats": "staging_flats", "rents": "staging_rents"}
 _JOB = """COLUMNS = ("flat", "city")
@@ -84,10 +90,8 @@ def write_templates(folder: Path) -> None:
         _write(folder / f"create/{table}.sql", _create(table, columns))
     for table, staging in _STAGING.items():
         names = ", ".join(_COLUMNS[table])
-        load = f"INSERT INTO {table} ({names}) SELECT {names} FROM {{{{ schema | ident }}}}.{staging};\n"
+        load = f"SELECT {names} FROM {{{{ schema | ident }}}}.{staging};\n"
         _write(folder / f"load/{table}.sql", load)
-    prune = "DELETE FROM dim_flats WHERE flat NOT IN (SELECT flat FROM rents);\n"
-    _write(folder / "prune/dim_flats.sql", prune)
     for answer in FLATS.answers:
         _write(folder / f"answers/{answer.name}.sql", "SELECT rent FROM rents LIMIT 1;\n")
 

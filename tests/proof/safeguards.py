@@ -94,7 +94,7 @@ MUTANTS = (
     # Livy.
     Mutant("statements that cannot be listed are none", "plugins/airflow_lib/spark/livy.py", "        if answer.status >= 500:\n            raise NotReady(", "        if answer.status >= 500:\n            return ()\n            raise NotReady(", "Livy lists no statements for a while"),
     # Loads.
-    Mutant("the window is not replaced", "sql_templates/shared/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
+    Mutant("the window is not replaced", "sql_templates/shared/load/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     Mutant("the checks run after the commit", "plugins/airflow_lib/warehouse/publish.py", "        verdicts = self._audit(cursor, context, failing_before)\n", "        self._write_ledger(cursor, Loaded(tables))\n        cursor._connection.commit()\n        verdicts = self._audit(cursor, context, failing_before)\n"),
     Mutant("a check that finds rows does not stop the load", "plugins/airflow_lib/warehouse/publish.py", "        if mine:\n            others", "        if False:\n            others"),
     # The janitor.

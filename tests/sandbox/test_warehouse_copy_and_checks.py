@@ -216,7 +216,7 @@ def test_the_declared_checks_pass_on_a_correct_load(conn: Connection, which: Che
         ("UPDATE dimTourist SET gender = NULL", NotNull("dimTourist", ("Tourist_id", "gender")), 2),
         ("INSERT INTO dimTourist SELECT * FROM dimTourist", Unique("dimTourist", ("Tourist_id",)), 2),
         ("DELETE FROM dimAirport", References("factArrivetheUsa", "portcode", "dimAirport", "portcode"), 2),
-        ("DELETE FROM factArrivetheUsa", Complete("arrivals", "staging_immigration", "factArrivetheUsa"), 1),
+        ("DELETE FROM factArrivetheUsa", Complete("factArrivetheUsa", "staging_immigration"), 1),
         (
             "UPDATE factArrivetheUsa SET departdate = '2016-03-01' WHERE Tourist_id = 2",
             Holds("departs", "factArrivetheUsa", "CAST(arrivedate_id AS date) <= departdate"),
@@ -262,7 +262,7 @@ def test_a_check_finds_failing_rows_and_returns_samples(
 def test_the_completeness_check_returns_the_three_counts(conn: Connection) -> None:
     load(conn, "run", APRIL, [arrival(1), arrival(2)])
 
-    verdict = check(conn, Complete("arrivals", "staging_immigration", "factArrivetheUsa"), written=3)
+    verdict = check(conn, Complete("factArrivetheUsa", "staging_immigration"), written=3)
 
     assert verdict.samples == ({"written": 3, "staged": 2, "loaded": 2},)
 

@@ -73,6 +73,7 @@ class Loads:
                 manifests={"readings": run_id},
                 written={"readings": len(ROWS)},
                 pinned_at={"readings": self._now},
+                batch=run_id,
             ),
             root=self._root,
         )

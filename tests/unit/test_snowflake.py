@@ -1,4 +1,4 @@
-"""A chain of dimensions, pruned by real SQL: none outlives the last row that references it."""
+"""A chain of tables, pruned by real SQL: none outlives the last row that references it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_lib.pipeline import Dimension, Fact, Pipeline, SparkJob, Staging, Window
+from airflow_lib.pipeline import Newest, Pipeline, References, ReplaceWindow, SparkJob, Staging, Table, Window
 from airflow_lib.warehouse.publish import WindowLoad, load_window
 from airflow_lib.warehouse.sql import ROOT
 from tests.world import World
@@ -22,10 +22,15 @@ TAXI = Pipeline(
     jobs=(SparkJob("trips", sources=("trips.csv",), windowed=True),),
     tables=(
         Staging("staging_trips", output="trips"),
-        Dimension("states", key="state"),
-        Dimension("boroughs", key="borough"),
-        Dimension("zones", key="zone"),
-        Fact("trips", key="trip", window_column="day"),
+        Table("zones", Newest(), key=("zone",), prune=True),
+        Table("states", Newest(), key=("state",), prune=True),
+        Table("trips", ReplaceWindow("day"), key=("trip",)),
+        Table("boroughs", Newest(), key=("borough",), prune=True),
+    ),
+    checks=(
+        References("boroughs", "state", "states", "state"),
+        References("zones", "borough", "boroughs", "borough"),
+        References("trips", "zone", "zones", "zone"),
     ),
 )
 DAY = Window(date(2024, 1, 1), date(2024, 1, 2))
@@ -34,23 +39,24 @@ TABLES = {
     "mayfly_load_lock": "unused INT",
     "mayfly_loads": (
         "pipeline TEXT, run_id TEXT, window_start TEXT, window_end TEXT, manifests TEXT, pinned_at TEXT, "
-        "table_rows TEXT, verdicts TEXT, loaded_at TEXT"
+        "table_rows TEXT, verdicts TEXT, loaded_at TEXT, batch TEXT, code TEXT"
     ),
-    "states": "state TEXT",
-    "boroughs": "borough TEXT, state TEXT",
-    "zones": "zone TEXT, borough TEXT",
-    "trips": "trip INT, day DATE, zone TEXT",
+    "states": "state TEXT NOT NULL",
+    "boroughs": "borough TEXT NOT NULL, state TEXT",
+    "zones": "zone TEXT NOT NULL, borough TEXT",
+    "trips": "trip INT NOT NULL, day DATE, zone TEXT",
 }
-ADD = "INSERT INTO {table} SELECT DISTINCT {columns} FROM {{{{ schema | ident }}}}.staging_trips;\n"
-PRUNE = "DELETE FROM {table}\nWHERE NOT EXISTS (SELECT 1 FROM {child} WHERE {child}.{key} = {table}.{key});\n"
+SELECT = "SELECT DISTINCT {columns} FROM {{{{ schema | ident }}}}.staging_trips;\n"
 TEMPLATES = {
-    "load/states": ADD.format(table="states", columns="state"),
-    "load/boroughs": ADD.format(table="boroughs", columns="borough, state"),
-    "load/zones": ADD.format(table="zones", columns="zone, borough"),
-    "load/trips": ADD.format(table="trips", columns="trip, day, zone"),
-    "prune/states": PRUNE.format(table="states", child="boroughs", key="state"),
-    "prune/boroughs": PRUNE.format(table="boroughs", child="zones", key="borough"),
-    "prune/zones": PRUNE.format(table="zones", child="trips", key="zone"),
+    "load/states": SELECT.format(columns="state"),
+    "load/boroughs": SELECT.format(columns="borough, state"),
+    "load/zones": SELECT.format(columns="zone, borough"),
+    "load/trips": SELECT.format(columns="trip, day, zone"),
+    "create/staging_trips": "CREATE TABLE {{ schema | ident }}.staging_trips (trip INT);\n",
+    **{
+        f"create/{table}": f"CREATE TABLE {table} ({TABLES[table]});\n"
+        for table in ("states", "boroughs", "zones", "trips")
+    },
 }
 UPTOWN = (1, "2024-01-01", "Harlem", "Manhattan", "NY")
 ACROSS = (2, "2024-01-01", "Newark", "Essex", "NJ")
@@ -104,7 +110,7 @@ def stage(connection: Connection, *trips: Sequence[object]) -> None:
 
 
 def load(connection: Connection, root: Path) -> None:
-    this = WindowLoad(TAXI, "run", DAY, SCHEMA, {}, {}, {})
+    this = WindowLoad(TAXI, "run", DAY, SCHEMA, {}, {}, {}, "batch")
     assert load_window(connection, this, root=root).refused == ""  # type: ignore[arg-type]
 
 

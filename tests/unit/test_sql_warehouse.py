@@ -19,7 +19,7 @@ from sqlglot import exp
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import ConnectionLost, WarehouseError, WarehouseUnreachable
 from airflow_lib.naming import staging_schema
-from airflow_lib.pipeline import Fact, OnEmpty, Pipeline, ReplaceWindow, Window
+from airflow_lib.pipeline import OnEmpty, Pipeline, ReplaceWindow, Table, Window
 from airflow_lib.spark.copy_manifest import CopyManifest, ensure_copy_manifest, render_copy_manifest
 from airflow_lib.spark.counts import Counts
 from airflow_lib.spark.manifest import write_manifest
@@ -150,7 +150,9 @@ def load(
     manifests = stage(world, connection, run_id, window, role, **rows)
     written = {job: len(rows.get(job, rows_of(job, window))) for job in manifests}
     schema = staging_schema(run_id)
-    return load_window(connection, WindowLoad(pipeline, run_id, window, schema, manifests, written, {}))
+    return load_window(
+        connection, WindowLoad(pipeline, run_id, window, schema, manifests, written, {}, run_id)
+    )
 
 
 def loaded(world: World) -> dict[str, Any]:
@@ -474,7 +476,8 @@ def test_a_load_is_one_transaction(world: World, connection: Connection, role: s
     before = len(world.wire.sent("warehouse.Commit"))
     written = {"arrivals": 30, "airports": 4}
     load_window(
-        connection, WindowLoad(PIPELINE, "run1", APRIL, staging_schema("run1"), manifests, written, {})
+        connection,
+        WindowLoad(PIPELINE, "run1", APRIL, staging_schema("run1"), manifests, written, {}, "batch"),
     )
     assert len(world.wire.sent("warehouse.Commit")) == before + 1
 
@@ -557,7 +560,7 @@ def test_a_window_without_rows_is_loaded_without_any(world: World, connection: C
 
 
 def keeping(on_empty: OnEmpty) -> Pipeline:
-    arrivals = Fact("arrivals", key="id", window_column="day", load=ReplaceWindow(on_empty))
+    arrivals = Table("arrivals", ReplaceWindow("day", on_empty))
     return replace(PIPELINE, tables=(*PIPELINE.tables[:-1], arrivals))
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_lib.pipeline import Complete, Fact, Pipeline, SparkJob, Staging, Window, WindowUnit
+from airflow_lib.pipeline import (
+    Complete,
+    Pipeline,
+    ReplaceWindow,
+    SparkJob,
+    Staging,
+    Table,
+    Window,
+    WindowUnit,
+)
 from tests.world.spark import Days, Inputs, Targets, write_dataset
 
 PIPELINE = Pipeline(
@@ -16,9 +25,9 @@ PIPELINE = Pipeline(
     jobs=(SparkJob("readings", sources=("arrivals.csv",), windowed=True),),
     tables=(
         Staging("staging_readings", output="readings"),
-        Fact("readings", key="id", window_column="read_at"),
+        Table("readings", ReplaceWindow("read_at")),
     ),
-    checks=(Complete(job="readings", staging="staging_readings", fact="readings"),),
+    checks=(Complete("readings", staging="staging_readings"),),
 )
 MIDNIGHT = datetime(2016, 4, 2, tzinfo=UTC)
 # Four runs in a row, about midnight.

@@ -18,7 +18,7 @@ from psycopg2 import errors
 Rows = list[tuple[Any, ...]]
 Functions = Mapping[str, Callable[[], Any]]
 
-_STRING_OR_TABLE = re.compile(r"""'(?:[^']|'')*'|"(?P<schema>\w+)"\."?(?P<table>\w+)"?""")
+_STRING_OR_TABLE = re.compile(r"""'(?:[^']|'')*'|"(?P<schema>staging_\w+)"\."?(?P<table>\w+)"?""")
 _TABLE_ATTRIBUTES = re.compile(r"\b(?:DISTSTYLE (?:ALL|EVEN|KEY)|(?:DIST|SORT)KEY \([^)]*\))")
 _CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)"\.)?')
 _CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')
@@ -54,10 +54,13 @@ WHERE type = 'table' AND name NOT IN ('pg_namespace', 'pg_description') AND name
 CREATE VIEW pg_class AS
 SELECT schemaname || '.' || tablename AS oid, tablename AS relname, pg_namespace.rowid AS relnamespace, 'r' AS relkind
 FROM pg_tables JOIN pg_namespace ON nspname = schemaname;
+-- An INTEGER PRIMARY KEY is what sqlite makes of an identity.
 CREATE VIEW pg_table_def AS
-SELECT schemaname, tablename, info.name AS "column", info.type AS type, info."notnull" AS "notnull"
-FROM pg_tables JOIN pragma_table_info(tablename) AS info
-WHERE schemaname = 'public';
+SELECT
+    pg_tables.schemaname, pg_tables.tablename, lower(described.name) AS "column",
+    CASE described.pk WHEN 1 THEN 'BIGINT' ELSE described.type END AS type, described."notnull"
+FROM pg_tables JOIN pragma_table_info(pg_tables.tablename) AS described
+WHERE pg_tables.schemaname = 'public';
 CREATE VIEW stl_load_errors AS
 SELECT
     value ->> 0 AS filename, value ->> 1 AS line_number, value ->> 2 AS colname, value ->> 3 AS type,

@@ -1,9 +1,9 @@
 """Whether a declared pipeline can work: all that can be told without AWS, so before its DAG is made.
 
 `field_types` looks at each field by itself, `names`, `job_outputs` and `hardware` at what the declaration says,
-`job_modules` and `templates` at the files that it names, `columns` and `checks` at what it says of the tables in those
-files, `answers` at its answers. All mistakes are told at once; only where a type is wrong the rest is left out, since
-it would be told of values that are not there.
+`job_modules` and `templates` at the files that it names, `columns`, `loads` and `checks` at what it says of the tables
+in those files, `answers` at its answers. All mistakes are told at once; only where a type is wrong the rest is left
+out, since it would be told of values that are not there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.declaration.hardware import hardware_mistakes
 from airflow_lib.declaration.job_modules import job_module_mistakes
 from airflow_lib.declaration.job_outputs import job_output_mistakes
+from airflow_lib.declaration.loads import load_mistakes
 from airflow_lib.declaration.names import name_mistakes
 from airflow_lib.declaration.templates import template_mistakes
 from airflow_lib.errors import DeclarationError
@@ -46,6 +47,7 @@ def validate(
             lambda declared: job_module_mistakes(declared, root=sparkjobs),
             lambda declared: template_mistakes(declared, root=templates),
             lambda declared: column_mistakes(declared, root=templates),
+            lambda declared: load_mistakes(declared, root=templates),
             lambda declared: check_mistakes(declared, root=templates),
             lambda declared: answer_mistakes(declared, root=templates),
         ]

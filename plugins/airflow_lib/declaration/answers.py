@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from airflow_lib.declaration.checks import bound_mistakes
-from airflow_lib.declaration.templates import DAY, SCHEMA
 from airflow_lib.errors import WarehouseError, did_you_mean
 from airflow_lib.pipeline import (
     IDENTIFIER,
@@ -29,6 +28,7 @@ from airflow_lib.warehouse.answers import list_answers_read
 from airflow_lib.warehouse.dialect import parse_script
 from airflow_lib.warehouse.quality import CheckContext, render_check
 from airflow_lib.warehouse.query import list_columns
+from airflow_lib.warehouse.select_template import DAY, SCHEMA
 from airflow_lib.warehouse.sql import MAX_IDENTIFIER_BYTES, ROOT, Script, render
 
 # Redshift's own schemas, that of the pipeline's tables, and those of its runs (`naming.staging_schema`).

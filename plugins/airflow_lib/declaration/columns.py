@@ -7,17 +7,18 @@ from pathlib import Path
 
 from sqlglot import exp
 
-from airflow_lib.declaration.templates import DAY, SCHEMA
 from airflow_lib.errors import WarehouseError, did_you_mean
 from airflow_lib.pipeline import (
     AcceptedValues,
     Check,
     Complete,
-    Fact,
     Holds,
+    Newest,
     NotNull,
     Pipeline,
     References,
+    ReplaceWindow,
+    Table,
     Unique,
     Window,
     WindowUnit,
@@ -25,6 +26,7 @@ from airflow_lib.pipeline import (
 from airflow_lib.warehouse.create_template import Column, columns
 from airflow_lib.warehouse.dialect import parse_script
 from airflow_lib.warehouse.quality import CheckContext, render_check
+from airflow_lib.warehouse.select_template import DAY, SCHEMA
 from airflow_lib.warehouse.sql import ROOT, Script
 
 # The columns of each table, by their names in lower case: Redshift folds names.
@@ -32,17 +34,13 @@ Tables = Mapping[str, Mapping[str, Column]]
 
 
 def column_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator[str]:
-    """The keys, window columns and columns of checks that their tables have not, and checks that are no SQL.
+    """The columns that are named, by tables, loads or checks, and are not there, and checks that are no SQL.
 
     A table whose template does not tell its columns is left out: `templates` tells of it.
     """
     tables = dict(_read_tables(pipeline, root))
     for table in pipeline.warehouse_tables:
-        yield from _unknown(pipeline, tables, f"table {table.name!r}: key", table.name, [table.key])
-    for fact in pipeline.facts:
-        where = f"table {fact.name!r}: window column"
-        yield from _unknown(pipeline, tables, where, fact.name, [fact.window_column])
-        yield from _window_column_mistakes(pipeline, tables, fact)
+        yield from _table_mistakes(pipeline, tables, table)
     for check in pipeline.checks:
         yield from _check_mistakes(pipeline, tables, check)
 
@@ -68,17 +66,40 @@ def _unknown(
             )
 
 
-def _window_column_mistakes(pipeline: Pipeline, tables: Tables, fact: Fact) -> Iterator[str]:
+def _table_mistakes(pipeline: Pipeline, tables: Tables, table: Table) -> Iterator[str]:
+    where = f"table {table.name!r}"
+    yield from _unknown(pipeline, tables, f"{where}: key", table.name, table.key)
+    yield from _nullable_key_mistakes(pipeline, tables, table)
+    match table.load:
+        case ReplaceWindow(column=column):
+            yield from _unknown(pipeline, tables, f"{where}: window column", table.name, [column])
+            yield from _window_column_mistakes(pipeline, tables, table.name, column)
+        case Newest(by=by) if by:
+            yield from _unknown(pipeline, tables, f"{where}: Newest's column", table.name, [by])
+
+
+def _nullable_key_mistakes(pipeline: Pipeline, tables: Tables, table: Table) -> Iterator[str]:
+    """A null equals nothing, so a row without a key would be added by each load again."""
+    for name in table.key if isinstance(table.load, Newest | ReplaceWindow) else ():
+        column = tables.get(table.name, {}).get(name.lower())
+        if column is not None and not column.not_null:
+            yield (
+                f"table {table.name!r}: its key {name!r} may be null by {pipeline.name}/create/{table.name}.sql, and a "
+                "null equals nothing: make the column NOT NULL"
+            )
+
+
+def _window_column_mistakes(pipeline: Pipeline, tables: Tables, table: str, name: str) -> Iterator[str]:
     """Where the windows are instants, the window column tells them apart.
 
     The warehouse would take an instant for a DATE's day without a word, so that a window of ten minutes holds no row,
     and would compare text letter by letter.
     """
-    column = tables.get(fact.name, {}).get(fact.window_column.lower())
+    column = tables.get(table, {}).get(name.lower())
     if pipeline.window_unit is WindowUnit.INSTANT and column is not None and not _is_instant(column):
         yield (
-            f"table {fact.name!r}: its window column {fact.window_column!r} is a {column.type.sql('redshift')} in "
-            f"{pipeline.name}/create/{fact.name}.sql, but the windows are instants: make it a TIMESTAMP"
+            f"table {table!r}: its window column {name!r} is a {column.type.sql('redshift')} in "
+            f"{pipeline.name}/create/{table}.sql, but the windows are instants: make it a TIMESTAMP"
         )
 
 

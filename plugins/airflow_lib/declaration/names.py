@@ -133,13 +133,9 @@ def _check_mistakes(pipeline: Pipeline, check: Check) -> Iterator[str]:
     where = f"check {check.name!r}"
     tables = [table.name for table in pipeline.tables]
     if isinstance(check, Complete):
-        staged = {table.name: table.output for table in pipeline.staging}
-        jobs = [job.name for job in pipeline.jobs]
-        yield from _undeclared(where, "job", check.job, jobs)
-        yield from _undeclared(where, "Staging", check.staging, staged)
-        yield from _undeclared(where, "Fact", check.fact, [fact.name for fact in pipeline.facts])
-        if check.job in jobs and staged.get(check.staging, check.job) != check.job:
-            yield f"{where}: {check.staging} takes the output of job {staged[check.staging]!r}, not of {check.job!r}"
+        yield from _undeclared(where, "Staging", check.staging, [table.name for table in pipeline.staging])
+        kept = [table.name for table in pipeline.warehouse_tables]
+        yield from _undeclared(where, "Table", check.table, kept)
         return
     yield from _undeclared(where, "table", check.table, tables)
     if isinstance(check, References):

@@ -26,7 +26,16 @@ from airflow_lib.pipeline.check import (
 )
 from airflow_lib.pipeline.intake import Intake, Standing
 from airflow_lib.pipeline.job import JobOutput, Source, SparkJob
-from airflow_lib.pipeline.table import Dimension, Fact, OnEmpty, ReplaceWindow, Staging, Table
+from airflow_lib.pipeline.table import (
+    Append,
+    Load,
+    Newest,
+    OnEmpty,
+    Rebuild,
+    ReplaceWindow,
+    Staging,
+    Table,
+)
 from airflow_lib.pipeline.window import Window, WindowUnit
 
 __all__ = [
@@ -35,19 +44,21 @@ __all__ = [
     "UNKNOWN_ZONE",
     "AcceptedValues",
     "Answer",
+    "Append",
     "Between",
     "Check",
     "Complete",
-    "Dimension",
-    "Fact",
     "Fresh",
     "Hardware",
     "Holds",
     "Intake",
     "JobOutput",
+    "Load",
+    "Newest",
     "NotNull",
     "OnEmpty",
     "Pipeline",
+    "Rebuild",
     "References",
     "ReplaceWindow",
     "RowCount",
@@ -98,7 +109,7 @@ class Pipeline:
     name: str
     start: datetime
     jobs: tuple[SparkJob, ...]
-    tables: tuple[Table, ...]
+    tables: tuple[Staging | Table, ...]
     schedule: str | None = None
     window_unit: WindowUnit = WindowUnit.DAY
     checks: tuple[Check, ...] = ()
@@ -117,17 +128,14 @@ class Pipeline:
         return tuple(table for table in self.tables if isinstance(table, Staging))
 
     @property
-    def dimensions(self) -> tuple[Dimension, ...]:
-        return tuple(table for table in self.tables if isinstance(table, Dimension))
+    def warehouse_tables(self) -> tuple[Table, ...]:
+        """The tables that outlive a run."""
+        return tuple(table for table in self.tables if isinstance(table, Table))
 
     @property
-    def facts(self) -> tuple[Fact, ...]:
-        return tuple(table for table in self.tables if isinstance(table, Fact))
-
-    @property
-    def warehouse_tables(self) -> tuple[Dimension | Fact, ...]:
-        """The tables that outlive a run, in the order they are loaded."""
-        return (*self.dimensions, *self.facts)
+    def windows(self) -> dict[str, ReplaceWindow]:
+        """By the tables' names, how those are replaced that are loaded by windows."""
+        return {table.name: table.window for table in self.warehouse_tables if table.window is not None}
 
     def checks_of(self, table: str) -> tuple[Check, ...]:
         """The checks of that table, in the order of declaration."""

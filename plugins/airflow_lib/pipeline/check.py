@@ -72,21 +72,18 @@ class References(_Named):
 
 @dataclass(frozen=True)
 class Complete:
-    """Rows written by `job` = rows staged = rows in `fact`, for the run's window."""
+    """Rows that the job wrote = rows in `staging` = rows of the window in `table`.
 
-    job: str
+    Of a table that is not loaded by windows, the first two are compared alone.
+    """
+
+    table: str
     staging: str
-    fact: str
     severity: Severity = Severity.ERROR
 
     @property
     def name(self) -> str:
-        return f"complete_{self.fact}"
-
-    @property
-    def table(self) -> str:
-        """The table that the check is about, as every check's `table`."""
-        return self.fact
+        return f"complete_{self.table}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -12,18 +12,6 @@ class Staging:
 
     name: str
     output: str
-
-
-@dataclass(frozen=True)
-class Dimension:
-    """A dimension: `key` identifies a row and is what facts, and dimensions declared after it, reference.
-
-    Dimensions are loaded in the order of declaration and pruned in the reverse order, so a row is dropped after those
-    that reference it.
-    """
-
-    name: str
-    key: str
 
 
 class OnEmpty(StrEnum):
@@ -39,19 +27,56 @@ class OnEmpty(StrEnum):
 
 @dataclass(frozen=True)
 class ReplaceWindow:
-    """A load replaces all rows of the run's window."""
+    """The rows whose `column` lies in the run's window are replaced; what the SELECT gives outside it is not loaded.
 
+    Where the table has a key, a row of the same key in another window goes, too: a record whose date was corrected is
+    there once.
+    """
+
+    column: str
     on_empty: OnEmpty = OnEmpty.FAIL
 
 
 @dataclass(frozen=True)
-class Fact:
-    """A fact: `load` says how rows whose `window_column` lies in the run's window get in."""
+class Newest:
+    """One row for each key of the table: the one with the greatest `by`, whatever the order of the loads.
+
+    Without `by`, what is loaded last is newer. Among rows of one key that are equal in it, or of one load, the one with
+    the greatest values wins, column by column in the order of the create template; a null is less than any value. A row
+    that is there stays untouched where it wins or is equal.
+    """
+
+    by: str = ""
+
+
+@dataclass(frozen=True)
+class Rebuild:
+    """All rows are replaced by what the SELECT gives."""
+
+
+@dataclass(frozen=True)
+class Append:
+    """The rows are added, once for each batch of source objects, whichever runs load it and however often."""
+
+
+Load = ReplaceWindow | Newest | Rebuild | Append
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the warehouse, which outlives the run: `load` says how what its SELECT gives gets in.
+
+    The SELECT is `sql_templates/<pipeline>/load/<table>.sql`. `key` are the columns that together identify a row;
+    `Newest` needs them, and for `ReplaceWindow` they are worth naming. With `prune`, the rows that no row of any table
+    references, by the declared `References`, are deleted after all tables are loaded.
+    """
 
     name: str
-    key: str
-    window_column: str
-    load: ReplaceWindow = field(default_factory=ReplaceWindow)
+    load: Load
+    key: tuple[str, ...] = ()
+    prune: bool = False
 
-
-Table = Staging | Dimension | Fact
+    @property
+    def window(self) -> ReplaceWindow | None:
+        """How windows are replaced in the table, where it is loaded by windows."""
+        return self.load if isinstance(self.load, ReplaceWindow) else None

@@ -21,22 +21,25 @@ from airflow_lib.warehouse.publish import WindowLoad, load_window
 
 @dataclass(frozen=True)
 class CreateTables(ImmediateStep):
-    """Creates the pipeline's tables where they are absent, and drops the staging of runs that are over."""
+    """Creates the tables that are absent, adds missing columns, and drops the staging of runs that are over."""
 
     def begin(self, run: Run) -> Outcome:
         keep = {staging_schema(run_id) for run_id in list_holders(run, Slot.WAREHOUSE)}
         with connected(run) as (_, connection):
-            warehouse.create_tables(connection, run.pipeline)
+            added = warehouse.create_tables(connection, run.pipeline)
             dropped = warehouse.drop_orphan_staging(connection, keep)
-        return Done({"created": [table.name for table in run.pipeline.warehouse_tables], "dropped": dropped})
+        tables = [table.name for table in run.pipeline.warehouse_tables]
+        return Done({"created": tables, "added": added, "dropped": dropped})
 
 
 @dataclass(frozen=True)
 class LoadWindow(ImmediateStep):
-    """The window's rows, dimensions, facts and ledger row in one transaction, unless a check of severity error refuses.
+    """The tables' rows and the ledger's in one transaction, unless a check of severity error refuses.
 
-    The result: of each table its rows in all, of a fact also those of the window, now and before, and the checks'
-    verdicts. Failed where the load brings rows that fail a check, or would empty the window: then nothing was loaded.
+    The result: of each table its rows in all, where it is loaded by windows also those of the window, now and before,
+    and the checks' verdicts. `kept` are the tables whose window's rows stayed because none came in, `held` those that
+    had this batch's rows already. Failed where the load brings rows that fail a check, or would empty the window: then
+    nothing was loaded.
     """
 
     def begin(self, run: Run) -> Outcome:
@@ -60,4 +63,6 @@ class LoadWindow(ImmediateStep):
         }
         if loaded.kept:
             result["kept"] = list(loaded.kept)
+        if loaded.held:
+            result["held"] = list(loaded.held)
         return Failed(result, loaded.refused) if loaded.refused else Done(result)

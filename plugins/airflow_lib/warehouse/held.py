@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from itertools import groupby
 
-from airflow_lib.pipeline import Fact, Pipeline, Window
+from airflow_lib.pipeline import Pipeline, Window
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,7 @@ class Wanted:
 def wanted_of(pipeline: Pipeline, outputs: Mapping[str, str], code: str) -> Wanted:
     """What a run of the pipeline would load of these outputs."""
     everywhere = frozenset(job.name for job in pipeline.jobs if not job.windowed)
-    by_window = len(everywhere) < len(pipeline.jobs) or any(
-        isinstance(table, Fact) for table in pipeline.tables
-    )
+    by_window = len(everywhere) < len(pipeline.jobs) or bool(pipeline.windows)
     return Wanted(outputs, code, everywhere, by_window)
 
 

@@ -34,10 +34,11 @@ _REFUSED_BY_AWS = frozenset({Cause.LAG, Cause.BOUNDARY, Cause.DENIED})
 _COPY_HINT = "Compare the Spark job's columns (COPY matches them by position) with the staging table's."
 
 
-def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> None:
+def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) -> list[str]:
     """Create the load ledger and the pipeline's tables; what exists gets the columns that its template has more.
 
-    Raises StatementRefused where a table differs from its template otherwise, WarehouseError.
+    Returns the columns that were added, as `table.column`. Raises StatementRefused where a table differs from its
+    template otherwise, WarehouseError.
     """
     folders = dict.fromkeys(LEDGER, "shared") | {
         table.name: pipeline.name for table in pipeline.warehouse_tables
@@ -53,6 +54,7 @@ def create_tables(conn: Connection, pipeline: Pipeline, *, root: Path = ROOT) ->
     logger.info("Warehouse: the ledger and %s tables of %s exist", len(scripts) - len(LEDGER), pipeline.name)
     if added:
         logger.warning("Warehouse: added, as the create templates have them: %s", ", ".join(added))
+    return added
 
 
 def copy_staging(

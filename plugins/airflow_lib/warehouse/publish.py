@@ -3,7 +3,7 @@
 Whatever a load changes is checked before the commit. Where a check of severity error finds more rows than before, or a
 window that had rows would have none, the transaction is rolled back: readers, and the next snapshot, never see what it
 wrote.
-Staging is filled before it (`load`), the checks' SQL is in `quality`, all other SQL in `sql_templates/` (see `sql`).
+Staging is filled before it (`load`), how rows get into each table is in `table_loads`, the checks' SQL in `quality`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import WarehouseError
-from airflow_lib.pipeline import Complete, Dimension, Fact, OnEmpty, Pipeline, Severity, Window
+from airflow_lib.pipeline import Append, Complete, OnEmpty, Pipeline, Severity, Table, Window
 from airflow_lib.warehouse.connection import Connection, Cursor, transact
 from airflow_lib.warehouse.cursor import fetch_count, fetch_rows, run_script
 from airflow_lib.warehouse.quality import (
@@ -34,6 +34,7 @@ from airflow_lib.warehouse.quality import (
 )
 from airflow_lib.warehouse.sql import ROOT, Script, render
 from airflow_lib.warehouse.sql_hash import hash_sql
+from airflow_lib.warehouse.table_loads import TableLoads
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class WindowLoad:
 
     By job: `manifests` are the hashes of the jobs' manifests, `pinned_at` is when the run's batch was fixed, which is
     when it looked at the source. By output: `written` is how many rows of the window they say. `batch` is the hash of
-    the run's batch.
+    the run's batch, by which Append knows it.
     """
 
     pipeline: Pipeline
@@ -54,7 +55,7 @@ class WindowLoad:
     manifests: Mapping[str, str]
     written: Mapping[str, int]
     pinned_at: Mapping[str, datetime]
-    batch: str = ""
+    batch: str
 
     def __str__(self) -> str:
         return (
@@ -66,15 +67,17 @@ class WindowLoad:
 class Loaded:
     """What a load came to.
 
-    `tables` holds for each table `total`, all its rows, and for a fact also `rows`, those of the window, and `before`,
-    those of the window before the load. `verdicts` are those of the checks that the load asked, `kept` the facts that
-    were left as they were (OnEmpty.KEEP).
+    `tables` holds for each table `total`, all its rows, and where it is loaded by windows also `rows`, those of the
+    window, and `before`, those of the window before the load. `verdicts` are those of the checks that the load asked,
+    `kept` the tables that were left as they were (OnEmpty.KEEP), `held` those that had the batch's rows already
+    (Append).
     `refused` says why nothing was committed; it is empty where all was.
     """
 
     tables: Mapping[str, Mapping[str, int]]
     verdicts: tuple[Verdict, ...] = ()
     kept: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     refused: str = ""
 
 
@@ -88,9 +91,9 @@ def load_window(
 ) -> Loaded:
     """Load the window from staging, if it brings no rows that fail a check of severity error.
 
-    One transaction under the loads' lock: the window's facts are replaced whichever run wrote them, dimensions and
-    facts are loaded from staging, dimension rows that nothing references are deleted, the checks are asked, and the
-    ledger records it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
+    One transaction under the loads' lock: the tables are loaded as each is declared, whichever run wrote what they
+    hold, rows that nothing references are deleted where that is declared, the checks are asked, and the ledger records
+    it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
     `locked` is called once the loads' lock is held, before anything is changed; where it raises, nothing is.
     Failing rows that were there before, and are not more now, do not refuse the load: their verdicts tell of them.
     Raises WarehouseError; after ConnectionLost it is unknown whether the load was committed: repeat it, nothing is
@@ -99,7 +102,7 @@ def load_window(
     started = time.monotonic()
     keep: frozenset[str] = frozenset()
     suspect: frozenset[str] = frozenset()
-    while True:  # once more where something turns out, at most as often as there are facts and checks
+    while True:  # once more where something turns out, at most as often as there are tables and checks
         try:
             run = _Transaction(load, root, keep, suspect, locked).run
             loaded = transact(conn, run, what=str(load), sleep=sleep)
@@ -111,8 +114,10 @@ def load_window(
             return refused.loaded
         break
     logger.info("%s: committed after %.1f s, rows %s", load, time.monotonic() - started, loaded.tables)
-    for fact in loaded.kept:
-        logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, fact)
+    for table in loaded.kept:
+        logger.warning("%s: the source has no row of the window; table %s keeps its rows", load, table)
+    for table in loaded.held:
+        logger.info("%s: table %s holds the rows of this batch already; none was added", load, table)
     for table, rows in loaded.tables.items():
         if rows.get("rows", 0) < rows.get("before", 0):
             logger.warning(
@@ -149,7 +154,7 @@ def read_verdicts(conn: Connection, pipeline: Pipeline, run_id: str) -> dict[str
 
 
 class _Again(Exception):
-    """Roll back, and load once more: without the facts `keep`, and asking the checks `suspect` before the changes."""
+    """Roll back, and load once more: without the tables `keep`, and asking the checks `suspect` before the changes."""
 
     def __init__(self, *, keep: Collection[str] = (), suspect: Collection[str] = ()) -> None:
         super().__init__()
@@ -167,7 +172,7 @@ class _Refused(Exception):
 class _Transaction:
     """One try of a load.
 
-    `keep` are the facts that it must not change, `suspect` the checks to ask before the changes, too.
+    `keep` are the tables that it must not change, `suspect` the checks to ask before the changes, too.
     """
 
     def __init__(
@@ -187,20 +192,22 @@ class _Transaction:
             "window_start": load.window.start,
             "window_end": load.window.end,
         }
+        self._loads = TableLoads(self._pipeline, self._values, root)
 
     def run(self, cursor: Cursor) -> Loaded:
         run_script(cursor, self._render("shared/lock_loads"))
         self._locked()
         self._refuse_older(cursor)
-        before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
+        before = {table: self._count_window(cursor, table) for table in self._pipeline.windows}
         context = self._tell_context(before)
         failing_before = self._ask_suspect(cursor, context)
-        for script in self._list_changes():
+        held = self._list_held(cursor)
+        for script in self._loads.list_changes(self._keep | held):
             run_script(cursor, script)
         tables = {table.name: self._count(cursor, table, before) for table in self._pipeline.warehouse_tables}
         self._refuse_emptied(before, tables)
         verdicts = self._audit(cursor, context, failing_before)
-        loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)))
+        loaded = Loaded(tables, verdicts, kept=tuple(sorted(self._keep)), held=tuple(sorted(held)))
         self._write_ledger(cursor, loaded)
         return loaded
 
@@ -235,42 +242,42 @@ class _Transaction:
             "put the old file back first if its rows are to be loaded again. Or leave the tables as they are."
         )
 
-    def _list_changes(self) -> list[Script]:
-        """What changes the tables. A dimension is pruned after those declared after it, which may reference it."""
-        own = self._pipeline.name
-        facts = [fact for fact in self._pipeline.facts if fact.name not in self._keep]
-        loaded: list[Dimension | Fact] = [*self._pipeline.dimensions, *facts]
-        return [
-            *(self._render_for_window("shared/replace_window", fact) for fact in facts),
-            *(self._render(f"{own}/load/{table.name}") for table in loaded),
-            *(self._render(f"{own}/prune/{table.name}") for table in reversed(self._pipeline.dimensions)),
-        ]
+    def _list_held(self, cursor: Cursor) -> frozenset[str]:
+        """The tables of Append that hold the batch's rows already, because a load of whichever run has added them."""
+        appended = {table.name for table in self._pipeline.warehouse_tables if isinstance(table.load, Append)}
+        if not appended:
+            return frozenset()
+        named = {"pipeline": self._pipeline.name, "batch": self._load.batch}
+        loads = fetch_rows(cursor, self._render("shared/list_loads_of_batch", **named))
+        # A load from before the table was declared has not added them; of what cannot be read, suppose that it has.
+        tables = [_parse_recorded(table_rows) or dict.fromkeys(appended) for (table_rows,) in loads]
+        return frozenset(name for name in appended if any(name in rows for rows in tables))
 
     def _refuse_emptied(self, before: Mapping[str, int], tables: Mapping[str, Mapping[str, int]]) -> None:
-        """Raise where a fact had rows of the window and has none now, and its declaration does not want that."""
+        """Raise where a table had rows of the window and has none now, and its declaration does not want that."""
+        windows = self._pipeline.windows
         emptied = [
-            fact
-            for fact in self._pipeline.facts
-            if before[fact.name] and not tables[fact.name]["rows"]
-            if fact.load.on_empty is not OnEmpty.REPLACE
+            name
+            for name, window in windows.items()
+            if before[name] and not tables[name]["rows"] and window.on_empty is not OnEmpty.REPLACE
         ]
-        # A fact that is kept, and empty all the same, was emptied by the SQL of another table.
+        # A table that is kept, and empty all the same, was emptied by pruning.
         failing = [
-            fact.name for fact in emptied if fact.load.on_empty is not OnEmpty.KEEP or fact.name in self._keep
+            name for name in emptied if windows[name].on_empty is not OnEmpty.KEEP or name in self._keep
         ]
         if failing:
             raise _Refused(Loaded({}, refused=self._say_emptied(failing, before)))
         if emptied:
-            raise _Again(keep=[fact.name for fact in emptied])
+            raise _Again(keep=emptied)
 
-    def _say_emptied(self, facts: Collection[str], before: Mapping[str, int]) -> str:
+    def _say_emptied(self, tables: Collection[str], before: Mapping[str, int]) -> str:
         window = f"{self._load.window.start} to {self._load.window.end}"
-        held = ", ".join(f"{before[name]} rows of table {name}" for name in facts)
+        held = ", ".join(f"{before[name]} rows of table {name}" for name in tables)
         return (
             f"{self._load}: nothing was loaded, because it would delete {held} and put none in their place: the "
             f"source holds no row of {window} any more, as where its file was replaced by that of another window. "
             "The tables are as they were. Put the window's rows back into the source and clear the run; or declare "
-            "load=ReplaceWindow(on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
+            "ReplaceWindow(…, on_empty=OnEmpty.KEEP) to keep the rows in such a case, OnEmpty.REPLACE to delete them."
         )
 
     def _tell_context(self, before: Mapping[str, int]) -> CheckContext:
@@ -325,7 +332,7 @@ class _Transaction:
         run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
 
     def _list_loaded_manifests(self) -> dict[str, str]:
-        """Without those loaded by window where a fact kept its rows: they are still those of the run before."""
+        """Without those loaded by window where a table kept its rows: they are still those of the run before."""
         by_window = {job.name for job in self._pipeline.jobs if job.loads_window} if self._keep else set()
         return {job: manifest for job, manifest in self._load.manifests.items() if job not in by_window}
 
@@ -337,17 +344,15 @@ class _Transaction:
             for one in verdicts
         }
 
-    def _count(self, cursor: Cursor, table: Dimension | Fact, before: Mapping[str, int]) -> dict[str, int]:
+    def _count(self, cursor: Cursor, table: Table, before: Mapping[str, int]) -> dict[str, int]:
         counts = {}
-        if isinstance(table, Fact):
-            counts = {"before": before[table.name], "rows": self._count_window(cursor, table)}
+        if table.window is not None:
+            counts = {"before": before[table.name], "rows": self._count_window(cursor, table.name)}
         return {**counts, "total": fetch_count(cursor, self._render("shared/count", table=table.name))}
 
-    def _count_window(self, cursor: Cursor, fact: Fact) -> int:
-        return fetch_count(cursor, self._render_for_window("shared/count_window", fact))
-
-    def _render_for_window(self, template: str, fact: Fact) -> Script:
-        return self._render(template, table=fact.name, column=fact.window_column)
+    def _count_window(self, cursor: Cursor, table: str) -> int:
+        column = self._pipeline.windows[table].column
+        return fetch_count(cursor, self._render("shared/count_window", table=table, column=column))
 
     def _render(self, template: str, **values: Any) -> Script:
         return render(template, root=self._root, **self._values, **values)

@@ -83,7 +83,7 @@ class CheckContext:
     """What checks are told of the run: where its staging tables are, and what Complete compares.
 
     `written` are the rows of the window that were written of each output, `schema` is the run's staging schema, and
-    `kept` says of the facts that the load left as they were how many rows of the window they hold.
+    `kept` says of the tables that the load left as they were how many rows of the window they hold.
     """
 
     pipeline: Pipeline
@@ -196,7 +196,7 @@ def _describe_count(verdict: Verdict) -> str:
 def _template(check: Check, context: CheckContext) -> tuple[str, dict[str, Any]]:
     """The template of the check's kind, and the values that it takes."""
     if isinstance(check, Complete):
-        return "complete", _complete_values(check, context)
+        return _complete(check, context)
     table = {"table": context.locate(check.table)}
     match check:
         case NotNull():
@@ -224,27 +224,26 @@ def _template(check: Check, context: CheckContext) -> tuple[str, dict[str, Any]]
             return "row_count", {**table, "at_least": check.at_least, "at_most": check.at_most}
 
 
-def _complete_values(check: Complete, context: CheckContext) -> dict[str, Any]:
-    output = next((one.output for one in context.pipeline.staging if one.name == check.staging), check.job)
+def _complete(check: Complete, context: CheckContext) -> tuple[str, dict[str, Any]]:
+    """The template, and the values that it takes: of a table without windows no rows of it are counted."""
+    output = next((one.output for one in context.pipeline.staging if one.name == check.staging), "")
     if output not in context.written:
         raise WarehouseError(
-            f"Check {check.name} needs to know how many rows job {check.job} wrote, which its manifest should say. "
-            "Let the check name the job whose output its staging table takes."
+            f"Check {check.name} needs to know how many rows were written for {check.staging}, which the manifest of "
+            "its job should say. Let the check name a Staging table of the pipeline."
         )
-    fact = next((fact for fact in context.pipeline.facts if fact.name == check.fact), None)
-    if fact is None:
-        raise WarehouseError(
-            f"Check {check.name}: {check.fact} is not a Fact of {context.pipeline.name}. Let the check name one."
-        )
-    return {
-        "schema": context.schema,
-        "staging": check.staging,
-        "fact": fact.name,
-        "column": fact.window_column,
+    written = context.written[output]
+    staged = {"schema": context.schema, "staging": check.staging, "written": written}
+    window = context.pipeline.windows.get(check.table)
+    if window is None:
+        return "complete_staging", staged
+    return "complete", {
+        **staged,
+        "table": check.table,
+        "column": window.column,
         "window_start": context.window.start,
         "window_end": context.window.end,
-        "written": context.written[output],
-        "expected": context.kept.get(fact.name, context.written[output]),
+        "expected": context.kept.get(check.table, written),
     }
 
 

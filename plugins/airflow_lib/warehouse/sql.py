@@ -3,10 +3,9 @@
 Templates lie below one root, one file for each table and step:
 
     <pipeline>/create/<table>.sql    every table, staging included
-    <pipeline>/load/<table>.sql      dimensions and facts, in the order of declaration: from staging to the warehouse
-    <pipeline>/prune/<table>.sql     dimensions, in the reverse order: drop the rows that nothing references
+    <pipeline>/load/<table>.sql      tables of the warehouse: one SELECT of what is loaded (`select_template`)
     <pipeline>/answers/<answer>.sql  one SELECT
-    shared/**.sql    ledger, staging schema, COPY, checks, how answers are published: the same for every pipeline
+    shared/**.sql    ledger, staging schema, COPY, loads, checks, how answers are published: the same for every pipeline
 
 All SQL is in those files, also that of the checks and of COPY, so that one test parses every statement in
 Redshift's dialect. Jinja inserts values and identifiers and nothing else: no `if`, no `for`.
@@ -17,7 +16,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
@@ -86,6 +85,17 @@ def render(name: str, *, root: Path = ROOT, **values: Any) -> Script:
     return Script(sql, f"{root.name}/{name}.sql")
 
 
+def read_template(name: str, *, root: Path = ROOT) -> str:
+    """The text of template `name`, as it is written. Raises WarehouseError where it is missing or is none."""
+    environment = _environment(root)
+    try:
+        return environment.loader.get_source(environment, f"{name}.sql")[0]  # type: ignore[union-attr]
+    except (TemplateNotFound, UnicodeDecodeError) as error:
+        raise WarehouseError(
+            f"SQL template {name}.sql below {root.name}/ cannot be read: {error}."
+        ) from error
+
+
 def statements(sql: str) -> list[str]:
     """The statements of rendered SQL, in order, without comments and closing semicolons."""
     parts = (part.strip() for part in _END_OF_STATEMENT.split(_COMMENT.sub("", sql)))
@@ -106,6 +116,11 @@ def ident(name: str | tuple[str, ...]) -> str:
             f"at most {MAX_IDENTIFIER_BYTES}."
         )
     return f'"{name.lower()}"'
+
+
+def equal(columns: Sequence[str], one: str, other: str) -> str:
+    """The condition that rows of two tables or aliases have the same values in all of these columns."""
+    return " AND ".join(f"{ident((one, column))} = {ident((other, column))}" for column in columns)
 
 
 def literal(value: object) -> str:
@@ -173,16 +188,19 @@ def _environment(root: Path) -> Environment:
         autoescape=False,  # noqa: S701
         keep_trailing_newline=True,
     )
-    environment.filters.update(ident=_refuse_undefined(ident), literal=_refuse_undefined(literal))
+    environment.filters.update(
+        ident=_refuse_undefined(ident), literal=_refuse_undefined(literal), equal=_refuse_undefined(equal)
+    )
     return environment
 
 
-def _refuse_undefined(convert: Callable[[Any], str]) -> Callable[[Any], str]:
+def _refuse_undefined(convert: Callable[..., str]) -> Callable[..., str]:
     """`convert` as a filter that raises UndefinedError, with the value's name, for a value that nobody passed."""
 
-    def convert_defined(value: Any) -> str:
-        if isinstance(value, Undefined):
-            return str(value)  # StrictUndefined raises here
-        return convert(value)
+    def convert_defined(value: Any, *more: Any) -> str:
+        for one in (value, *more):
+            if isinstance(one, Undefined):
+                return str(one)  # StrictUndefined raises here
+        return convert(value, *more)
 
     return convert_defined

@@ -1,4 +1,4 @@
-"""The hash of all that a pipeline's tables follow from in the warehouse: its SQL templates, tables and checks."""
+"""The hash of all that a pipeline's tables follow from in the warehouse: its templates, tables, checks, answers."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from airflow_lib.warehouse.sql import ROOT
 
 
 def hash_sql(pipeline: Pipeline, root: Path = ROOT) -> str:
-    """64 hex digits that change with any of the pipeline's templates, the shared ones, its tables and its checks."""
-    digest = hashlib.sha256(repr((pipeline.tables, pipeline.checks)).encode())
+    """64 hex digits that change with any template of the pipeline, any shared one, its tables, checks or answers."""
+    digest = hashlib.sha256(repr((pipeline.tables, pipeline.checks, pipeline.answers)).encode())
     for folder in (pipeline.name, "shared"):
         for path in sorted(root.joinpath(folder).rglob("*.sql")):
             digest.update(f"\0{path.relative_to(root).as_posix()}\0".encode())

@@ -1,25 +1,23 @@
--- Each load replaces the whole table, so that it depends on the facts and the newest lists of ports and airports alone,
--- not on the order in which windows were loaded.
-DELETE FROM dimAirport;
-
+-- The ports of all arrivals, with the newest lists of ports and airports, whatever the order in which windows are loaded.
 -- A code that is no port of the label file has the city that its arrivals have: 'unknown (code)'.
-INSERT INTO dimAirport (
-    portcode, airport_code, portOfEntryCity, gps_code, iata_code, local_code,
-    name, type, iso_country, municipality, statecode, ElevationFt, matchbasis
-)
-WITH arrival AS (
-    SELECT portcode, portofentrycity FROM {{ schema | ident }}.staging_immigration
-    UNION
-    SELECT portcode, portOfEntryCity FROM factArrivetheUsa
-),
-port_in_use AS (
-    SELECT portcode, MAX(portofentrycity) AS city
-    FROM arrival
+WITH port_in_use AS (
+    SELECT portcode, MAX(portOfEntryCity) AS city
+    FROM factArrivetheUsa
     GROUP BY portcode
 )
 SELECT
-    port_in_use.portcode, port.ident, COALESCE(port.portofentrycity, port_in_use.city),
-    port.gps_code, port.iata_code, port.local_code, port.name, port.type, port.iso_country, port.municipality,
-    COALESCE(port.statecode, 'Nil'), port.elevationft, port.matchbasis
+    port_in_use.portcode,
+    port.ident AS airport_code,
+    COALESCE(port.portofentrycity, port_in_use.city) AS portOfEntryCity,
+    port.gps_code,
+    port.iata_code,
+    port.local_code,
+    port.name,
+    port.type,
+    port.iso_country,
+    port.municipality,
+    COALESCE(port.statecode, 'Nil') AS statecode,
+    port.elevationft,
+    port.matchbasis
 FROM port_in_use
 LEFT JOIN {{ schema | ident }}.staging_airport AS port ON port.portcode = port_in_use.portcode;

@@ -1,16 +1,8 @@
--- Each load replaces the whole table, from the dates in use and the newest temperatures.
+-- The dates of all arrivals, with the newest temperatures.
 -- A month's temperature is the mean over the states that have one. The ten years are the last ten in which the
 -- source has that calendar month; each year weighs the same, however many states it has.
-DELETE FROM dimArriveDate;
-
-INSERT INTO dimArriveDate (
-    arrivedate_id, year, month, day, weekday, week,
-    AverageTemperature, AverageTemperatureUncertainty, temperaturebasis
-)
 WITH date_in_use AS (
-    SELECT arrivedate FROM {{ schema | ident }}.staging_immigration
-    UNION
-    SELECT CAST(arrivedate_id AS DATE) FROM factArrivetheUsa
+    SELECT DISTINCT CAST(arrivedate_id AS DATE) AS arrivedate FROM factArrivetheUsa
 ),
 us_month AS (
     SELECT
@@ -51,15 +43,15 @@ SELECT
     calendar.day,
     calendar.weekday,
     calendar.week,
-    CAST(COALESCE(us_month.temperature, ten_years.temperature) AS DECIMAL(9, 6)),
+    CAST(COALESCE(us_month.temperature, ten_years.temperature) AS DECIMAL(9, 6)) AS AverageTemperature,
     CAST(
         CASE WHEN us_month.month IS NOT NULL THEN us_month.uncertainty ELSE ten_years.uncertainty END
         AS DECIMAL(9, 6)
-    ),
+    ) AS AverageTemperatureUncertainty,
     CASE
         WHEN us_month.month IS NOT NULL THEN 'month'
         WHEN ten_years.month IS NOT NULL THEN 'ten_year_mean'
-    END
+    END AS temperaturebasis
 FROM calendar
 LEFT JOIN us_month ON us_month.year = calendar.year AND us_month.month = calendar.month
 LEFT JOIN ten_years ON ten_years.month = calendar.month;

@@ -1,15 +1,6 @@
--- Each load replaces the whole table, so that it depends on the facts and the newest survey alone, not on the order in
--- which windows were loaded.
-DELETE FROM dimStateDestination;
-
-INSERT INTO dimStateDestination (
-    AddressTo, StateCode, State, MedianAge, MalePopulation, FemalePopulation,
-    TotalPopulation, NumberOfVeterans, ForeignBorn, AverageHouseholdSize
-)
+-- The destinations of all arrivals, and the states of the newest survey, also those that no arrival has.
 WITH destination AS (
-    SELECT addressto FROM {{ schema | ident }}.staging_immigration
-    UNION
-    SELECT AddressTo FROM factArrivetheUsa
+    SELECT AddressTo AS addressto FROM factArrivetheUsa
     UNION
     SELECT statecode FROM {{ schema | ident }}.staging_demography
 ),
@@ -26,8 +17,8 @@ without_city AS (
 )
 SELECT
     destination.addressto,
-    COALESCE(demography.statecode, without_city.statecode),
-    COALESCE(demography.state, without_city.state),
+    COALESCE(demography.statecode, without_city.statecode) AS StateCode,
+    COALESCE(demography.state, without_city.state) AS State,
     demography.medianage,
     demography.malepopulation,
     demography.femalepopulation,

@@ -10,14 +10,15 @@ from airflow_lib.pipeline import (
     AcceptedValues,
     Answer,
     Complete,
-    Dimension,
-    Fact,
     Holds,
+    Newest,
     NotNull,
     Pipeline,
     References,
+    ReplaceWindow,
     SparkJob,
     Staging,
+    Table,
     Unique,
 )
 
@@ -27,14 +28,14 @@ BIRDS = Pipeline(
     jobs=(SparkJob("sightings", sources=("sightings.csv",), windowed=True),),
     tables=(
         Staging("staging_sightings", output="sightings"),
-        Dimension("dimBird", key="bird_id"),
-        Fact("factSighting", key="sighting_id", window_column="seen_on"),
+        Table("dimBird", Newest(), key=("bird_id",), prune=True),
+        Table("factSighting", ReplaceWindow("seen_on"), key=("sighting_id",)),
     ),
     checks=(
         NotNull("factSighting", ("sighting_id", "bird_id")),
         Unique("dimBird", ("bird_id",)),
         References("factSighting", "bird_id", "dimBird", "bird_id"),
-        Complete(job="sightings", staging="staging_sightings", fact="factSighting"),
+        Complete("factSighting", staging="staging_sightings"),
         AcceptedValues("dimBird", "size", ("S", "L")),
         Holds("some_were_seen", "factSighting", "birds > 0 OR bird_id IN (SELECT other_id FROM elsewhere)"),
     ),
@@ -56,14 +57,12 @@ _FILES = {
         ")\nDISTKEY (sighting_id)\nSORTKEY (seen_on);\n"
     ),
     "sql_templates/birds/load/dimBird.sql": (
-        "INSERT INTO dimBird (bird_id) SELECT DISTINCT bird FROM {{ schema | ident }}.staging_sightings\n"
+        "SELECT DISTINCT bird AS bird_id, CAST(NULL AS VARCHAR(1)) AS size\n"
+        "FROM {{ schema | ident }}.staging_sightings\n"
         "WHERE seen_on >= {{ window_start | literal }};\n"
     ),
     "sql_templates/birds/load/factSighting.sql": (
-        "INSERT INTO factSighting SELECT sighting_id, bird, seen_on, 1 FROM {{ schema | ident }}.staging_sightings;\n"
-    ),
-    "sql_templates/birds/prune/dimBird.sql": (
-        "DELETE FROM dimBird WHERE bird_id NOT IN (SELECT bird_id FROM factSighting);\n"
+        "SELECT sighting_id, bird AS bird_id, seen_on, 1 AS birds FROM {{ schema | ident }}.staging_sightings;\n"
     ),
     "sql_templates/birds/answers/rarest.sql": (
         "SELECT bird_id, COUNT(*) AS seen FROM factSighting GROUP BY bird_id ORDER BY 2 LIMIT 1;\n"

@@ -11,12 +11,13 @@ from airflow_lib.declaration.columns import column_mistakes
 from airflow_lib.pipeline import (
     AcceptedValues,
     Check,
-    Dimension,
-    Fact,
     Holds,
+    Newest,
     NotNull,
     Pipeline,
     References,
+    ReplaceWindow,
+    Table,
     Unique,
     WindowUnit,
 )
@@ -40,12 +41,23 @@ def test_columns_that_are_there_are_right_in_any_case(files: Files) -> None:
     ("table", "told"),
     [
         (
-            Dimension("dimBird", key="birdid"),
+            Table("dimBird", Newest(), key=("birdid",)),
             "table 'dimBird': key 'birdid' is no column of birds/create/dimBird.sql: correct the one or the other; did",
         ),
-        (Fact("factSighting", "nr", "seen_on"), "table 'factSighting': key 'nr' is no column"),
         (
-            Fact("factSighting", "sighting_id", "seen"),
+            Table("factSighting", ReplaceWindow("seen_on"), key=("sighting_id", "nr")),
+            "table 'factSighting': key 'nr' is no column",
+        ),
+        (
+            Table("factSighting", Newest(by="seen"), key=("sighting_id",)),
+            "table 'factSighting': Newest's column 'seen' is no column of birds/create/factSighting.sql",
+        ),
+        (
+            Table("factSighting", Newest(), key=("bird_id",)),
+            "table 'factSighting': its key 'bird_id' may be null by birds/create/factSighting.sql, and a null equals",
+        ),
+        (
+            Table("factSighting", ReplaceWindow("seen")),
             "table 'factSighting': window column 'seen' is no column of birds/create/factSighting.sql",
         ),
     ],
@@ -144,5 +156,5 @@ def test_the_small_pipeline_of_instants_is_right() -> None:
 def write_window_column(files: Files, kind: str) -> None:
     files.write(
         "sql_templates/birds/create/factSighting.sql",
-        f"CREATE TABLE factSighting (sighting_id INT, bird_id INT, birds INT, SEEN_ON {kind}) SORTKEY (seen_on);\n",
+        f"CREATE TABLE factSighting (sighting_id INT NOT NULL, bird_id INT, birds INT, SEEN_ON {kind});\n",
     )

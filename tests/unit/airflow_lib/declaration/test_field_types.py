@@ -12,15 +12,16 @@ from airflow_lib.declaration.field_types import type_mistakes
 from airflow_lib.pipeline import (
     AcceptedValues,
     Answer,
-    Fact,
     Hardware,
     Holds,
     NotNull,
     OnEmpty,
+    Rebuild,
     ReplaceWindow,
     Source,
     SparkJob,
     Staging,
+    Table,
     Unique,
 )
 from tests.unit.airflow_lib.declaration.birds import BIRDS
@@ -32,7 +33,7 @@ def mistakes(**change: Any) -> list[str]:
 
 def test_a_declaration_of_the_right_types_has_no_mistake() -> None:
     source = Source("a/", "a.csv", columns=("x",), delimiter=";")
-    fact = Fact("factX", "x", "day", load=ReplaceWindow(on_empty=OnEmpty.KEEP))
+    fact = Table("factX", ReplaceWindow("day", on_empty=OnEmpty.KEEP), key=("x",))
     assert list(type_mistakes(BIRDS)) == []
     assert mistakes(jobs=(SparkJob("sightings", (source, "b.csv"), max_rejected=1),), tables=(fact,)) == []
 
@@ -107,10 +108,12 @@ def test_a_field_of_a_job_is_told_with_the_job(job: SparkJob, told: str) -> None
     ("table", "told"),
     [
         (Staging("s", output=None), "Staging('s', …): output is None, but str is expected"),  # type: ignore[arg-type]
-        (Fact("f", "k", None), "Fact('f', …): window_column is None, but str is expected"),  # type: ignore[arg-type]
-        (Fact("f", "k", "d", load=ReplaceWindow), "Fact('f', …): load is <class"),  # type: ignore[arg-type]
+        (Table("f", ReplaceWindow(None)), "ReplaceWindow(None, …): column is None, but str is expected"),  # type: ignore[arg-type]
+        (Table("f", Rebuild), "Table('f', …): load is <class"),  # type: ignore[arg-type]
+        (Table("f", Rebuild(), key="id"), "a tuple of one value is written with a comma, ('id',)"),  # type: ignore[arg-type]
+        (Table("f", Rebuild(), prune=1), "Table('f', …): prune is 1, but bool is expected"),  # type: ignore[arg-type]
         (
-            Fact("f", "k", "d", load=ReplaceWindow(on_empty="keep")),  # type: ignore[arg-type]
+            Table("f", ReplaceWindow("d", on_empty="keep")),  # type: ignore[arg-type]
             "on_empty is 'keep', but OnEmpty is expected: write one of OnEmpty.FAIL, OnEmpty.KEEP, OnEmpty.REPLACE",
         ),
     ],

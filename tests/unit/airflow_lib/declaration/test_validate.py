@@ -12,15 +12,16 @@ from airflow_lib.errors import DeclarationError
 from airflow_lib.pipeline import (
     Answer,
     Complete,
-    Dimension,
-    Fact,
     Hardware,
     Holds,
+    Newest,
     NotNull,
     Pipeline,
     References,
+    ReplaceWindow,
     SparkJob,
     Staging,
+    Table,
 )
 from tests.unit.airflow_lib.declaration.birds import BIRDS, Files
 
@@ -33,13 +34,13 @@ SPOILT = Pipeline(
     ),
     tables=(
         Staging("staging_sightings", output="sightings"),
-        Dimension("dimBird", key="birdid"),
-        Fact("factSighting", key="sighting_id", window_column="seen"),
+        Table("dimBird", Newest(), key=("birdid",), prune=True),
+        Table("factSighting", ReplaceWindow("seen"), key=("sighting_id",)),
     ),
     checks=(
         NotNull("factSighting", ("bird",)),
         References("factSighting", "bird_id", "dimBirds", "bird_id"),
-        Complete(job="sigtings", staging="staging_sightings", fact="dimBird"),
+        Complete("dimBird", staging="staging_sights"),
         Holds("some", "factSighting", "bird > 0"),
         Holds("none", "factSighting", "(birds > 0"),
     ),
@@ -58,7 +59,7 @@ def test_a_pipeline_that_can_work_is_valid(files: Files) -> None:
 
 
 def test_a_declaration_with_many_mistakes_is_told_all_of_them_at_once(files: Files) -> None:
-    files.write("sql_templates/birds/load/dimBird.sql", "INSERT INTO dimBird SELECT 1 FORM x;\n")
+    files.write("sql_templates/birds/load/dimBird.sql", "SELECT 1 FORM x;\n")
     with pytest.raises(DeclarationError) as caught:
         check(SPOILT, files)
     title, *mistakes = str(caught.value).split("\n- ")
@@ -76,9 +77,10 @@ def test_a_declaration_with_many_mistakes_is_told_all_of_them_at_once(files: Fil
         "job 'release_emr': no table takes its",
         "table 'staging_sightings' names output",
         "check 'references_factSighting_bird_id_d",
-        "check 'complete_dimBird' names Fact",
+        "check 'complete_dimBird' names Staging",
         "hardware: core_count",
         "hardware: warehouse_node_type",
+        "table 'dimBird' is to be pruned, but",
         "job 'sigtings': sparkjobs/birds/sigtings",
         "job 'release_emr': sparkjobs/birds/relea",
         "sql_templates/birds/load",

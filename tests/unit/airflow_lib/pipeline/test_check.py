@@ -24,7 +24,7 @@ from airflow_lib.pipeline import (
         (NotNull("dimBird", ("a", "b")), "not_null_dimBird"),
         (Unique("dimBird", ("a", "b")), "unique_dimBird_a_b"),
         (References("factSighting", "bird", "dimBird", "bird_id"), "references_factSighting_bird_dimBird"),
-        (Complete("sightings", "staging_sightings", "factSighting"), "complete_factSighting"),
+        (Complete("factSighting", "staging_sightings"), "complete_factSighting"),
         (AcceptedValues("dimBird", "size", ("S",)), "accepted_values_dimBird_size"),
         (Holds("cheap", "dimBird", "price < 5"), "cheap"),
         (Between("dimBird", "wings", 0, 2), "between_dimBird_wings"),

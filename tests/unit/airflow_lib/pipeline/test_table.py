@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 
 from airflow_lib.pipeline import (
-    Dimension,
-    Fact,
+    Newest,
     Pipeline,
+    ReplaceWindow,
     SparkJob,
     Staging,
+    Table,
     WindowUnit,
 )
 
@@ -17,8 +18,8 @@ GOOD = Pipeline(
     jobs=(SparkJob("sightings", sources=("sightings.csv",), windowed=True),),
     tables=(
         Staging("staging_sightings", output="sightings"),
-        Dimension("dimBird", key="bird_id"),
-        Fact("factSighting", key="sighting_id", window_column="seen_on"),
+        Table("dimBird", Newest(), key=("bird_id",)),
+        Table("factSighting", ReplaceWindow("seen_on")),
     ),
 )
 
@@ -26,8 +27,7 @@ GOOD = Pipeline(
 def test_tables_are_grouped_by_kind_and_kept_in_order():
     assert [table.name for table in GOOD.warehouse_tables] == ["dimBird", "factSighting"]
     assert [table.name for table in GOOD.staging] == ["staging_sightings"]
-    assert [table.name for table in GOOD.dimensions] == ["dimBird"]
-    assert [table.name for table in GOOD.facts] == ["factSighting"]
+    assert GOOD.windows == {"factSighting": ReplaceWindow("seen_on")}
 
 
 def test_a_job_is_found_by_its_name():

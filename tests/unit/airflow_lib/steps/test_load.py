@@ -20,6 +20,7 @@ from airflow_lib.pipeline import (
     Check,
     Fresh,
     NotNull,
+    References,
     RowCount,
     Severity,
     Window,
@@ -89,8 +90,11 @@ def test_rows_that_fail_a_check_are_never_loaded_and_count_samples_and_sql_are_t
     world: World, ready: Run
 ) -> None:
     checks = (NotNull("arrivals", ("id",)), FAILS, replace(FAILS, name="none_at_all", table="airports"))
+    references = [
+        replace(check, severity=Severity.WARN) for check in PIPELINE.checks if isinstance(check, References)
+    ]
 
-    outcome = drive(LoadWindow(), with_checks(ready, *checks), world)
+    outcome = drive(LoadWindow(), with_checks(ready, *checks, *references), world)
 
     assert isinstance(outcome, Failed)
     passed, failed, also = outcome.result["checks"]

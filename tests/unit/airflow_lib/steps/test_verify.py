@@ -13,12 +13,12 @@ from airflow_lib.errors import (
 )
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import (
-    Fact,
     Holds,
     NotNull,
     OnEmpty,
     ReplaceWindow,
     Severity,
+    Table,
 )
 from airflow_lib.steps import Done, Failed, Run, Step
 from airflow_lib.steps.clusters import find_warehouse
@@ -116,7 +116,7 @@ def test_a_check_that_was_changed_since_the_load_is_asked_anew(world: World, loa
 
 def test_completeness_as_a_warning_does_not_warn_of_a_fact_that_was_kept(world: World, loaded: Run) -> None:
     """The load knows that the source has no row of the window any more, and that the 30 rows are meant to stay."""
-    keeps = Fact("arrivals", key="id", window_column="day", load=ReplaceWindow(OnEmpty.KEEP))
+    keeps = Table("arrivals", ReplaceWindow("day", OnEmpty.KEEP))
     complete = replace(PIPELINE.checks[-1], severity=Severity.WARN)
     pipeline = replace(PIPELINE, tables=(*PIPELINE.tables[:-1], keeps), checks=(complete,))
     world.jobs.by_name["arrivals"] = no_rows

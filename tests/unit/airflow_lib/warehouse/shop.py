@@ -5,7 +5,17 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from airflow_lib.pipeline import Answer, Dimension, Fact, Pipeline, SparkJob, Staging, Window
+from airflow_lib.pipeline import (
+    Answer,
+    Newest,
+    Pipeline,
+    Rebuild,
+    ReplaceWindow,
+    SparkJob,
+    Staging,
+    Table,
+    Window,
+)
 from airflow_lib.warehouse.sql import ROOT
 
 APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
@@ -16,27 +26,37 @@ SHOP = Pipeline(
     jobs=(SparkJob("sales", sources=("sales.csv",), windowed=True),),
     tables=(
         Staging("staging_sales", output="sales"),
-        Dimension("dimItem", key="item"),
-        Dimension("dimDay", key="day"),
-        Fact("factSale", key="sale", window_column="day"),
+        Table("dimItem", Newest(), key=("item",)),
+        Table("dimDay", Rebuild(), key=("day",)),
+        Table("factSale", ReplaceWindow("day")),
     ),
     answers=(Answer("best"),),
 )
 
 
+_COLUMNS = {
+    "staging_sales": "sale INT, day DATE, item INT, price INT",
+    "dimItem": "item INT NOT NULL, price INT",
+    "dimDay": "number BIGINT IDENTITY(1, 1), day DATE NOT NULL",
+    "factSale": "sale INT, day DATE NOT NULL, item INT",
+}
+_SELECTED = {"dimItem": "item, price", "dimDay": "day", "factSale": "sale, day, item"}
+
+
 def write_templates(folder: Path) -> Path:
-    """The shared templates as they are, and the shop's own, each a statement that names its file."""
+    """The shared templates as they are, and the shop's own; each SELECT names its file."""
     (folder / "shared").symlink_to(ROOT / "shared")
-    for step, names in {
-        "create": ["staging_sales", "dimItem", "dimDay", "factSale"],
-        "load": ["dimItem", "dimDay", "factSale"],
-        "prune": ["dimItem", "dimDay"],
-        "answers": ["best"],
-    }.items():
-        own = folder / "shop" / step
-        own.mkdir(parents=True)
-        for name in names:
-            (own / f"{name}.sql").write_text(f"SELECT '{step} {name}';\n")
+    files = {"answers/best": "SELECT 'answers best';\n"}
+    for name, columns in _COLUMNS.items():
+        table = f"{{{{ schema | ident }}}}.{name}" if name == "staging_sales" else f"IF NOT EXISTS {name}"
+        files[f"create/{name}"] = f"CREATE TABLE {table} ({columns});\n"
+    for name, columns in _SELECTED.items():
+        staging = "{{ schema | ident }}.staging_sales"
+        files[f"load/{name}"] = f"SELECT {columns} FROM {staging} WHERE 'load {name}' <> '';\n"
+    for name, text in files.items():
+        own = folder / "shop" / f"{name}.sql"
+        own.parent.mkdir(parents=True, exist_ok=True)
+        own.write_text(text)
     return folder
 
 

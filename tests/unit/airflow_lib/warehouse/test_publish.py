@@ -14,10 +14,9 @@ import pytest
 
 from airflow_lib.errors import ConnectionLost, ResourceError, StatementRefused, WarehouseError
 from airflow_lib.pipeline import (
+    Append,
     Check,
     Complete,
-    Dimension,
-    Fact,
     Holds,
     NotNull,
     OnEmpty,
@@ -26,6 +25,7 @@ from airflow_lib.pipeline import (
     ReplaceWindow,
     Severity,
     SparkJob,
+    Table,
 )
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
 from airflow_lib.warehouse.quality import Verdict, hash_check
@@ -38,7 +38,7 @@ CHEAP = Holds("cheap", "dimItem", "price < 5")
 KNOWN = NotNull("factSale", ("item",))
 DEAR = Holds("dear", "dimItem", "price > 1", severity=Severity.WARN)
 NOON = datetime(2016, 5, 1, 12, tzinfo=UTC)
-COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
+COMPLETE = Complete("factSale", staging="staging_sales")
 
 
 @pytest.fixture
@@ -47,7 +47,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def load(conn: RecordingConnection, root: Path, pipeline: Pipeline = SHOP) -> Loaded:
-    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+    pinned_at = {"sales": NOON}
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, pinned_at, "b1")
     return load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
 
 
@@ -66,15 +67,18 @@ def counting(**failing: int) -> Callable[[str], Any]:
 def loading(before: dict[str, int], after: dict[str, int]) -> RecordingConnection:
     """A warehouse in which so many rows fail a check whose SELECT holds the word, before and after the changes."""
     conn = RecordingConnection()
-    conn._answer = lambda sql: counting(**(after if "SELECT 'load dimItem'" in this_try(conn) else before))(
-        sql
-    )
+    conn._answer = lambda sql: counting(**(after if is_loaded(conn, "dimItem") else before))(sql)
     return conn
 
 
 def this_try(conn: RecordingConnection) -> list[str]:
     """The statements since the last rollback."""
     return conn.log[len(conn.log) - [*conn.log[::-1], "ROLLBACK"].index("ROLLBACK") :]
+
+
+def is_loaded(conn: RecordingConnection, table: str) -> bool:
+    """Whether the table's SELECT was run since the last rollback."""
+    return any(f"'load {table}'" in sql for sql in this_try(conn))
 
 
 def emptied(*, on_empty: OnEmpty, rows: int = 7) -> tuple[RecordingConnection, Pipeline]:
@@ -87,7 +91,7 @@ def emptied(*, on_empty: OnEmpty, rows: int = 7) -> tuple[RecordingConnection, P
         return [(0 if deleted else rows,)] if "COUNT(*)" in sql else None
 
     conn._answer = answer
-    sales = Fact("factSale", key="sale", window_column="day", load=ReplaceWindow(on_empty))
+    sales = Table("factSale", ReplaceWindow("day", on_empty))
     return conn, replace(SHOP, tables=(*SHOP.tables[:-1], sales))
 
 
@@ -106,12 +110,21 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
         "LOCK TABLE mayfly_load_lock",
         "SELECT run_id, manifests, pinned_at",
         "SELECT COUNT(*)",
+        f'CREATE TABLE "{SCHEMA}".mayfly_incoming AS',
+        f'INSERT INTO "{SCHEMA}".mayfly_incoming ("item", "price", mayfly_came_in)',
+        f'INSERT INTO "{SCHEMA}".mayfly_incoming ("item", "price", mayfly_came_in)',
+        f'CREATE TABLE "{SCHEMA}".mayfly_newest AS',
+        'DELETE FROM "dimitem"',
+        'INSERT INTO "dimitem" ("item", "price")',
+        f'DROP TABLE "{SCHEMA}".mayfly_newest',
+        f'DROP TABLE "{SCHEMA}".mayfly_incoming',
+        'DELETE FROM "dimday"',
+        'INSERT INTO "dimday" ("day")',
+        f'CREATE TABLE "{SCHEMA}".mayfly_incoming AS',
+        f'INSERT INTO "{SCHEMA}".mayfly_incoming ("sale", "day", "item", mayfly_came_in)',
         'DELETE FROM "factsale"',
-        "SELECT 'load dimItem'",
-        "SELECT 'load dimDay'",
-        "SELECT 'load factSale'",
-        "SELECT 'prune dimDay'",
-        "SELECT 'prune dimItem'",
+        'INSERT INTO "factsale" ("sale", "day", "item")',
+        f'DROP TABLE "{SCHEMA}".mayfly_incoming',
         'SELECT COUNT(*) FROM "dimitem"',
         'SELECT COUNT(*) FROM "dimday"',
         "SELECT COUNT(*)",
@@ -122,27 +135,13 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
     ]
 
 
-def test_dimensions_are_pruned_in_the_reverse_order_of_their_declaration(root: Path) -> None:
-    chain = replace(SHOP, tables=(*SHOP.tables[:-1], Dimension("dimHour", key="hour"), SHOP.tables[-1]))
-    for step in ("load", "prune"):
-        (root / "shop" / step / "dimHour.sql").write_text(f"SELECT '{step} dimHour';\n")
-    conn = RecordingConnection(counting())
-
-    load(conn, root, chain)
-
-    assert [line for line in conn.log if line.startswith("SELECT 'prune")] == [
-        "SELECT 'prune dimHour'",
-        "SELECT 'prune dimDay'",
-        "SELECT 'prune dimItem'",
-    ]
-
-
 def test_a_load_replaces_and_counts_its_window_alone(root: Path) -> None:
     conn = RecordingConnection()
     load(conn, root)
 
-    touching = [statement for statement in conn.log if '"factsale"' in statement and '"day"' in statement]
-    assert len(touching) == 3
+    touching = [sql for sql in conn.log if '"factsale"' in sql and "CREATE" not in sql]
+    touching.remove('SELECT COUNT(*) FROM "factsale"')
+    assert len(touching) == 4
     for statement in touching:
         assert "\"day\" >= '2016-04-01' AND \"day\" < '2016-05-01'" in statement
 
@@ -167,7 +166,7 @@ def test_the_ledger_records_run_window_manifests_rows_and_verdicts(root: Path) -
 
 def test_a_load_that_fails_midway_leaves_nothing(root: Path) -> None:
     def fail(sql: str) -> None:
-        if "prune" in sql:
+        if 'INSERT INTO "factsale"' in sql:
             raise psycopg2.DatabaseError("out of disk")
 
     conn = RecordingConnection(fail)
@@ -186,7 +185,7 @@ def test_a_window_that_has_fewer_rows_than_before_is_told(
 ) -> None:
     conn = RecordingConnection()
     conn._answer = lambda sql: (
-        [(now if "SELECT 'load factSale'" in conn.log else before,)] if "COUNT(*)" in sql else None
+        [(now if is_loaded(conn, "factSale") else before,)] if "COUNT(*)" in sql else None
     )
 
     loaded = load(conn, root)
@@ -198,7 +197,7 @@ def test_a_window_that_has_fewer_rows_than_before_is_told(
 
 
 def test_a_load_names_the_file_and_the_statement_that_fails(root: Path) -> None:
-    (root / "shop" / "load" / "dimDay.sql").write_text("SELECT 1;\n\nINSERT INTO dimDay\nSELECT prize;\n")
+    (root / "shop" / "load" / "dimDay.sql").write_text("SELECT prize AS day\nFROM item;\n")
 
     def fail(sql: str) -> None:
         if "prize" in sql:
@@ -208,7 +207,10 @@ def test_a_load_names_the_file_and_the_statement_that_fails(root: Path) -> None:
         load(RecordingConnection(fail), root)
 
     assert 'SQLSTATE 42703: column "prize" does not exist' in str(raised.value)
-    assert f"In {root.name}/shop/load/dimDay.sql: INSERT INTO dimDay SELECT prize" in str(raised.value)
+    assert 'INSERT INTO "dimday" ("day") SELECT "day" FROM ( SELECT prize AS day FROM item' in str(
+        raised.value
+    )
+    assert f"In {root.name}/shop/load/dimDay.sql: " in str(raised.value)
 
 
 def test_checks_of_severity_error_are_asked_after_the_changes_and_before_the_ledger(root: Path) -> None:
@@ -218,7 +220,7 @@ def test_checks_of_severity_error_are_asked_after_the_changes_and_before_the_led
 
     asked = [number for number, statement in enumerate(conn.log) if "AS failing" in statement]
     assert len(asked) == 2
-    assert conn.log.index("SELECT 'prune dimItem'") < min(asked)
+    assert first_lines(conn.log).index('INSERT INTO "factsale" ("sale", "day", "item")') < min(asked)
     assert max(asked) < first_lines(conn.log).index("INSERT INTO mayfly_loads")
     assert [(one.name, one.passed) for one in loaded.verdicts] == [
         ("cheap", True),
@@ -257,11 +259,10 @@ def test_failing_rows_that_were_there_before_do_not_keep_a_window_from_being_loa
     entry = conn.log[-2]
     assert f'"cheap": {{"before": 3, "check": "{hash_check(CHEAP)}", "failing": 3}}' in entry
     told = this_try(conn)
-    asked = [
-        number for number, sql in enumerate(told) if sql.startswith("SELECT COUNT(*)") and "price" in sql
-    ]
+    asked = [number for number, sql in enumerate(told) if "NOT (price < 5)" in sql]
+    loaded_at = next(number for number, sql in enumerate(told) if "load dimItem" in sql)
     assert told.index("LOCK TABLE mayfly_load_lock") < asked[0]
-    assert asked[0] < told.index("SELECT 'load dimItem'") < asked[1]
+    assert asked[0] < loaded_at < asked[1]
     assert not any("LIMIT 5" in sql for sql in told), "a sample that cannot be read would spoil the commit"
 
 
@@ -326,7 +327,7 @@ def test_a_sample_that_cannot_be_read_loses_no_verdict(root: Path) -> None:
 
 def test_a_check_whose_own_sql_fails_is_named_with_its_file_and_statement(root: Path) -> None:
     def fail(sql: str) -> Any:
-        if "price" in sql:
+        if "price <" in sql:
             raise refused("42703", 'column "price" does not exist')
 
     conn = RecordingConnection(fail)
@@ -375,8 +376,8 @@ def test_a_fact_that_is_to_keep_its_rows_is_not_touched_while_the_rest_is_loaded
 
     committed = conn.log[conn.log.index("ROLLBACK") + 1 :]
     assert not any(line.startswith('DELETE FROM "factsale"') for line in committed)
-    assert "SELECT 'load factSale'" not in committed
-    assert "SELECT 'load dimItem'" in committed
+    assert not any("load factSale" in sql for sql in committed)
+    assert any("load dimItem" in sql for sql in committed)
     assert committed[-1] == "COMMIT"
     assert (loaded.kept, loaded.tables["factSale"]["rows"], loaded.refused) == (("factSale",), 7, "")
 
@@ -423,7 +424,7 @@ def test_where_a_fact_was_kept_the_ledger_does_not_name_the_output_that_was_not_
     ports = SparkJob("ports", sources=("ports.csv",))
     pipeline = replace(pipeline, jobs=(*(replace(job, **by_window) for job in pipeline.jobs), ports))
     manifests = {"sales": "abc", "ports": "def"}
-    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, manifests, {"sales": 0, "ports": 2}, {})
+    this = WindowLoad(pipeline, "run 1", APRIL, SCHEMA, manifests, {"sales": 0, "ports": 2}, {}, "b1")
 
     load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
 
@@ -551,6 +552,7 @@ def test_an_output_that_has_no_window_may_not_be_older_than_what_was_loaded_with
         {"sales": "abc", "ports": "old"},
         {"sales": 7, "ports": 7},
         {"sales": NOON, "ports": NOON},
+        "b1",
     )
 
     loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
@@ -579,7 +581,7 @@ def test_a_partitioned_output_may_not_be_older_than_what_was_loaded_with_a_windo
     conn = RecordingConnection(answer)
     pipeline = replace(SHOP, jobs=(*SHOP.jobs, job))
     manifests, pinned = {"sales": "abc", "ports": "old"}, {"sales": NOON, "ports": NOON}
-    this = WindowLoad(pipeline, "april", APRIL, SCHEMA, manifests, {"sales": 7, "ports": 7}, pinned)
+    this = WindowLoad(pipeline, "april", APRIL, SCHEMA, manifests, {"sales": 7, "ports": 7}, pinned, "b1")
 
     loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
 
@@ -589,6 +591,50 @@ def test_a_partitioned_output_may_not_be_older_than_what_was_loaded_with_a_windo
     assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
     mine = [sql for sql in conn.log if "window_start <" in sql]
     assert all("pipeline = 'shop'" in sql and "run_id <> 'april'" in sql for sql in mine)
+
+
+LOGGED = replace(SHOP, tables=(*SHOP.tables[:2], Table("dimDay", Append()), SHOP.tables[-1]))
+
+
+def of_batch(*table_rows: str) -> RecordingConnection:
+    """A warehouse whose ledger has loads of the batch, with these tables."""
+    rows = [(one,) for one in table_rows]
+    return RecordingConnection(lambda sql: rows if sql.startswith("SELECT table_rows") else counting()(sql))
+
+
+@pytest.mark.parametrize(
+    ("ledger", "held"),
+    [
+        ([], ()),
+        (['{"dimDay": {"total": 7}}'], ("dimDay",)),
+        (['{"factSale": {"total": 7}}'], ()),
+        (['{"factSale": {"total": 7}}', '{"dimDay": {"total": 7}}'], ("dimDay",)),
+        (["no JSON"], ("dimDay",)),
+    ],
+    ids=["a new batch", "loaded", "loaded before the table was declared", "loaded twice", "unreadable"],
+)
+def test_a_batch_is_appended_unless_a_committed_load_has_added_it(
+    root: Path, ledger: list[str], held: tuple[str, ...]
+) -> None:
+    conn = of_batch(*ledger)
+
+    loaded = load(conn, root, LOGGED)
+
+    assert (loaded.held, loaded.refused) == (held, "")
+    assert is_loaded(conn, "dimDay") == (not held)
+    assert is_loaded(conn, "dimItem")
+    (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT table_rows")]
+    assert asked.endswith("WHERE pipeline = 'shop' AND batch = 'b1'")
+
+
+def test_the_ledger_names_the_batch_and_the_sql_and_keeps_what_the_run_loaded_of_another_batch(
+    root: Path,
+) -> None:
+    conn = RecordingConnection(counting())
+    load(conn, root)
+    deleted, written = (" ".join(sql.split()) for sql in conn.log[-3:-1])
+    assert deleted.endswith("run_id = 'run 1' AND (batch IS NULL OR batch = 'b1')")
+    assert written.endswith(f"GETDATE(), 'b1', '{hash_sql(SHOP, root)}' )")
 
 
 def recorded(check: Check, failing: object) -> str:

@@ -32,7 +32,7 @@ from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConne
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP
 
 FACTS = CheckContext(SHOP, APRIL, SCHEMA, {"sales": 3})
-COMPLETE = Complete(job="sales", staging="staging_sales", fact="factSale")
+COMPLETE = Complete("factSale", staging="staging_sales")
 
 
 def flat(check: Check) -> str:
@@ -135,7 +135,7 @@ def test_a_check_is_one_statement() -> None:
 
 
 def test_completeness_needs_to_know_what_was_written() -> None:
-    with pytest.raises(WarehouseError, match="how many rows job sales wrote"):
+    with pytest.raises(WarehouseError, match="how many rows were written for staging_sales"):
         render_check(COMPLETE, replace(FACTS, written={}))
 
 
@@ -145,9 +145,10 @@ def test_completeness_expects_of_a_fact_that_was_kept_what_it_held() -> None:
     assert "staged.staged <> 3 OR loaded.loaded <> 9" in sql
 
 
-def test_completeness_is_of_a_fact() -> None:
-    with pytest.raises(WarehouseError, match="dimItem is not a Fact of shop"):
-        run(RecordingConnection(), Complete(job="sales", staging="staging_sales", fact="dimItem"))
+def test_completeness_of_a_table_without_windows_compares_what_was_written_with_what_was_staged() -> None:
+    asked = flat(Complete("dimItem", staging="staging_sales"))
+    assert asked.endswith("AS staged WHERE staged.staged <> 3")
+    assert "dimitem" not in asked
 
 
 def test_a_check_without_failing_rows_passes_and_fetches_no_samples() -> None:

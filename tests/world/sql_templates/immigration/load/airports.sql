@@ -1,6 +1,3 @@
--- Made anew as a whole at each load.
-DELETE FROM airports;
-
-INSERT INTO airports (code, city)
+-- Every airport, used or not: pruning drops the others.
 SELECT code, city
 FROM {{ schema | ident }}.staging_airports;

@@ -1,0 +1,5 @@
+INSERT INTO {{ table | ident }} ({{ columns | map("ident") | join(", ") }})
+SELECT {{ columns | map("ident") | join(", ") }}
+FROM (
+{{ select }}
+) AS selected;

@@ -1,0 +1,4 @@
+DELETE FROM {{ table | ident }}
+WHERE NOT EXISTS (
+{{ referring | join("\n) AND NOT EXISTS (\n") }}
+);

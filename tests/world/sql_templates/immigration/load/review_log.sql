@@ -1,0 +1,2 @@
+SELECT review, stars, changed_on
+FROM {{ schema | ident }}.staging_reviews;

@@ -1,0 +1,2 @@
+SELECT review, book, stars, changed_on
+FROM {{ schema | ident }}.staging_reviews;
