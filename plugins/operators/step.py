@@ -26,6 +26,7 @@ from airflow_lib.aws.errors import describe_credentials_error, explain, is_crede
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    InputChanged,
     JobFault,
     LivyDenied,
     LivyUntrusted,
@@ -60,6 +61,7 @@ NO_RETRY = (
     RowsLost,
     StatementRefused,
     OutputRefused,
+    InputChanged,
 )
 
 
