@@ -5,11 +5,14 @@ The runs share one account, as a user's runs do: between them, the warehouse is 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from nets import unused_net
 from sandbox_process import ROOT, SandboxProcess
@@ -131,6 +134,22 @@ def test_every_question_is_answered(first: dict[str, Any]) -> None:
     assert all(answer["rows"] for answer in first["answers"].values())
     columns = first["answers"]["stays_april_2016"]["columns"]
     assert columns[:3] == ["tourist_id", "arrivedate_id", "departdate"]
+
+
+def test_every_answer_is_published_and_outlives_the_warehouse(
+    first: dict[str, Any], account: Account
+) -> None:
+    for name, answer in first["answers"].items():
+        bodies = {}
+        for kind, uri in answer["published"].items():
+            bucket, _, key = uri.removeprefix("s3://").partition("/")
+            assert key == f"published/immigration/{name}/{kind}/{name}_000.{kind}"
+            bodies[kind] = account.s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+        rows = pyarrow.parquet.read_table(io.BytesIO(bodies["parquet"])).to_pylist()
+        header, *lines = csv.reader(io.StringIO(bodies["csv"].decode()))
+        assert header == answer["columns"]
+        assert len(rows) == len(lines) == answer["row_count"]
+        assert len(answer["rows"]) == min(10, answer["row_count"])
 
 
 def test_one_cluster_of_each_kind_is_created(first: dict[str, Any]) -> None:

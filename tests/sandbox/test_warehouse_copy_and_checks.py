@@ -22,19 +22,21 @@ from airflow_lib.errors import StatementRefused, WarehouseError
 from airflow_lib.naming import staging_schema
 from airflow_lib.pipeline import (
     AcceptedValues,
+    Answer,
     Between,
     Check,
     Complete,
     Fresh,
     Holds,
     NotNull,
+    Pipeline,
     References,
     RowCount,
     Severity,
     Unique,
 )
 from airflow_lib.warehouse import load as warehouse
-from airflow_lib.warehouse.answers import FORMATS, file_key, rebuild, unload
+from airflow_lib.warehouse.answers import FORMATS, Asked, file_key, rebuild, unload
 from airflow_lib.warehouse.connection import transact
 from airflow_lib.warehouse.quality import CheckContext, Verdict, judge, render_check
 from tests.sandbox.immigration_rows import (
@@ -348,8 +350,13 @@ def test_an_invalid_predicate_is_an_error(conn: Connection) -> None:
 SEED_COLUMNS = ("tourist_id", "arrivedate_id", "departdate", "arrivalflag", "departureflag", "updateflag")
 
 
+def publish(conn: Connection, pipeline: Pipeline, asked: Answer) -> Asked:
+    location = PUBLISHED.below(asked.name)
+    return unload(conn, pipeline, asked, location=location, role_arn=ROLE, settle=lambda _: {})
+
+
 def answer(conn: Connection, name: str) -> list[dict[str, Any]]:
-    asked = unload(conn, IMMIGRATION, IMMIGRATION.answer(name), location=PUBLISHED.below(name), role_arn=ROLE)
+    asked = publish(conn, IMMIGRATION, IMMIGRATION.answer(name))
     json.dumps(asked.first.rows)
     return [dict(zip(asked.first.columns, row, strict=True)) for row in asked.first.rows]
 
@@ -395,7 +402,7 @@ def test_a_table_answer_is_rebuilt_checked_and_published(cluster: Warehouse, con
         rebuilt = rebuild(conn, pipeline, told, context)
         assert (rebuilt.refused == "") is stays
         assert cluster.ask("SELECT COUNT(*) > 0 FROM answers.stay_by_visa") == [(True,)]
-    unload(conn, pipeline, told, location=PUBLISHED.below("stay_by_visa"), role_arn=ROLE)
+    publish(conn, pipeline, told)
     assert len(published(cluster, "stay_by_visa")[0]) == len(
         cluster.ask("SELECT 1 FROM answers.stay_by_visa")
     )

@@ -585,7 +585,14 @@ def test_an_answer_has_its_columns_and_rows_and_its_files(
     load(world, connection, "run1", APRIL, role)
     location = S3Location(BUCKET, "published/immigration/arrivals_by_airport")
     answer = PIPELINE.answer("arrivals_by_airport")
-    asked = answers.unload(connection, PIPELINE, answer, location=location, role_arn=role)  # type: ignore[arg-type]
+    asked = answers.unload(
+        connection,  # type: ignore[arg-type]
+        PIPELINE,
+        answer,
+        location=location,
+        role_arn=role,
+        settle=lambda _: {},
+    )
     assert asked.first.columns == ("code", "city", "arrivals")
     assert asked.first.rows[0] == ("JFK", "New York", 10)
     assert [call.operation for call in world.wire.calls].count("Unload") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_lib.aws.s3 import delete_object, list_objects
@@ -42,7 +43,6 @@ class PublishAnswer(ImmediateStep):
             checks = [verdict.as_json() for verdict in rebuilt.verdicts]
             if asked is None:
                 return Failed({"checks": checks}, rebuilt.refused)
-            published = _settle(run, answer, location, asked)
         first = asked.first
         for row in first.rows:
             log.info("%s", dict(zip(first.columns, row, strict=True)))
@@ -50,7 +50,7 @@ class PublishAnswer(ImmediateStep):
             "columns": list(first.columns),
             "rows": [list(row) for row in first.rows],
             "row_count": asked.row_count,
-            "published": published,
+            "published": dict(asked.published),
         }
         return Done({**result, "checks": checks} if checks else result)
 
@@ -65,11 +65,18 @@ def _answer(
         rebuilt = warehouse.rebuild(conn, run.pipeline, answer, context)
         if rebuilt.refused:
             return rebuilt, None
-    asked = warehouse.unload(conn, run.pipeline, answer, location=location, role_arn=access.copy_role_arn)
+    asked = warehouse.unload(
+        conn,
+        run.pipeline,
+        answer,
+        location=location,
+        role_arn=access.copy_role_arn,
+        settle=lambda rows: _settle(run, answer, location, rows),
+    )
     return rebuilt, asked
 
 
-def _settle(run: Run, answer: Answer, location: S3Location, asked: Asked) -> Json:
+def _settle(run: Run, answer: Answer, location: S3Location, row_count: int) -> Mapping[str, str]:
     """Where the answer lies, by format; empty where it has no rows, and so no files.
 
     UNLOAD overwrites files and removes none. So those of an answer that has no rows any more are deleted here, and one
@@ -80,14 +87,14 @@ def _settle(run: Run, answer: Answer, location: S3Location, asked: Asked) -> Jso
     named = re.compile(rf"({'|'.join(FORMATS)})/{re.escape(answer.name)}_[0-9]+\.\1")
     listed = [item.key for item in list_objects(s3, bucket, location.folder_key)]
     ours = {key for key in listed if named.fullmatch(key.removeprefix(location.folder_key))}
-    if not asked.row_count:
+    if not row_count:
         for key in sorted(ours):
             delete_object(s3, bucket, key)
         return {}
     keys = {kind: warehouse.file_key(answer, location, kind) for kind in FORMATS}
     if missing := sorted(set(keys.values()) - ours):
         raise WarehouseError(
-            f"UNLOAD of answer {answer.name} has written {asked.row_count} rows, and "
+            f"UNLOAD of answer {answer.name} has written {row_count} rows, and "
             f"{uri_of(bucket, missing[0])} is not there. If nobody deleted it this minute, report this; then clear "
             "the task."
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,10 +51,11 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class Asked:
-    """An answer: how many rows it has, and the first of them."""
+    """An answer: how many rows it has, the first of them, and what `settle` said of its files."""
 
     row_count: int
     first: Result
+    published: Mapping[str, str]
 
 
 class _Refused(Exception):
@@ -113,11 +114,14 @@ def unload(
     *,
     location: S3Location,
     role_arn: str,
+    settle: Callable[[int], Mapping[str, str]],
     root: Path = ROOT,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Asked:
     """Write the answer below `location` in each of `FORMATS`, in place of what is there: `file_key` says where.
 
+    It is asked, written and settled under the lock that loads follow one another by: of two runs at once, the one that
+    publishes last has seen what the other one loaded. `settle` is given the number of rows once they are written.
     Of an answer without rows nothing is written: UNLOAD makes no file of no row:
     https://github.com/spark-redshift-community/spark-redshift/issues/40
     Raises WarehouseError; one of the files may be new by then.
@@ -128,6 +132,7 @@ def unload(
     (select,) = statements(ordered)
 
     def work(cursor: Cursor) -> Asked:
+        run_script(cursor, render("shared/lock_loads", root=root))
         if not answer.table:
             run_script(cursor, _of(query, "shared/answers/materialize", root=root, table=table))
         count = fetch_count(cursor, render("shared/count", root=root, table=table))
@@ -136,7 +141,7 @@ def unload(
         for template, kind in _UNLOADS if count else ():
             prefix = location.uri(kind, f"{answer.name}_")
             run_script(cursor, render(template, root=root, select=select, prefix=prefix, role_arn=role_arn))
-        return Asked(count, first)
+        return Asked(count, first, settle(count))
 
     try:
         asked = transact(conn, work, what=f"Publishing answer {answer.name}", sleep=sleep)

@@ -38,7 +38,20 @@ def root(tmp_path: Path) -> Path:
 
 
 def unloaded(conn: Any, root: Path, answer: Answer = SHOP.answers[0], pipeline: Any = SHOP) -> Asked:
-    return unload(conn, pipeline, answer, location=LOCATION, role_arn=ROLE, root=root, sleep=lambda _: None)
+    def settle(rows: int) -> dict[str, str]:
+        conn.log.append(f"settle {rows}")
+        return {"csv": "there"}
+
+    return unload(
+        conn,
+        pipeline,
+        answer,
+        location=LOCATION,
+        role_arn=ROLE,
+        settle=settle,
+        root=root,
+        sleep=lambda _: None,
+    )
 
 
 def flat(statement: str) -> str:
@@ -53,7 +66,9 @@ def test_a_query_is_asked_once_and_both_files_are_of_what_it_returned(root: Path
     conn = RecordingConnection(rows_of, columns=("item", "n"))
     asked = unloaded(conn, root)
     assert (asked.row_count, asked.first.columns, asked.first.rows) == (12, ("item", "n"), (("ball", 7),))
+    assert asked.published == {"csv": "there"}
     assert [flat(statement) for statement in conn.log] == [
+        "LOCK TABLE mayfly_load_lock",
         'DROP TABLE IF EXISTS "mayfly_answer"',
         (
             'CREATE TEMP TABLE "mayfly_answer" AS SELECT item AS Item, COUNT(*) AS n FROM factSale GROUP BY item '
@@ -71,8 +86,21 @@ def test_a_query_is_asked_once_and_both_files_are_of_what_it_returned(root: Path
             f"TO 's3://shop/published/shop/best/csv/best_' IAM_ROLE '{ROLE}' "
             "FORMAT AS CSV HEADER EXTENSION 'csv' PARALLEL OFF ALLOWOVERWRITE"
         ),
+        "settle 12",
         "COMMIT",
     ]
+
+
+def test_an_answer_that_cannot_be_settled_is_not_committed(root: Path) -> None:
+    """The lock is held until the files are settled: else an older run could delete those of a newer one."""
+    conn = RecordingConnection(rows_of)
+
+    def fail(_: int) -> dict[str, str]:
+        raise WarehouseError("a second file")
+
+    with pytest.raises(WarehouseError, match="a second file"):
+        unload(conn, SHOP, SHOP.answers[0], location=LOCATION, role_arn=ROLE, settle=fail, root=root)  # type: ignore[arg-type]
+    assert conn.log[-1] == "ROLLBACK"
 
 
 def test_an_answer_without_rows_is_not_unloaded(root: Path) -> None:
@@ -84,8 +112,8 @@ def test_an_answer_without_rows_is_not_unloaded(root: Path) -> None:
 def test_a_table_is_unloaded_as_it_was_committed(root: Path) -> None:
     conn = RecordingConnection(rows_of)
     unloaded(conn, root, BEST, TABLES)
-    assert conn.log[0].strip() == 'SELECT COUNT(*) FROM "answers"."best"'
-    assert 'FROM "answers"."best" ORDER BY "n" DESC\')' in conn.log[2]
+    assert conn.log[1].strip() == 'SELECT COUNT(*) FROM "answers"."best"'
+    assert 'FROM "answers"."best" ORDER BY "n" DESC\')' in conn.log[3]
 
 
 def context() -> CheckContext:
