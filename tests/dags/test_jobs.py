@@ -8,7 +8,7 @@ from types import ModuleType
 
 from airflow_lib.pipeline import Pipeline, Source
 
-ARGUMENTS = ["spark", "inputs", "target", "rejected", "window"]
+ARGUMENTS = ["spark", "inputs", "targets", "rejected", "window"]
 
 
 def code_of(pipeline: Pipeline, job: str) -> list[ModuleType]:
