@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_lib.declaration.hardware import hardware_mistakes
-from airflow_lib.pipeline import Hardware, Pipeline
+from airflow_lib.pipeline import Hardware, JobOutput, Pipeline, SparkJob
 from tests.unit.airflow_lib.declaration.birds import BIRDS
 
 
@@ -46,6 +46,20 @@ def test_sessions_that_do_not_fit_are_told_with_the_arithmetic() -> None:
     (mistake,) = hardware_mistakes(on(Hardware(core_type="c5.xlarge"), runs=50))
     assert "50" in mistake
     assert "MiB" in mistake
+
+
+def test_jobs_that_wait_for_each_other_need_room_for_those_that_run_at_once_alone() -> None:
+    """Four sessions have no room on this hardware; two have."""
+    small = on(Hardware(core_type="c5.xlarge"))
+    first, second = (SparkJob(name, ("x.csv",)) for name in ("first", "second"))
+    alone = [SparkJob(f"more{number}", ("x.csv",)) for number in range(2)]
+    chained = [
+        SparkJob(f"more{number}", (JobOutput(name),)) for number, name in enumerate(("first", "second"))
+    ]
+    assert list(hardware_mistakes(replace(small, jobs=(first, second)))) == []
+    (mistake,) = hardware_mistakes(replace(small, jobs=(first, second, *alone)))
+    assert "4 jobs at once x 1 parallel runs" in mistake
+    assert list(hardware_mistakes(replace(small, jobs=(first, second, *chained)))) == []
 
 
 @pytest.mark.parametrize("change", [{"jobs": ()}, {"max_parallel_runs": 0}])

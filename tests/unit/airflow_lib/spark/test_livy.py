@@ -82,6 +82,24 @@ def test_an_absent_session_is_none_and_deleting_it_is_success(livy):
     LivyClient(LivyEndpoint(URL)).delete_session("x")
 
 
+def test_of_all_sessions_those_whose_name_begins_so_are_listed_whatever_the_others_are(livy):
+    others = [{"id": "?", "name": None, "state": "odd"}, {"name": "x-mayfly-dev-birds-", "state": 5}, {}]
+    answer = {"from": 0, "total": 5, "sessions": [*others, SESSION, {**SESSION, "id": 4, "state": "dead"}]}
+    asked = livy.get(f"{URL}/sessions", json=answer)
+    found = LivyClient(LivyEndpoint(URL)).list_sessions("mayfly-dev-birds-")
+    assert [(one.id, one.state) for one in found] == [(3, SessionState.STARTING), (4, SessionState.DEAD)]
+    assert asked.calls[0].request.params == {"from": "0", "size": "1000"}
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"sessions": None}, {"sessions": [5]}, {"sessions": [{**SESSION, "id": -1}]}]
+)
+def test_a_list_of_sessions_in_another_form_is_an_error(livy, body):
+    livy.get(f"{URL}/sessions", json=body)
+    with pytest.raises(LivyError, match="in a way that Mayfly does not know"):
+        LivyClient(LivyEndpoint(URL)).list_sessions("mayfly-dev-birds-")
+
+
 def test_an_unknown_state_is_an_error_that_lists_the_known_ones(livy):
     livy.get(f"{URL}/sessions/x", json={**SESSION, "state": "napping"})
     with pytest.raises(UnknownState, match="'napping'; this version knows not_started, starting"):
@@ -413,6 +431,7 @@ _BODY = st.one_of(
     st.binary(max_size=200),
     st.builds(lambda value: json.dumps(value).encode(), _JSON | _LIKE_LIVY),
     st.builds(lambda items: json.dumps({"statements": items}).encode(), st.lists(_LIKE_LIVY, max_size=3)),
+    st.builds(lambda items: json.dumps({"sessions": items}).encode(), st.lists(_LIKE_LIVY, max_size=3)),
     st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5000, b'"\\ud800"', b"\xff\xfe", b""]),
 )
 _STATUS = st.just(200) | st.sampled_from(
@@ -443,6 +462,7 @@ def test_every_answer_ends_in_a_value_or_in_one_of_our_errors(status, body, head
         for ask in (
             client.probe_server,
             lambda: client.probe_session("x"),
+            lambda: [view.state.value for view in client.list_sessions("")],
             lambda: client.create_session(SPEC),
             lambda: [view.text("s", "arrivals") for view in client.list_statements(3) if view.finished],
             lambda: client.submit_statement(3, "print(1)"),

@@ -14,6 +14,7 @@ from airflow_lib.spark.livy import LivyClient, SessionSpec
 from airflow_lib.steps import Done, Json, Run, Waiting
 from airflow_lib.steps.clusters import find_livy
 from airflow_lib.steps.pinned_output import read_pinned
+from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.session_room import is_surplus, wait_for_room
 from airflow_lib.steps.transform import RunJob
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
@@ -135,7 +136,10 @@ def test_of_two_sessions_made_at_the_same_time_the_younger_gives_way_and_both_jo
     assert len(read_pinned(second, CHAINED.job("clean")).manifest.datasets) == 2
 
 
-def test_a_session_whose_maker_died_before_it_could_look_gives_way_to_the_older_one(chained: World) -> None:
+@pytest.mark.parametrize("later_s", [0, 60], ids=["it starts", "it has started"])
+def test_a_session_whose_maker_died_before_it_could_look_gives_way_to_the_older_one(
+    chained: World, later_s: float
+) -> None:
     first, second = (replace(a_run(chained, number), force=True) for number in (1, 2))
     begun: list[Waiting] = []
 
@@ -147,6 +151,7 @@ def test_a_session_whose_maker_died_before_it_could_look_gives_way_to_the_older_
     with pytest.raises(LivyUnreachable):
         begin(CLEAN, second)
     assert len(chained.livy.listed()) == 2
+    chained.advance(later_s)
     waiting = begin(CLEAN, second)
     assert "others took it at the same time" in waiting.what
     assert len(chained.livy.listed()) == 1
@@ -171,6 +176,18 @@ def test_a_session_that_gives_way_slowly_is_waited_for_and_not_taken_for_lost(ch
 
 def _body(world: World, key: str) -> bytes:
     return bytes(world.others.s3.get_object(Bucket="mayfly-world", Key=key)["Body"].read())
+
+
+def test_who_lost_a_session_may_wait_for_room_longer_than_a_session_may_take_to_start(chained: World) -> None:
+    first, second = (replace(a_run(chained, number), force=True) for number in (1, 2))
+    waiting = begin(CLEAN, first)
+    chained.livy.vanish(chained.livy.made[0])
+    client(chained, second).create_session(spec(second))
+    for _ in range(2):
+        too_long_s = first.settings.mayfly.livy.session_timeout_s + 60
+        waiting = poll(chained, CLEAN, first, waiting, seconds=too_long_s)
+        assert "room for a Livy session" in waiting.what
+        drive(TakeLease(), first, chained)
 
 
 def test_a_session_that_runs_its_job_never_gives_way(chained: World) -> None:
