@@ -76,6 +76,17 @@ def test_where_it_runs_is_planned_before_the_first_job_has_run_and_is_the_same_a
     assert resolve_chained(ready, AIRPORTS).output == planned
 
 
+def test_the_output_that_the_run_loads_is_read_although_its_source_has_changed_since(
+    chained: World, ready: Run
+) -> None:
+    drive(RunJob("clean"), ready, chained)
+    planned = resolve_job(ready, AIRPORTS).output
+    put(f"{SOURCE}/arrivals.csv", b"changed")
+    assert resolve_chained(ready, AIRPORTS).output == planned != resolve_job(ready, AIRPORTS).output
+    drive(RunJob("airports"), ready, chained)
+    assert read_pinned(ready, AIRPORTS).output == planned
+
+
 @pytest.mark.parametrize(
     ("replaced", "again"), [("arrivals.csv", ["clean", "airports"]), ("airports.csv", ["airports"])]
 )
