@@ -6,7 +6,8 @@
     ├── SettingsError         an Airflow Variable is missing or wrong
     ├── SourceError           the input is missing, or the pipeline cannot read it
     ├── OutputError           a Spark job's output is incomplete, or its manifest cannot be used
-    │   └── OutputRefused     the job writes the same again, and it cannot be loaded: correct the job or the table
+    │   ├── OutputRefused     the job writes the same again, and it cannot be loaded: correct the job or the table
+    │   └── InputChanged      a file of the run's batch changed since: clear the run from the preflight on
     ├── RegisterError         the register cannot be read, or the outcome of a write is unknown
     │   ├── LeaseLost         this run no longer holds what it is about to use
     │   └── RegisterUnreachable  S3 does not answer, or is busy: try again
@@ -89,6 +90,10 @@ class OutputError(MayflyError):
 
 class OutputRefused(OutputError):
     """What a Spark job wrote cannot be loaded, and it writes the same again: correct the job, or the table."""
+
+
+class InputChanged(OutputError):
+    """A file of the run's batch was replaced or deleted since: the run must begin with what is there now."""
 
 
 class RegisterError(MayflyError):

@@ -103,6 +103,11 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
+def is_forced(context: Mapping[str, Any]) -> bool:
+    """Whether the run is to compute all the same, by its param `force`."""
+    return context["params"].get("force") is True
+
+
 def window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
     """The run's window, made of what the pipeline's windows are: its params, else its data interval.
 

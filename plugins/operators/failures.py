@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
-from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, DownstreamTasksSkipped
 
 from airflow_lib.aws.errors import explain
 from airflow_lib.bounded_json import as_text
@@ -40,11 +40,14 @@ class Failure:
 def recorded_failure(context: Any) -> Iterator[None]:
     """Keep an error that leaves the block as the task's XCom `failure`, and let it go on.
 
-    Of those that are no Exception, AirflowTaskTimeout is a failure, and TaskDeferred is none: that task waits.
+    Of those that are no Exception, AirflowTaskTimeout is a failure, and TaskDeferred is none: that task waits. Nor is
+    DownstreamTasksSkipped: that task has succeeded.
     What keeps the record from being written is only logged, since it must not hide the error.
     """
     try:
         yield
+    except DownstreamTasksSkipped:
+        raise
     except (Exception, AirflowTaskTimeout) as error:
         cause = explain(error) if _is_unforeseen(error) else str(error)
         record = {"at": datetime.now(UTC).isoformat(), "message": as_text(cause, _MAX_CAUSE)}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.bounded_json import as_text
@@ -14,19 +16,37 @@ from airflow_lib.lifecycle.notify import notify
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Json
 from airflow_lib.steps.plan import describe_plan
-from operators.airflow_run import open_run, window_of
+from operators.airflow_run import is_forced, open_run, window_of
 from operators.failures import format_verdict, read_failures
+from operators.step import NOTHING_TO_DO
 
 log = logging.getLogger(__name__)
 
-# No task of ours skips another: Airflow skips what had not started when a person marked the run (mark_tasks, 3.3).
+# Where the run had work, no task of ours skips another: Airflow skips what had not started when a person marked the run
+# (mark_tasks, 3.3).
 _NEVER_STARTED = frozenset({"upstream_failed", "skipped"})
+_PREFLIGHT = "provision.preflight"
 _RED = _NEVER_STARTED | {"failed"}
 
 
-def list_failed(states: Mapping[str, str | None]) -> list[str]:
-    """The tasks that make a run fail: those that failed, and those that never started."""
-    return [task for task, state in states.items() if state in _RED]
+def list_failed(states: Mapping[str, str | None], *, idle: bool = False) -> list[str]:
+    """The tasks that make a run fail: those that failed, and those that never started.
+
+    `idle`: the preflight has found nothing to do, and skipped them.
+    """
+    red = _RED - {"skipped"} if idle else _RED
+    return [task for task, state in states.items() if state in red]
+
+
+def _read_nothing_to_do(ti: Any) -> str:
+    """Why the run had nothing to do, as its preflight found; empty where it had, or that cannot be read."""
+    try:
+        told = ti.xcom_pull(task_ids=_PREFLIGHT, key=BaseXCom.XCOM_RETURN_KEY)
+    except Exception as error:  # noqa: BLE001  then what was skipped is red, which somebody looks at
+        log.warning("what the preflight found cannot be read: %s", error)
+        return ""
+    why = told.get(NOTHING_TO_DO) if isinstance(told, Mapping) else None
+    return as_text(why) if isinstance(why, str) else ""
 
 
 class PlanOperator(BaseOperator):
@@ -44,9 +64,8 @@ class PlanOperator(BaseOperator):
 
     def execute(self, context: Any) -> Json:
         try:
-            plan = describe_plan(
-                open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
-            )
+            run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
+            plan = describe_plan(replace(run, force=is_forced(context)))
         except Exception as error:  # noqa: BLE001  see the docstring
             problem = as_text(str(error))
             log.warning("the plan cannot be described: %s", problem)
@@ -59,6 +78,7 @@ class PlanOperator(BaseOperator):
 class VerdictOperator(BaseOperator):
     """Fails where any task of the run failed or never started, so that the run fails, and notifies.
 
+    In a run that had nothing to do, those that were skipped for that are right.
     It names the task that failed first, with its cause: what failed after it is mostly a consequence.
     """
 
@@ -71,7 +91,11 @@ class VerdictOperator(BaseOperator):
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
-        red = list_failed({task: states[task] for task in self._in_order(states)})
+        why = _read_nothing_to_do(ti) if states.get(_PREFLIGHT) == "success" else ""
+        red = list_failed({task: states[task] for task in self._in_order(states)}, idle=bool(why))
+        if not red and why:
+            log.info("nothing to do: %s", why)
+            return {"verdict": "green", NOTHING_TO_DO: why}
         if not red:
             return {"verdict": "green"}
         failed = [task for task in red if states[task] == "failed"]

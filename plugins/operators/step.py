@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from airflow.sdk import BaseOperator
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferralError
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskDeferralError
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
@@ -26,6 +26,7 @@ from airflow_lib.aws.errors import describe_credentials_error, explain, is_crede
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
+    InputChanged,
     JobFault,
     LivyDenied,
     LivyUntrusted,
@@ -42,7 +43,7 @@ from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.polling import SystemClock, TransientBudget, is_past, repeat_transient, time_after
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
-from operators.airflow_run import forget_aws, open_run, open_services, read_settings, window_of
+from operators.airflow_run import forget_aws, is_forced, open_run, open_services, read_settings, window_of
 from operators.failures import recorded_failure
 
 log = logging.getLogger(__name__)
@@ -60,8 +61,12 @@ NO_RETRY = (
     RowsLost,
     StatementRefused,
     OutputRefused,
+    InputChanged,
 )
 
+
+# In the XCom of the step that found out; the verdict reads it there.
+NOTHING_TO_DO = "nothing_to_do"
 
 # If a trigger fires before the scheduler has processed the end of the process that deferred, the scheduler takes
 # the resumed task for a killed one (scheduler_job_runner.process_executor_events, Airflow 3.3).
@@ -111,7 +116,7 @@ class StepOperator(BaseOperator):
             self._wait_for_credentials(error, give_up_at)
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
-        return _finish(context, outcome)
+        return self._finish(context, outcome)
 
     def _wait_for_credentials(self, refused: CredentialsRefused, give_up_at: str) -> NoReturn:
         if self.step.checks_credentials:
@@ -138,16 +143,39 @@ class StepOperator(BaseOperator):
     def open_run(self, context: Any) -> Run:
         """The run that the step is given. Raises SettingsError."""
         run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
-        return replace(run, max_tries=context["ti"].max_tries)
+        return replace(run, max_tries=context["ti"].max_tries, force=is_forced(context))
 
     def resume(self, context: Any, event: Json) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
         if "outcome" in event:
-            return _finish(context, from_json(event["outcome"]))
+            return self._finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
         if issubclass(kind, NO_RETRY):
             raise AirflowFailException(event["message"])
         raise kind(event["message"])
+
+    def _finish(self, context: Any, outcome: Done | Failed) -> Json:
+        """The step's result; it is kept as XCom, too, before the error or the signal to skip is raised.
+
+        Airflow skips these tasks at once, before it lets the scheduler see that this one is done.
+        """
+        if isinstance(outcome, Done) and not outcome.nothing_to_do:
+            return outcome.result
+        if isinstance(outcome, Failed):
+            context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
+            raise AirflowFailException(outcome.message)
+        log.info("nothing to do: %s", outcome.nothing_to_do)
+        result = {**outcome.result, NOTHING_TO_DO: outcome.nothing_to_do}
+        context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=result)
+        raise DownstreamTasksSkipped(tasks=self.list_idle(leftovers=outcome.leftovers))  # type: ignore[no-untyped-call]
+
+    def list_idle(self, *, leftovers: bool) -> list[str]:
+        """The tasks after this one that are skipped where there is nothing to do; with `leftovers` no release is."""
+        return sorted(
+            task.task_id
+            for task in self.get_flat_relatives(upstream=False)
+            if isinstance(task, StepOperator) and not (leftovers and task.is_teardown)
+        )
 
     def _wait(self, waiting: Waiting, run: Run) -> NoReturn:
         log.info("waiting: %s", waiting.what)
@@ -160,6 +188,7 @@ class StepOperator(BaseOperator):
                 state=waiting.state,
                 poll_s=waiting.poll_s,
                 max_tries=run.max_tries,
+                force=run.force,
             ),
             method_name="resume",
         )
@@ -177,7 +206,8 @@ class StepTrigger(BaseTrigger):
         window: Json,
         state: Json,
         poll_s: float,
-        max_tries: int = 0,  # the version before deferred without it
+        max_tries: int = 0,
+        force: bool = False,  # the version before deferred without it
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._arguments: Json = {
@@ -188,6 +218,7 @@ class StepTrigger(BaseTrigger):
             "state": state,
             "poll_s": poll_s,
             "max_tries": max_tries,
+            "force": force,
         }
         self._step: Step = from_json(step)
         self._state = state
@@ -242,7 +273,7 @@ class StepTrigger(BaseTrigger):
         pipeline: Pipeline = from_json(self._arguments["pipeline"])
         window: Window = from_json(self._arguments["window"])
         run = open_run(pipeline, str(self._arguments["run_id"]), window)
-        return replace(run, max_tries=self._arguments["max_tries"])
+        return replace(run, max_tries=self._arguments["max_tries"], force=self._arguments["force"])
 
 
 class CredentialsTrigger(BaseTrigger):
@@ -276,14 +307,6 @@ def _are_accepted() -> bool:
         log.warning("waiting for renewed credentials: %s", error)
         return False
     return True
-
-
-def _finish(context: Any, outcome: Done | Failed) -> Json:
-    """The step's result; of a failed step it is kept as XCom, too, before the error is raised."""
-    if isinstance(outcome, Done):
-        return outcome.result
-    context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)
-    raise AirflowFailException(outcome.message)
 
 
 def _describe_failed_trigger(told: dict[str, Any]) -> str:

@@ -55,7 +55,7 @@ def make_dag(pipeline: Pipeline) -> DAG:
         start_date=pipeline.start,
         catchup=False,
         default_args=_DEFAULTS,
-        params=_window_params(pipeline.window_unit),
+        params={**_window_params(pipeline.window_unit), "force": _force_param()},
         tags=["mayfly"],
     ) as dag:
         plan = PlanOperator(task_id="plan", pipeline=pipeline)
@@ -98,6 +98,15 @@ def _window_params(unit: WindowUnit) -> dict[str, Param]:
         name: Param(None, title=title, description=form, type=["null", "string"], format=kind)
         for name, title in zip(("window_start", "window_end"), titles, strict=True)
     }
+
+
+def _force_param() -> Param:
+    return Param(
+        False,
+        type="boolean",
+        title="Force",
+        description="Compute and load all the same, whatever is done already and the warehouse holds",
+    )
 
 
 def _task(group: TaskGroup, label: str) -> BaseOperator:

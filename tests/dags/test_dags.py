@@ -148,6 +148,41 @@ def test_the_form_takes_days_or_instants_and_the_unit_is_the_same_after_serializ
     assert from_json(json.loads(json.dumps(to_json(step.pipeline)))).window_unit is declared.window_unit
 
 
+@pytest.mark.parametrize("leftovers", [False, True])
+def test_what_is_skipped_where_there_is_nothing_to_do(pipeline, dag, leftovers):
+    """Everything after the preflight but the verdict; the releases run where somebody else left what may have to go."""
+    releases = set(TEARDOWNS) - {"verdict"}
+    skipped = set(dag.get_task("provision.preflight").list_idle(leftovers=leftovers))
+    kept = {"plan", "provision.preflight", "verdict"} | (releases if leftovers else set())
+    assert skipped == tasks(dag) - kept
+
+
+@pytest.mark.parametrize("leftovers", [False, True])
+def test_airflow_runs_the_teardowns_that_are_not_skipped(dag, leftovers):
+    """Its rule of a teardown: all that is before it is over, and one of its setups has succeeded."""
+    skipped = set(dag.get_task("provision.preflight").list_idle(leftovers=leftovers))
+    for task in dag.tasks:
+        if task.is_teardown and task.task_id not in skipped:
+            assert task.trigger_rule == "all_done_setup_success"
+            assert {one.task_id for one in task.upstream_list if one.is_setup} - skipped
+        elif task.task_id not in skipped | {"plan", "provision.preflight"}:
+            raise AssertionError(f"{task.task_id} would wait for what was skipped")
+
+
+def test_no_operator_of_a_dag_skips_again_when_it_is_cleared(dag):
+    """Airflow skips anew what follows a SkipMixin, though a person cleared it (NotPreviouslySkippedDep)."""
+    assert not [task.task_id for task in dag.tasks if task.inherits_from_skipmixin]
+
+
+def test_a_run_can_be_forced_and_is_not_unless_somebody_says_so(dag):
+    assert dag.params["force"] is False
+    dag.params["force"] = True
+    with pytest.raises(ParamValidationError):
+        dag.params["force"] = "yes"
+    assert dag.params.get_param("force").schema["title"] == "Force"
+    dag.params["force"] = False
+
+
 def test_a_step_and_its_pipeline_are_the_same_after_serialization_for_the_triggerer(dag):
     for task in dag.tasks:
         if hasattr(task, "step"):

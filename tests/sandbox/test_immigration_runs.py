@@ -187,6 +187,19 @@ def test_the_same_window_again_needs_no_emr_and_changes_nothing(
     assert content() == april
 
 
+def test_the_same_window_once_more_is_nothing_to_do(
+    april: Any, execute: Execute, source: Path, content: Callable[[], Any], account: Account
+) -> None:
+    since = account.calls_so_far()
+    run = execute(source, *APRIL)
+    made = account.count_calls(since, principal_only=True)
+    assert (run["exit"], run["state"], run["inventory"]) == (0, "success", []), run["printed"]
+    assert sum(made.values()) <= 30, made
+    assert not {call for call in run["accepted"] if ".Create" in call or ".Run" in call or ".Restore" in call}
+    assert states_of(run) == walked_states(IMMIGRATION, failing=set(), idle=True)
+    assert content() == april
+
+
 def test_a_source_file_that_lacks_a_column_is_told_before_any_resource_is_created(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any]
 ) -> None:

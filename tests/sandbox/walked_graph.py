@@ -8,12 +8,16 @@ from unittest.mock import patch
 from airflow_lib.errors import TerminalState
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Outcome, Run, Step
+from airflow_lib.steps.preflight import Preflight
 from tests.world import World
 from tests.world.walk import tasks_of, walk
 
 
-def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
-    """Every task's final state: the proof's own walk, with steps that do nothing and only succeed or fail."""
+def walked_states(pipeline: Pipeline, failing: set[str], *, idle: bool = False) -> dict[str, str]:
+    """Every task's final state: the proof's own walk, with steps that do nothing and only succeed or fail.
+
+    `idle`: the preflight finds nothing to do.
+    """
     failing_steps = [task.step for task in tasks_of(pipeline) if task.id in failing]
 
     class Attempt:
@@ -27,7 +31,8 @@ def walked_states(pipeline: Pipeline, failing: set[str]) -> dict[str, str]:
         def try_to_begin(self) -> Outcome:
             if self._step in failing_steps:
                 raise TerminalState("injected")
-            return Done({})
+            why = "it is held" if idle and isinstance(self._step, Preflight) else ""
+            return Done({}, why)
 
     with World() as world, patch("tests.world.walk.Attempt", Attempt):
         return walk(world, world.run("run1", pipeline=pipeline)).states

@@ -35,6 +35,8 @@ VALUES = {
     "to_column": "other_column",
     "to_table": "other_table",
     "verdicts": '{"unique_some_fact_some_column": 0}',
+    "batch": "ba" * 32,
+    "code": "c0de" * 16,
     "window_end": date(2016, 5, 1),
     "window_start": date(2016, 4, 1),
     "written": 3,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from threading import Event
@@ -27,11 +28,12 @@ from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.settings import Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
 from airflow_lib.steps import Run, Services
+from airflow_lib.steps.batch import fix_batch, look_at_sources
 from tests.world.account import BUCKET, REGION, open_account, plain_aws, put_sources, wired_aws
 from tests.world.bill import Bill
 from tests.world.emr_clusters import EmrClusters
 from tests.world.livy_servers import LivyServers
-from tests.world.pipeline import APRIL, sql_environment
+from tests.world.pipeline import APRIL, PIPELINE, sql_environment
 from tests.world.spark import Jobs
 from tests.world.sql_warehouse import SqlWarehouses
 from tests.world.sqlite_redshift import Rows, empty, read_tables
@@ -45,6 +47,7 @@ class World:
     """Enter it (`with World() as world`), and make runs in it."""
 
     def __init__(self) -> None:
+        self.pipeline = PIPELINE  # whose runs are proved in it (tests/proof)
         self.timeline = Timeline()
         self.wire = Wire(self.timeline)
         self.jobs = Jobs()
@@ -109,6 +112,19 @@ class World:
             aws=self.aws, clock=self.timeline, find_livy=self.livy.contact, open_livy=self.livy.open
         )
         return Run(pipeline, run_id, window, settings(**mayfly), services)
+
+    def fix_batch(self, run: Run, max_tries: int = -1) -> None:
+        """What a preflight before this run's first one would have fixed, without a call: for steps driven alone.
+
+        With a large `max_tries`: what one fixes that a person cleared.
+        """
+        by_others = replace(run, services=replace(run.services, aws=self.others), max_tries=max_tries)
+        fix_batch(by_others, look_at_sources(by_others))
+
+    def forget_held(self) -> None:
+        """What the warehouse holds is not known outside it, so the next run has work."""
+        for key in self.objects(f"state/{self.pipeline.name}/loads/"):
+            MotoObjects()[BUCKET, key] = b""
 
     def put_sources(self, pipeline: Pipeline) -> None:
         put_sources(pipeline)

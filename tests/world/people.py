@@ -158,7 +158,9 @@ class Attended(Walker):
         elif blocked is not None:
             self.walk.states[task.id] = blocked
         elif task.id == "verdict":
-            self.walk.states[task.id] = "failed" if list_failed(self.walk.states) else "success"
+            self.walk.states[task.id] = (
+                "failed" if list_failed(self.walk.states, idle=bool(self.walk.idle)) else "success"
+            )
         else:
             self.walk.states[task.id] = "success"
 
@@ -203,6 +205,8 @@ class Attended(Walker):
     def _forget(self, task_id: str) -> None:
         """As clear_task_instances does: tries are counted on, and as many retries are allowed as at first."""
         self._max_tries[task_id] = self._try_number.get(task_id, 0) + self._by_id[task_id].retries
+        if task_id == "provision.preflight":
+            self.walk.idle = ""
         for kept in (self.walk.states, self.walk.results, self.walk.errors, self._retrying):
             kept.pop(task_id, None)
 

@@ -2,7 +2,8 @@
 
 Tasks, edges, teardowns and retries are those of the DAG that `make_dag` makes. All ready tasks are under way
 at once; transient errors are borne as the operator and the trigger bear them; an upstream failure skips what follows,
-except teardowns, which run when everything before them is over.
+except teardowns, which run when everything before them is over; a step that has nothing to do skips what
+follows at once.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from airflow_lib.pipeline import Pipeline
 from airflow_lib.polling import TransientBudget, pauses_s
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
-from operators.step import NO_RETRY
+from operators.plan_and_verdict import list_failed
+from operators.step import NO_RETRY, StepOperator
 from tests.world import World
 from tests.world.wire import AirflowGone, Killed
 
@@ -38,12 +40,14 @@ class Task:
 
 @dataclass
 class Walk:
-    """How a run went: each task's state and result, and the errors of all its tries."""
+    """How a run went: each task's state and result, the errors of all its tries, and why it was `idle` where it was."""
 
     run: Run
     states: dict[str, str] = field(default_factory=dict)
     results: dict[str, Json] = field(default_factory=dict)
     errors: dict[str, list[BaseException]] = field(default_factory=dict)
+
+    idle: str = ""
 
     @property
     def red(self) -> bool:
@@ -194,7 +198,7 @@ class Walker:
         if failed and not task.teardown:
             self.walk.states[task.id] = "upstream_failed"
         elif task.step is None:
-            bad = task.id == "verdict" and set(self.walk.states.values()) != {"success"}
+            bad = task.id == "verdict" and list_failed(self.walk.states, idle=bool(self.walk.idle))
             self.walk.states[task.id] = "failed" if bad else "success"
         else:
             self._work(task, task.step)
@@ -218,6 +222,10 @@ class Walker:
         if isinstance(outcome, Failed):
             self.walk.errors.setdefault(task.id, []).append(MayflyError(outcome.message))
         self.walk.states[task.id] = "success" if isinstance(outcome, Done) else "failed"
+        if isinstance(outcome, Done) and outcome.nothing_to_do:
+            self.walk.idle = outcome.nothing_to_do
+            for one in idle_tasks(self.walk.run.pipeline, task.id, leftovers=outcome.leftovers):
+                self.walk.states[one] = "skipped"
 
     def _run_of(self, task: Task) -> Run:
         """The run as the task's operator gives it to its step."""
@@ -239,6 +247,16 @@ def _poll(attempt: Attempt) -> Outcome:
         raise
     except Killed:
         return attempt.resume()
+
+
+@lru_cache(maxsize=8)
+def idle_tasks(pipeline: Pipeline, task_id: str, *, leftovers: bool) -> tuple[str, ...]:
+    """What the task's operator tells Airflow to skip where its step has nothing to do."""
+    from subdags import make_dag
+
+    operator = make_dag(pipeline).get_task(task_id)
+    assert isinstance(operator, StepOperator)
+    return tuple(operator.list_idle(leftovers=leftovers))
 
 
 @lru_cache(maxsize=8)

@@ -71,8 +71,9 @@ def _hint(value: object, expected: Any) -> str:
 
 def _label(declared: Any) -> str:
     """As `NotNull('dimTourist', …)`: what the author would look for."""
-    first = getattr(declared, fields(declared)[0].name)
-    return f"{type(declared).__name__}({_show(first)}, …)"
+    kind = type(declared).__name__
+    first = next(iter(fields(declared)), None)
+    return f"{kind}({_show(getattr(declared, first.name))}, …)" if first else f"{kind}()"
 
 
 def _show(value: object) -> str:

@@ -19,6 +19,7 @@ from airflow_lib.pipeline import (
     SparkJob,
     Unique,
 )
+from airflow_lib.spark.batch import is_pattern
 from airflow_lib.warehouse.sql import MAX_IDENTIFIER_BYTES
 
 # The janitor's DAG, and the folder of the templates that all pipelines share.
@@ -105,7 +106,17 @@ def _source_mistakes(job: SparkJob, source: Source) -> Iterator[str]:
         if not name.strip("/ ") or name.startswith("/") or "//" in name:
             yield (
                 f"job {job.name!r}: source {name!r} is no file or folder below the pipeline's source folder: give a "
-                "path such as 'cities.csv' or 'arrivals/'"
+                "path such as 'cities.csv', 'arrivals/' or 'user*.csv'"
+            )
+        elif is_pattern(name) and name.endswith("/"):
+            yield (
+                f"job {job.name!r}: source {name!r} is a pattern for folders, and a pattern stands for files: give "
+                f"{name + '*'!r} for those right in such folders, or name one folder"
+            )
+        elif "**" in name:
+            yield (
+                f"job {job.name!r}: source {name!r}: * stands for text within one level of the path, and ** for no "
+                "more: name a folder, such as 'arrivals/', for all that is in it"
             )
     if len(source.delimiter) != 1:
         yield f"job {job.name!r}: delimiter {source.delimiter!r} of {list(source.names)}: give one character"

@@ -20,6 +20,7 @@ from airflow_lib.pipeline.check import (
     Severity,
     Unique,
 )
+from airflow_lib.pipeline.intake import Intake, Standing
 from airflow_lib.pipeline.job import Source, SparkJob
 from airflow_lib.pipeline.table import Dimension, Fact, OnEmpty, ReplaceWindow, Staging, Table
 from airflow_lib.pipeline.window import Window, WindowUnit
@@ -34,6 +35,7 @@ __all__ = [
     "Fact",
     "Hardware",
     "Holds",
+    "Intake",
     "NotNull",
     "OnEmpty",
     "Pipeline",
@@ -43,6 +45,7 @@ __all__ = [
     "Source",
     "SparkJob",
     "Staging",
+    "Standing",
     "Table",
     "Unique",
     "Window",
@@ -73,8 +76,8 @@ class Pipeline:
     """One pipeline; `declaration.validate` says whether it can work.
 
     `start` has a time zone; `schedule` is a cron expression in UTC, None for runs that are only triggered, and with
-    windows of days (`window_unit`) at most once a day; `answers` are the names of the questions, files in
-    `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
+    windows of days (`window_unit`) at most once a day; `intake` says what a run takes in; `answers` are the names of
+    the questions, files in `sql_templates/<name>/answers/`; the EMR cluster is sized for `max_parallel_runs`.
     """
 
     name: str
@@ -88,6 +91,7 @@ class Pipeline:
     hardware: Hardware = field(default_factory=Hardware)
     max_parallel_runs: int = 1
     description: str = ""
+    intake: Intake = field(default_factory=Standing)
 
     @property
     def staging(self) -> tuple[Staging, ...]:

@@ -1,9 +1,9 @@
-"""A Spark job's input and output in S3: what it reads, where it writes, and whether that is complete.
+"""A Spark job's output in S3: where it writes, and whether that is complete.
 
 An output's address is a hash of everything it depends on, so the same input is never computed twice, and the
 output of other input is never taken for it. Each attempt writes a folder of its own; the manifest, written last and
 only once, says which attempt's files are the output. COPY reads the manifest.
-The job runs through `livy`; `warehouse.load` loads its output.
+What a job reads is in `batch`; it runs through `livy`; `warehouse.load` loads its output.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass, field
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
-from airflow_lib.aws.s3 import ListedObject, list_objects, probe_object, put_if_absent, read_object
+from airflow_lib.aws.s3 import ListedObject, list_objects, put_if_absent, read_object
 from airflow_lib.aws.s3_location import S3Location, uri_of
 from airflow_lib.bounded_json import load_json
-from airflow_lib.errors import OutputError, OutputRefused, SourceError
-from airflow_lib.pipeline import Source, SparkJob, Window
+from airflow_lib.errors import OutputError, OutputRefused
+from airflow_lib.pipeline import SparkJob, Window
+from airflow_lib.spark.batch import ResolvedSources, is_hidden
 from airflow_lib.spark.parquet_schema import ParquetColumn, list_columns, read_schema
 
 if TYPE_CHECKING:
@@ -35,20 +36,6 @@ MANIFEST_VERSION = 2  # 2: with the columns of its files
 _MANIFEST = "manifest.json"
 _COUNTS_HINT = "The job's `run` must return them."
 _SUCCESS = "_SUCCESS"  # Spark's committer writes it once every file has its final name
-_MAX_NAMES_SHOWN = 12
-_MAX_KEYS_LISTED = 1000
-
-
-@dataclass(frozen=True)
-class ResolvedSources:
-    """What a job reads: its URIs in declared order (folders end in `/`), and every object behind them.
-
-    Two are equal if, and only if, nothing changed between them: probe again after the job, to know that it read
-    the input that its output is addressed by.
-    """
-
-    uris: tuple[str, ...]
-    objects: tuple[ListedObject, ...]
 
 
 @dataclass(frozen=True)
@@ -133,28 +120,6 @@ class Manifest:
     sha256: str
 
 
-def probe_sources(s3: S3Client, location: S3Location, job: SparkJob) -> ResolvedSources:
-    """What `job` reads below `location`; a Source is the first of its names that has content.
-
-    Raises SourceError naming every source that is missing or empty, ResourceError where S3 refuses.
-    """
-    uris: list[str] = []
-    objects: list[ListedObject] = []
-    missing: list[str] = []
-    for source in job.sources:
-        names = source.names if isinstance(source, Source) else (source,)
-        for name in names:
-            if found := _probe_source(s3, location, name):
-                uris.append(location.uri(name))
-                objects.extend(found)
-                break
-        else:
-            missing.append(" or ".join(location.uri(name) for name in names))
-    if missing:
-        raise SourceError(_format_missing(s3, location, job, missing))
-    return ResolvedSources(tuple(uris), tuple(objects))
-
-
 def address_output(
     location: S3Location, job: SparkJob, sources: ResolvedSources, *, window: Window, code: str
 ) -> Output:
@@ -176,16 +141,22 @@ def address_output(
     return Output(location, job.name, digest[:32])
 
 
-def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
+def read_manifest(s3: S3Client, output: Output) -> Manifest | None:
     """The output's manifest, or None while no attempt has completed, or where an earlier version of Mayfly wrote it.
 
-    Raises OutputError where it cannot be read, or a file it lists is gone or changed; ResourceError where S3
+    Whether its files are there is not looked at. Raises OutputError where it cannot be read; ResourceError where S3
     refuses.
     """
     stored = read_object(s3, output.prefix.bucket, output.prefix.key(_MANIFEST))
-    if stored is None:
-        return None
-    manifest = _parse_manifest(output, stored)
+    return None if stored is None else _parse_manifest(output, stored)
+
+
+def probe_manifest(s3: S3Client, output: Output) -> Manifest | None:
+    """As `read_manifest`, once its files were seen to be there.
+
+    Raises OutputError, too, where a file it lists is gone or changed.
+    """
+    manifest = read_manifest(s3, output)
     if manifest is None:
         return None
     lengths = {
@@ -238,43 +209,6 @@ def write_manifest(s3: S3Client, output: Output, attempt: str, counts: Counts) -
     return manifest
 
 
-def _probe_source(s3: S3Client, location: S3Location, name: str) -> list[ListedObject]:
-    """The objects of one source, those with content; none where it is missing or empty."""
-    key = location.key(name)
-    if not name.endswith("/"):
-        found = probe_object(s3, location.bucket, key)
-        return [found] if found and found.size else []
-    listed = list_objects(s3, location.bucket, key)
-    return [item for item in listed if item.size and not _is_hidden(item.key[len(key) :])]
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether Spark ignores the file: `_SUCCESS`, `.part-0.crc`, `_temporary/…`, but not `_y=2016/…`.
-
-    Source: HadoopFSUtils.shouldFilterOutPathName of Spark 3.5.
-    """
-    return any(part.startswith(".") or (part.startswith("_") and "=" not in part) for part in name.split("/"))
-
-
-def _format_missing(s3: S3Client, location: S3Location, job: SparkJob, missing: list[str]) -> str:
-    start = len(location.folder_key)
-    listed = islice(list_objects(s3, location.bucket, location.folder_key), _MAX_KEYS_LISTED)
-    present = sorted({_first_level(item.key[start:]) for item in listed} - {""})
-    shown = ", ".join(present[:_MAX_NAMES_SHOWN]) + (", …" if len(present) > _MAX_NAMES_SHOWN else "")
-    lines = "\n".join(f"- {item}: missing or empty" for item in missing)
-    return (
-        f"Job {job.name!r} cannot read its input:\n{lines}\n"
-        f"{location.uri()}/ holds {shown or 'nothing'}. "
-        "Put the files there under these names, or correct mayfly.s3.source."
-    )
-
-
-def _first_level(name: str) -> str:
-    """The name's part before the first slash, with the slash."""
-    head, slash, _ = name.partition("/")
-    return head + slash
-
-
 def _list_parts(s3: S3Client, output: Output, attempt: str, counts: Counts) -> list[ListedObject]:
     """The attempt's Parquet files."""
     folder = output.target_uri(attempt)
@@ -290,7 +224,7 @@ def _list_parts(s3: S3Client, output: Output, attempt: str, counts: Counts) -> l
     parts = [
         item
         for item in listed
-        if item.size and item.key.endswith(".parquet") and not _is_hidden(item.key[start:])
+        if item.size and item.key.endswith(".parquet") and not is_hidden(item.key[start:])
     ]
     if not parts:
         raise OutputRefused(

@@ -16,8 +16,8 @@ from airflow_lib.aws.s3 import ListedObject, read_range
 from airflow_lib.aws.s3_location import uri_of
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import Source, SparkJob
+from airflow_lib.spark.batch import ResolvedSources
 from airflow_lib.spark.csv_header import BLANKS, decode_head, first_record, head_length, looks_like_values
-from airflow_lib.spark.outputs import ResolvedSources
 from airflow_lib.spark.parquet_schema import read_schema
 
 if TYPE_CHECKING:
@@ -39,17 +39,12 @@ def check_sources(s3: S3Client, bucket: str, job: SparkJob, found: ResolvedSourc
 
     Raises SourceError that tells what is wrong with each source; ResourceError where S3 refuses.
     """
+    by_uri = {uri_of(bucket, item.key): item for item in found.objects}
     wrong: list[str] = []
-    for source, uri in zip(job.sources, found.uris, strict=True):
+    for source, uris in zip(job.sources, found.uris, strict=True):
         if isinstance(source, Source):
-            key = uri.removeprefix(f"s3://{bucket}/")
-            objects = [
-                item
-                for item in found.objects
-                if item.key == key or (key.endswith("/") and item.key.startswith(key))
-            ]
             try:
-                check_columns(s3, bucket, source, objects)
+                check_columns(s3, bucket, source, [by_uri[uri] for uri in uris])
             except SourceError as error:
                 wrong.append(error.message)
     if wrong:

@@ -33,12 +33,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Done:
-    """The step is through; `result` (JSON) is kept with the run for people to read."""
+    """The step is through; `result` (JSON) is kept with the run for people to read.
+
+    `nothing_to_do` says why the run has no work: what comes after the step is skipped then, and the run is green.
+    With `leftovers` its releases are not skipped: somebody else left what may have to go.
+    """
 
     result: Json = field(default_factory=dict)
+    nothing_to_do: str = ""
+    leftovers: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "result", as_json(self.result))
+        object.__setattr__(self, "nothing_to_do", as_text(self.nothing_to_do))
 
 
 @dataclass(frozen=True)
@@ -93,6 +100,7 @@ class Run:
     `max_tries` is Airflow's number for the task: it stays the same when Airflow tries the task again, and grows when
     a person clears it (airflow/models/taskinstance.py, clear_task_instances, Airflow 3.3). So it tells who is to go
     on waiting until the old deadline from who was given a new chance.
+    `force`: nothing counts as done already, neither an output nor what the warehouse holds.
     """
 
     pipeline: Pipeline
@@ -102,6 +110,7 @@ class Run:
     services: Services
     expects_more: bool = False
     max_tries: int = 0
+    force: bool = False
 
     @property
     def environment(self) -> Environment:

@@ -35,11 +35,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WarehouseAccess:
-    """How to connect to the warehouse, and with which role it copies."""
+    """How to connect to the warehouse, with which role it copies, and which generation it is."""
 
     aws: Aws
     endpoint: Endpoint
     copy_role_arn: str
+    generation: int
 
     def connect(self) -> Connection:
         return connect(self.aws.redshift, self.endpoint)
@@ -152,7 +153,7 @@ def find_warehouse(run: Run) -> WarehouseAccess:
             "If it is only restarting, clear this task later; else wait until release_warehouse has torn it down, "
             "then clear the run."
         )
-    return WarehouseAccess(run.aws, warehouse_endpoint(view), role)
+    return WarehouseAccess(run.aws, warehouse_endpoint(view), role, state.generation)
 
 
 def warehouse_endpoint(view: WarehouseView) -> Endpoint:

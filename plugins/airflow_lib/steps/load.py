@@ -6,10 +6,13 @@ Each looks up the warehouse in the register, checks this run's lease, and renews
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps.batch import read_fixed
 from airflow_lib.steps.clusters import connected
+from airflow_lib.steps.held import forget_loads
 from airflow_lib.steps.leases import list_holders
 from airflow_lib.steps.staging import stage_what_is_missing, written_rows
 from airflow_lib.warehouse import load as warehouse
@@ -39,6 +42,7 @@ class LoadWindow(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         with connected(run) as (access, connection):
             pinned = stage_what_is_missing(run, connection, run.pipeline.staging, access.copy_role_arn)
+            fixed = read_fixed(run)
             load = WindowLoad(
                 run.pipeline,
                 run.run_id,
@@ -46,9 +50,10 @@ class LoadWindow(ImmediateStep):
                 staging_schema(run.run_id),
                 manifests={job: one.manifest.sha256 for job, one in pinned.items()},
                 written=written_rows(pinned),
-                pinned_at={job: one.at for job, one in pinned.items()},
+                pinned_at=dict.fromkeys(pinned, fixed.at),
+                batch=fixed.batch.hash,
             )
-            loaded = load_window(connection, load)
+            loaded = load_window(connection, load, locked=partial(forget_loads, run, access.generation))
         result: Json = {
             "tables": {name: dict(rows) for name, rows in loaded.tables.items()},
             "checks": [verdict.as_json() for verdict in loaded.verdicts],

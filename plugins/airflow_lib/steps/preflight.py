@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from airflow_lib.aws.s3 import list_objects
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import MayflyError, ResourceError, SettingsError, SourceError
+from airflow_lib.errors import MayflyError, RegisterError, ResourceError, SettingsError, SourceError
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import Slot
 from airflow_lib.pipeline import SparkJob
@@ -19,17 +19,22 @@ from airflow_lib.prerequisites import buckets, network, offers
 from airflow_lib.prerequisites.credentials import probe_identity
 from airflow_lib.prerequisites.finding import Finding, Standing, examine
 from airflow_lib.resources.subnet import Subnet, find_subnet
-from airflow_lib.spark.outputs import probe_manifest, probe_sources
+from airflow_lib.spark.batch import Batch, describe_missing
+from airflow_lib.spark.outputs import probe_manifest
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, list_pipelines
 from airflow_lib.spark.source_schema import check_sources
-from airflow_lib.steps import Done, ImmediateStep, Outcome, Run
+from airflow_lib.steps import Done, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps.batch import fix_batch, look_at_sources, probe_fixed
+from airflow_lib.steps.held import Idle, find_idle
 from airflow_lib.steps.provision import needs_emr
 from airflow_lib.steps.transform import resolve_job
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+
+_MAX_FILES_SHOWN = 20  # of a job
 
 
 @dataclass
@@ -71,8 +76,9 @@ class Mistakes:
 
 @dataclass(frozen=True)
 class Preflight(ImmediateStep):
-    """Checks the prerequisites before anything is created, and ships the Spark code.
+    """Checks the prerequisites before anything is created, fixes the run's batch, and ships the Spark code.
 
+    Where the run has nothing to do, that is told as soon as it is known, and nothing else is asked.
     Raises SettingsError (credentials, region, network, offers), ResourceError (a bucket that is closed or missing),
     SourceError (input), SizingError (hardware); where several things are wrong, one error that lists them.
     """
@@ -86,13 +92,22 @@ class Preflight(ImmediateStep):
         identity = mistakes.attempt(lambda: probe_identity(run.aws, run.settings))
         if identity is None:
             mistakes.check()
-        inputs = {job.name: mistakes.attempt(partial(_find_inputs, run, job)) for job in run.pipeline.jobs}
+        fixed = mistakes.attempt(lambda: probe_fixed(run))
+        batch = fixed or mistakes.attempt(lambda: look_at_sources(run))
+        if batch is not None and not mistakes.errors and (idle := _find_idle(run, batch)):
+            told = _describe(run, fix_batch(run, batch))
+            log.info("nothing to do: %s", idle.why)
+            return Done({"identity": identity, **told}, idle.why, idle.leftovers)
+        if batch is not None:
+            for job in run.pipeline.jobs:
+                mistakes.attempt(partial(_check_inputs, run, job, batch, is_fixed=fixed is not None))
         self._check_buckets(run, mistakes)
-        self._check_clusters(run, mistakes, sized=size is not None)
+        self._check_clusters(run, mistakes, batch, sized=size is not None)
         mistakes.check()
         code = ensure_shipped(run.aws.s3, run.processed)
         sessions = size.sessions if size is not None else 0
-        return Done({"identity": identity, "inputs": inputs, "code": code, "sessions": sessions})
+        told = _describe(run, fix_batch(run, batch)) if batch is not None else {}
+        return Done({"identity": identity, **told, "code": code, "sessions": sessions})
 
     def _check_buckets(self, run: Run, mistakes: Mistakes) -> None:
         """A missing or closed bucket is found here, and not by whatever uses it first."""
@@ -104,11 +119,11 @@ class Preflight(ImmediateStep):
             check = partial(buckets.check_bucket, run.aws, run.settings, bucket, uses=uses)
             mistakes.add(examine(f"bucket {bucket}", check))
 
-    def _check_clusters(self, run: Run, mistakes: Mistakes, *, sized: bool) -> None:
+    def _check_clusters(self, run: Run, mistakes: Mistakes, batch: Batch | None, *, sized: bool) -> None:
         """Only what this run will create can be wrong; whether it will is asked where something seems to be."""
         findings = list(_cluster_findings(run, tuple(Slot), sized=sized))
         if any(finding.standing is Standing.WRONG for finding in findings):
-            findings = list(_cluster_findings(run, _slots_to_create(run), sized=sized))
+            findings = list(_cluster_findings(run, _slots_to_create(run, batch), sized=sized))
         mistakes.add(findings)
 
 
@@ -128,35 +143,57 @@ def _check_overrides(run: Run) -> None:
         )
 
 
-def _find_inputs(run: Run, job: SparkJob) -> list[str]:
-    """The URIs of the job's input.
-
-    Raises SourceError, also where a file lacks a column that the job declares, and where the job's output is complete
-    already and it rejected too much of this input.
-    """
+def _find_idle(run: Run, batch: Batch) -> Idle | None:
+    """Why the run has nothing to do; None where it has, or where the register cannot tell what the warehouse holds."""
+    if run.force:
+        return None
     try:
-        found = resolve_job(run, job)
-    except SourceError as error:
-        raise SourceError("\n".join([error.message, *_wrong_sources(run, job)])) from error
-    check_sources(run.aws.s3, run.source.bucket, job, found.sources)
-    manifest = probe_manifest(run.aws.s3, found.output)
+        document = run.register.read()
+    except RegisterError as error:
+        log.warning("whether the run has anything to do is not known: %s", error)
+        return None
+    return find_idle(run, batch, document)
+
+
+def _describe(run: Run, batch: Batch) -> Json:
+    """The batch, for people to read: of each job the files that it reads, or the first of them."""
+    inputs: dict[str, list[str]] = {}
+    for job in run.pipeline.jobs if batch.objects else ():
+        uris = [uri for of_source in batch.resolve(job).uris for uri in of_source]
+        more = [f"… {len(uris) - _MAX_FILES_SHOWN} more"] if len(uris) > _MAX_FILES_SHOWN else []
+        inputs[job.name] = uris[:_MAX_FILES_SHOWN] + more
+    size = sum(item.size for item in batch.objects)
+    told = {"objects": len(batch.objects), "bytes": size, "hash": batch.hash, "fixed_at": batch.fixed_at}
+    return {"inputs": inputs, "batch": told}
+
+
+def _check_inputs(run: Run, job: SparkJob, batch: Batch, *, is_fixed: bool) -> None:
+    """Raise SourceError where the job lacks a source, a file lacks a column, or its complete output rejected too much.
+
+    The columns of a batch that is fixed were looked at when it was.
+    """
+    wrong = [
+        describe_missing(run.aws.s3, run.source, job, batch),
+        *_wrong_columns(run, job, batch, is_fixed=is_fixed),
+    ]
+    if told := [one for one in wrong if one]:
+        raise SourceError("\n".join(told))
+    output = resolve_job(run, job, batch).output
+    manifest = probe_manifest(run.aws.s3, output)
     if manifest is not None:
-        refuse_rejects(job, found.output, manifest)
-    return list(found.sources.uris)
+        refuse_rejects(job, output, manifest)
 
 
-def _wrong_sources(run: Run, job: SparkJob) -> Iterator[str]:
-    """What is wrong with those of a job's sources that are there."""
-    for source in job.sources:
-        alone = replace(job, sources=(source,))
-        try:
-            found = probe_sources(run.aws.s3, run.source, alone)
-        except SourceError:
-            continue
-        try:
-            check_sources(run.aws.s3, run.source.bucket, alone, found)
-        except SourceError as error:
-            yield error.message
+def _wrong_columns(run: Run, job: SparkJob, batch: Batch, *, is_fixed: bool) -> Iterator[str]:
+    """What is wrong with those of the job's sources that are there."""
+    there = tuple(source for source in job.sources if not batch.missing(replace(job, sources=(source,))))
+    if is_fixed:
+        return
+    found = replace(job, sources=there)
+    try:
+        check_sources(run.aws.s3, run.source.bucket, found, batch.resolve(found))
+    except SourceError as error:
+        yield error.message
 
 
 def _probe_location(run: Run, location: S3Location) -> None:
@@ -164,12 +201,12 @@ def _probe_location(run: Run, location: S3Location) -> None:
     next(list_objects(run.aws.s3, location.bucket, location.key("")), None)
 
 
-def _slots_to_create(run: Run) -> list[Slot]:
+def _slots_to_create(run: Run, batch: Batch | None) -> list[Slot]:
     """The slots that are empty and that the run needs; all where that is not known."""
     try:
         document = run.register.read()
         empty = [slot for slot in Slot if document.slot(slot).phase is Phase.EMPTY]
-        return [slot for slot in empty if slot is not Slot.EMR or needs_emr(run)]
+        return [slot for slot in empty if slot is not Slot.EMR or batch is None or needs_emr(run, batch)]
     except MayflyError:
         return list(Slot)
 

@@ -33,8 +33,10 @@ from airflow_lib.resources.iam_roles import SETTLED_S, are_young
 from airflow_lib.resources.kind import GenerationSpec
 from airflow_lib.resources.registry import REGISTRY
 from airflow_lib.resources.subnet import probe_subnet
+from airflow_lib.spark.batch import Batch
 from airflow_lib.spark.sizing import configurations
 from airflow_lib.steps import Done, Json, Outcome, Run
+from airflow_lib.steps.batch import read_batch
 from airflow_lib.steps.clusters import contact_livy, probe_emr_cluster, warehouse_endpoint
 from airflow_lib.steps.leases import register_location, renew_leases
 from airflow_lib.steps.polling_step import PollingStep
@@ -50,9 +52,10 @@ _LISTED_AFTER_S = READ_TIMEOUT_S + 60
 _MAX_REPLACEMENTS = 2
 
 
-def needs_emr(run: Run) -> bool:
-    """Whether any job of this run is still to be computed."""
-    return any(probe_job(run, job) is None for job in run.pipeline.jobs)
+def needs_emr(run: Run, batch: Batch | None = None) -> bool:
+    """Whether any job of this run is still to be computed, of its batch unless another `batch` is given."""
+    batch = batch or read_batch(run)
+    return any(probe_job(run, job, batch) is None for job in run.pipeline.jobs)
 
 
 class _ProvisionStep(PollingStep):

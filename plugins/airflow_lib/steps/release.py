@@ -24,9 +24,11 @@ from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Slot, run_key, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.clusters import find_warehouse, is_usable
+from airflow_lib.steps.held import store_loads
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.work import had_work
 from airflow_lib.warehouse import load as warehouse
+from airflow_lib.warehouse.connection import Connection
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +60,10 @@ class ReleaseSlot(PollingStep):
         )
 
     def begin(self, run: Run) -> Outcome:
-        state = run.register.read().slot(self.slot)
+        document, now = run.register.read_with_time()
+        state = document.slot(self.slot)
         if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
-            _drop_staging(run)
+            _tidy_up(run, is_last=not set(state.live(now)) - {run.run_id})
         try:
             release = self._give_up_lease(run, state)
         except RegisterError as error:
@@ -172,10 +175,25 @@ def _format_list(items: Iterable[str]) -> list[str]:
     return [f"- {item}" for item in items]
 
 
-def _drop_staging(run: Run) -> None:
-    """Staging that cannot be dropped now is dropped by the next run; it must not keep the warehouse alive."""
+def _tidy_up(run: Run, *, is_last: bool) -> None:
+    """Drop the run's staging; the last holder tells outside the warehouse what is in it.
+
+    What cannot be done now must not keep the warehouse alive: staging is dropped by the next run, and what is not told
+    is loaded again. While others hold the warehouse, they load, and the last of them tells it: waiting for the lock of
+    their loads would be in vain.
+    """
     try:
-        with closing(find_warehouse(run).connect()) as connection:
+        access = find_warehouse(run)
+        with closing(access.connect()) as connection:
             warehouse.drop_staging(connection, staging_schema(run.run_id))
+            if is_last:
+                _store_loads(run, connection, access.generation)
     except Exception as error:  # noqa: BLE001  see above
         log.warning("the run's staging schema is left to the next run: %s", error)
+
+
+def _store_loads(run: Run, connection: Connection, generation: int) -> None:
+    try:
+        store_loads(run, connection, generation)
+    except Exception as error:  # noqa: BLE001  see `_tidy_up`
+        log.warning("what the warehouse holds is not told outside it, so the next run loads again: %s", error)

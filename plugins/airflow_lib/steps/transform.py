@@ -13,6 +13,7 @@ from typing import Any
 
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import (
+    InputChanged,
     JobFault,
     LivyError,
     MayflyError,
@@ -27,6 +28,7 @@ from airflow_lib.errors import (
 from airflow_lib.naming import Slot, session_name
 from airflow_lib.pipeline import SparkJob
 from airflow_lib.polling import time_after
+from airflow_lib.spark.batch import Batch, ResolvedSources
 from airflow_lib.spark.livy import (
     SESSION_FAILED,
     SESSION_PENDING,
@@ -40,15 +42,14 @@ from airflow_lib.spark.outputs import (
     Counts,
     Manifest,
     Output,
-    ResolvedSources,
     address_output,
     probe_manifest,
-    probe_sources,
     write_manifest,
 )
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
+from airflow_lib.steps.batch import read_batch, refuse_changed
 from airflow_lib.steps.clusters import endpoint_at, find_livy
 from airflow_lib.steps.pinned_output import HEX, pin_output
 from airflow_lib.steps.polling_step import PollingStep
@@ -69,16 +70,19 @@ class JobInput:
     output: Output
 
 
-def resolve_job(run: Run, job: SparkJob) -> JobInput:
-    """Where `job` of this run reads and writes. Raises SourceError where a source is missing."""
-    sources = probe_sources(run.aws.s3, run.source, job)
+def resolve_job(run: Run, job: SparkJob, batch: Batch | None = None) -> JobInput:
+    """Where `job` of this run reads and writes: the files of the run's batch, unless another `batch` is given.
+
+    Raises OutputError where no batch is fixed, SourceError where a source is not in it.
+    """
+    sources = (batch or read_batch(run)).resolve(job)
     output = address_output(run.processed, job, sources, window=run.window, code=hash_code(run.pipeline.name))
     return JobInput(sources, output)
 
 
-def probe_job(run: Run, job: SparkJob) -> Manifest | None:
+def probe_job(run: Run, job: SparkJob, batch: Batch | None = None) -> Manifest | None:
     """The job's complete output, or None where it is yet to be computed."""
-    return probe_manifest(run.aws.s3, resolve_job(run, job).output)
+    return probe_manifest(run.aws.s3, resolve_job(run, job, batch).output)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ class RunJob(PollingStep):
     def advance(self, run: Run, state: Json) -> Done:
         try:
             return self._advance_job(run, state)
-        except (SourceError, JobFault, OutputRefused):
+        except (SourceError, JobFault, OutputRefused, InputChanged):
             self.give_up(run, state)
             raise
 
@@ -279,13 +283,15 @@ class RunJob(PollingStep):
         Raises SourceError or LivyError where the job failed, OutputError where it wrote no output of this input.
         """
         answer = parse_answer(statement.text(self._name(run), self.job), self.job)
-        job = resolve_job(run, run.pipeline.job(self.job))
+        declared = run.pipeline.job(self.job)
+        job = resolve_job(run, declared)
         if answer.get("address") != job.output.address:
             raise OutputError(
-                f"The input of job {self.job!r} changed in S3 while it was read, so its output matches neither "
-                "version. Clear the task once nothing writes the input any more."
+                f"The session of job {self.job!r} has computed another input than that of the run's batch: somebody "
+                "cleared provision.preflight while it ran. Clear the task: it computes the batch that is fixed now."
             )
         counts = parse_counts(answer, self.job)
+        refuse_changed(run, declared)
         return job.output, write_manifest(run.aws.s3, job.output, str(answer["attempt"]), counts)
 
     def _delete_session(self, run: Run, livy: LivyClient) -> None:
@@ -311,7 +317,7 @@ class RunJob(PollingStep):
 def render_statement(run: Run, job_name: str, job: JobInput, attempt: str) -> str:
     """The Python that the session runs; it prints the job's counts as one JSON line, and who wrote them."""
     arguments: dict[str, Any] = {
-        "inputs": list(job.sources.uris),
+        "inputs": [uris[0] if len(uris) == 1 else list(uris) for uris in job.sources.uris],
         "target": job.output.target_uri(attempt),
         "rejected": job.output.rejected_uri(attempt),
         "window": (run.window.start.isoformat(), run.window.end.isoformat()),

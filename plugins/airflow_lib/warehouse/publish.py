@@ -33,6 +33,7 @@ from airflow_lib.warehouse.quality import (
     tables_of,
 )
 from airflow_lib.warehouse.sql import ROOT, Script, render
+from airflow_lib.warehouse.sql_hash import hash_sql
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class WindowLoad:
     """What is to be loaded: `run_id`'s staging `schema`, for `window`.
 
     By job: `manifests` are the hashes of the jobs' manifests, `written` how many rows they say, `pinned_at` is when
-    the run took the output for its own, which is when it looked at the source.
+    the run's batch was fixed, which is when it looked at the source. `batch` is the hash of the run's batch.
     """
 
     pipeline: Pipeline
@@ -52,6 +53,7 @@ class WindowLoad:
     manifests: Mapping[str, str]
     written: Mapping[str, int]
     pinned_at: Mapping[str, datetime]
+    batch: str = ""
 
     def __str__(self) -> str:
         return (
@@ -76,13 +78,19 @@ class Loaded:
 
 
 def load_window(
-    conn: Connection, load: WindowLoad, *, root: Path = ROOT, sleep: Callable[[float], None] = time.sleep
+    conn: Connection,
+    load: WindowLoad,
+    *,
+    locked: Callable[[], None] = lambda: None,
+    root: Path = ROOT,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Loaded:
     """Load the window from staging, if it brings no rows that fail a check of severity error.
 
     One transaction under the loads' lock: the window's facts are replaced whichever run wrote them, dimensions and
     facts are loaded from staging, dimension rows that nothing references are deleted, the checks are asked, and the
     ledger records it. Repeating it, or loading a window's days one by one in any order, ends in the same tables.
+    `locked` is called once the loads' lock is held, before anything is changed; where it raises, nothing is.
     Failing rows that were there before, and are not more now, do not refuse the load: their verdicts tell of them.
     Raises WarehouseError; after ConnectionLost it is unknown whether the load was committed: repeat it, nothing is
     loaded twice.
@@ -92,7 +100,7 @@ def load_window(
     suspect: frozenset[str] = frozenset()
     while True:  # once more where something turns out, at most as often as there are facts and checks
         try:
-            run = _Transaction(load, root, keep, suspect).run
+            run = _Transaction(load, root, keep, suspect, locked).run
             loaded = transact(conn, run, what=str(load), sleep=sleep)
         except _Again as found:
             keep, suspect = keep | found.keep, suspect | found.suspect
@@ -161,8 +169,16 @@ class _Transaction:
     `keep` are the facts that it must not change, `suspect` the checks to ask before the changes, too.
     """
 
-    def __init__(self, load: WindowLoad, root: Path, keep: frozenset[str], suspect: frozenset[str]) -> None:
+    def __init__(
+        self,
+        load: WindowLoad,
+        root: Path,
+        keep: frozenset[str],
+        suspect: frozenset[str],
+        locked: Callable[[], None],
+    ) -> None:
         self._load, self._root, self._keep, self._suspect = load, root, keep, suspect
+        self._locked = locked
         self._pipeline = load.pipeline
         self._named = {"pipeline": self._pipeline.name, "run_id": load.run_id}
         self._values = {
@@ -173,6 +189,7 @@ class _Transaction:
 
     def run(self, cursor: Cursor) -> Loaded:
         run_script(cursor, self._render("shared/lock_loads"))
+        self._locked()
         self._refuse_older(cursor)
         before = {fact.name: self._count_window(cursor, fact) for fact in self._pipeline.facts}
         context = self._tell_context(before)
@@ -210,8 +227,8 @@ class _Transaction:
         return (
             f"{self._load}: nothing was loaded, because it would bring back what a newer load replaced: its output of "
             f"job {job!r} was chosen at {at}, and run {run_id} has loaded another one, chosen at {later}. The tables "
-            f"are as they were. Clear transform.{job} and what follows: it is then computed from the source as it is "
-            "now, so put the old file back first if its rows are to be loaded again. Or leave the tables as they are."
+            "are as they were. Clear the run from provision.preflight on: it then loads the source as it is now, so "
+            "put the old file back first if its rows are to be loaded again. Or leave the tables as they are."
         )
 
     def _list_changes(self) -> list[Script]:
@@ -298,6 +315,8 @@ class _Transaction:
             "pinned_at": _json(_as_text(self._load.pinned_at)),
             "table_rows": _json(loaded.tables),
             "verdicts": _json(self._describe_verdicts(loaded.verdicts)),
+            "batch": self._load.batch,
+            "code": hash_sql(self._pipeline, self._root),
         }
         run_script(cursor, self._render("shared/write_ledger", **self._named, **ledger))
 

@@ -31,20 +31,25 @@ APRIL = Window(date(2016, 4, 1), date(2016, 5, 1))
 
 
 class Task:
-    """What Airflow passes as `ti`: XComs pushed, and the states and `failure` records of a run's tasks."""
+    """What Airflow passes as `ti`: XComs pushed, and the states, `failure` records and results of a run's
+    tasks."""
 
     task_id, dag_id = "verdict", "immigration"
     max_tries = 2
 
     def __init__(
-        self, states: dict[str, str | None] | None = None, failures: dict[str, Any] | None = None
+        self,
+        states: dict[str, str | None] | None = None,
+        failures: dict[str, Any] | None = None,
+        results: dict[str, Any] | None = None,
     ) -> None:
         self.xcoms: dict[str, Any] = {}
         self._states = states or {}
         self._failures = failures or {}
+        self._results = results or {}
 
     def xcom_pull(self, *, task_ids: str, key: str) -> Any:
-        return self._failures.get(task_ids) if key == "failure" else None
+        return (self._failures if key == "failure" else self._results).get(task_ids)
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.xcoms[key] = value

@@ -23,9 +23,12 @@ def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def judge(
-    context: dict[str, Any], states: dict[str, str | None], failures: dict[str, Any] | None = None
+    context: dict[str, Any],
+    states: dict[str, str | None],
+    failures: dict[str, Any] | None = None,
+    results: dict[str, Any] | None = None,
 ) -> Any:
-    context["ti"] = Task(states, failures)
+    context["ti"] = Task(states, failures, results)
     return VerdictOperator(task_id="verdict", pipeline=PIPELINE).execute(context)
 
 
@@ -113,3 +116,71 @@ def test_whatever_the_plan_says_its_xcom_is_stored_or_no_teardown_would_run(
     assert text.encode()
     assert "\\u0000" not in text
     assert "\ufffd" in text
+
+
+IDLE = {
+    "plan": "success",
+    "provision.preflight": "success",
+    "provision.lease": "skipped",
+    "load.a": "skipped",
+    "verdict": "running",
+}
+TOLD = {"provision.preflight": {"nothing_to_do": "the warehouse holds it"}}
+
+
+def test_a_run_that_had_nothing_to_do_is_green_and_says_so(
+    opened: list[Any], notified: list[str], context: dict[str, Any]
+) -> None:
+    assert judge(context, IDLE, results=TOLD) == {
+        "verdict": "green",
+        "nothing_to_do": "the warehouse holds it",
+    }
+    assert notified == []
+
+
+@pytest.mark.parametrize(
+    "results", [None, {"provision.preflight": None}, {"provision.preflight": {"nothing_to_do": 1}}]
+)
+def test_skipped_tasks_are_red_where_the_preflight_did_not_find_that(
+    opened: list[Any], notified: list[str], context: dict[str, Any], results: dict[str, Any] | None
+) -> None:
+    """As where a person marked the run."""
+    with pytest.raises(AirflowFailException, match=r"provision\.lease"):
+        judge(context, IDLE, results=results)
+
+
+@pytest.mark.parametrize("state", ["failed", "upstream_failed"])
+def test_what_failed_in_a_run_that_had_nothing_to_do_is_red(
+    opened: list[Any], notified: list[str], context: dict[str, Any], state: str
+) -> None:
+    """A release that could not remove what a dead run left."""
+    with pytest.raises(AirflowFailException, match=r"transform\.release_emr"):
+        judge(context, {**IDLE, "transform.release_emr": state}, results=TOLD)
+
+
+def test_a_preflight_that_failed_since_does_not_excuse_what_was_skipped(
+    opened: list[Any], notified: list[str], context: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException):
+        judge(context, {**IDLE, "provision.preflight": "failed"}, results=TOLD)
+
+
+def test_what_the_preflight_found_that_cannot_be_read_excuses_nothing(
+    opened: list[Any], notified: list[str], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("no database")
+
+    monkeypatch.setattr(Task, "xcom_pull", refuse)
+    with pytest.raises(AirflowFailException):
+        judge(context, IDLE, results=TOLD)
+
+
+@pytest.mark.parametrize("forced", [False, True])
+def test_the_plan_is_told_whether_the_run_is_forced(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, *, forced: bool
+) -> None:
+    monkeypatch.setattr(module, "describe_plan", lambda run: {"lines": [f"force: {run.force}"]})
+    context["params"] = {**context["params"], "force": forced}
+    plan = PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context)
+    assert plan == {"lines": [f"force: {forced}"]}

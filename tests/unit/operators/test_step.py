@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from airflow.models import taskinstance
 from airflow.sdk.bases.xcom import BaseXCom
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
+from airflow.sdk.exceptions import AirflowFailException, DownstreamTasksSkipped, TaskDeferred
 from airflow.sdk.execution_time import task_runner
 from airflow.triggers.base import TriggerEvent
 from botocore.exceptions import ClientError
@@ -489,3 +489,54 @@ def test_credentials_are_not_tried_beyond_the_time_to_give_up(
 ) -> None:
     wait_for_credentials(-1)
     assert identity.asked == 0
+
+
+NOTHING = Done({"batch": 3}, "the warehouse holds it already", leftovers=True)
+
+
+@pytest.mark.parametrize("deferred", [False, True], ids=["at once", "after a wait"])
+def test_a_step_with_nothing_to_do_keeps_its_result_says_why_and_skips_what_follows(
+    operator: StepOperator, opened: list[Any], script: Script, context: dict[str, Any], *, deferred: bool
+) -> None:
+    script(NOTHING)
+    event = {"event": {"outcome": to_json(NOTHING)}}
+    end = (
+        partial(operator.resume_execution, "resume", event, context)
+        if deferred
+        else partial(operator.execute, context)
+    )
+    with pytest.raises(DownstreamTasksSkipped) as caught:
+        end()
+    assert caught.value.tasks == []
+    assert context["ti"].xcoms == {
+        BaseXCom.XCOM_RETURN_KEY: {"batch": 3, "nothing_to_do": "the warehouse holds it already"}
+    }, "the verdict takes no record of a failure for one that passed"
+
+
+@pytest.mark.parametrize(
+    ("params", "forced"),
+    [({}, False), ({"force": False}, False), ({"force": True}, True), ({"force": "yes"}, False)],
+)
+def test_the_param_force_reaches_the_step_in_the_worker_and_in_the_triggerer(
+    opened: list[Any],
+    script: Script,
+    context: dict[str, Any],
+    operator: StepOperator,
+    params: dict[str, Any],
+    *,
+    forced: bool,
+) -> None:
+    context["params"] = {**PARAMS, **params}
+    assert operator.open_run(context).force is forced
+    script(WAITING)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    _, arguments = deferred.value.trigger.serialize()
+    trigger = StepTrigger(**json.loads(json.dumps(arguments)))
+    assert trigger._open_run().force is forced
+
+
+def test_a_trigger_of_the_version_before_forces_nothing(trigger: StepTrigger, opened: list[Any]) -> None:
+    _, arguments = trigger.serialize()
+    old = {name: value for name, value in arguments.items() if name != "force"}
+    assert StepTrigger(**old)._open_run().force is False

@@ -36,7 +36,19 @@ def job(*sources: str | Source, **given: Any) -> dict[str, Any]:
 
 def test_names_that_can_be_used_are_right() -> None:
     assert mistakes() == []
-    assert mistakes(**job("a b.csv", "folder/below/", Source("x.csv", delimiter="\t"), max_rejected=0)) == []
+    assert (
+        mistakes(
+            **job(
+                "a b.csv",
+                "folder/below/",
+                "user*.csv",
+                "2016-??/part-*",
+                Source("x.csv", delimiter="\t"),
+                max_rejected=0,
+            )
+        )
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -57,6 +69,11 @@ def test_names_that_can_be_used_are_right() -> None:
         (job(""), "source '' is no file or folder below the pipeline's source folder"),
         (job("/etc/x.csv"), "source '/etc/x.csv' is no file or folder below"),
         (job("s3://other/x.csv"), "source 's3://other/x.csv' is no file or folder below"),
+        (
+            job("2016-*/"),
+            "source '2016-*/' is a pattern for folders, and a pattern stands for files: give '2016-*/*'",
+        ),
+        (job("2016/**.csv"), "* stands for text within one level of the path, and ** for no more"),
         (job(Source("/")), "source '/' is no file or folder below"),
         (job(Source()), "a Source has no name: give one"),
         (job(Source("x.csv", delimiter="")), "delimiter '' of ['x.csv']: give one character"),

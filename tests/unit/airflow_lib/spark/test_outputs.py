@@ -1,30 +1,33 @@
-"""Sources are resolved and named where missing; an output is complete once its manifest says so."""
+"""An output is addressed by all that it depends on, and complete once its manifest says so."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, date, datetime
 
 import pytest
 
 from airflow_lib.aws.s3_location import S3Location
-from airflow_lib.errors import OutputError, OutputRefused, ResourceError, SettingsError, SourceError
+from airflow_lib.errors import OutputError, OutputRefused, ResourceError, SettingsError
 from airflow_lib.pipeline import Source, SparkJob, Window
 from airflow_lib.spark import outputs
+from airflow_lib.spark.batch import take_batch
 from airflow_lib.spark.outputs import (
     Counts,
     Entry,
     Output,
     address_output,
     probe_manifest,
-    probe_sources,
     write_manifest,
 )
 from airflow_lib.spark.parquet_schema import ParquetColumn
 from tests.world.memory_s3 import MemoryS3
+from tests.world.pipeline import PIPELINE
 from tests.world.spark import parquet_of
 
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 SOURCE = S3Location("lake", "in/immigration")
 PROCESSED = S3Location("lake", "out/immigration")
 ARRIVALS = SparkJob("arrivals", (Source("sas_data/", "arrivals.csv"), "labels.SAS"), windowed=True)
@@ -68,74 +71,9 @@ def test_what_is_not_a_location_is_refused(uri: str) -> None:
         S3Location.parse(uri)
 
 
-def test_sources_are_resolved_in_declared_order_and_the_first_alternative_wins(s3: MemoryS3) -> None:
-    put_sources(s3, "labels.SAS", "arrivals.csv", "sas_data/part-0.parquet", "sas_data/part-1.parquet")
-    found = probe_sources(s3, SOURCE, ARRIVALS)
-    assert found.uris == ("s3://lake/in/immigration/sas_data/", "s3://lake/in/immigration/labels.SAS")
-    assert [item.key.rpartition("/")[2] for item in found.objects] == [
-        "part-0.parquet",
-        "part-1.parquet",
-        "labels.SAS",
-    ]
-
-
-def test_the_other_alternative_is_taken_where_the_first_is_not_there(s3: MemoryS3) -> None:
-    put_sources(s3, "labels.SAS", "arrivals.csv")
-    assert probe_sources(s3, SOURCE, ARRIVALS).uris[0] == "s3://lake/in/immigration/arrivals.csv"
-
-
-def test_a_folder_is_listed_page_by_page_without_the_files_that_spark_ignores(s3: MemoryS3) -> None:
-    data = ["sas_data/a.parquet", "sas_data/_year=2016/b.parquet", "sas_data/c.parquet", "sas_data/d.parquet"]
-    put_sources(s3, "labels.SAS", *data)
-    put_sources(s3, "sas_data/_SUCCESS", "sas_data/.a.crc", "sas_data/_temporary/0/e.parquet")
-    s3.put("lake", "in/immigration/sas_data/", b"")
-    s3.put("lake", "in/immigration/sas_data/empty.parquet", b"")
-    keys = {item.key for item in probe_sources(s3, SOURCE, ARRIVALS).objects}
-    assert keys == {f"in/immigration/{name}" for name in [*data, "labels.SAS"]}
-
-
-def test_a_folder_with_nothing_to_read_counts_as_missing(s3: MemoryS3) -> None:
-    put_sources(s3, "labels.SAS", "arrivals.csv", "sas_data/_SUCCESS")
-    s3.put("lake", "in/immigration/sas_data/", b"")
-    assert probe_sources(s3, SOURCE, ARRIVALS).uris[0].endswith("arrivals.csv")
-
-
-def test_every_missing_source_is_named_with_what_the_folder_holds_instead(s3: MemoryS3) -> None:
-    put_sources(s3, "arrival.csv", "sasdata/part-0.parquet")
-    s3.put("lake", "in/immigration/labels.SAS", b"")
-    with pytest.raises(SourceError) as caught:
-        probe_sources(s3, SOURCE, ARRIVALS)
-    assert str(caught.value) == (
-        "Job 'arrivals' cannot read its input:\n"
-        "- s3://lake/in/immigration/sas_data/ or s3://lake/in/immigration/arrivals.csv: missing or empty\n"
-        "- s3://lake/in/immigration/labels.SAS: missing or empty\n"
-        "s3://lake/in/immigration/ holds arrival.csv, labels.SAS, sasdata/. "
-        "Put the files there under these names, or correct mayfly.s3.source."
-    )
-
-
-def test_an_empty_source_folder_is_reported_as_holding_nothing(s3: MemoryS3) -> None:
-    with pytest.raises(SourceError, match="holds nothing"):
-        probe_sources(s3, SOURCE, CITIES)
-
-
-def test_of_many_names_in_the_source_folder_the_first_twelve_are_shown(s3: MemoryS3) -> None:
-    put_sources(s3, *(f"x{number:02}.csv" for number in range(13)))
-    with pytest.raises(SourceError, match=r"holds x00\.csv, .*, x11\.csv, …\. Put"):
-        probe_sources(s3, SOURCE, CITIES)
-
-
-def test_a_refused_read_is_not_taken_for_a_missing_source(s3: MemoryS3) -> None:
-    def refuse(_: str) -> None:
-        raise s3.error("HeadObject", "403", 403)
-
-    s3.before["HeadObject"] = refuse
-    with pytest.raises(ResourceError, match=r"cities.csv.*403.*iam-principal-policy.json"):
-        probe_sources(s3, SOURCE, CITIES)
-
-
 def address(s3: MemoryS3, job: SparkJob, window: Window = APRIL, code: str = "c0de") -> str:
-    sources = probe_sources(s3, SOURCE, job)
+    batch = take_batch(s3, SOURCE, replace(PIPELINE, jobs=(job,)), NOW)  # type: ignore[arg-type]
+    sources = batch.resolve(job)
     return address_output(PROCESSED, job, sources, window=window, code=code).address
 
 

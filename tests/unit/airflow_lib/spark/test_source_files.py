@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,10 +12,11 @@ from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.errors import SourceError
 from airflow_lib.pipeline import Source, SparkJob
 from airflow_lib.spark import csv_header, source_schema
-from airflow_lib.spark.outputs import probe_sources
+from airflow_lib.spark.batch import take_batch
 from airflow_lib.spark.source_schema import check_sources
 from tests.source_files import SOURCE_FILES, Files
 from tests.world.memory_s3 import MemoryS3
+from tests.world.pipeline import PIPELINE
 
 
 def accepts(files: Files) -> bool:
@@ -22,8 +25,9 @@ def accepts(files: Files) -> bool:
         s3.put("lake", f"in/{'folder/' if files.is_folder else ''}{name}", body)
     name = "folder/" if files.is_folder else next(iter(files.files))
     job = SparkJob("job", sources=(Source(name, columns=files.columns, delimiter=files.delimiter),))
+    batch = take_batch(s3, S3Location("lake", "in"), replace(PIPELINE, jobs=(job,)), datetime.now(UTC))  # type: ignore[arg-type]
     try:
-        check_sources(s3, "lake", job, probe_sources(s3, S3Location("lake", "in"), job))  # type: ignore[arg-type]
+        check_sources(s3, "lake", job, batch.resolve(job))  # type: ignore[arg-type]
     except SourceError:
         return False
     return True

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from airflow_lib.aws.s3 import ListedObject, list_objects
 from airflow_lib.errors import ResourceError, SourceError
 from airflow_lib.pipeline import Source, SparkJob
-from airflow_lib.spark.outputs import ResolvedSources
+from airflow_lib.spark.batch import ResolvedSources
 from airflow_lib.spark.source_schema import check_columns, check_sources
 from tests.world.memory_s3 import MemoryS3
 
@@ -171,8 +171,23 @@ def test_every_source_of_a_job_is_checked_and_all_that_is_wrong_is_told_at_once(
     )
     job = SparkJob("trips", sources=(TRIPS, Source("zones.csv", columns=("zone",)), "x"))
     found = ResolvedSources(
-        ("s3://lake/in/trips/", "s3://lake/in/zones.csv", "s3://lake/in/x"),
+        (
+            ("s3://lake/in/trips/a.csv", "s3://lake/in/trips/b.csv"),
+            ("s3://lake/in/zones.csv",),
+            ("s3://lake/in/x",),
+        ),
         tuple(ListedObject(key, "e", len(body)) for key, body in files.files.items()),
     )
     with pytest.raises(SourceError, match=r"(?s)in/trips/b\.csv lacks .*in/zones\.csv lacks the column zone"):
         check_sources(files, "lake", job, found)  # type: ignore[arg-type]
+
+
+def test_every_file_that_a_pattern_stands_for_is_checked() -> None:
+    files = Files(**{"in/trips1.csv": GOOD, "in/trips2.csv": b"id\n", "in/trips3.csv": GOOD})
+    source = Source("trips?.csv", columns=TRIPS.columns)
+    uris = tuple(f"s3://lake/{key}" for key in files.files)
+    found = ResolvedSources(
+        (uris,), tuple(ListedObject(key, "e", len(body)) for key, body in files.files.items())
+    )
+    with pytest.raises(SourceError, match=r"in/trips2\.csv lacks"):
+        check_sources(files, "lake", SparkJob("trips", sources=(source,)), found)  # type: ignore[arg-type]

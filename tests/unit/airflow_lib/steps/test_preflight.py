@@ -27,7 +27,7 @@ from airflow_lib.steps.preflight import Preflight
 from airflow_lib.steps.transform import resolve_job
 from tests.world import World
 from tests.world.account import BUCKET, REGION
-from tests.world.pipeline import APRIL, rows_of
+from tests.world.pipeline import APRIL, PIPELINE, rows_of
 from tests.world.spark import parquet_of, put
 from tests.world.wire import Kind
 
@@ -165,11 +165,9 @@ def test_an_unknown_instance_type_is_refused(world: World, make_run: MakeRun) ->
 
 
 @pytest.mark.parametrize("location", ["processed", "state", "logs"])
-def test_a_missing_bucket_is_told_before_anything_is_made(
-    world: World, make_run: MakeRun, location: str
-) -> None:
+def test_a_missing_bucket_is_told_before_anything_is_made(world: World, location: str) -> None:
     places = {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")}
-    run = make_run(s3={**places, location: "s3://nobody-made-me/x"})
+    run = world.run("run1", pipeline=PIPELINE, s3={**places, location: "s3://nobody-made-me/x"})
     refused(run, ResourceError, "nobody-made-me.*Create the bucket")
 
 
@@ -387,6 +385,7 @@ def test_where_every_output_is_complete_nothing_is_told_of_emrs_needs(
     from tests.world.walk import walk
 
     assert walk(world, make_run("run1")).errors == {}
+    world.forget_held()
     plant_no_tag(world)
     plant_no_dns_support(world)
     assert isinstance(Preflight().begin(make_run("run2")), Done)

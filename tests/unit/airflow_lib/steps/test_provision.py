@@ -98,6 +98,7 @@ def test_a_second_run_makes_nothing_and_uses_both(world: World, make_run: MakeRu
 
 def test_where_every_output_is_complete_no_emr_is_leased_or_made(world: World, make_run: MakeRun) -> None:
     walk(world, make_run("run1"))
+    world.forget_held()
     world.wire.calls.clear()
     walked = walk(world, make_run("run2"))
     assert walked.errors == {}

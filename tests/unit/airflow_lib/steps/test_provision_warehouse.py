@@ -85,6 +85,7 @@ def test_the_next_warehouse_is_restored_from_the_snapshot_that_the_register_name
     world.wire.lag.lag_s = 0  # not about IAM
     walk(world, make_run("run1"))
     assert world.register(PIPELINE).warehouse.snapshot == "mayfly-dev-immigration-warehouse-final-g1"
+    world.forget_held()
     walk(world, make_run("run2"), only="provision")
     assert len(world.wire.sent("redshift.CreateCluster")) == 1
     (restored,) = world.wire.sent("redshift.RestoreFromClusterSnapshot")

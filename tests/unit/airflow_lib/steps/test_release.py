@@ -117,6 +117,7 @@ def test_old_snapshots_are_pruned_but_never_the_named_one_nor_its_predecessor(
     world: World, make_run: MakeRun
 ) -> None:
     for number in (1, 2, 3, 4):
+        world.forget_held()
         assert not walk(world, make_run(f"run{number}")).red
     warehouse = world.register(PIPELINE).warehouse
     assert (warehouse.snapshot, warehouse.predecessor) == (SNAPSHOT.format(4), SNAPSHOT.format(3))
@@ -128,7 +129,10 @@ def test_an_old_snapshot_that_cannot_be_deleted_does_not_close_the_environment(
     world: World, make_run: MakeRun
 ) -> None:
     world.wire.inject("redshift.DeleteClusterSnapshot", Kind.DENIED, times=math.inf)
-    walks = [walk(world, make_run(f"run{number}")) for number in (1, 2, 3)]
+    walks = []
+    for number in (1, 2, 3):
+        world.forget_held()
+        walks.append(walk(world, make_run(f"run{number}")))
     assert [walked.states["release.release_warehouse"] for walked in walks] == ["success"] * 3
     assert phases(world) == [Phase.EMPTY, Phase.EMPTY]
     assert walks[-1].states["release.inventory"] == "failed"
@@ -282,6 +286,7 @@ def test_a_lost_final_snapshot_is_reported_and_the_one_before_it_stays_recorded(
     world: World, make_run: MakeRun
 ) -> None:
     walk(world, make_run("run1"))
+    world.forget_held()
     run = make_run("run2")
     provide(world, run)
     world.warehouses.failing_snapshots = 1

@@ -31,6 +31,7 @@ from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
 from airflow_lib.spark import outputs
 from airflow_lib.steps import Json, Run, Waiting
+from airflow_lib.steps.batch import fix_batch, look_at_sources
 from airflow_lib.steps.pinned_output import read_pinned
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob, lines_after, parse_answer
@@ -371,7 +372,9 @@ def with_limit(run: Run, limit: float) -> Run:
 
 def test_input_that_changed_while_it_was_read_makes_no_output(world: World, ready: Run) -> None:
     world.jobs.by_name["arrivals"] = overtaken
-    with pytest.raises(OutputError, match="changed in S3 while it was read"):
+    with pytest.raises(
+        OutputError, match=r"changed after the run's batch was fixed: s3://.* replaced or deleted"
+    ):
         drive(JOB, ready, world)
     assert not [key for key in world.objects("processed/") if key.endswith("manifest.json")]
 
@@ -393,6 +396,9 @@ def test_what_an_earlier_try_made_of_no_use_is_computed_again(
     with pytest.raises(error):
         drive(JOB, ready, world)
     del world.jobs.by_name["arrivals"]
+    fix_batch(
+        replace(ready, max_tries=99), look_at_sources(ready)
+    )  # as a person does who clears the preflight, too
     assert drive(JOB, ready, world).result["reused"] is False
     assert len(world.livy.made) == 2
 

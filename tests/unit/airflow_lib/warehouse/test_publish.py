@@ -12,7 +12,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
+from airflow_lib.errors import ConnectionLost, ResourceError, StatementRefused, WarehouseError
 from airflow_lib.pipeline import (
     Check,
     Complete,
@@ -29,6 +29,7 @@ from airflow_lib.pipeline import (
 )
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
 from airflow_lib.warehouse.quality import Verdict, hash_check
+from airflow_lib.warehouse.sql_hash import hash_sql
 from tests.unit.airflow_lib.warehouse.recording_connection import RecordingConnection
 from tests.unit.airflow_lib.warehouse.shop import APRIL, SCHEMA, SHOP, first_lines, write_templates
 from tests.world.sqlite_redshift import refused
@@ -487,7 +488,7 @@ def test_an_output_that_is_older_than_what_another_run_has_loaded_is_refused(roo
         "bring back what a newer load replaced",
         "job 'sales' was chosen at 2016-05-01T12:00:00Z",
         "run other has loaded another one, chosen at 2016-05-01T12:00:01Z",
-        "Clear transform.sales",
+        "Clear the run from provision.preflight on",
         "put the old file back first if its rows are to be loaded again",
     ):
         assert words in loaded.refused
@@ -603,3 +604,44 @@ def test_what_a_load_came_to_can_be_written_as_json(root: Path) -> None:
     assert passed == {"name": "not_null_factSale", "severity": "error", "passed": True, "failing_rows": 0}
     assert failed["samples"] == [{"n": "a row"}] * 3
     assert failed["sql"].startswith("SELECT")
+
+
+def test_who_has_to_know_of_the_load_is_told_under_the_lock_before_anything_is_changed(root: Path) -> None:
+    conn = RecordingConnection(counting())
+    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+
+    load_window(
+        conn,  # type: ignore[arg-type]
+        this,
+        locked=lambda: conn.log.append("told"),
+        root=root,
+        sleep=lambda _: None,
+    )
+
+    assert first_lines(conn.log)[:3] == [
+        "LOCK TABLE mayfly_load_lock",
+        "told",
+        "SELECT run_id, manifests, pinned_at",
+    ]
+
+
+def test_where_telling_fails_nothing_is_loaded(root: Path) -> None:
+    def refuse() -> None:
+        raise ResourceError("no S3")
+
+    conn = RecordingConnection(counting())
+    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+    with pytest.raises(ResourceError, match="no S3"):
+        load_window(conn, this, locked=refuse, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+    assert first_lines(conn.log) == ["LOCK TABLE mayfly_load_lock", "ROLLBACK"]
+
+
+def test_the_ledger_bears_the_hash_of_the_batch_and_of_the_sql(root: Path) -> None:
+    conn = RecordingConnection(counting())
+    this = WindowLoad(
+        SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON}, batch="ba" * 32
+    )
+    load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+    (insert,) = [one for one in conn.log if one.startswith("INSERT INTO mayfly_loads")]
+    assert f"'{'ba' * 32}'" in insert
+    assert f"'{hash_sql(SHOP, root)}'" in insert
