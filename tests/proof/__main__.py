@@ -18,7 +18,7 @@ from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, ODD_LIVY, VISITS
 from tests.proof.judgement import LEAK, LOST, PUBLISHED, TOUCHED
 from tests.proof.plans import all_single, lost_and_late, odd_livy, pairs, refused_rows
-from tests.proof.proof import Baseline, prove, record, record_bad_rows
+from tests.proof.proof import Baseline, prove, record, record_bad_rows, record_idle
 
 _QUICK_EVERY = 23
 _REPORT_EVERY = 500
@@ -62,8 +62,8 @@ def main() -> int:
     options = _parse()
     logging.disable(logging.CRITICAL)
     started = time.monotonic()
-    one, two, bad = record(runs=1), record(runs=2), record_bad_rows()
-    plans = _plan(options, one, two, bad)
+    one, two, bad, idle = record(runs=1), record(runs=2), record_bad_rows(), record_idle()
+    plans = _plan(options, one, two, bad, idle)
     tally = Tally(sum(len(chosen) for _, chosen in plans))
     for baseline, chosen in plans:
         prove(baseline, chosen, tally.add, at_once=options.at_once)
@@ -71,15 +71,18 @@ def main() -> int:
     wrong = len([one for one in tally.findings if one.breaches])
     print(f"{wrong} runs in which something did not hold, wrong colours and crashes included")
     print(f"{time.monotonic() - started:.0f} s, {sum(os.times()[:4]):.0f} CPU s")
-    every_plan = [plan for baseline, chosen in plans if not baseline.bad_rows for plan in chosen]
-    refused = len(tally.findings) - len(every_plan)
+    every_plan = [plan for baseline, chosen in plans if baseline in (one, two) for plan in chosen]
+    refused, nothing = (
+        sum(len(chosen) for baseline, chosen in plans if baseline is which) for which in (bad, idle)
+    )
     paired = sum(plan.again is not None for plan in every_plan)
     odd = sum(plan.fault in ODD_LIVY for plan in every_plan)
     what = f"{len(one.calls)} calls x {len(FAULTS)} faults"
     if options.quick:
         what = f"{len(every_plan) - paired - odd} of {what}"
     print(
-        f"proof: {what} + {odd} odd answers of Livy + {paired} pairs + {refused} with rows that a check refuses = "
+        f"proof: {what} + {odd} odd answers of Livy + {paired} pairs + {refused} with rows that a check refuses + "
+        f"{nothing} with nothing to do = "
         f"{len(tally.findings)} runs, {tally.count(LEAK)} leaks, {tally.count(TOUCHED)} foreign touched, "
         f"{tally.count(LOST)} rows lost, {tally.count(PUBLISHED)} refused rows published"
     )
@@ -87,7 +90,7 @@ def main() -> int:
 
 
 def _plan(
-    options: argparse.Namespace, one: Baseline, two: Baseline, bad: Baseline
+    options: argparse.Namespace, one: Baseline, two: Baseline, bad: Baseline, idle: Baseline
 ) -> list[tuple[Baseline, list[Plan]]]:
     """Each baseline and its branches."""
     every = _QUICK_EVERY if options.quick else 1
@@ -101,6 +104,7 @@ def _plan(
         (one, singles),
         (two, pairs(len(two.calls), options.pairs, seed=options.seed + 1)),
         (bad, refused_rows(bad.calls, every=every)),
+        (idle, all_single(len(idle.calls), every=every)),
     ]
 
 

@@ -65,7 +65,13 @@ def colour_of(fault: InjectedFault, at: int, calls: Sequence[Call]) -> str:
         return GREEN
     if call in _DISPENSABLE or (call in _TIDYING and rest.count(call) == 1):
         return GREEN
-    if "/waits/" in str(calls[at].params.get("Key")):
+    key = str(calls[at].params.get("Key"))
+    if (
+        "/loads/" in key
+    ):  # a load must be able to empty it; what else is not told, or not known, is loaded again
+        later = [one for one in calls[at + 1 :] if one.params.get("Key") == key and str(one) == call]
+        return RED if call == "s3.PutObject" and later else GREEN
+    if "/waits/" in key:
         return EITHER  # who has to wait writes it down; what is ready when that is tried again needs no such record
     return RED
 

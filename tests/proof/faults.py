@@ -14,10 +14,7 @@ from tests.proof.scenario import LEASE_S
 from tests.world import World
 from tests.world.emr_clusters import Reason
 from tests.world.livy_servers import STARTING_S, STATEMENT_S
-from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call, Fault, Kind
-
-ENVIRONMENT = Environment("dev", PIPELINE.name)
 
 CAPACITY_REFUSED, EMR_ENDS = "capacity refused", "EMR ends with errors"
 LOST_ANSWER, SEEN_LATE = "effect, then response lost", "effects seen late"
@@ -44,6 +41,11 @@ class InjectedFault:
     inject: Inject
     lasting: bool = False
     denies: bool = False
+
+
+def environment_of(world: World) -> Environment:
+    """The environment of the pipeline that is proved in the world."""
+    return Environment("dev", world.pipeline.name)
 
 
 def _fail_calls(kind: Kind, times: float = 1) -> Inject:
@@ -104,7 +106,8 @@ def _no_capacity(world: World, _: Call) -> Fault | None:
 def _end_emr(world: World, _: Call) -> None:
     """The run's cluster ends with errors now, or else its next one while it starts."""
     reason = Reason("INSTANCE_FAILURE", "The master failed: injected")
-    mine = [one for one in world.emr.live if is_ours(ENVIRONMENT, one.name, as_tags(one.tags))]
+    environment = environment_of(world)
+    mine = [one for one in world.emr.live if is_ours(environment, one.name, as_tags(one.tags))]
     for cluster in mine:
         world.emr.end(cluster, "TERMINATED_WITH_ERRORS", reason)
     if not mine:

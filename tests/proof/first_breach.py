@@ -14,7 +14,7 @@ import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, VISITS
 from tests.proof.plans import all_single, lost_and_late, odd_livy
-from tests.proof.proof import Baseline, BaselineFails, prove, record, record_bad_rows
+from tests.proof.proof import Baseline, BaselineFails, prove, record, record_bad_rows, record_idle
 
 CAUGHT, SURVIVES = 10, 11
 _EVERY = 5
@@ -31,6 +31,7 @@ def main() -> int:
         one = record(runs=1)
         record(runs=2)
         record_bad_rows()
+        record_idle()
         for plans in _plans(one, options.likely):
             prove(one, plans, _look, at_once=2)
     except (BaselineFails, Caught) as caught:

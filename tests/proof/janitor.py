@@ -6,7 +6,6 @@ from airflow_lib.errors import MayflyError
 from airflow_lib.janitor import make_pass
 from tests.world import World, settings
 from tests.world.neighbours import BROKEN, ODD
-from tests.world.pipeline import PIPELINE
 from tests.world.wire import AirflowGone, Killed
 
 _THINGS_OF_ODD = 3  # a cluster, a role, a group
@@ -24,7 +23,7 @@ def pass_once(world: World) -> list[str]:
     except (MayflyError, Killed) as error:
         return [f"it ended before its time: {error}"]
     by_pipeline = {one.holder.environment.pipeline: one for one in sweepers}
-    if by_pipeline.keys() - {PIPELINE.name} != {BROKEN, ODD}:
+    if by_pipeline.keys() - {world.pipeline.name} != {BROKEN, ODD}:
         return [f"it looked after {sorted(by_pipeline)}"]
     broken, odd = by_pipeline.pop(BROKEN), by_pipeline[ODD]
     errors = [error for one in by_pipeline.values() for error in one.errors]

@@ -10,9 +10,8 @@ from airflow_lib.naming import slot_of
 from tests.proof.account import SNAPSHOT, Thing
 from tests.proof.bad_rows import find_published
 from tests.proof.expectations import EITHER, RED
-from tests.proof.faults import ENVIRONMENT
+from tests.proof.faults import environment_of
 from tests.proof.scenario import Scenario, left
-from tests.world.pipeline import PIPELINE
 from tests.world.walk import Walk
 
 _KEPT_SNAPSHOTS = 2  # keep_snapshots, by default
@@ -58,7 +57,8 @@ def _leaks(scenario: Scenario, billed_s: float) -> Iterator[Breach]:
         stays = left(scenario.before, scenario.after_janitor_alone)
         if stays:
             yield Breach(LEAK, f"left after the janitor: {_list(stays)}")
-    for slot in (scenario.world.register(PIPELINE).emr, scenario.world.register(PIPELINE).warehouse):
+    document = scenario.world.register(scenario.world.pipeline)
+    for slot in (document.emr, document.warehouse):
         if slot.leases or slot.phase != "empty":
             yield Breach(LEAK, f"slot {slot.slot} is {slot.phase} at the end, leases {slot.leases}")
     snapshots = [thing for thing in scenario.after if thing.kind == SNAPSHOT and thing not in scenario.before]
@@ -86,7 +86,7 @@ def _losses(scenario: Scenario, clean: Measure) -> Iterator[Breach]:
         and not _is_red_for_the_janitors(scenario, scenario.retry)
     ):
         yield Breach(LOST, f"the retry is red: {scenario.retry.errors}")
-    tables = scenario.world.tables(PIPELINE)
+    tables = scenario.world.tables(scenario.world.pipeline)
     if tables != clean.tables:
         yield Breach(LOST, f"the tables differ from a fault-free run's: {tables}")
     if not scenario.bad_rows:
@@ -118,7 +118,7 @@ def _colours(scenario: Scenario, must_be: str) -> Iterator[Breach]:
     stays = [
         thing
         for thing in left(scenario.before, scenario.after_first)
-        if slot_of(ENVIRONMENT, thing.name) not in scenario.held_by_others
+        if slot_of(environment_of(scenario.world), thing.name) not in scenario.held_by_others
         and not (thing.kind == SNAPSHOT and scenario.after_first[thing].startswith("creating"))
     ]
     if stays and not scenario.red:

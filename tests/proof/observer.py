@@ -15,9 +15,8 @@ from airflow_lib.naming import (
     slot_of,
 )
 from tests.proof.account import SNAPSHOT, Account, Thing, look, read_tags
-from tests.proof.faults import ENVIRONMENT
+from tests.proof.faults import environment_of
 from tests.world import World
-from tests.world.pipeline import PIPELINE
 from tests.world.wire import Call
 
 _CREATE = ("Create", "RunJobFlow", "Restore")
@@ -43,7 +42,7 @@ class Observer:
     def __init__(self, world: World) -> None:
         self._world = world
         self._before: Account = look()
-        self._document = world.register(PIPELINE)
+        self._document = world.register(world.pipeline)
         self._found: dict[str, None] = {}
         world.wire.watchers.append(self._watch)
 
@@ -63,7 +62,7 @@ class Observer:
         self._found.update(dict.fromkeys(wrong))
 
     def _taken(self) -> Iterator[str]:
-        before, self._document = self._document, self._world.register(PIPELINE)
+        before, self._document = self._document, self._world.register(self._world.pipeline)
         for slot in Slot:
             old, new = before.slot(slot), self._document.slot(slot)
             is_alive = old.owner in old.live(self._world.now())
@@ -72,12 +71,12 @@ class Observer:
 
     def _is_open(self, name: str) -> bool:
         """Whether the register says that the generation in the name is being created."""
-        slot = slot_of(ENVIRONMENT, name)
-        state = self._world.register(PIPELINE).slot(slot) if slot else None
+        slot = slot_of(environment_of(self._world), name)
+        state = self._world.register(self._world.pipeline).slot(slot) if slot else None
         return (
             state is not None
             and state.phase is Phase.CREATING
-            and state.generation == generation_of(ENVIRONMENT, name)
+            and state.generation == generation_of(environment_of(self._world), name)
         )
 
     def _untagged(self, *, in_use: bool) -> Iterator[str]:
@@ -88,7 +87,7 @@ class Observer:
             missing = _wanted(thing) - tags.keys()
             if missing:
                 yield f"{thing} was born without {', '.join(sorted(missing))}"
-            elif tags[TAG_GENERATION] != str(generation_of(ENVIRONMENT, thing.name)):
+            elif tags[TAG_GENERATION] != str(generation_of(environment_of(self._world), thing.name)):
                 yield f"{thing} bears the tag of generation {tags[TAG_GENERATION]}"
 
 

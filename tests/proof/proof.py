@@ -7,7 +7,9 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
+from airflow_lib.pipeline import Pipeline
 from tests.proof.branches import Finding, Forks, Plan
 from tests.proof.expectations import EITHER, GREEN, RED, billed_s, colour_of
 from tests.proof.judgement import Measure, judge
@@ -27,19 +29,25 @@ _REPORTED, _BREACHES = 2000, 10
 
 @dataclass(frozen=True)
 class Baseline:
-    """The recorded clean walk of so many `runs` at once; with `bad_rows` that of a run whose rows a check refuses."""
+    """The recorded clean walk of so many `runs` at once of `pipeline`.
+
+    With `bad_rows` it is that of a run whose rows a check refuses, with `idle` of one that has nothing to do.
+    """
 
     calls: tuple[Call, ...]
     measure: Measure
     runs: int = 1
     bad_rows: bool = False
+    idle: bool = False
+    pipeline: Pipeline = PIPELINE
 
 
 @contextmanager
-def prepared_world() -> Iterator[World]:
+def prepared_world(pipeline: Pipeline) -> Iterator[World]:
     """A world with the pipeline's sources, strangers' things that look like ours, and malformed neighbours."""
     with World() as world:
-        world.put_sources(PIPELINE)
+        world.pipeline = pipeline
+        world.put_sources(pipeline)
         ForeignResources(world)
         put_malformed_neighbours(world)
         world.bill.forget()
@@ -51,27 +59,44 @@ class BaselineFails(Exception):
     """Not even the baseline holds; the message says what."""
 
 
-def record(runs: int) -> Baseline:
-    """The baseline of `runs` at once. Raises BaselineFails."""
-    with prepared_world() as world:
+def record(runs: int, pipeline: Pipeline = PIPELINE, *, expected: Any = None) -> Baseline:
+    """The baseline of `runs` at once, after which the tables are as `expected`. Raises BaselineFails."""
+    with prepared_world(pipeline) as world:
         runner = ScenarioRunner(world, runs=runs)
         first = len(world.wire.calls)
         observer = Observer(world)
         runner.run_first()
         calls = tuple(world.wire.calls[first:])
-        measure = Measure(world.tables(PIPELINE), max(world.bill.lives_s, default=0.0))
+        measure = Measure(world.tables(pipeline), max(world.bill.lives_s, default=0.0))
         later = runner.run_later(_LATER_RUNS)
         wrong = [*observer.findings, *_complaints(runner.end(), later, measure)]
-        if measure.tables != tables_of(*[APRIL] * runs):
+        if measure.tables != (expected or tables_of(APRIL)):
             wrong.append(f"the tables are {measure.tables}")
         if wrong:
             raise BaselineFails("; ".join(wrong)[:_REPORTED])
-        return Baseline(calls, measure, runs)
+        return Baseline(calls, measure, runs, pipeline=pipeline)
+
+
+def record_idle(pipeline: Pipeline = PIPELINE) -> Baseline:
+    """The baseline of a run that has nothing to do, after one that loaded the same. Raises BaselineFails."""
+    with prepared_world(pipeline) as world:
+        runner = ScenarioRunner(world, idle=True)
+        longest_s = max(world.bill.lives_s, default=0.0)
+        first, made = len(world.wire.calls), len(world.bill.lives_s)
+        runner.run_first()
+        calls = tuple(world.wire.calls[first:])
+        measure = Measure(world.tables(pipeline), longest_s)
+        wrong = list(_complaints(runner.end(), (), measure))
+        if not all(walk.idle for walk in runner.scenario.first) or len(world.bill.lives_s) > made:
+            wrong.append(f"the run works: {[str(call) for call in calls]}")
+        if wrong:
+            raise BaselineFails("; ".join(wrong)[:_REPORTED])
+        return Baseline(calls, measure, idle=True, pipeline=pipeline)
 
 
 def record_bad_rows() -> Baseline:
     """The baseline of a run whose rows a check refuses, after a good one. Raises BaselineFails."""
-    with prepared_world() as world:
+    with prepared_world(PIPELINE) as world:
         runner = ScenarioRunner(world, bad_rows=True)
         first = len(world.wire.calls)
         runner.run_first()
@@ -101,9 +126,9 @@ def prove(
     baseline: Baseline, plans: Sequence[Plan], report: Callable[[Finding], None], *, at_once: int
 ) -> None:
     """Judge every planned branch of the baseline, and `report` each."""
-    with prepared_world() as world:
+    with prepared_world(baseline.pipeline) as world:
         gc.freeze()  # what is there by now stays: no child need copy it to look at it
-        runner = ScenarioRunner(world, runs=baseline.runs, bad_rows=baseline.bad_rows)
+        runner = ScenarioRunner(world, runs=baseline.runs, bad_rows=baseline.bad_rows, idle=baseline.idle)
         forks = Forks(world, plans, report, at_once)
         world.wire.choose_fault = forks
         try:
