@@ -114,8 +114,9 @@ def test_an_older_row_never_wins_and_the_row_that_is_there_stays_untouched(root:
 
 def test_what_is_loaded_last_is_newer_where_no_column_says_so(root: Path) -> None:
     shop = Shop(root, LAST)
-    shop.load(NEW, OTHER)
+    shop.load(OLD, OTHER)
     numbers = shop.numbers
+    assert shop.load(NEW) == [NEW, OTHER]
     assert shop.load(OLD) == [OLD, OTHER]
     assert (shop.numbers[1] != numbers[1], shop.numbers[2]) == (True, numbers[2])
 
