@@ -48,6 +48,7 @@ from airflow_lib.steps.rejected_rows import (
     list_notes,
     without_superseded,
 )
+from airflow_lib.steps.batch import look_at_sources
 from airflow_lib.steps.transform import resolve_job
 
 CLEAN, FOUND, ERROR = 0, 1, 2
@@ -208,7 +209,7 @@ def _judge_standing(plan: Plan, run: Run, rejected: Rejected, jobs: tuple[SparkJ
         plan.errors.append(f"{_describe(rejected)}; what its run wrote down cannot be used: {mistakes[0]}")
         return
     try:
-        address = resolve_job(now, job).output.address
+        address = resolve_job(now, job, look_at_sources(now)).output.address
     except SourceError as error:
         plan.errors.append(f"{_describe(rejected)}; it cannot be computed again: {error.message}")
         return

@@ -18,7 +18,7 @@ from psycopg2 import errors
 Rows = list[tuple[Any, ...]]
 Functions = Mapping[str, Callable[[], Any]]
 
-_STRING_OR_TABLE = re.compile(r"""'(?:[^']|'')*'|"(?P<schema>staging_\w+)"\."?(?P<table>\w+)"?""")
+_STRING_OR_TABLE = re.compile(r"""'(?:[^']|'')*'|"(?P<schema>staging_\w+|answers)"\."?(?P<table>\w+)"?""")
 _TABLE_ATTRIBUTES = re.compile(r"\b(?:DISTSTYLE (?:ALL|EVEN|KEY)|(?:DIST|SORT)KEY \([^)]*\))")
 _CREATE_TABLE = re.compile(r'CREATE TABLE (?:IF NOT EXISTS )?(?:"(?P<schema>\w+)"\.)?')
 _CREATE_SCHEMA = re.compile(r'CREATE SCHEMA IF NOT EXISTS "(\w+)"')

@@ -16,7 +16,7 @@ from airflow_lib.warehouse.sql import ROOT
 
 def load_mistakes(pipeline: Pipeline, *, root: Path = ROOT) -> Iterator[str]:
     """Loads that lack what they need, or would double rows, and SELECTs that no order satisfies."""
-    windowed = [job.name for job in pipeline.jobs if job.windowed or getattr(job, "partitioned_by", None)]
+    windowed = [job.name for job in pipeline.jobs if job.loads_window]
     for table in pipeline.warehouse_tables:
         where = f"table {table.name!r}"
         if isinstance(table.load, Newest) and not table.key:

@@ -30,7 +30,8 @@ def pin_output(run: Run, output: Output) -> None:
     """
     window = [run.window.start.isoformat(), run.window.end.isoformat()]
     content = {"run_id": run.run_id, "address": output.address, "window": window}
-    body = json.dumps({**content, "jobs": to_json(run.pipeline.jobs)}).encode()
+    intake = type(run.pipeline.intake).__name__
+    body = json.dumps({**content, "intake": intake, "jobs": to_json(run.pipeline.jobs)}).encode()
     run.aws.s3.put_object(Bucket=run.logs.bucket, Key=_pin_key(run, output.job), Body=body)
 
 

@@ -51,8 +51,8 @@ class Note:
 
     @property
     def is_windowed(self) -> bool:
-        """Whether the output is of this window alone."""
-        return any(job.name == self.job and job.windowed for job in self.jobs)
+        """Whether a run loads only its window's rows of the output."""
+        return any(job.name == self.job and job.loads_window for job in self.jobs)
 
 
 @dataclass(frozen=True)

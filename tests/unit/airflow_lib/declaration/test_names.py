@@ -80,10 +80,6 @@ def test_names_that_can_be_used_are_right() -> None:
         (job(Source()), "a Source has no name: give one"),
         (job(Source("x.csv", delimiter="")), "delimiter '' of ['x.csv']: give one character"),
         (job(Source("x.csv", delimiter="||")), "delimiter '||' of ['x.csv']: give one character"),
-        (
-            {"jobs": (*BIRDS.jobs, SparkJob("nests", ("x",)))},
-            "job 'nests': no table takes its output: declare Sta",
-        ),
         ({"tables": (*TABLES, Table("DIMBIRD", Rebuild()))}, "table 'dimbird' is declared 2 times"),
         ({"tables": (*TABLES, Table("dim-nest", Rebuild()))}, "table 'dim-nest': use letters"),
         ({"tables": (*TABLES, Table("d" * 128, Rebuild()))}, "has 128 characters: use 127 at most"),

@@ -141,7 +141,7 @@ def test_what_is_wanted_follows_from_the_declaration() -> None:
     assert (wanted.everywhere, wanted.by_window) == ({"airports"}, True)
     everywhere = tuple(replace(job, windowed=False) for job in PIPELINE.jobs)
     assert wanted_of(replace(PIPELINE, jobs=everywhere), {}, "c").by_window, "its fact is replaced by window"
-    without_fact = tuple(table for table in PIPELINE.tables if table not in PIPELINE.facts)
+    without_fact = tuple(table for table in PIPELINE.tables if table.name not in PIPELINE.windows)
     assert not wanted_of(replace(PIPELINE, jobs=everywhere, tables=without_fact), {}, "c").by_window
 
 

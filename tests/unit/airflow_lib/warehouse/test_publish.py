@@ -689,7 +689,7 @@ def test_what_a_load_came_to_can_be_written_as_json(root: Path) -> None:
 
 def test_who_has_to_know_of_the_load_is_told_under_the_lock_before_anything_is_changed(root: Path) -> None:
     conn = RecordingConnection(counting())
-    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON}, "b1")
 
     load_window(
         conn,  # type: ignore[arg-type]
@@ -711,7 +711,7 @@ def test_where_telling_fails_nothing_is_loaded(root: Path) -> None:
         raise ResourceError("no S3")
 
     conn = RecordingConnection(counting())
-    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON})
+    this = WindowLoad(SHOP, "run 1", APRIL, SCHEMA, {"sales": "abc"}, {"sales": 7}, {"sales": NOON}, "b1")
     with pytest.raises(ResourceError, match="no S3"):
         load_window(conn, this, locked=refuse, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
     assert first_lines(conn.log) == ["LOCK TABLE mayfly_load_lock", "ROLLBACK"]
