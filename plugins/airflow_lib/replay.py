@@ -40,6 +40,7 @@ from airflow_lib.polling import SystemClock
 from airflow_lib.spark.livy import LivyClient
 from airflow_lib.spark.livy_http import find_endpoint
 from airflow_lib.steps import Run, Services
+from airflow_lib.steps.batch import look_at_sources
 from airflow_lib.steps.rejected_rows import (
     STANDING,
     Note,
@@ -48,7 +49,6 @@ from airflow_lib.steps.rejected_rows import (
     list_notes,
     without_superseded,
 )
-from airflow_lib.steps.batch import look_at_sources
 from airflow_lib.steps.transform import resolve_job
 
 CLEAN, FOUND, ERROR = 0, 1, 2
