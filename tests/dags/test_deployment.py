@@ -59,7 +59,9 @@ def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for job in FLATS.jobs:
         path = tmp_path / f"sparkjobs/flats/{job.name}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("COLUMNS = ('flat', 'city')\ndef run(spark, inputs, target, rejected, window): ...\n")
+        path.write_text(
+            "COLUMNS = ('flat', 'city')\ndef run(spark, inputs, targets, rejected, window): ...\n"
+        )
     validate = declaration.validate
 
     def here(pipeline: Pipeline, **given: Any) -> None:

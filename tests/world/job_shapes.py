@@ -26,7 +26,7 @@ CHAINED = replace(
     ),
     checks=(
         *PIPELINE.checks[:-1],
-        Complete(job="clean", staging="staging_arrivals", fact="arrivals"),
+        Complete("arrivals", staging="staging_arrivals"),
     ),
 )
 
