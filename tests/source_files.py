@@ -155,7 +155,7 @@ FOLDERS = (
     _several("two headers", {"a.csv": GOOD, "b.csv": "Straße,id\n1,2\n"}, reads=True, accepts=True),
     _several("in folders below", {"x/a.csv": GOOD, "y/b.csv": GOOD}, reads=True, accepts=True),
     _several("a part lacks a column", {"a.csv": GOOD, "b.csv": "id\n1\n"}, reads=False, accepts=False),
-    _several("a part of no byte", {"a.csv": GOOD, "b.csv": b""}, reads=False, accepts=True),
+    _several("a part of no byte", {"a.csv": GOOD, "b.csv": b""}, reads=False, accepts=False),
     _several(
         "documents beside", {"a.csv": GOOD, "README.md": "about\n", "a.md5": "0f\n"}, reads=True, accepts=True
     ),

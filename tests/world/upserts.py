@@ -22,7 +22,7 @@ from airflow_lib.pipeline import (
     Unique,
 )
 from tests.world.pipeline import Row
-from tests.world.spark import get, parquet_of, put
+from tests.world.spark import Inputs, Targets, get, write_dataset
 
 PIPELINE = Pipeline(
     name="immigration",
@@ -71,12 +71,11 @@ def _review(review: int, version: int, day: int) -> Row:
     }
 
 
-def write_reviews(inputs: list[str], target: str, rejected: str, window: tuple[str, str]) -> dict[str, Any]:
+def write_reviews(inputs: Inputs, targets: Targets, rejected: str, window: None) -> dict[str, Any]:
     """The stand-in job: the source's content is the number of its version, and 1 where it is none."""
-    content = get(inputs[0]) or b""
+    content = get(inputs[0][0]) or b""
     rows = rows_of(int(content) if content.isdigit() else 1)
-    put(target + "part-00000.parquet", parquet_of(rows))
-    put(target + "_SUCCESS", b"")
+    write_dataset(targets["reviews"], rows)
     return {"read": len(rows), "written": len(rows), "rejected": {}}
 
 

@@ -56,7 +56,9 @@ def command(
     """Runs the command: its exit code, and the lines on stdout and stderr."""
     settings = {
         "deployment": "dev",
-        "s3": {name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "state", "logs")},
+        "s3": {
+            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
+        },
         "network": {"client_cidr": "10.0.0.0/16"},
     }
     path = tmp_path / "settings.json"

@@ -271,6 +271,7 @@ def test_old_snapshots_go_but_for_the_newest_and_those_that_the_register_names(
 ) -> None:
     for number in range(1, 4):
         walk(world, make_run(f"run{number}", warehouse={"keep_snapshots": 20}))
+        world.forget_held()
     run = make_run("run9", warehouse={"keep_snapshots": 2})
     found = clean_up(world, run)
     assert set(world.warehouses.snapshots) == {SNAPSHOT.format(2), SNAPSHOT.format(3)}

@@ -10,7 +10,8 @@ from tests.world import World
 
 
 def use_emr(world: World, run: Run) -> Run:
-    """The run, with a lease on a cluster that is ready; made where there is none."""
+    """The run, with its batch fixed and a lease on a cluster that is ready; made where there is none."""
+    world.fix_batch(run)
     state = run.register.apply(Slot.EMR, rules.acquire).state
     if state.cluster_id is not None:
         return run

@@ -137,9 +137,9 @@ def test_rows_within_their_bounds_are_loaded(world: World, ready: Run) -> None:
         Fresh("staging_arrivals", "day", age_h + 24),
         RowCount("arrivals", at_least=1),
     )
-    outcome = drive(LoadWindow(), with_checks(ready, *checks), world)
+    outcome = drive(LoadWindow(), with_checks(ready, *PIPELINE.checks, *checks), world)
     assert isinstance(outcome, Done)
-    assert [check["passed"] for check in outcome.result["checks"]] == [True] * 4
+    assert [check["passed"] for check in outcome.result["checks"]] == [True] * 7
     assert world.tables(PIPELINE) == tables_of(APRIL)
 
 
