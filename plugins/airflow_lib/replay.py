@@ -33,10 +33,11 @@ from airflow_lib.aws.s3 import list_folders
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.bounded_json import as_text
 from airflow_lib.declaration.field_types import type_mistakes
-from airflow_lib.errors import SettingsError, SourceError, did_you_mean
+from airflow_lib.errors import SettingsError, did_you_mean
 from airflow_lib.janitor import load_settings
 from airflow_lib.pipeline import PIPELINE_NAME, Pipeline, SparkJob, Window
 from airflow_lib.polling import SystemClock
+from airflow_lib.spark.batch import describe_missing
 from airflow_lib.spark.livy import LivyClient
 from airflow_lib.spark.livy_http import find_endpoint
 from airflow_lib.steps import Run, Services
@@ -208,11 +209,14 @@ def _judge_standing(plan: Plan, run: Run, rejected: Rejected, jobs: tuple[SparkJ
     if mistakes:
         plan.errors.append(f"{_describe(rejected)}; what its run wrote down cannot be used: {mistakes[0]}")
         return
-    try:
-        address = resolve_job(now, job, look_at_sources(now)).output.address
-    except SourceError as error:
-        plan.errors.append(f"{_describe(rejected)}; it cannot be computed again: {error.message}")
+    batch = look_at_sources(now)
+    lacking = (
+        describe_missing(now.aws.s3, now.source, one, batch) for one in (job, *now.pipeline.upstream(job))
+    )
+    if missing := next(filter(None, lacking), ""):
+        plan.errors.append(f"{_describe(rejected)}; it cannot be computed again: {missing}")
         return
+    address = resolve_job(now, job, batch).output.address
     if address == note.address:
         plan.lines.append(
             f"{_describe(rejected)}; nothing changed since: mend the job or the file that it reads first"

@@ -82,7 +82,7 @@ def test_the_output_that_the_run_loads_is_read_although_its_source_has_changed_s
     drive(RunJob("clean"), ready, chained)
     planned = resolve_job(ready, AIRPORTS).output
     put(f"{SOURCE}/arrivals.csv", b"changed")
-    assert resolve_chained(ready, AIRPORTS).output == planned != resolve_job(ready, AIRPORTS).output
+    assert resolve_chained(ready, AIRPORTS).output == planned == resolve_job(ready, AIRPORTS).output
     drive(RunJob("airports"), ready, chained)
     assert read_pinned(ready, AIRPORTS).output == planned
 
@@ -138,12 +138,13 @@ def test_where_the_first_job_was_computed_anew_meanwhile_the_second_is_of_no_use
     def overtaken(**given: Any) -> dict[str, Any]:
         del chained.jobs.by_name["airports"]
         put(f"{SOURCE}/arrivals.csv", b"other rows")
+        chained.fix_batch(ready, max_tries=99)  # a person clears the run from the preflight on
         drive(RunJob("clean"), replace(ready, pipeline=replace(CHAINED, max_parallel_runs=2)), chained)
         return write_rows(**given)
 
     drive(RunJob("clean"), ready, chained)
     chained.jobs.by_name["airports"] = overtaken
-    with pytest.raises(OutputError, match="changed in S3 while it was read"):
+    with pytest.raises(OutputError, match="has computed another input than that of the run's batch"):
         drive(RunJob("airports"), ready, chained)
     assert drive(RunJob("airports"), ready, chained).result["reused"] is False
 
@@ -204,5 +205,6 @@ def test_a_forced_run_computes_all_the_same_and_its_retry_finds_what_it_computed
     for job in CHAINED.jobs:
         assert drive(RunJob(job.name), forced, chained).result["reused"] is True
     other = replace(chained.run("run3", pipeline=CHAINED), force=True)
+    chained.fix_batch(other)
     assert resolve_job(other, CLEAN).output != resolve_job(forced, CLEAN).output
     assert chained.tables(CHAINED) == tables_of(APRIL)

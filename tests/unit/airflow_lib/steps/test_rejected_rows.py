@@ -68,7 +68,7 @@ def test_rejected_rows_are_told_by_run_and_job_with_where_they_lie(world: World,
     )
     assert attempt.endswith("-rejected/")
     assert (
-        f"{arrivals.uri.removeprefix(f's3://{BUCKET}/').removesuffix('-rejected/')}/_SUCCESS"
+        f"{arrivals.uri.removeprefix(f's3://{BUCKET}/').removesuffix('-rejected/')}/arrivals/_SUCCESS"
         in world.objects()
     )
 
@@ -112,7 +112,7 @@ def test_an_output_that_is_gone_is_named_and_skipped(world: World, asked: Run) -
     found = list(find_rejected(asked, list_notes(asked, quiet), told.append))
     assert [one.note.job for one in found] == ["airports"]
     assert len(told) == 1
-    assert "manifest.json is gone" in told[0]
+    assert "has no manifest any more" in told[0]
     assert run.run_id == "run1"
 
 
