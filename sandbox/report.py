@@ -35,6 +35,7 @@ def build_report(facts: RunFacts) -> Json:
     return {
         "state": facts.state,
         "wall_s": round(facts.wall_s, 3),
+        "nothing_to_do": _nothing_to_do(results),
         "tasks": [
             {"task_id": task.name, "state": task.state, "start": _iso(task.start), "end": _iso(task.end)}
             for task in facts.tasks
@@ -52,6 +53,12 @@ def build_report(facts: RunFacts) -> Json:
 def is_green(report: Json) -> bool:
     """Whether the run succeeded and left no resources behind."""
     return report["state"] == "success" and not report["inventory"]
+
+
+def _nothing_to_do(results: Mapping[str, Any]) -> str:
+    """Why the preflight ended the run; empty where it had work."""
+    told = results.get("provision.preflight")
+    return str(told.get("nothing_to_do", "")) if isinstance(told, Mapping) else ""
 
 
 def _jobs(results: Mapping[str, Any]) -> Json:
@@ -149,6 +156,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[Any]], limit: int | No
 def summary(report: Json, tasks: Sequence[TaskRun]) -> list[str]:
     """The report as text, section by section, without empty sections."""
     sections = {
+        "Nothing to do": [report["nothing_to_do"]] if report["nothing_to_do"] else [],
         "Spark jobs": _jobs_text(report["jobs"]),
         "Tables": _tables_text(report["tables"]),
         "Checks": _checks_text(report["checks"]),

@@ -64,6 +64,7 @@ def test_a_report_holds_the_tasks_results_without_the_names_of_their_groups() ->
     assert report == {
         "state": "success",
         "wall_s": 61.235,
+        "nothing_to_do": "",
         "tasks": [
             {
                 "task_id": "plan",
@@ -199,6 +200,15 @@ def test_the_summary_of_a_run_that_did_nothing_has_only_the_leftovers() -> None:
     assert "Left behind" in text
     assert "nothing" in text
     assert "Checks" not in text
+
+
+def test_a_run_that_had_nothing_to_do_says_why() -> None:
+    results = {"provision.preflight": {"nothing_to_do": "the warehouse holds it already"}}
+    report = build_report(facts(results=results, tasks=[]))
+    assert report["nothing_to_do"] == "the warehouse holds it already"
+    lines = summary(report, [])
+    assert lines[lines.index("Nothing to do") + 2] == "the warehouse holds it already"
+    assert build_report(facts())["nothing_to_do"] == ""
 
 
 def test_an_answer_shows_its_first_rows_how_many_more_there_are_and_where_it_is_published() -> None:
