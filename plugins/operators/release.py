@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -47,10 +48,23 @@ class ClosingOperator(StepOperator):
 
 
 class ReleaseOperator(ClosingOperator):
-    """Begins a release, whose step is given whether further runs of the DAG are to come."""
+    """Begins a release, whose step is told whether further runs are to come, and whether this one came through."""
 
     def open_run(self, context: Any) -> Run:
-        return replace(super().open_run(context), expects_more=expects_more(context["ti"]))
+        ti, before = context["ti"], self.get_flat_relative_ids(upstream=True)
+        return replace(
+            super().open_run(context), expects_more=expects_more(ti), succeeded=has_succeeded(ti, before)
+        )
+
+
+def has_succeeded(ti: Any, task_ids: Collection[str]) -> bool:
+    """Whether all these tasks of the run have succeeded; where Airflow cannot be asked the answer is no."""
+    try:
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id]).get(ti.run_id, {})
+    except Exception as error:  # noqa: BLE001  see the docstring
+        log.warning("Airflow cannot be asked how this run's tasks ended: %s", error)
+        return False
+    return all(states.get(task_id) == "success" for task_id in task_ids)
 
 
 def expects_more(ti: Any) -> bool:

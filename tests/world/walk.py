@@ -229,7 +229,22 @@ class Walker:
 
     def _run_of(self, task: Task) -> Run:
         """The run as the task's operator gives it to its step."""
-        return replace(self.walk.run, max_tries=self._max_tries.get(task.id, task.retries))
+        return replace(
+            self.walk.run,
+            max_tries=self._max_tries.get(task.id, task.retries),
+            succeeded=all(self.walk.states.get(one) == "success" for one in self._before(task)),
+        )
+
+    def _before(self, task: Task) -> set[str]:
+        """All tasks that come before it, near and far."""
+        by_id = {one.id: one for one in self._tasks}
+        found: set[str] = set()
+        left = list(self._upstream(task))
+        while left:
+            if (one := left.pop()) not in found:
+                found.add(one)
+                left += self._upstream(by_id[one])
+        return found
 
     def _fail(self, task: Task, error: BaseException) -> None:
         tries = self.walk.errors.setdefault(task.id, [])

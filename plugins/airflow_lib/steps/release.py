@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 from airflow_lib.aws.errors import AWS_ERRORS
 from airflow_lib.errors import RegisterError, ResourceError, RowsLost, TeardownError
@@ -23,12 +24,14 @@ from airflow_lib.lifecycle.rules import Release, ReleaseOutcome
 from airflow_lib.lifecycle.teardown import tear_down_slot
 from airflow_lib.naming import Slot, run_key, staging_schema
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps.batch import read_batch
 from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.held import store_loads
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.work import had_work
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Connection
+from airflow_lib.warehouse.ledger import finish_load
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +179,7 @@ def _format_list(items: Iterable[str]) -> list[str]:
 
 
 def _tidy_up(run: Run, *, is_last: bool) -> None:
-    """Drop the run's staging; the last holder tells outside the warehouse what is in it.
+    """Drop the run's staging, and tell that it came through; the last holder tells outside the warehouse what is in it.
 
     What cannot be done now must not keep the warehouse alive: staging is dropped by the next run, and what is not told
     is loaded again. While others hold the warehouse, they load, and the last of them tells it: waiting for the lock of
@@ -186,14 +189,24 @@ def _tidy_up(run: Run, *, is_last: bool) -> None:
         access = find_warehouse(run)
         with closing(access.connect()) as connection:
             warehouse.drop_staging(connection, staging_schema(run.run_id))
+            if run.succeeded:
+                _attempt(
+                    "the ledger does not say that the run came through", partial(_finish, run, connection)
+                )
             if is_last:
-                _store_loads(run, connection, access.generation)
+                store = partial(store_loads, run, connection, access.generation)
+                _attempt("what the warehouse holds is not told outside it", store)
     except Exception as error:  # noqa: BLE001  see above
         log.warning("the run's staging schema is left to the next run: %s", error)
 
 
-def _store_loads(run: Run, connection: Connection, generation: int) -> None:
+def _finish(run: Run, connection: Connection) -> None:
+    finish_load(connection, run.pipeline.name, run.run_id, read_batch(run).hash)
+
+
+def _attempt(what: str, work: Callable[[], None]) -> None:
+    """What is not told is loaded again by the next run."""
     try:
-        store_loads(run, connection, generation)
+        work()
     except Exception as error:  # noqa: BLE001  see `_tidy_up`
-        log.warning("what the warehouse holds is not told outside it, so the next run loads again: %s", error)
+        log.warning("%s, so the next run loads again: %s", what, error)

@@ -56,6 +56,21 @@ def export_loads(
     return transact(conn, work, what=f"Exporting the loads of {pipeline}")
 
 
+def finish_load(conn: Connection, pipeline: str, run_id: str, batch: str, *, root: Path = ROOT) -> None:
+    """Let the ledger say that the run's checks and answers came through after its load of the batch.
+
+    Raises WarehouseError, also where loads of other runs keep it waiting for a minute.
+    """
+    session = render("shared/session", root=root, timeout_ms=_PATIENCE_MS)
+    script = render("shared/finish_load", root=root, pipeline=pipeline, run_id=run_id, batch=batch)
+
+    def work(cursor: Cursor) -> None:
+        run_script(cursor, session)
+        run_script(cursor, script)
+
+    transact(conn, work, what=f"Finishing the load of run {run_id}")
+
+
 def decode_loads(body: bytes, pipeline: str, generation: int) -> tuple[RecordedLoad, ...]:
     """The loads that were stored. Raises WarehouseError where they are none of this pipeline and generation."""
 
