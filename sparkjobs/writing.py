@@ -89,9 +89,11 @@ def write_output(
     tagged = tagged.persist()
     try:
         with explain_read_errors(name_source(uris)):
+            readings = [_readings(*pair).alias(note) for note, pair in parsed.items()]
+            # Spark refuses a struct of nothing.
+            told_parsed = fn.struct(*readings) if readings else fn.lit(None)
             counted = tagged.groupBy(REASON).agg(
-                fn.count(fn.lit(1)).alias("rows"),
-                fn.struct(*[_readings(*pair).alias(note) for note, pair in parsed.items()]).alias("parsed"),
+                fn.count(fn.lit(1)).alias("rows"), told_parsed.alias("parsed")
             )
             by_reason = {row[REASON]: row for row in counted.collect()}
         rejects = {reason: row["rows"] for reason, row in by_reason.items() if reason is not None}
@@ -103,7 +105,7 @@ def write_output(
     finally:
         tagged.unpersist()
     counts = {"read": read, "written": written, "rejected": dict(sorted(rejects.items()))}
-    found = by_reason[None]["parsed"].asDict() if None in by_reason else {}
+    found = by_reason[None]["parsed"].asDict() if parsed and None in by_reason else {}
     bad = {note: texts for note, texts in found.items() if texts["unreadable"]}
     told = {**(notes or {}), **{note: texts["unreadable"] for note, texts in bad.items()}}
     judged = {note: texts["filled"] for note, texts in bad.items()}

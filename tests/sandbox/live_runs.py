@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -78,6 +79,7 @@ class LiveRuns:
         self.processes = LiveProcesses(running.pid)
         self._http = requests.Session()
         self._http.trust_env = False
+        self._days_more = 0
 
     # Input and settings
 
@@ -97,13 +99,22 @@ class LiveRuns:
 
     # Runs and their tasks
 
-    def trigger(self, window: Window = APRIL, run_id: str | None = None, dag_id: str = DAG) -> str:
-        """Trigger a run once Airflow has read the DAG; returns its id."""
+    def trigger(self, window: Window | None = None, run_id: str | None = None, dag_id: str = DAG) -> str:
+        """Trigger a run once Airflow has read the DAG; returns its id.
+
+        Without a window the run is of April and a day more than the run before: the source has nothing of these days,
+        but the warehouse holds no load of them yet, which would leave the run nothing to do.
+        """
         self._wait(
             lambda: self.airflow.find_dag(dag_id), lambda dag: dag is not None, f"the DAG {dag_id}", _TASK_S
         )
-        start, end = window
+        start, end = window or self._widen()
         return self.airflow.trigger(dag_id, {"window_start": start, "window_end": end}, run_id)
+
+    def _widen(self) -> Window:
+        start, end = APRIL
+        self._days_more += 1
+        return start, (date.fromisoformat(end) + timedelta(days=self._days_more)).isoformat()
 
     def wait_for_task(
         self, run_id: str, task_id: str, *states: str | None, deadline_s: float = _TASK_S

@@ -17,7 +17,7 @@ from tests.add_a_pipeline import write_pipeline
 
 pytestmark = pytest.mark.sandbox
 
-FOLDERS = ("plugins", "sparkjobs", "sql_templates", "sandbox")
+FOLDERS = ("plugins", "sparkjobs", "sql_templates", "sandbox", "docs")
 _RUN_S = 280
 SOURCE = {
     "readings-1.csv": "station,day,celsius\nKEW,2026-01-01,4.5\nKEW,2026-01-02,7.5\n"

@@ -28,6 +28,9 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
 ROWS = 20_000  # enough for every quirk to occur
 APRIL = ("2016-04-01", "2016-05-01")
+# The source has nothing of the days around April. A run of April alone, or of a part of it, has nothing to do after
+# the first one.
+WIDER = ("2016-03-30", "2016-05-03")
 JOBS = ("arrivals", "cities", "temperature", "airports")
 TABLES = ("factArrivetheUsa", "dimTourist", "dimStateDestination", "dimAirport", "dimArriveDate")
 
@@ -188,7 +191,7 @@ def test_the_principals_policy_allows_every_call_it_made(first_calls: dict[str, 
 def test_a_month_loaded_in_two_halves_in_reverse_order_gives_the_same_tables(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any], account: Account
 ) -> None:
-    for start, end in (("2016-04-16", "2016-05-01"), ("2016-04-01", "2016-04-16")):
+    for start, end in (("2016-04-16", "2016-05-02"), ("2016-03-31", "2016-04-16")):  # see WIDER
         run = execute(source, start, end)
         assert (run["exit"], run["inventory"]) == (0, []), run["printed"]
         assert run["accepted"].get("redshift.RestoreFromClusterSnapshot") == 1
@@ -196,16 +199,17 @@ def test_a_month_loaded_in_two_halves_in_reverse_order_gives_the_same_tables(
     assert content() == april
 
 
-def test_the_same_window_again_needs_no_emr_and_changes_nothing(
+def test_the_same_rows_loaded_again_need_no_emr_and_change_nothing(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any]
 ) -> None:
-    run = execute(source, *APRIL)
+    run = execute(source, *WIDER)
     assert (run["exit"], run["inventory"]) == (0, []), run["printed"]
+    assert run["accepted"].get("redshift.RestoreFromClusterSnapshot") == 1
     assert "elasticmapreduce.RunJobFlow" not in run["calls"]
     assert content() == april
 
 
-def test_the_same_window_once_more_is_nothing_to_do(
+def test_the_same_window_again_is_nothing_to_do(
     april: Any, execute: Execute, source: Path, content: Callable[[], Any], account: Account
 ) -> None:
     since = account.calls_so_far()

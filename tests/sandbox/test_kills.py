@@ -1,8 +1,9 @@
 """Processes killed with SIGKILL during real runs, and an EMR cluster that fails to start.
 
-One sandbox, five runs in order, all of April. Kills in different phases share a run. Each run with kills has its own
-location for Spark's output, so it computes everything; a second run after each reuses that output. So the tables of
-four loads, from two computations, are compared.
+One sandbox, five runs in order, all of April, each with a day more than the one before, so that each has something to
+load. Kills in different phases share a run. Each run with kills has its own location for Spark's output, so it
+computes everything; a second run after each reuses that output. So the tables of four loads, from two computations,
+are compared.
 """
 
 from __future__ import annotations

@@ -73,7 +73,11 @@ def disturbed(runs: LiveRuns, people: People) -> Ended:
 
 @pytest.fixture(scope="module")
 def backfill(runs: LiveRuns, people: People, disturbed: Ended) -> Json:
-    """A backfill of four days, three at a time, cancelled while those three hold their leases."""
+    """A backfill of four days, three at a time, cancelled while those three hold their leases.
+
+    Spark's output has another location, so that they have everything to compute, and the runs after them to load.
+    """
+    runs.set_settings(s3={"processed": "s3://mayfly-sandbox/processed-backfill"})
     since = runs.account.calls_so_far()
     backfill_id = people.backfill("2016-04-01", "2016-04-04", max_active_runs=3)
     wait_until(lambda: len(people.run_ids("backfill")) == 4, "four runs")
@@ -96,6 +100,7 @@ def backfill(runs: LiveRuns, people: People, disturbed: Ended) -> Json:
 @pytest.fixture(scope="module")
 def run_failed(runs: LiveRuns, people: People, backfill: Json) -> Ended:
     """A run that is marked failed while its warehouse is being created."""
+    runs.set_settings()
     since = runs.account.calls_so_far()
     run = runs.trigger(DAYS, run_id="run-failed")
     runs.wait_for_task(run, "provision.warehouse", "deferred")

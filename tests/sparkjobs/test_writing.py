@@ -114,6 +114,21 @@ def test_a_job_may_write_several_outputs_of_its_kept_rows(spark, tmp_path):
     assert [row["author"] for row in pq.read_table(tmp_path / "rejected").to_pylist()] == ["Bob"]
 
 
+def test_a_job_that_counts_nothing_else_writes_its_kept_rows(spark, tmp_path):
+    (tmp_path / "books.csv").write_text("id,author\n1,Ann\n,Bob\n")
+    source = uris_of(tmp_path / "books.csv")
+    reason = first_reason(("no_id", fn.col("id").isNull()))
+    counts = write_output(
+        source,
+        read_csv(spark, source, ("id", "author")).withColumn(REASON, reason),
+        lambda kept: kept.select("id"),
+        {"books": f"{tmp_path.as_uri()}/books/"},
+        f"{tmp_path.as_uri()}/rejected/",
+    )
+    assert counts == {"read": 2, "written": 1, "rejected": {"no_id": 1}}
+    assert pq.read_table(tmp_path / "books").to_pylist() == [{"id": "1"}]
+
+
 def test_outputs_that_are_not_those_declared_are_an_error_before_anything_is_read(spark, tmp_path):
     with pytest.raises(RuntimeError, match=r"writes the outputs books, but authors, books are declared"):
         write_output(
