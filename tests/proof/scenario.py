@@ -64,7 +64,7 @@ class ScenarioRunner:
         self._world, self._runs = world, runs
         self.scenario = Scenario(world, before=look(), bad_rows=bad_rows)
         if bad_rows or idle:
-            (good,) = self.run_later(1)
+            (good,) = walk_all(world, [self._run("good")])
             assert not good.red, good.errors
             world.bill.forget()
         if bad_rows:
