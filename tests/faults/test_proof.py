@@ -24,13 +24,19 @@ def run_module(*arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.timeout(900)
 def test_a_part_of_the_proof_holds() -> None:
     done = run_module("tests.proof", "--quick")
-    last = done.stdout.strip().splitlines()[-1:]
+    results = done.stdout.strip().splitlines()[-2:]
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
+    nothing = "0 leaks, 0 foreign touched, 0 rows lost or loaded twice, 0 refused rows published"
+    faults = r"\(\d+ calls, \d+ faults\)"
     assert re.fullmatch(
-        r"proof: \d+ of \d+ calls x \d+ faults \+ \d+ odd answers of Livy \+ \d+ pairs "
-        r"\+ \d+ with rows that a check refuses \+ \d+ with nothing to do = \d+ runs, "
-        r"0 leaks, 0 foreign touched, 0 rows lost, 0 refused rows published",
-        last[0],
+        rf"proof of the windowed pipeline {faults}: \d+ runs \(\d+ with one fault, \d+ with an odd answer of Livy, "
+        rf"\d+ with two, \d+ with rows that a check refuses, \d+ with nothing to do\): {nothing}",
+        results[0],
+    )
+    assert re.fullmatch(
+        rf"proof of the upserting pipeline {faults}: \d+ runs "
+        rf"\(\d+ with one fault, \d+ with nothing to do\): {nothing}",
+        results[1],
     )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
+from tests.proof.subjects import DAYS, write_arrivals
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.pipeline import rows_of
-from tests.world.spark import Days, put, window_of, write_rows
+from tests.world.spark import put, write_days
 from tests.world.sqlite_redshift import read_tables
 
 _NOWHERE = "NOWHERE"  # no airport: References finds it
@@ -18,13 +19,14 @@ _SOURCE = f"s3://{BUCKET}/source/immigration/arrivals.csv"
 def spoil_arrivals(world: World) -> None:
     """From now on the source holds arrivals at an airport that there is not."""
     put(_SOURCE, b"bad")
-    world.jobs.by_name["arrivals"] = _write_bad_rows
+    rows = [{**row, "airport": _NOWHERE} for row in rows_of("arrivals", DAYS)]
+    world.jobs.by_name["arrivals"] = partial(write_days, rows=rows)
 
 
 def correct_arrivals(world: World) -> None:
     """The source is put right."""
     put(_SOURCE, b"good again")
-    del world.jobs.by_name["arrivals"]
+    write_arrivals(world)
 
 
 def find_published(world: World) -> Iterator[str]:
@@ -33,8 +35,3 @@ def find_published(world: World) -> Iterator[str]:
         (arrivals,) = read_tables(content, ["arrivals"]).values()
         if any(_NOWHERE in row for row in arrivals):
             yield name
-
-
-def _write_bad_rows(window: Days, **given: Any) -> dict[str, Any]:
-    rows = [{**row, "airport": _NOWHERE} for row in rows_of("arrivals", window_of(window))]
-    return write_rows(window=window, rows=rows, **given)

@@ -1,6 +1,7 @@
 """python -m tests.proof.first_breach: looks for anything that does not hold, and ends at the first.
 
-For mutants: the baselines first, then lost and late answers, branches under the likely fault, and all the others.
+For mutants: the baselines first, then lost and late answers, branches under the likely fault, all the others, and those
+of the upserting pipeline's load.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from collections.abc import Iterator, Sequence
 import tests.conftest  # noqa: F401  Airflow's home, before Airflow is imported
 from tests.proof.branches import Finding, Plan
 from tests.proof.faults import FAULTS, VISITS
-from tests.proof.plans import all_single, lost_and_late, odd_livy
+from tests.proof.plans import all_single, loading, lost_and_late, odd_livy
 from tests.proof.proof import Baseline, BaselineFails, prove, record, record_bad_rows, record_idle
+from tests.proof.subjects import UPSERTING
 
 CAUGHT, SURVIVES = 10, 11
 _EVERY = 5
@@ -32,8 +34,12 @@ def main() -> int:
         record(runs=2)
         record_bad_rows()
         record_idle()
+        upserting = record(1, UPSERTING)
+        record(2, UPSERTING)
+        record_idle(UPSERTING)
         for plans in _plans(one, options.likely):
             prove(one, plans, _look, at_once=2)
+        prove(upserting, loading(upserting.calls), _look, at_once=2)
     except (BaselineFails, Caught) as caught:
         print(" ".join(str(caught).split())[:300])
         return CAUGHT

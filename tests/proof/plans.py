@@ -50,10 +50,7 @@ def lost_and_late(calls: Sequence[Call]) -> list[Plan]:
 
 def refused_rows(calls: Sequence[Call], *, every: int = 1) -> list[Plan]:
     """Each fault at every call of the load itself and at some others; with `every` above 1 at so few of these."""
-    named = [str(call) for call in calls]
-    last_copy, release = (
-        len(named) - 1 - named[::-1].index(f"warehouse.{what}") for what in ("Copy", "Connect")
-    )
+    last_copy, release = _find_last(calls, "Copy"), _find_last(calls, "Connect")
     plans = [
         Plan(at, fault)
         for shift, fault in enumerate(FAULTS)
@@ -61,6 +58,25 @@ def refused_rows(calls: Sequence[Call], *, every: int = 1) -> list[Plan]:
         if last_copy <= at < release or at % _ELSEWHERE == shift * 7 % _ELSEWHERE
     ]
     return plans[::every]
+
+
+def loading(calls: Sequence[Call], *, every: int = 1) -> list[Plan]:
+    """Each fault at every call from the load itself to the warehouse's release; with `every` above 1 at so few."""
+    first, last = _find_last(calls, "Copy"), _find_last(calls, "Connect")
+    return [Plan(at, fault) for fault in FAULTS for at in range(first, last + 1)][::every]
+
+
+def commits(calls: Sequence[Call]) -> list[Plan]:
+    """What leaves it unknown whether a commit took effect, at every commit."""
+    unsure = [fault for fault in FAULTS if fault.name in (LOST_ANSWER, KILLED_AFTER, AIRFLOW_GONE)]
+    found = [at for at, call in enumerate(calls) if str(call) == "warehouse.Commit"]
+    return [Plan(at, fault) for at in found for fault in unsure]
+
+
+def _find_last(calls: Sequence[Call], operation: str) -> int:
+    """The number of the last such call to the warehouse."""
+    named = [str(call) for call in calls]
+    return len(named) - 1 - named[::-1].index(f"warehouse.{operation}")
 
 
 def pairs(calls: int, number: int, *, seed: int) -> list[Plan]:

@@ -7,18 +7,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
-from airflow_lib.pipeline import Pipeline
+from tests.proof.bad_rows import spoil_arrivals
 from tests.proof.branches import Finding, Forks, Plan
 from tests.proof.expectations import EITHER, GREEN, RED, billed_s, colour_of
 from tests.proof.judgement import Measure, judge
 from tests.proof.observer import Observer
 from tests.proof.scenario import Scenario, ScenarioRunner
-from tests.world import APRIL, World
+from tests.proof.subjects import WINDOWED, Changes, Subject, leave
+from tests.world import World
 from tests.world.foreign import ForeignResources
 from tests.world.neighbours import put_malformed_neighbours
-from tests.world.pipeline import PIPELINE, tables_of
 from tests.world.walk import Walk
 from tests.world.wire import Call
 
@@ -29,25 +28,28 @@ _REPORTED, _BREACHES = 2000, 10
 
 @dataclass(frozen=True)
 class Baseline:
-    """The recorded clean walk of so many `runs` at once of `pipeline`.
+    """The recorded clean walk of so many `runs` at once of the subject's pipeline.
 
     With `bad_rows` it is that of a run whose rows a check refuses, with `idle` of one that has nothing to do.
+    `changes` are as `ScenarioRunner` takes them.
     """
 
+    subject: Subject
     calls: tuple[Call, ...]
     measure: Measure
     runs: int = 1
+    changes: Changes = ()
     bad_rows: bool = False
     idle: bool = False
-    pipeline: Pipeline = PIPELINE
 
 
 @contextmanager
-def prepared_world(pipeline: Pipeline) -> Iterator[World]:
+def prepared_world(subject: Subject) -> Iterator[World]:
     """A world with the pipeline's sources, strangers' things that look like ours, and malformed neighbours."""
     with World() as world:
-        world.pipeline = pipeline
-        world.put_sources(pipeline)
+        world.pipeline = subject.pipeline
+        world.put_sources(subject.pipeline)
+        subject.install(world)
         ForeignResources(world)
         put_malformed_neighbours(world)
         world.bill.forget()
@@ -59,56 +61,57 @@ class BaselineFails(Exception):
     """Not even the baseline holds; the message says what."""
 
 
-def record(runs: int, pipeline: Pipeline = PIPELINE, *, expected: Any = None) -> Baseline:
-    """The baseline of `runs` at once, after which the tables are as `expected`. Raises BaselineFails."""
-    with prepared_world(pipeline) as world:
-        runner = ScenarioRunner(world, runs=runs)
+def record(runs: int, subject: Subject = WINDOWED) -> Baseline:
+    """The baseline of `runs` at once. Raises BaselineFails."""
+    with prepared_world(subject) as world:
+        runner = ScenarioRunner(world, runs=runs, changes=subject.changes)
         first = len(world.wire.calls)
         observer = Observer(world)
         runner.run_first()
         calls = tuple(world.wire.calls[first:])
-        measure = Measure(world.tables(pipeline), max(world.bill.lives_s, default=0.0))
+        measure = Measure(subject.tables, subject.published, max(world.bill.lives_s, default=0.0))
         later = runner.run_later(_LATER_RUNS)
-        wrong = [*observer.findings, *_complaints(runner.end(), later, measure)]
-        if measure.tables != (expected or tables_of(APRIL)):
-            wrong.append(f"the tables are {measure.tables}")
-        if wrong:
-            raise BaselineFails("; ".join(wrong)[:_REPORTED])
-        return Baseline(calls, measure, runs, pipeline=pipeline)
+        _raise_if([*observer.findings, *_complaints(runner.end(), later, measure)])
+        return Baseline(subject, calls, measure, runs, subject.changes)
 
 
-def record_idle(pipeline: Pipeline = PIPELINE) -> Baseline:
+def record_idle(subject: Subject = WINDOWED) -> Baseline:
     """The baseline of a run that has nothing to do, after one that loaded the same. Raises BaselineFails."""
-    with prepared_world(pipeline) as world:
-        runner = ScenarioRunner(world, idle=True)
+    with prepared_world(subject) as world:
+        changes = (*subject.changes, leave)
+        runner = ScenarioRunner(world, changes=changes)
         longest_s = max(world.bill.lives_s, default=0.0)
         first, made = len(world.wire.calls), len(world.bill.lives_s)
         runner.run_first()
         calls = tuple(world.wire.calls[first:])
-        measure = Measure(world.tables(pipeline), longest_s)
+        measure = Measure(subject.tables, subject.published, longest_s)
         wrong = list(_complaints(runner.end(), (), measure))
         if not all(walk.idle for walk in runner.scenario.first) or len(world.bill.lives_s) > made:
             wrong.append(f"the run works: {[str(call) for call in calls]}")
-        if wrong:
-            raise BaselineFails("; ".join(wrong)[:_REPORTED])
-        return Baseline(calls, measure, idle=True, pipeline=pipeline)
+        _raise_if(wrong)
+        return Baseline(subject, calls, measure, changes=changes, idle=True)
 
 
 def record_bad_rows() -> Baseline:
     """The baseline of a run whose rows a check refuses, after a good one. Raises BaselineFails."""
-    with prepared_world(PIPELINE) as world:
-        runner = ScenarioRunner(world, bad_rows=True)
+    with prepared_world(WINDOWED) as world:
+        changes = (spoil_arrivals,)
+        runner = ScenarioRunner(world, bad_rows=True, changes=changes)
         first = len(world.wire.calls)
         runner.run_first()
         calls = tuple(world.wire.calls[first:])
-        measure = Measure(tables_of(APRIL), max(world.bill.lives_s, default=0.0))
+        measure = Measure(WINDOWED.tables, WINDOWED.published, max(world.bill.lives_s, default=0.0))
         breaches = judge(runner.end(), measure, must_be=RED, billed_s=math.inf)
         wrong = [f"{breach.kind}: {breach.seen}" for breach in breaches]
         if "references_arrivals_airport_airports" not in runner.scenario.error_text:
             wrong.append(f"no error names the check: {runner.scenario.error_text}")
-        if wrong:
-            raise BaselineFails("; ".join(wrong)[:_REPORTED])
-        return Baseline(calls, measure, bad_rows=True)
+        _raise_if(wrong)
+        return Baseline(WINDOWED, calls, measure, bad_rows=True, changes=changes)
+
+
+def _raise_if(wrong: Sequence[str]) -> None:
+    if wrong:
+        raise BaselineFails("; ".join(wrong)[:_REPORTED])
 
 
 def _complaints(scenario: Scenario, later: Sequence[Walk], measure: Measure) -> Iterator[str]:
@@ -126,9 +129,11 @@ def prove(
     baseline: Baseline, plans: Sequence[Plan], report: Callable[[Finding], None], *, at_once: int
 ) -> None:
     """Judge every planned branch of the baseline, and `report` each."""
-    with prepared_world(baseline.pipeline) as world:
+    with prepared_world(baseline.subject) as world:
         gc.freeze()  # what is there by now stays: no child need copy it to look at it
-        runner = ScenarioRunner(world, runs=baseline.runs, bad_rows=baseline.bad_rows, idle=baseline.idle)
+        runner = ScenarioRunner(
+            world, runs=baseline.runs, changes=baseline.changes, bad_rows=baseline.bad_rows
+        )
         forks = Forks(world, plans, report, at_once)
         world.wire.choose_fault = forks
         try:

@@ -1,6 +1,6 @@
 """The safeguards whose removal the proof must catch: each a piece of the product, and what it becomes.
 
-Seven are not here, because the proof's end is clean without them:
+Ten are not here, because the proof's end is clean without them:
 
 - that a run checks its lease before it uses a cluster: one without a lease finds the cluster gone;
 - that a teardown does: names bear the generation, and two teardowns of one do what one does (it matters where people
@@ -9,11 +9,14 @@ Seven are not here, because the proof's end is clean without them:
 - that roles and groups outlive their cluster: the world's EMR needs no role to end its instances, the real one does;
 - that an older output is refused: nobody clears a run here whose output another run has replaced since;
 - that a window is not emptied: no source loses a window's rows here;
-- the loads' lock: the world's warehouse undoes whichever of two transactions was overtaken, and Mayfly repeats it.
+- the loads' lock: the world's warehouse undoes whichever of two transactions was overtaken, and Mayfly repeats it;
+- that the batch is read, and not listed anew, and that a job's files are compared with it: no source changes during a
+  run here;
+- that a load empties the copy of the ledger: no run here loads other rows into a warehouse whose copy was written.
 
 tests/unit/airflow_lib/steps/test_leases.py, test_human_actions.py, test_provision.py and ../lifecycle/test_teardown.py
-hold those; test_load.py in steps/ and ../warehouse/test_publish.py, and tests/sandbox/test_warehouse_loads.py, those of
-loads.
+hold those; test_batch.py, test_transform.py and test_held.py in steps/ those of batches and of the ledger's copy;
+test_load.py there, ../warehouse/test_publish.py and tests/sandbox/test_warehouse_loads.py those of loads.
 """
 
 # One line a safeguard: they are read side by side.
@@ -95,6 +98,7 @@ MUTANTS = (
     Mutant("statements that cannot be listed are none", "plugins/airflow_lib/spark/livy.py", "        if answer.status >= 500:\n            raise NotReady(", "        if answer.status >= 500:\n            return ()\n            raise NotReady(", "Livy lists no statements for a while"),
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/load/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
+    Mutant("a batch is appended again", "plugins/airflow_lib/warehouse/publish.py", "        held = self._list_held(cursor)\n", "        held = frozenset()\n", "effect, then response lost"),
     Mutant("the checks run after the commit", "plugins/airflow_lib/warehouse/publish.py", "        verdicts = self._audit(cursor, context, failing_before)\n", "        self._write_ledger(cursor, Loaded(tables))\n        cursor._connection.commit()\n        verdicts = self._audit(cursor, context, failing_before)\n"),
     Mutant("a check that finds rows does not stop the load", "plugins/airflow_lib/warehouse/publish.py", "        if mine:\n            others", "        if False:\n            others"),
     # The janitor.

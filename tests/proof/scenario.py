@@ -10,8 +10,9 @@ from airflow_lib.naming import Slot
 from airflow_lib.settings import MayflySettings
 from airflow_lib.steps import Run
 from tests.proof.account import SNAPSHOT, Account, Thing, look
-from tests.proof.bad_rows import correct_arrivals, spoil_arrivals
+from tests.proof.bad_rows import correct_arrivals
 from tests.proof.janitor import pass_once
+from tests.proof.subjects import Changes
 from tests.world import World
 from tests.world.walk import Walk, walk_all
 from tests.world.wire import AirflowGone
@@ -58,17 +59,26 @@ class Scenario:
 
 
 class ScenarioRunner:
-    """Runs a scenario in a world, with `runs` at once under the fault; `idle`: a run before them loaded the same."""
+    """Runs a scenario in a world, with `runs` at once under the fault.
 
-    def __init__(self, world: World, *, runs: int = 1, bad_rows: bool = False, idle: bool = False) -> None:
+    Before them comes a good run for each of `changes`, and then that change. With `bad_rows` it spoils the source.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        runs: int = 1,
+        changes: Changes = (),
+        bad_rows: bool = False,
+    ) -> None:
         self._world, self._runs = world, runs
         self.scenario = Scenario(world, before=look(), bad_rows=bad_rows)
-        if bad_rows or idle:
-            (good,) = self.run_later(1)
+        for number, change in enumerate(changes):
+            (good,) = walk_all(world, [self._run(f"good{number}")])
             assert not good.red, good.errors
             world.bill.forget()
-        if bad_rows:
-            spoil_arrivals(world)
+            change(world)
 
     def run_first(self) -> None:
         """Make the first runs; the wire decides which faults they meet."""

@@ -5,10 +5,12 @@ A version lacks some reviews of the one before and has some of its own; of those
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from airflow_lib.pipeline import (
+    Answer,
     Append,
     Complete,
     Newest,
@@ -16,6 +18,7 @@ from airflow_lib.pipeline import (
     Pipeline,
     Rebuild,
     References,
+    RowCount,
     SparkJob,
     Staging,
     Table,
@@ -43,6 +46,10 @@ PIPELINE = Pipeline(
         References("reviews", "book", "books", "book"),
         References("books", "author", "authors", "author"),
         Complete("reviews", staging="staging_reviews"),
+    ),
+    answers=(
+        Answer("best_books", table=True, checks=(RowCount("best_books", at_least=1),)),
+        Answer("reviews_logged"),
     ),
 )
 VERSIONS = (1, 2, 3, 4)
@@ -99,6 +106,19 @@ def tables_of(*versions: int) -> dict[str, list[tuple[Any, ...]]]:
         "review_log": [(row["review"], row["stars"], row["changed_on"]) for row in loaded],
     }
     return {name: sorted(rows, key=repr) for name, rows in tables.items()}
+
+
+def published_of(*versions: int) -> dict[str, list[list[str]]]:
+    """What `World.published` returns once these versions are loaded."""
+    tables = tables_of(*versions)
+    best = sorted(tables["popular"], key=lambda one: (-one[2], one[0]))
+    logged = Counter(review for review, *_ in tables["review_log"])
+    rows = {"best_books": best, "reviews_logged": sorted(logged.items())}
+    return {
+        f"{name}/{kind}/{name}_000.{kind}": [[str(value) for value in row] for row in rows[name]]
+        for name in rows
+        for kind in ("csv", "parquet")
+    }
 
 
 def _rank(row: Row) -> tuple[Any, ...]:

@@ -1,0 +1,4 @@
+-- Which books are best liked?
+SELECT book, reviews, best
+FROM popular
+ORDER BY best DESC, book;
