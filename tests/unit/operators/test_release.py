@@ -9,7 +9,7 @@ import pytest
 
 from airflow_lib.errors import SettingsError
 from operators import release as module
-from operators.release import ClosingOperator, ReleaseOperator, expects_more
+from operators.release import ClosingOperator, ReleaseOperator, expects_more, has_succeeded
 from tests.unit.operators.context import PIPELINE, STEP
 
 # Each run: its state, and the state of its release task.
@@ -55,6 +55,26 @@ class Instance:
 )
 def test_more_is_expected_only_of_runs_known_to_come(runs: Runs, more: bool) -> None:
     assert expects_more(Instance(runs)) is more
+
+
+@pytest.mark.parametrize(
+    ("states", "succeeded"),
+    [
+        ({"load": "success", "verify": "success", "verdict": None}, True),
+        ({"load": "success", "verify": "failed"}, False),
+        ({"load": "success", "verify": "skipped"}, False),
+        ({"load": "success"}, False),
+        (RuntimeError("Airflow does not answer"), False),
+    ],
+)
+def test_a_run_came_through_if_all_tasks_before_its_release_succeeded(states: Any, succeeded: bool) -> None:
+    def answer(**asked: Any) -> Any:
+        if isinstance(states, Exception):
+            raise states
+        return {"own": states} if asked == {"dag_id": "immigration", "run_ids": ["own"]} else {}
+
+    ti = SimpleNamespace(dag_id="immigration", run_id="own", get_task_states=answer)
+    assert has_succeeded(ti, {"load", "verify"}) is succeeded
 
 
 def test_where_airflow_cannot_be_asked_no_further_run_is_expected() -> None:

@@ -244,6 +244,19 @@ def test_a_load_that_cannot_say_that_it_loads_changes_nothing(world: World, run:
     assert all(rows == [] for rows in world.tables(PIPELINE).values())
 
 
+def test_where_an_answer_was_never_published_the_next_run_has_work_although_all_is_loaded(
+    world: World, make_run: MakeRun
+) -> None:
+    """Else every run of the same content would be green, and the question never answered."""
+    world.wire.inject("warehouse.Unload", Kind.REFUSED, times=30)
+    walked = walk(world, make_run("run1"))
+    assert walked.states["answers.arrivals_by_airport"] == "failed"
+    assert walked.states["load.load_window"] == "success"
+    world.wire.faults.clear()
+    assert works(world, make_run("run2"))
+    assert not works(world, make_run("run3"))
+
+
 def test_a_lost_generation_is_not_told_of_and_the_one_before_it_is(
     world: World, first: Run, make_run: MakeRun
 ) -> None:

@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from airflow_lib.errors import WarehouseError
 from airflow_lib.steps import Run
+from airflow_lib.steps.batch import read_batch
 from airflow_lib.steps.clusters import find_warehouse
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.transform import RunJob
 from airflow_lib.warehouse import ledger
 from airflow_lib.warehouse.connection import Connection
 from airflow_lib.warehouse.held import RecordedLoad
-from airflow_lib.warehouse.ledger import decode_loads, export_loads
+from airflow_lib.warehouse.ledger import decode_loads, export_loads, finish_load
 from tests.world import World
 from tests.world.walk import drive, walk
 
@@ -65,7 +66,14 @@ def add_load(
     connection.commit()
 
 
-def test_what_was_loaded_is_told_with_its_outputs_and_its_sql(connection: Connection, loaded: Run) -> None:
+def test_what_was_loaded_is_told_with_its_outputs_and_once_its_run_came_through_with_its_sql(
+    connection: Connection, loaded: Run
+) -> None:
+    assert [load.code for load in exported(connection)] == [""]
+    for run_id, batch in (("run1", "another batch"), ("another run", read_batch(loaded).hash)):
+        finish_load(connection, "immigration", run_id, batch)
+        assert [load.code for load in exported(connection)] == [""]
+    finish_load(connection, "immigration", "run1", read_batch(loaded).hash)
     (load,) = exported(connection)
     assert (load.run_id, load.window_start, load.window_end) == (
         "run1",
