@@ -13,6 +13,7 @@ from airflow_lib.errors import WarehouseError
 from airflow_lib.naming import Slot, staging_schema
 from airflow_lib.pipeline import Answer
 from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
+from airflow_lib.steps.asked import note_asked
 from airflow_lib.steps.clusters import WarehouseAccess, find_warehouse
 from airflow_lib.steps.leases import keeping_lease
 from airflow_lib.warehouse import answers as warehouse
@@ -36,13 +37,14 @@ class PublishAnswer(ImmediateStep):
     def begin(self, run: Run) -> Outcome:
         answer = run.pipeline.answer(self.name)
         location = run.published.below(answer.name)
-        access = find_warehouse(run)
+        access, began = find_warehouse(run), run.services.clock.now()
         with keeping_lease(run, Slot.WAREHOUSE):
             # All of it may be repeated, also where it is unknown whether a commit took effect.
             rebuilt, asked = read(access.connect, lambda conn: _answer(run, answer, conn, access, location))
             checks = [verdict.as_json() for verdict in rebuilt.verdicts]
             if asked is None:
                 return Failed({"checks": checks}, rebuilt.refused)
+            note_asked(run, answer, began)
         first = asked.first
         for row in first.rows:
             log.info("%s", dict(zip(first.columns, row, strict=True)))

@@ -21,6 +21,7 @@ from airflow_lib.spark.batch import Batch
 from airflow_lib.spark.manifest import read_manifest
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.steps import Run
+from airflow_lib.steps.asked import is_asked_since
 from airflow_lib.steps.transform import resolve_job
 from airflow_lib.warehouse.connection import Connection
 from airflow_lib.warehouse.held import holds, wanted_of
@@ -97,6 +98,8 @@ def _find_held(run: Run, batch: Batch, state: SlotState, *, sure: bool) -> str |
         load = holds(loads, run.window, wanted)
         if load is None or (sure and not _is_there(run, state.snapshot)):
             return None
+        if not all(is_asked_since(run, answer, load.loaded_at) for answer in run.pipeline.answers):
+            return None  # what it loaded is not published yet
     except (MayflyError, *AWS_ERRORS) as error:
         log.warning("what the warehouse holds is not known: %s", error)
         return None
