@@ -20,11 +20,12 @@ import pytest
 import requests
 
 from tests.contract.livy_client import Server, Session, embedded, eventually, given
+from tests.sandbox.nets import unused_net
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(300)]
 
 _MAX_CREATION = 5
-_NET = random.randrange(20, 250)
+_NET = unused_net()
 _RUN = random.randrange(10**6)  # names must be new, should the server live longer than this suite
 
 

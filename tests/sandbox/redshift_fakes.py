@@ -20,8 +20,9 @@ import pyarrow.parquet
 from moto.server import ThreadedMotoServer
 
 from sandbox.processes import Child
+from tests.sandbox.nets import unused_net
 
-_NET = 20 + os.getpid() % 230  # so that concurrent test processes use different addresses
+_NET = unused_net()
 HOST = f"127.{_NET}.1.1"
 AWS_HOST = f"127.{_NET}.0.1"
 BUCKET = "lake"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import random
 import subprocess
 import sys
 import zipfile
@@ -19,10 +18,11 @@ from moto.server import ThreadedMotoServer
 
 from sandbox import livy
 from tests.contract.livy_client import Server, embedded, eventually, livy_port
+from tests.sandbox.nets import unused_net
 
 pytestmark = pytest.mark.sandbox
 
-_NET = random.randrange(20, 250)
+_NET = unused_net()
 
 
 @pytest.fixture(scope="module")
