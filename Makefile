@@ -9,18 +9,20 @@ ROWS    ?=
 LIVY    ?=
 REPORT  ?=
 
-# Tests that need the processor alone run in two processes side by side, one about as long as the other. Those that start
-# sandboxes run after them: their deadlines are those of a machine that has time for it.
+# Tests that need the processor alone run in two processes side by side, one about as long as the other. After them come
+# those that start processes of the sandbox: runs in AIRFLOW wait half of their time, so the others take what is left of
+# the machine meanwhile, and give way (nice), for the deadlines of runs are those of a machine that has time for them.
 # Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
-# LIVE, whose processes it does not see.
-MODELS := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
-LIVE   := tests/contract tests/sandbox
+# what starts processes, which it does not see.
+MODELS  := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
+AIRFLOW := tests/sandbox/test_add_a_pipeline.py tests/sandbox/test_cli_endings.py tests/sandbox/test_cli_up.py \
+    tests/sandbox/test_immigration_runs.py tests/sandbox/test_kills.py tests/sandbox/test_people.py
 PYTEST := -m pytest --durations=10
 
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test test-library test-spark proof proof-mutants chaos lint bench contract lock clean
+.PHONY: help run up down test test-library test-spark test-airflow test-sandbox proof proof-mutants chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -39,7 +41,7 @@ test: $(VENV)/.installed lint   ## Lint, types, every test, and the branches tha
 	$(MAKE) --no-print-directory --output-sync=target -j2 test-library test-spark
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
-	$(BIN)/python $(PYTEST) $(LIVE)
+	$(MAKE) --no-print-directory --output-sync=target -j2 test-airflow test-sandbox
 
 test-library:
 	$(BIN)/coverage run -p $(PYTEST) tests/unit tests/dags tests/sql $(addprefix --ignore=,$(MODELS))
@@ -48,6 +50,12 @@ test-library:
 test-spark:
 	$(BIN)/coverage run -p $(PYTEST) tests/sparkjobs
 	$(BIN)/python $(PYTEST) tests/faults
+
+test-airflow:
+	$(BIN)/python $(PYTEST) $(AIRFLOW)
+
+test-sandbox:
+	nice -n 10 $(BIN)/python $(PYTEST) tests/contract tests/sandbox $(addprefix --ignore=,$(AIRFLOW))
 
 chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
 	$(BIN)/python -m pytest -m chaos tests/sandbox
