@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from airflow_lib.aws.s3 import ListedObject
 from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.pipeline import Pipeline, SparkJob, Window
-from airflow_lib.spark.outputs import ResolvedSources, address_output
+from airflow_lib.spark.batch import ResolvedSources
+from airflow_lib.spark.outputs import address_output
 from airflow_lib.spark.shipping import hash_code
 from bench.measuring import ROOT, run_module
 from sandbox.data.immigration import DAYS, generate
@@ -116,16 +117,22 @@ def _compute(source: Path, target: Path) -> tuple[float, Path]:
 
 def _resolve(source: Path) -> ResolvedSources:
     """The files as the library has them of S3."""
-    paths = [*sorted((source / "sas_data").glob("*.parquet")), source / "I94_SAS_Labels_Descriptions.SAS"]
+    by_source = (
+        sorted((source / "sas_data").glob("*.parquet")),
+        [source / "I94_SAS_Labels_Descriptions.SAS"],
+    )
     objects = [
         ListedObject(
             key=path.relative_to(source).as_posix(),
             size=path.stat().st_size,
             etag=sha256(path.read_bytes()).hexdigest(),
         )
+        for paths in by_source
         for path in paths
     ]
-    return ResolvedSources(tuple(path.as_uri() for path in paths), tuple(objects))
+    return ResolvedSources(
+        tuple(tuple(path.as_uri() for path in paths) for paths in by_source), tuple(objects)
+    )
 
 
 def _count_rows(folder: Path) -> int:

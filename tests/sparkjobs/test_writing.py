@@ -7,7 +7,7 @@ import pytest
 from pyspark.sql import functions as fn
 
 from sparkjobs.reading import read_csv, read_output
-from sparkjobs.writing import REASON, first_reason, write_by_day, write_output, write_rejects
+from sparkjobs.writing import REASON, first_reason, write_by_day, write_counted, write_output, write_rejects
 from tests.sparkjobs.conftest import uris_of
 
 
@@ -68,8 +68,16 @@ def test_many_days_have_one_file_each_of_a_task(spark, tmp_path):
 def test_an_output_without_rows_says_what_columns_it_has(spark, tmp_path):
     written, folders = by_day(spark, tmp_path, "[]")
     assert (written, folders) == (0, {})
-    assert read_output(spark, [f"{tmp_path.as_uri()}/out/"]).columns == ["id", "at"]
+    read = read_output(spark, [f"{tmp_path.as_uri()}/out/"])
+    assert (read.dtypes, read.count()) == ([("id", "bigint"), ("at", "timestamp")], 0)
     assert (tmp_path / "out" / "_SUCCESS").exists()
+
+
+def test_an_output_without_rows_that_is_not_partitioned_is_read_with_its_columns(spark, tmp_path):
+    folder = f"{tmp_path.as_uri()}/out/"
+    assert write_counted(spark.range(9).where("id > 99"), folder) == 0
+    read = read_output(spark, [folder])
+    assert (read.dtypes, read.count()) == ([("id", "bigint")], 0)
 
 
 def test_a_row_without_a_day_is_an_error_of_the_job(spark, tmp_path):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from airflow_lib.spark.outputs import ResolvedSources
+from airflow_lib.spark.batch import ResolvedSources
 from bench import backfill
 from bench.__main__ import MEASURES
 
-SOURCES = ResolvedSources(("s3://lake/a",), ())
+SOURCES = ResolvedSources((("s3://lake/a",),), ())
 ARRIVALS = backfill.load_pipeline().job("arrivals")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from airflow_lib.errors import WarehouseError, did_you_mean
-from airflow_lib.pipeline import Append, Newest, Pipeline
+from airflow_lib.pipeline import Append, Newest, Pipeline, Rebuild, Table
 from airflow_lib.warehouse.create_template import Column, columns
 from airflow_lib.warehouse.load_order import references_to, sort_loads
 from airflow_lib.warehouse.select_template import read_select
@@ -45,11 +45,26 @@ def _select_mistakes(pipeline: Pipeline, root: Path) -> Iterator[str]:
             continue
         reads[table.name.lower()] = select.tables
         where = f"{pipeline.name}/load/{table.name}.sql"
+        yield from _rebuild_mistakes(pipeline, table, select.staging)
         yield from _name_mistakes(where, select.columns) or _column_mistakes(where, select.columns, declared)
     try:
         sort_loads(pipeline.warehouse_tables, reads, {})
     except WarehouseError as error:
         yield error.message
+
+
+def _rebuild_mistakes(pipeline: Pipeline, table: Table, staging: Collection[str]) -> Iterator[str]:
+    """Staging that holds the rows of one window alone: of what other windows brought, nothing would be left."""
+    if not isinstance(table.load, Rebuild):
+        return
+    for read in pipeline.staging:
+        job = next((one for one in pipeline.jobs if read.output in one.output_names), None)
+        if job is not None and job.loads_window and read.name.lower() in staging:
+            yield (
+                f"table {table.name!r}: Rebuild replaces all its rows, and its SELECT reads {read.name!r}, which holds "
+                f"the rows of the run's window alone, so those of all other windows would go: declare "
+                "ReplaceWindow('column'), or Newest with a key, or let the SELECT read a table that keeps all windows"
+            )
 
 
 def _name_mistakes(where: str, selected: Sequence[str]) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _SUCCESS = "_SUCCESS"  # Spark's committer writes it once every file has its final name
+_REQUESTS_AT_ONCE = 8  # of the 10 connections that botocore keeps for a client
 _DAY = re.compile(r"day=(\d{4}-\d\d-\d\d)/")
 
 
@@ -135,30 +138,47 @@ class _Reader:
     ) -> tuple[tuple[ParquetColumn, ...], list[Part]]:
         """The columns of all files, since COPY takes each file's by their position, and the files that have rows.
 
-        It is one small request a file, one after the other; Spark writes as many as the last stage has partitions, 200
-        by default.
+        It is one small request a file, several at once: a year partitioned by day is thousands of them.
         """
         first: tuple[ParquetColumn, ...] = ()
         parts = []
-        for file, item in files:
-            day = self._day_of(name, file)
-            footer = read_footer(self.s3, self.output.prefix.bucket, item, partial(self._unusable, file))
-            columns = list_columns(footer.schema)
-            first = first or columns
-            if columns != first:
-                raise OutputRefused(
-                    f"Job {self.job.name!r} wrote parts with different columns, and COPY takes them by position: "
-                    f"{_first_difference(first, columns)} in {self._uri(files[0][0])} and in {self._uri(file)}, in "
-                    "this order. Correct the job: it must write an output by one `write`, of one DataFrame."
-                )
-            if day is not None:
-                self._refuse_other_days(file, footer, day)
-            if footer.num_rows:
-                parts.append(Part(file, item.size, footer.num_rows, day))
+        with self._reading_footers(files) as footers:
+            for (file, item), footer in zip(files, footers, strict=True):
+                columns = list_columns(footer.schema)
+                first = first or columns
+                if columns != first:
+                    raise OutputRefused(
+                        f"Job {self.job.name!r} wrote parts with different columns, and COPY takes them by position: "
+                        f"{_first_difference(first, columns)} in {self._uri(files[0][0])} and in {self._uri(file)}, in "
+                        "this order. Correct the job: it must write an output by one `write`, of one DataFrame."
+                    )
+                if footer.num_rows:
+                    day = self._day_of(name, file)
+                    if day is not None:
+                        self._refuse_other_days(file, footer, day)
+                    parts.append(Part(file, item.size, footer.num_rows, day))
         return first, parts
 
+    @contextmanager
+    def _reading_footers(
+        self, files: Sequence[tuple[str, ListedObject]]
+    ) -> Iterator[Iterator[pq.FileMetaData]]:
+        """The files' footers, in the files' order; once the caller is done, what was not asked for yet is not."""
+
+        def read(file: str, item: ListedObject) -> pq.FileMetaData:
+            return read_footer(self.s3, self.output.prefix.bucket, item, partial(self._unusable, file))
+
+        pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="footers")
+        try:
+            yield pool.map(read, *zip(*files, strict=True)) if files else iter(())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
     def _day_of(self, name: str, file: str) -> date | None:
-        """The day of the file's folder; None for an output that is not partitioned."""
+        """The day of the file's folder; None for an output that is not partitioned.
+
+        Asked of files with rows: one without says what columns an output without rows has, and may lie anywhere.
+        """
         if self.job.partitioned_by is None:
             return None
         folder = _DAY.match(file[len(name) + 1 :])

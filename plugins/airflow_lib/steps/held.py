@@ -16,6 +16,7 @@ from airflow_lib.aws.s3 import put_object_if, read_object, read_stored
 from airflow_lib.errors import MayflyError
 from airflow_lib.lifecycle.document import Document, Phase, SlotState
 from airflow_lib.naming import generation_of
+from airflow_lib.pipeline import Fresh, Pipeline, Severity
 from airflow_lib.resources import snapshots
 from airflow_lib.spark.batch import Batch
 from airflow_lib.spark.manifest import read_manifest
@@ -47,7 +48,7 @@ def find_idle(run: Run, batch: Batch, document: Document, *, sure: bool = True) 
         return None
     if not batch.objects and run.pipeline.intake.may_be_empty:
         why = "nothing has come in"
-    elif any(batch.missing(job) for job in run.pipeline.jobs):
+    elif any(batch.missing(job) for job in run.pipeline.jobs) or _asks_the_clock(run.pipeline):
         return None
     elif told := _find_held(run, batch, document.warehouse, sure=sure):
         why = told
@@ -109,8 +110,10 @@ def _find_held(run: Run, batch: Batch, state: SlotState, *, sure: bool) -> str |
 def _find_outputs(run: Run, batch: Batch) -> dict[str, str] | None:
     """By job, the hash of the manifest of what it makes of the batch; None where one is yet to be computed.
 
+    As the ledger has them: without the jobs whose outputs no table takes, and only other jobs read.
     Raises SourceError where a job rejected more than its declaration allows by now.
     """
+    loaded = {run.pipeline.job_of(table.output).name for table in run.pipeline.staging}
     hashes = {}
     for job in run.pipeline.jobs:
         output = resolve_job(run, job, batch).output
@@ -118,8 +121,18 @@ def _find_outputs(run: Run, batch: Batch) -> dict[str, str] | None:
         if manifest is None:
             return None
         refuse_rejects(job, output, manifest)
-        hashes[job.name] = manifest.sha256
+        if job.name in loaded:
+            hashes[job.name] = manifest.sha256
     return hashes
+
+
+def _asks_the_clock(pipeline: Pipeline) -> bool:
+    """Whether a check may fail of the same content later on: to ask it, the run needs the warehouse.
+
+    A source that stands still is just what Fresh is there to tell. What only warns is not worth a warehouse.
+    """
+    checks = [*pipeline.checks, *(check for answer in pipeline.answers for check in answer.checks)]
+    return any(isinstance(check, Fresh) and check.severity == Severity.ERROR for check in checks)
 
 
 def _is_there(run: Run, snapshot: str) -> bool:

@@ -10,8 +10,9 @@ from airflow_lib.warehouse.sql import ROOT
 
 
 def hash_sql(pipeline: Pipeline, root: Path = ROOT) -> str:
-    """64 hex digits that change with any template of the pipeline, any shared one, its tables, checks or answers."""
-    digest = hashlib.sha256(repr((pipeline.tables, pipeline.checks, pipeline.answers)).encode())
+    """64 hex digits that change with any template of the pipeline, any shared one, and what is declared of its SQL."""
+    declared = (pipeline.tables, pipeline.checks, pipeline.answers, pipeline.answers_schema)
+    digest = hashlib.sha256(repr(declared).encode())
     for folder in (pipeline.name, "shared"):
         for path in sorted(root.joinpath(folder).rglob("*.sql")):
             digest.update(f"\0{path.relative_to(root).as_posix()}\0".encode())

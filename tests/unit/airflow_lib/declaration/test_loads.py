@@ -48,6 +48,17 @@ def test_append_is_refused_where_windows_may_overlap(files: Files) -> None:
     assert mistakes(files, tables=tables, jobs=(SparkJob("sightings", ("a.csv",)),)) == []
 
 
+def test_a_rebuild_from_the_rows_of_one_window_is_refused(files: Files) -> None:
+    tables = (STAGING, Table("dimBird", Rebuild()), SIGHTING)
+    told = "table 'dimBird': Rebuild replaces all its rows, and its SELECT reads 'staging_sightings', which holds"
+    for job in (BIRDS.jobs[0], SparkJob("sightings", ("a.csv",), partitioned_by="seen_on")):
+        (mistake,) = mistakes(files, tables=tables, jobs=(job,))
+        assert mistake.startswith(told)
+    assert mistakes(files, tables=tables, jobs=(SparkJob("sightings", ("a.csv",)),)) == []
+    select(files, "dimBird", "SELECT DISTINCT bird_id, CAST(NULL AS VARCHAR(1)) AS size FROM factSighting")
+    assert mistakes(files, tables=tables) == []
+
+
 def test_a_table_that_nothing_references_would_be_pruned_empty(files: Files) -> None:
     (mistake,) = mistakes(files, checks=())
     assert mistake.startswith("table 'dimBird' is to be pruned, but no check References it")

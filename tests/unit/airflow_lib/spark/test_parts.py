@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from datetime import date
+from threading import Barrier
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from airflow_lib.aws.s3_location import S3Location
@@ -185,6 +189,33 @@ def test_of_each_part_only_its_end_is_read_by_one_request(s3: MemoryS3) -> None:
     assert max(sizes) <= 64 * 1024
 
 
+def wait_for(barrier: Barrier) -> None:
+    barrier.wait(timeout=30)
+
+
+def test_the_ends_of_several_parts_are_asked_for_at_once_and_told_in_order(s3: MemoryS3) -> None:
+    files = {
+        f"arrivals/part-{number:02}.parquet": parquet_of([{"id": 1}] * (number + 1)) for number in range(24)
+    }
+    put(s3, files, "arrivals")
+    together = Barrier(8)  # nobody is answered before eight have asked
+    s3.before["GetObject"] = lambda _: wait_for(together)
+    found = read(s3, ONE, arrivals=300)["arrivals"]
+    assert [(part.file, part.rows) for part in found.parts] == [
+        (file, number) for number, file in enumerate(files, start=1)
+    ]
+
+
+def test_of_several_parts_that_are_no_parquet_the_first_is_told(s3: MemoryS3) -> None:
+    put(
+        s3,
+        {f"arrivals/part-{number}.parquet": PART if number < 3 else b"no" for number in range(9)},
+        "arrivals",
+    )
+    with pytest.raises(OutputRefused, match=r"arrivals/part-3\.parquet, a part of"):
+        read(s3, ONE, arrivals=9)
+
+
 def of(*days: str, **more: Any) -> bytes:
     return parquet_of([{"id": 1, "seen_on": day, **more} for day in days])
 
@@ -203,6 +234,15 @@ def test_the_files_of_a_partitioned_output_have_the_day_of_their_folder(s3: Memo
         (date(2016, 4, 2), 1),
     ]
     assert found.rows == 4
+
+
+def test_a_partitioned_output_without_rows_may_say_its_columns_in_a_file_of_no_day(s3: MemoryS3) -> None:
+    """As `sparkjobs.writing.write_by_day` writes it, for the jobs that read the output."""
+    sink = io.BytesIO()
+    pq.write_table(pa.schema({"id": pa.int64(), "seen_on": pa.date32()}).empty_table(), sink)
+    put(s3, {"arrivals/part-0.parquet": sink.getvalue()}, "arrivals")
+    found = read(s3, BY_DAY, arrivals=0)["arrivals"]
+    assert ([column.name for column in found.columns], found.parts) == (["id", "seen_on"], ())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
 from tests.world.job_shapes import CHAINED
-from tests.world.pipeline import APRIL, rows_of, tables_of
+from tests.world.pipeline import APRIL, PIPELINE, rows_of, tables_of
 from tests.world.spark import Inputs, Targets, counts_of, put, write_dataset, write_rows
 from tests.world.walk import drive, walk
 
@@ -47,6 +47,16 @@ def test_both_outputs_are_loaded_and_the_second_job_runs_after_the_first(chained
     assert chained.jobs.ran == ["clean", "airports"]
     assert walked.results["transform.clean"]["outputs"] == {"arrivals": 30, "seen": 30}
     assert chained.tables(CHAINED) == tables_of(APRIL)
+
+
+def test_the_same_content_again_has_nothing_to_do_though_no_table_takes_what_the_first_job_writes(
+    chained: World,
+) -> None:
+    middle = replace(CLEAN, outputs=("seen",))
+    between = replace(CHAINED, jobs=(PIPELINE.job("arrivals"), middle, AIRPORTS))
+    chained.put_sources(between)
+    assert walk(chained, chained.run("run1", pipeline=between)).errors == {}
+    assert walk(chained, chained.run("run2", pipeline=between)).idle
 
 
 def test_the_second_job_is_given_the_folder_of_the_pinned_attempt_in_the_order_of_its_sources(

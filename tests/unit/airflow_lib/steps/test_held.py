@@ -13,7 +13,7 @@ import pytest
 
 from airflow_lib.lifecycle.document import Phase
 from airflow_lib.naming import Slot
-from airflow_lib.pipeline import Window
+from airflow_lib.pipeline import Fresh, Severity, Window
 from airflow_lib.spark.batch import Batch
 from airflow_lib.steps import Done, Failed, Run
 from airflow_lib.steps.held import find_idle
@@ -116,6 +116,16 @@ def test_who_forces_a_run_gets_it(world: World, first: Run, make_run: MakeRun) -
     forced = replace(make_run("run2"), force=True)
     assert "nothing_to_do" not in describe_plan(forced)
     assert works(world, forced)
+
+
+@pytest.mark.parametrize(("severity", "asked"), [(Severity.ERROR, True), (Severity.WARN, False)])
+def test_a_source_that_stands_still_is_told_by_the_check_that_is_there_for_it(
+    world: World, run: Run, make_run: MakeRun, severity: Severity, asked: bool
+) -> None:
+    fresh = Fresh("arrivals", "day", max_age_h=24 * 365 * 99, severity=severity)
+    pipeline = replace(PIPELINE, checks=(*PIPELINE.checks, fresh))
+    assert works(world, replace(run, pipeline=pipeline))
+    assert works(world, replace(make_run("run2"), pipeline=pipeline)) == asked
 
 
 def test_other_sql_has_work(world: World, first: Run, make_run: MakeRun) -> None:

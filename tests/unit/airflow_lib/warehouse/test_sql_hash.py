@@ -28,12 +28,13 @@ def test_it_changes_with_each_template_of_the_pipeline_and_the_shared_ones(root:
     assert len(before) == 64
 
 
-def test_it_changes_with_tables_and_checks(root: Path) -> None:
+def test_it_changes_with_tables_checks_and_the_schema_of_answers(root: Path) -> None:
     others = [
         replace(PIPELINE, tables=PIPELINE.tables[::-1]),
         replace(PIPELINE, checks=PIPELINE.checks[:-1]),
+        replace(PIPELINE, answers_schema="elsewhere"),
     ]
-    assert len({hash_sql(one, root) for one in [PIPELINE, *others]}) == 3
+    assert len({hash_sql(one, root) for one in [PIPELINE, *others]}) == 4
 
 
 def test_another_pipelines_templates_and_the_jobs_do_not_matter(root: Path) -> None:
