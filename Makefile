@@ -44,12 +44,11 @@ test: $(VENV)/.installed lint   ## Lint, types, every test, and the branches tha
 	$(MAKE) --no-print-directory --output-sync=target -j2 test-airflow test-sandbox
 
 test-library:
-	$(BIN)/coverage run -p $(PYTEST) tests/unit tests/dags tests/sql $(addprefix --ignore=,$(MODELS))
-	$(BIN)/python $(PYTEST) $(MODELS)
+	$(BIN)/coverage run -p $(PYTEST) tests/unit $(addprefix --ignore=,$(MODELS))
 
 test-spark:
-	$(BIN)/coverage run -p $(PYTEST) tests/sparkjobs
-	$(BIN)/python $(PYTEST) tests/faults
+	$(BIN)/coverage run -p $(PYTEST) tests/sparkjobs tests/dags tests/sql
+	$(BIN)/python $(PYTEST) tests/faults $(MODELS)
 
 test-airflow:
 	$(BIN)/python $(PYTEST) $(AIRFLOW)

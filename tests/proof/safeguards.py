@@ -99,6 +99,7 @@ MUTANTS = (
     # Loads.
     Mutant("the window is not replaced", "sql_templates/shared/load/replace_window.sql", "DELETE FROM {{ table | ident }}\n", "DELETE FROM {{ table | ident }} WHERE 1 = 0 AND 1 = 1;\nSELECT 1 FROM {{ table | ident }}\n", "effect, then response lost"),
     Mutant("a batch is appended again", "plugins/airflow_lib/warehouse/publish.py", "        held = self._list_held(cursor)\n", "        held = frozenset()\n", "effect, then response lost"),
+    Mutant("what a run loaded counts although it did not come through", "sql_templates/shared/list_loads.sql", "CASE WHEN finished THEN code END AS code", "code", "access denied for ever"),
     Mutant("the checks run after the commit", "plugins/airflow_lib/warehouse/publish.py", "        verdicts = self._audit(cursor, context, failing_before)\n", "        self._write_ledger(cursor, Loaded(tables))\n        cursor._connection.commit()\n        verdicts = self._audit(cursor, context, failing_before)\n"),
     Mutant("a check that finds rows does not stop the load", "plugins/airflow_lib/warehouse/publish.py", "        if mine:\n            others", "        if False:\n            others"),
     # The janitor.

@@ -138,7 +138,7 @@ class _Reader:
     ) -> tuple[tuple[ParquetColumn, ...], list[Part]]:
         """The columns of all files, since COPY takes each file's by their position, and the files that have rows.
 
-        It is one small request a file, several at once: a year partitioned by day is thousands of them.
+        It is one small request a file. Where they are many, several go at once: a year by day has thousands.
         """
         first: tuple[ParquetColumn, ...] = ()
         parts = []
@@ -168,9 +168,12 @@ class _Reader:
         def read(file: str, item: ListedObject) -> pq.FileMetaData:
             return read_footer(self.s3, self.output.prefix.bucket, item, partial(self._unusable, file))
 
+        if len(files) <= _REQUESTS_AT_ONCE:
+            yield (read(file, item) for file, item in files)
+            return
         pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="footers")
         try:
-            yield pool.map(read, *zip(*files, strict=True)) if files else iter(())
+            yield pool.map(read, *zip(*files, strict=True))
         finally:
             pool.shutdown(cancel_futures=True)
 
