@@ -29,6 +29,7 @@ VALUES = {
     "low": None,
     "manifest": "0123456789abcdef" * 4,
     "manifest_url": "s3://bucket/some--prefix/manifest.json",
+    "containing": "%abc%",
     "max_age_s": 3600,
     "manifests": '{"arrivals": "0123"}',
     "new": "new_table",

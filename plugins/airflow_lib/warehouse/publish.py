@@ -32,6 +32,7 @@ from airflow_lib.warehouse.quality import (
     render_check,
     tables_of,
 )
+from airflow_lib.warehouse.select_template import read_select
 from airflow_lib.warehouse.sql import ROOT, Script, render
 from airflow_lib.warehouse.sql_hash import hash_sql
 from airflow_lib.warehouse.table_loads import TableLoads
@@ -243,15 +244,39 @@ class _Transaction:
         )
 
     def _list_held(self, cursor: Cursor) -> frozenset[str]:
-        """The tables of Append that hold the batch's rows already, because a load of whichever run has added them."""
-        appended = {table.name for table in self._pipeline.warehouse_tables if isinstance(table.load, Append)}
-        if not appended:
+        """The tables of Append that hold the batch's rows already, because a load of whichever run has added them.
+
+        So they are where the batch was loaded, and where the very outputs were that the table's SELECT reads: then the
+        batch is another one by the files of other jobs alone.
+        """
+        tables = [table for table in self._pipeline.warehouse_tables if isinstance(table.load, Append)]
+        if not tables:
             return frozenset()
+        appended = {table.name for table in tables}
         named = {"pipeline": self._pipeline.name, "batch": self._load.batch}
         loads = fetch_rows(cursor, self._render("shared/list_loads_of_batch", **named))
         # A load from before the table was declared has not added them; of what cannot be read, suppose that it has.
-        tables = [_parse_recorded(table_rows) or dict.fromkeys(appended) for (table_rows,) in loads]
-        return frozenset(name for name in appended if any(name in rows for rows in tables))
+        added = [_parse_recorded(table_rows) or dict.fromkeys(appended) for (table_rows,) in loads]
+        held = {name for name in appended if any(name in rows for rows in added)}
+        return frozenset(held | {one.name for one in tables if self._has_appended(cursor, one)})
+
+    def _has_appended(self, cursor: Cursor, table: Table) -> bool:
+        """Whether a load, of whatever batch, has added the outputs that the table's SELECT reads."""
+        read = read_select(self._pipeline, table, root=self._root).staging
+        mine = {
+            job: self._load.manifests[job]
+            for staging in self._pipeline.staging
+            if staging.name.lower() in read
+            for job in [self._pipeline.job_of(staging.output).name]
+        }
+        if not mine:
+            return False
+        named = {"pipeline": self._pipeline.name, "containing": f"%{min(mine.values())}%"}
+        loads = fetch_rows(cursor, self._render("shared/list_loads_of_output", **named))
+        return any(
+            mine.items() <= _parse_recorded(manifests).items() and table.name in _parse_recorded(table_rows)
+            for manifests, table_rows in loads
+        )
 
     def _refuse_emptied(self, before: Mapping[str, int], tables: Mapping[str, Mapping[str, int]]) -> None:
         """Raise where a table had rows of the window and has none now, and its declaration does not want that."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
 from airflow_lib.naming import Slot
+from airflow_lib.pipeline import SparkJob, Staging
 from airflow_lib.steps import Done, Run
 from airflow_lib.steps.load import LoadWindow
 from tests.world import World
@@ -48,6 +50,24 @@ def test_each_key_has_its_newest_row_whatever_the_order_of_the_loads(shop: World
     for number, version in enumerate(versions, start=1):
         load(shop, version, f"run{number}")
         assert shop.tables(PIPELINE) == tables_of(*versions[:number])
+
+
+def test_a_batch_that_differs_by_the_file_of_another_job_alone_is_not_appended_again(shop: World) -> None:
+    pipeline = replace(
+        PIPELINE,
+        jobs=(*PIPELINE.jobs, SparkJob("airports", sources=("airports.csv",))),
+        tables=(*PIPELINE.tables, Staging("staging_airports", output="airports")),
+    )
+    shop.put_sources(pipeline)
+    publish(shop, 1)
+    logged = []
+    for number in (1, 2):
+        put(f"s3://{BUCKET}/source/immigration/airports.csv", f"version {number}".encode())
+        walked = walk(shop, shop.run(f"run{number}", pipeline=pipeline))
+        assert walked.errors == {}
+        logged.append(shop.tables(pipeline)["review_log"])
+    assert walked.results["load.load_window"]["held"] == ["review_log"]
+    assert logged == [tables_of(1)["review_log"]] * 2
 
 
 def test_a_batch_is_appended_once_however_often_and_by_whichever_run_it_is_loaded(shop: World) -> None:
