@@ -148,3 +148,16 @@ def staging_schema(run_id: str) -> str:
 def session_name(environment: Environment, run_id: str, job: str) -> str:
     """A Livy session's name: a retry finds its session by it and re-attaches."""
     return f"{environment.prefix}{run_key(run_id)}-{job}"
+
+
+def table_asset_uri(pipeline: str, table: str) -> str:
+    """What Airflow calls a table of the warehouse, as an asset.
+
+    Not by the deployment: that is a setting, which nothing that parses a DAG file may read, and one Airflow has one.
+    """
+    return f"{PREFIX}://{pipeline}/tables/{table}"
+
+
+def answer_asset_uri(pipeline: str, answer: str) -> str:
+    """What Airflow calls a published answer, as an asset."""
+    return f"{PREFIX}://{pipeline}/answers/{answer}"

@@ -44,6 +44,7 @@ from airflow_lib.polling import SystemClock, TransientBudget, is_past, repeat_tr
 from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.airflow_run import forget_aws, is_forced, open_run, open_services, read_settings, window_of
+from operators.assets import describe_events
 from operators.failures import recorded_failure
 
 log = logging.getLogger(__name__)
@@ -164,6 +165,8 @@ class StepOperator(BaseOperator):
         Airflow skips these tasks at once, before it lets the scheduler see that this one is done.
         """
         if isinstance(outcome, Done) and not outcome.nothing_to_do:
+            if self.outlets:
+                describe_events(self.outlets, context, self.window_of(context), outcome.result)
             return outcome.result
         if isinstance(outcome, Failed):
             context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)

@@ -7,6 +7,7 @@ from airflow.sdk import TaskGroup
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.staging import CopyStaging
+from operators.assets import table_asset
 from operators.step import StepOperator
 
 
@@ -24,6 +25,12 @@ def load(pipeline: Pipeline) -> TaskGroup:
             pipeline=pipeline,
             step=LoadWindow(),
             custom_operator_name="Load transaction",
+            # A table without checks has no task below `verify` that could tell of it.
+            outlets=[
+                table_asset(pipeline, table.name)
+                for table in pipeline.warehouse_tables
+                if not pipeline.checks_of(table.name)
+            ],
         )
         for table in pipeline.staging:
             copy = StepOperator(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from airflow.sdk import TaskGroup
 
-from airflow_lib.pipeline import Pipeline
+from airflow_lib.pipeline import Pipeline, Table
 from airflow_lib.steps.answer import PublishAnswer
 from airflow_lib.steps.verify import VerifyTable
 from airflow_lib.warehouse.answers import list_answers_read
+from operators.assets import answer_asset, table_asset
 from operators.step import StepOperator
 
 
@@ -21,6 +22,7 @@ def verify(pipeline: Pipeline) -> TaskGroup:
                     pipeline=pipeline,
                     step=VerifyTable(table.name),
                     custom_operator_name="Checks",
+                    outlets=[table_asset(pipeline, table.name)] if isinstance(table, Table) else [],
                 )
     return group
 
@@ -35,6 +37,7 @@ def answers(pipeline: Pipeline) -> TaskGroup:
                 pipeline=pipeline,
                 step=PublishAnswer(answer.name),
                 custom_operator_name="Answer",
+                outlets=[answer_asset(pipeline, answer.name)],
             )
             for read in list_answers_read(pipeline, answer) if tasks else ():
                 if read.lower() in tasks:

@@ -21,3 +21,8 @@ def test_a_copy_waits_for_the_tables_and_for_no_other_copy(build, copy):
 
 def test_the_load_transaction_comes_after_every_copy(build):
     assert upstream(build(load), "load.load_window") == {"load.create_tables", *COPIES}
+
+
+def test_a_table_that_no_check_is_of_is_an_asset_of_the_load_transaction(build):
+    window = build(load).get_task("load.load_window")
+    assert [asset.uri for asset in window.outlets] == ["mayfly://flats/tables/dim_flats"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from airflow.sdk import DAG
 
-from airflow_lib.pipeline import Answer
+from airflow_lib.pipeline import Answer, Table
 from subdags.verify import answers, verify
 from tests.dags.flats import FLATS
 from tests.dags.graph import tasks, upstream
@@ -45,3 +45,28 @@ def test_an_answer_waits_for_those_whose_tables_it_reads_and_for_no_other(monkey
         "mean": {"answers.dearest", "answers.cheapest"},
         "odd": set(),
     }
+
+
+def test_each_table_and_each_answer_is_an_asset_of_the_one_task_that_says_it_is_verified(dag, pipeline):
+    """A table without checks has no task below `verify`: its rows are right once the load has committed."""
+    outlets = {asset.uri: task.task_id for task in dag.tasks for asset in task.outlets}
+    assert outlets == {
+        **{
+            f"mayfly://{pipeline.name}/tables/{table.name}": (
+                f"verify.{table.name}" if pipeline.checks_of(table.name) else "load.load_window"
+            )
+            for table in pipeline.tables
+            if isinstance(table, Table)
+        },
+        **{
+            f"mayfly://{pipeline.name}/answers/{answer.name}": f"answers.{answer.name}"
+            for answer in pipeline.answers
+        },
+    }
+    assert sum(len(task.outlets) for task in dag.tasks) == len(outlets)
+
+
+def test_an_asset_is_the_same_by_name_and_by_uri(build):
+    (task,) = build(verify).tasks
+    (asset,) = task.outlets
+    assert asset.name == asset.uri == "mayfly://flats/tables/rents"
