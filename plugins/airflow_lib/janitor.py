@@ -30,7 +30,7 @@ from airflow_lib.aws.s3_location import S3Location
 from airflow_lib.bounded_json import MAX_JSON_BYTES, load_json
 from airflow_lib.errors import SettingsError
 from airflow_lib.lifecycle.holder import Holder
-from airflow_lib.lifecycle.notify import notify
+from airflow_lib.lifecycle.notify import Notice, notify
 from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import PIPELINE_NAME
@@ -76,8 +76,9 @@ def make_pass(
     dry_run: bool = False,
     only: str | None = None,
     limit_s: float = PASS_S,
+    tell: Callable[[Holder, Notice], None] = notify,
 ) -> list[EnvironmentSweeper]:
-    """Go over every environment (or `only` one: its name, or its pipeline's), and notify of what was found.
+    """Go over every environment (or `only` one: its name, or its pipeline's), and `tell` people what was found.
 
     Teardowns of several go on at once, for `limit_s` at most. Where one cannot be looked after, the others are.
     Raises SettingsError where `only` is unknown; ResourceError where the registers cannot be found.
@@ -92,7 +93,7 @@ def make_pass(
     while _poll_all(sweepers) and clock.now() < deadline:
         sleep(settings.mayfly.poll_s)
     for sweeper in sweepers:
-        _report(sweeper)
+        _report(sweeper, tell)
     return sweepers
 
 
@@ -216,7 +217,7 @@ def _holder(environment: Environment, settings: Settings, aws: Aws, clock: Clock
     return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, aws, clock, lease_s)
 
 
-def _report(sweeper: EnvironmentSweeper) -> None:
+def _report(sweeper: EnvironmentSweeper, tell: Callable[[Holder, Notice], None]) -> None:
     """Notify of what was found; a notification that cannot be sent is an error of the pass."""
     name, lines = sweeper.holder.environment.name, [*sweeper.findings, *sweeper.errors]
     if not lines:
@@ -225,7 +226,8 @@ def _report(sweeper: EnvironmentSweeper) -> None:
         log.info("%s: %s found; nothing was touched", name, len(lines))
     else:
         try:
-            notify(sweeper.holder, "The janitor found:\n" + "\n".join(f"- {line}" for line in lines))
+            message = "The janitor found:\n" + "\n".join(f"- {line}" for line in lines)
+            tell(sweeper.holder, Notice(message, frozenset({"leftovers"})))
         except Exception as error:  # noqa: BLE001  the other environments are still to be told of
             sweeper.errors.append(
                 f"the notification could not be sent: {explain(error)}. "

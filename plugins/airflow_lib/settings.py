@@ -27,6 +27,7 @@ DAY_S = 86_400
 
 _LISTED = 100  # mistakes in one error; more than anyone reads
 _REGION = re.compile(r"[a-z]{2}(-[a-z]{1,16}){1,3}-[0-9]{1,2}\Z")
+_CLASS_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+\Z")
 _S3_LOCATION = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w!.*'()=-]+)*/?\Z")
 
 
@@ -190,10 +191,40 @@ class PipelineSettings(SettingsModel):
         return None if value is None else _without_slash(value)
 
 
+# What people may be told of: a red run, what is left over, a window that is not loaded in time, checks that warn.
+Occasion = Literal["red", "leftovers", "late", "warnings"]
+_OCCASIONS: tuple[Occasion, ...] = ("red", "leftovers", "late")
+
+
+class NotifierSettings(SettingsModel):
+    """One of Airflow's notifiers, by the path of its class, and what it is told of.
+
+    That the class is there, and is a notifier, only Airflow's own hosts can tell (`operators.notifiers`).
+    """
+
+    path: str = Field(alias="class", max_length=256)
+    arguments: dict[str, Any] = Field(default_factory=dict)
+    on: list[Occasion] = Field(default=list(_OCCASIONS), min_length=1)
+
+    @field_validator("path")
+    @classmethod
+    def _is_the_path_of_a_class(cls, value: str) -> str:
+        if not _CLASS_PATH.match(value):
+            raise ValueError(
+                f"{value!r:.100} is not the path of a class; write one such as "
+                "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+            )
+        return value
+
+
 class NotifySettings(SettingsModel):
-    """Where failed runs and the janitor's findings are reported, besides the log."""
+    """Who is told of failed runs, of the janitor's findings, and of late windows, besides the log.
+
+    The topic is told by Mayfly itself, so also where there is no Airflow; of warnings a notifier alone is told.
+    """
 
     sns_topic_arn: str | None = None
+    notifiers: list[NotifierSettings] = Field(default_factory=list, max_length=20)
 
 
 class MayflySettings(SettingsModel):
@@ -265,8 +296,8 @@ class Settings(SettingsModel):
         override = self.mayfly.pipelines.get(name)
         if override is None:
             return self
-        merged = self.mayfly.model_dump(exclude_unset=True)
-        own = override.model_dump(exclude_unset=True)
+        merged = self.mayfly.model_dump(exclude_unset=True, by_alias=True)
+        own = override.model_dump(exclude_unset=True, by_alias=True)
         for part in ("emr", "warehouse"):
             merged[part] = {**merged.get(part, {}), **own.get(part, {})}
         if override.source is not None:

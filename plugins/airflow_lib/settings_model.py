@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -20,6 +20,7 @@ _MISTYPED = {
     "float_type": ("a number is expected", "write one such as 0.5, without quotes"),
     "bool_type": ("true or false is expected", "write it without quotes"),
     "string_type": ("text is expected", "write it in double quotes"),
+    "list_type": ("a list is expected", "write [value, …]"),
     "dict_type": ("a JSON object is expected", 'write {"key": value, …}'),
     "model_type": ("a JSON object is expected", 'write {"key": value, …}'),
 }
@@ -103,7 +104,7 @@ def _meant(model: type[SettingsModel], path: Path) -> list[Path]:
 
     Those of the same object come first, then those below it, then all others.
     """
-    *parents, key = path
+    *parents, key = (part for part in path if not part.isdigit())  # the objects of a list have the same keys
     if len(key) > _MAX_KEY:
         return []
     keys = list(_keys_of(model))
@@ -118,7 +119,9 @@ def _meant(model: type[SettingsModel], path: Path) -> list[Path]:
 
 
 def _keys_of(model: type[BaseModel], at: Path = ()) -> Iterator[Path]:
-    for name, field in model.model_fields.items():
+    for field_name, field in model.model_fields.items():
+        name = field.alias or field_name
         yield (*at, name)
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            yield from _keys_of(field.annotation, (*at, name))
+        for kind in (field.annotation, *get_args(field.annotation)):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _keys_of(kind, (*at, name))

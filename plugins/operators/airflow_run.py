@@ -43,6 +43,8 @@ def read_settings() -> Settings:
         mask_secret(credentials.secret_access_key.get_secret_value())
         if credentials.session_token is not None:
             mask_secret(credentials.session_token.get_secret_value())
+    for notifier in settings.mayfly.notify.notifiers:
+        mask_secret(notifier.arguments)  # of an object, what is under a key that Airflow takes for a secret's
     return settings
 
 

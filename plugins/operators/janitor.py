@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from airflow.sdk import BaseOperator
@@ -11,6 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_lib.janitor import make_pass
 from airflow_lib.steps import Done, Json
 from operators.airflow_run import open_services, read_settings
+from operators.notifiers import list_mistakes, tell
 
 
 class JanitorOperator(BaseOperator):
@@ -24,9 +26,12 @@ class JanitorOperator(BaseOperator):
     def execute(self, context: Any) -> Json:
         settings = read_settings()
         services = open_services(settings)
-        sweepers = make_pass(settings, services.aws, services.clock, sleep=time.sleep)
+        sweepers = make_pass(
+            settings, services.aws, services.clock, sleep=time.sleep, tell=partial(tell, context)
+        )
         found = {one.holder.environment.name: one.findings for one in sweepers if one.findings}
         errors = [f"{one.holder.environment.name}: {error}" for one in sweepers for error in one.errors]
+        errors += list_mistakes(settings)
         if errors:
             raise AirflowFailException("\n".join(errors))
         return Done({"environments": len(sweepers), "found": found}).result

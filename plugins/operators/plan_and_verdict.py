@@ -12,12 +12,14 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.bounded_json import as_text
-from airflow_lib.lifecycle.notify import notify
+from airflow_lib.lifecycle.notify import Notice
 from airflow_lib.pipeline import Pipeline
+from airflow_lib.settings import Occasion
 from airflow_lib.steps import Done, Json
 from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import is_forced, nominal_window_of, open_run, window_of
 from operators.failures import format_verdict, read_failures
+from operators.notifiers import tell
 from operators.step import NOTHING_TO_DO
 
 log = logging.getLogger(__name__)
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 _NEVER_STARTED = frozenset({"upstream_failed", "skipped"})
 _PREFLIGHT = "provision.preflight"
 _RED = _NEVER_STARTED | {"failed"}
+# Where one of these failed, something may be left over.
+_CLOSING = frozenset({"transform.release_emr", "release.release_warehouse", "release.inventory"})
+_CHECKED = ("verify.", "answers.")
+_MAX_WARNINGS = 50
 
 
 def list_failed(states: Mapping[str, str | None], *, idle: bool = False) -> list[str]:
@@ -47,6 +53,24 @@ def _read_nothing_to_do(ti: Any) -> str:
         return ""
     why = told.get(NOTHING_TO_DO) if isinstance(told, Mapping) else None
     return as_text(why) if isinstance(why, str) else ""
+
+
+def _list_warnings(ti: Any, states: Mapping[str, str | None]) -> list[str]:
+    """What the checks that only warn have found, one line each; what cannot be read is only logged."""
+    warnings = []
+    for task in sorted(states):
+        if not task.startswith(_CHECKED) or states[task] not in {"success", "failed"}:
+            continue
+        try:
+            result = ti.xcom_pull(task_ids=task, key=BaseXCom.XCOM_RETURN_KEY)
+            warnings += [
+                as_text(f"{task}: check {check['name']}: {check['failing_rows']} rows")
+                for check in (result or {}).get("checks", ())
+                if check["severity"] == "warn" and not check["passed"]
+            ]
+        except Exception as error:  # noqa: BLE001  a warning must not fail the verdict
+            log.warning("what %s has found cannot be read: %s", task, error)
+    return warnings[:_MAX_WARNINGS]
 
 
 class PlanOperator(BaseOperator):
@@ -96,12 +120,18 @@ class VerdictOperator(BaseOperator):
         if not red and why:
             log.info("nothing to do: %s", why)
             return {"verdict": "green", NOTHING_TO_DO: why}
+        run = f"Run {run_id} of {ti.dag_id}"
+        warnings = _list_warnings(ti, states)
+        if warnings:
+            told = "\n".join(f"- {warning}" for warning in warnings)
+            self._notify(context, Notice(f"{run}: checks warn of\n{told}", frozenset({"warnings"})))
         if not red:
-            return {"verdict": "green"}
+            return {"verdict": "green", **({"warnings": warnings} if warnings else {})}
         failed = [task for task in red if states[task] == "failed"]
         not_started = [task for task in red if states[task] in _NEVER_STARTED]
-        message = format_verdict(f"Run {run_id} of {ti.dag_id}", read_failures(ti, failed), not_started)
-        self._notify(context, message)
+        message = format_verdict(run, read_failures(ti, failed), not_started)
+        about: set[Occasion] = {"red"} if _CLOSING.isdisjoint(red) else {"red", "leftovers"}
+        self._notify(context, Notice(message, frozenset(about)))
         raise AirflowFailException(message)
 
     def _in_order(self, states: Mapping[str, str | None]) -> list[str]:
@@ -111,10 +141,10 @@ class VerdictOperator(BaseOperator):
         known = dict.fromkeys([*order, *sorted(states)])
         return [task for task in known if task in states and task != self.task_id]
 
-    def _notify(self, context: Any, message: str) -> None:
-        """Send `message`; where that fails, only log it: the error must not hide the verdict."""
+    def _notify(self, context: Any, notice: Notice) -> None:
+        """Send the notice; where that fails, only log it: the error must not hide the verdict."""
         try:
             window = nominal_window_of(context, self.pipeline)
-            notify(open_run(self.pipeline, context["run_id"], window).holder, message)
+            tell(context, open_run(self.pipeline, context["run_id"], window).holder, notice)
         except Exception:
             log.exception("the notification could not be sent")

@@ -7,13 +7,14 @@ from airflow.sdk import TaskGroup
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps.preflight import Preflight
 from airflow_lib.steps.provision import EnsureEmr, EnsureWarehouse, TakeLease
+from operators.preflight import PreflightOperator
 from operators.step import StepOperator
 
 
 def provision(pipeline: Pipeline) -> TaskGroup:
     """preflight → lease → emr, warehouse."""
     with TaskGroup("provision", tooltip="Leases, roles, security groups, EMR and Redshift") as group:
-        preflight = StepOperator(
+        preflight = PreflightOperator(
             task_id="preflight", pipeline=pipeline, step=Preflight(), custom_operator_name="Preflight"
         )
         lease = StepOperator(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from operators.preflight import PreflightOperator
 from subdags.provision import provision
 from tests.dags.graph import upstream
 
@@ -22,3 +23,7 @@ def test_the_clusters_are_created_in_parallel(build):
     dag = build(provision)
     assert "provision.warehouse" not in upstream(dag, "provision.emr")
     assert "provision.emr" not in upstream(dag, "provision.warehouse")
+
+
+def test_the_preflight_checks_that_somebody_could_be_told(build):
+    assert type(build(provision).get_task("provision.preflight")) is PreflightOperator

@@ -413,3 +413,52 @@ def test_every_text_is_bounded(key):
 def test_a_regions_name_is_short_and_of_ascii(region):
     with pytest.raises(SettingsError, match="is not a region's name"):
         parse(mayfly(), aws_region=region)
+
+
+SMTP = "airflow.providers.smtp.notifications.smtp.SmtpNotifier"
+
+
+def test_a_notifier_is_told_of_all_but_warnings_unless_it_says_otherwise():
+    settings = parse(mayfly(notify={"notifiers": [{"class": SMTP, "arguments": {"to": ["a", "b"]}}]}))
+    (notifier,) = settings.mayfly.notify.notifiers
+    assert (notifier.path, notifier.arguments) == (SMTP, {"to": ["a", "b"]})
+    assert notifier.on == ["red", "leftovers", "late"]
+
+
+def test_every_mistake_in_the_notifiers_is_told_at_once():
+    notifiers = [
+        {"class": "SmtpNotifier", "on": ["red", "green"]},
+        {"clas": SMTP, "on": []},
+        {"class": SMTP, "arguments": "to"},
+        {"class": "os.system; x"},
+    ]
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(notify={"notifiers": notifiers}))
+    told = str(caught.value)
+    for mistake in (
+        "notify.notifiers.0.class: 'SmtpNotifier' is not the path of a class; write one such as airflow.",
+        "notify.notifiers.0.on.1: Input should be 'red', 'leftovers', 'late' or 'warnings'",
+        "notify.notifiers.1.class: missing; set it",
+        "notify.notifiers.1.clas: no such key; did you mean notify.notifiers.class?",
+        "notify.notifiers.1.on: List should have at least 1 item",
+        "notify.notifiers.2.arguments: a JSON object is expected, text was found",
+        "notify.notifiers.3.class: 'os.system; x' is not the path of a class",
+    ):
+        assert f"mayfly: {mistake}" in told
+
+
+def test_notifiers_that_are_no_list_are_refused():
+    with pytest.raises(SettingsError, match=r"mayfly: notify\.notifiers: a list is expected, an object was"):
+        parse(mayfly(notify={"notifiers": {"class": SMTP}}))
+
+
+def test_a_pipeline_with_overrides_keeps_the_notifiers():
+    notifiers = [{"class": SMTP, "arguments": {"to": "people"}, "on": ["late"]}]
+    settings = parse(mayfly(notify={"notifiers": notifiers}, pipelines={"flats": {"keep_alive_s": 60}}))
+    assert settings.for_pipeline("flats").mayfly.notify == settings.mayfly.notify
+
+
+def test_a_mistake_in_a_notifier_does_not_show_its_arguments():
+    with pytest.raises(SettingsError) as caught:
+        parse(mayfly(notify={"notifiers": [{"class": "x", "arguments": {"password": "hush-hush"}}]}))
+    assert "hush" not in str(caught.value)

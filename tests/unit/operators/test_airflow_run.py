@@ -13,6 +13,7 @@ from typing import Any
 import pendulum
 import pytest
 from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+from airflow.sdk.log import redact
 from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,14 @@ def test_credentials_without_a_session_token_are_masked(variables: dict[str, str
     variables["aws_credentials"] = json.dumps({**CREDENTIALS, "session_token": None})
     read_settings()
     assert set(masked) == {"AKIAKEY", "geheim"}
+
+
+def test_what_a_notifiers_arguments_call_a_secret_is_masked(variables: dict[str, str]) -> None:
+    arguments = {"password": "hunter-22", "headers": {"api_key": ["key-4711"]}, "to": "people@example.org"}
+    notify = {"notifiers": [{"class": "a.Notifier", "arguments": arguments}]}
+    variables["mayfly"] = json.dumps({**json.loads(VARIABLES["mayfly"]), "notify": notify})
+    read_settings()
+    assert redact("hunter-22 key-4711 people@example.org") == "*** *** people@example.org"
 
 
 def test_without_the_variable_there_is_nothing_to_mask(variables: dict[str, str], masked: list[str]) -> None:

@@ -36,7 +36,9 @@ def operator() -> StepOperator:
 @pytest.fixture(autouse=True)
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     messages: list[str] = []
-    monkeypatch.setattr(plan_and_verdict, "notify", lambda run, message: messages.append(message))
+    monkeypatch.setattr(
+        plan_and_verdict, "tell", lambda context, holder, notice: messages.append(notice.message)
+    )
     return messages
 
 

@@ -22,7 +22,7 @@ from tests.unit.operators.context import PIPELINE, Task
 def notified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What people were notified of."""
     messages: list[str] = []
-    monkeypatch.setattr(module, "notify", lambda run, message: messages.append(message))
+    monkeypatch.setattr(module, "tell", lambda context, holder, notice: messages.append(notice.message))
     return messages
 
 
@@ -91,7 +91,7 @@ def test_a_notification_that_cannot_be_sent_does_not_hide_the_verdict(
     def refuse(*_: Any) -> None:
         raise SettingsError("no topic")
 
-    monkeypatch.setattr(module, "notify", refuse)
+    monkeypatch.setattr(module, "tell", refuse)
     with pytest.raises(AirflowFailException, match=r"failed first in load\.a"):
         judge(context, {"load.a": "failed"})
 
@@ -200,3 +200,82 @@ def test_the_plan_is_told_whether_the_run_is_forced(
     context["params"] = {**context["params"], "force": forced}
     plan = PlanOperator(task_id="plan", pipeline=PIPELINE).execute(context)
     assert plan == {"lines": [f"force: {forced}"]}
+
+
+def checks(*found: tuple[str, str, bool]) -> dict[str, Any]:
+    return {
+        "checks": [
+            {"name": name, "severity": severity, "passed": passed, "failing_rows": 0 if passed else 3}
+            for name, severity, passed in found
+        ]
+    }
+
+
+@pytest.fixture
+def notices(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, set[str]]]:
+    """What people were notified of, and what that was about."""
+    sent: list[tuple[str, set[str]]] = []
+    monkeypatch.setattr(
+        module, "tell", lambda context, holder, notice: sent.append((notice.message, set(notice.about)))
+    )
+    return sent
+
+
+def test_what_checks_warn_of_is_told_of_a_green_run_and_is_its_result(
+    opened: list[Any], notices: list[Any], context: dict[str, Any]
+) -> None:
+    results = {
+        "verify.a": checks(("sane", "warn", False), ("unique", "error", True)),
+        "answers.b": checks(("fresh", "warn", True)),
+        "load.load_window": checks(("sane", "warn", False)),  # those of the load are told by verify.a
+    }
+    warnings = ["verify.a: check sane: 3 rows"]
+    verdict = judge(context, dict.fromkeys(results, "success"), results=results)
+    assert verdict == {"verdict": "green", "warnings": warnings}
+    assert notices == [
+        ("Run run1 of immigration: checks warn of\n- verify.a: check sane: 3 rows", {"warnings"})
+    ]
+
+
+def test_what_checks_warn_of_is_told_of_a_red_run_too(
+    opened: list[Any], notices: list[Any], context: dict[str, Any]
+) -> None:
+    results = {"verify.a": checks(("sane", "warn", False))}
+    with pytest.raises(AirflowFailException):
+        judge(context, {"verify.a": "failed"}, results=results)
+    assert [about for _, about in notices] == [{"warnings"}, {"red"}]
+
+
+@pytest.mark.parametrize(
+    "result", [None, "text", {"checks": None}, {"checks": [None]}, {"checks": [{"severity": "warn"}]}]
+)
+def test_a_result_that_is_not_a_checks_does_not_fail_the_verdict(
+    opened: list[Any], notices: list[Any], context: dict[str, Any], result: Any
+) -> None:
+    assert judge(context, {"verify.a": "success"}, results={"verify.a": result}) == {"verdict": "green"}
+    assert notices == []
+
+
+def test_what_a_task_found_before_it_was_cleared_and_skipped_is_not_told(
+    opened: list[Any], notices: list[Any], context: dict[str, Any]
+) -> None:
+    results = {**TOLD, "verify.a": checks(("sane", "warn", False))}
+    assert "warnings" not in judge(context, {**IDLE, "verify.a": "skipped"}, results=results)
+    assert notices == []
+
+
+@pytest.mark.parametrize(
+    ("failed", "about"),
+    [
+        ("load.a", {"red"}),
+        ("release.inventory", {"red", "leftovers"}),
+        ("release.release_warehouse", {"red", "leftovers"}),
+        ("transform.release_emr", {"red", "leftovers"}),
+    ],
+)
+def test_a_run_that_may_have_left_something_is_about_leftovers_too(
+    opened: list[Any], notices: list[Any], context: dict[str, Any], failed: str, about: set[str]
+) -> None:
+    with pytest.raises(AirflowFailException):
+        judge(context, {failed: "failed"})
+    assert [found for _, found in notices] == [about]

@@ -571,11 +571,12 @@ def test_a_slot_that_cannot_be_taken_over_keeps_the_other_from_nothing(
     assert phases(world) == [Phase.READY, Phase.EMPTY]
 
 
-def test_a_notification_that_stumbles_is_an_error_of_its_environment_alone(
-    world: World, dead: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_notification_that_stumbles_is_an_error_of_its_environment_alone(world: World, dead: Run) -> None:
+    def stumble(*_: Any) -> None:
+        raise ZeroDivisionError
+
     put_register(world, b"[]", "birds")
-    monkeypatch.setattr(janitor, "notify", lambda *_: 1 / 0)
-    birds, immigration = make_pass(dead.settings, dead.aws, dead.services.clock, sleep=world.advance)
+    clock = dead.services.clock
+    birds, immigration = make_pass(dead.settings, dead.aws, clock, sleep=world.advance, tell=stumble)
     for one in (birds, immigration):
         assert "the notification could not be sent: unexpected ZeroDivisionError" in one.errors[-1]
