@@ -150,6 +150,11 @@ def session_name(environment: Environment, run_id: str, job: str) -> str:
     return f"{environment.prefix}{run_key(run_id)}-{job}"
 
 
+def warehouse_name(environment: Environment) -> str:
+    """What lineage calls the warehouse: its clusters come and go, each under a name of its own (`Names.cluster`)."""
+    return f"{environment.prefix}{Slot.WAREHOUSE}"
+
+
 def table_asset_uri(pipeline: str, table: str) -> str:
     """What Airflow calls a table of the warehouse, as an asset.
 

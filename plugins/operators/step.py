@@ -46,6 +46,7 @@ from airflow_lib.steps.serialization import from_json, to_json
 from operators.airflow_run import forget_aws, is_forced, open_run, open_services, read_settings, window_of
 from operators.assets import describe_events
 from operators.failures import recorded_failure
+from operators.lineage import note_lineage
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +90,11 @@ class StepOperator(BaseOperator):
         self.pipeline = pipeline
         self.step = step
         self.custom_operator_name = custom_operator_name
+        self._lineage: Any = None
+
+    def get_openlineage_facets_on_complete(self, _: Any) -> Any:
+        """What Airflow's OpenLineage provider tells of the task, where it is installed and configured."""
+        return self._lineage
 
     def execute(self, context: Any) -> Json:
         with recorded_failure(context):
@@ -167,6 +173,7 @@ class StepOperator(BaseOperator):
         if isinstance(outcome, Done) and not outcome.nothing_to_do:
             if self.outlets:
                 describe_events(self.outlets, context, self.window_of(context), outcome.result)
+            self._lineage = note_lineage(lambda: self.open_run(context), self.step, outcome.result)
             return outcome.result
         if isinstance(outcome, Failed):
             context["ti"].xcom_push(key=BaseXCom.XCOM_RETURN_KEY, value=outcome.result)

@@ -1,4 +1,7 @@
-"""The pipeline of docs/add-a-pipeline.md, built as the page has it, in a copy of the checkout, and run."""
+"""The pipeline of docs/add-a-pipeline.md, built as the page has it, in a copy of the checkout, and run.
+
+A DAG of somebody else's waits for its tables meanwhile, and Airflow tells OpenLineage of the run, into a file.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +18,7 @@ from nets import unused_net
 from sandbox_process import ROOT
 
 from tests.add_a_pipeline import write_pipeline
+from tests.unit.operators.openlineage_events import check_event, read_events
 
 pytestmark = pytest.mark.sandbox
 
@@ -26,14 +31,51 @@ SOURCE = {
 }
 
 
+# Somebody else's DAG: it knows no more of the pipeline than what its tables are called.
+DOWNSTREAM = """
+import json
+from pathlib import Path
+
+from airflow.sdk import DAG, Asset, task
+
+TABLES = [Asset("mayfly://weather/tables/readings"), Asset("mayfly://weather/tables/stations")]
+
+with DAG("downstream", schedule=TABLES):
+
+    @task
+    def tell(triggering_asset_events):
+        events = [event for events in triggering_asset_events.values() for event in events]
+        told = {event.asset.uri: event.extra for event in events}
+        Path("PATH").write_text(json.dumps(told))
+
+    tell()
+"""
+
+
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("checkout")
+
+
+def add_downstream(checkout: Path) -> None:
+    """Add a DAG that waits for the pipeline's tables; in this checkout, Airflow's scheduler starts runs of its own."""
+    (checkout / "dags/downstream.py").write_text(
+        DOWNSTREAM.replace("PATH", str(checkout / "downstream.json"))
+    )
+    configuration = checkout / "sandbox/airflow/configuration.py"
+    text = configuration.read_text()
+    assert '"use_job_schedule": "False"' in text
+    configuration.write_text(text.replace('"use_job_schedule": "False"', '"use_job_schedule": "True"'))
+
+
+@pytest.fixture(scope="module")
+def report(checkout: Path) -> dict[str, Any]:
     """The report of a run in a checkout that has the page's pipeline and no other."""
-    checkout = tmp_path_factory.mktemp("checkout")
     for folder in FOLDERS:
         ignored = shutil.ignore_patterns("__pycache__", "immigration")
         shutil.copytree(ROOT / folder, checkout / folder, ignore=ignored)
     write_pipeline(checkout)
+    add_downstream(checkout)
     source = checkout / "input"
     source.mkdir()
     for name, text in SOURCE.items():
@@ -43,6 +85,9 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "PYTHONPATH": f"{checkout / 'plugins'}:{checkout}",
         "SANDBOX_HOME": str(checkout / "home"),
         "SANDBOX_NET": str(unused_net()),
+        "OPENLINEAGE__TRANSPORT": json.dumps(
+            {"type": "file", "log_file_path": str(checkout / "lineage.jsonl"), "append": True}
+        ),
     }
     window = ("--window-start", "2026-01-01", "--window-end", "2026-01-02")
     command = ("run", "weather", "--source", str(source), *window, "--report", "report.json")
@@ -79,3 +124,37 @@ def test_its_question_is_answered(report: dict[str, Any]) -> None:
     answer = report["answers"]["warmest_days"]
     assert answer["columns"] == ["day", "celsius"]
     assert answer["rows"] == [["2026-01-03", 8.25], ["2026-01-02", 7.5], ["2026-01-01", 4.5]]
+
+
+@pytest.mark.usefixtures("report")
+def test_a_dag_that_waits_for_its_tables_runs_once_they_are_verified_and_is_told_of_the_load(
+    checkout: Path,
+) -> None:
+    told = json.loads((checkout / "downstream.json").read_text())
+    assert {uri: extra["rows"]["total"] for uri, extra in told.items()} == {
+        "mayfly://weather/tables/readings": 4,
+        "mayfly://weather/tables/stations": 2,
+    }
+    windows = {(extra["window_start"], extra["window_end"]) for extra in told.values()}
+    assert windows == {("2026-01-01", "2026-01-02")}
+
+
+@pytest.mark.usefixtures("report")
+def test_openlineage_is_told_of_the_run_by_valid_events(checkout: Path) -> None:
+    """Inputs and outputs with schemas and row counts, each task's event under the run's."""
+    events = [(event, check_event(event)) for event in read_events(checkout / "lineage.jsonl")]
+    through = {raw["job"]["name"]: event for raw, event in events if raw["eventType"] == "COMPLETE"}
+    (job,) = through["weather.transform.readings"].outputs or []
+    load = through["weather.load.load_window"]
+    assert job.name.endswith("weather/readings/readings")
+    assert [one.name for one in load.inputs or []] == [job.name]
+    rows = {one.name: one.outputFacets["outputStatistics"].rowCount for one in load.outputs or []}  # type: ignore[index,union-attr]
+    assert rows == {"mayfly.public.readings": 4, "mayfly.public.stations": 2}
+    runs = {raw["run"]["runId"] for raw, _ in events if raw["job"]["name"] == "weather"}
+    parents = {
+        raw["run"]["facets"]["parent"]["run"]["runId"]
+        for raw, _ in events
+        if raw["job"]["name"].startswith("weather.")
+    }
+    assert len(runs) == 1
+    assert parents == runs

@@ -169,6 +169,13 @@ def list_answers_read(pipeline: Pipeline, answer: Answer, *, root: Path = ROOT) 
         return ()
 
 
+def list_tables_read(pipeline: Pipeline, answer: Answer, *, root: Path = ROOT) -> tuple[str, ...]:
+    """The tables of the warehouse that the answer's SELECT reads, in declared order. Raises WarehouseError."""
+    query = _query(pipeline, answer, root)
+    read = {name.lower() for schema in ("", "public") for name in list_tables(query, schema=schema)}
+    return tuple(table.name for table in pipeline.warehouse_tables if table.name.lower() in read)
+
+
 def _hint_of(error: WarehouseError) -> str:
     if cause_of("", str(error)) in _REFUSED_BY_AWS:
         return hint_of("", str(error))
