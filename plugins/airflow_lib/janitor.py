@@ -31,6 +31,7 @@ from airflow_lib.bounded_json import MAX_JSON_BYTES, load_json
 from airflow_lib.errors import SettingsError
 from airflow_lib.lifecycle.holder import Holder
 from airflow_lib.lifecycle.notify import Notice, notify
+from airflow_lib.lifecycle.readiness import Tell, tell_if_late
 from airflow_lib.lifecycle.sweeper import EnvironmentSweeper
 from airflow_lib.naming import Environment
 from airflow_lib.pipeline import PIPELINE_NAME
@@ -76,7 +77,7 @@ def make_pass(
     dry_run: bool = False,
     only: str | None = None,
     limit_s: float = PASS_S,
-    tell: Callable[[Holder, Notice], None] = notify,
+    tell: Tell = notify,
 ) -> list[EnvironmentSweeper]:
     """Go over every environment (or `only` one: its name, or its pipeline's), and `tell` people what was found.
 
@@ -93,6 +94,7 @@ def make_pass(
     while _poll_all(sweepers) and clock.now() < deadline:
         sleep(settings.mayfly.poll_s)
     for sweeper in sweepers:
+        _look_whether_late(sweeper, tell)
         _report(sweeper, tell)
     return sweepers
 
@@ -195,7 +197,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _environments(settings: Settings, aws: Aws, only: str | None) -> list[Environment]:
     deployment = settings.mayfly.deployment
-    found = [Environment(deployment, name) for name in list_pipelines(aws, settings)]
+    # One that is to be ready, and that no run was ever of, has no register.
+    names = sorted({*list_pipelines(aws, settings), *settings.ready_by})
+    found = [Environment(deployment, name) for name in names]
     chosen = [one for one in found if only in (None, one.name, one.pipeline)]
     if only is not None and not chosen:
         raise SettingsError(
@@ -217,7 +221,19 @@ def _holder(environment: Environment, settings: Settings, aws: Aws, clock: Clock
     return Holder(environment, f"janitor-{uuid.uuid4().hex[:12]}", settings, aws, clock, lease_s)
 
 
-def _report(sweeper: EnvironmentSweeper, tell: Callable[[Holder, Notice], None]) -> None:
+def _look_whether_late(sweeper: EnvironmentSweeper, tell: Tell) -> None:
+    """Tell people where the pipeline is not ready in time; that it is not known, or not told, is an error."""
+    holder = sweeper.holder
+    ready_by = holder.settings.ready_by.get(holder.environment.pipeline)
+    if ready_by is None:
+        return
+    try:
+        tell_if_late(holder, ready_by, tell, dry_run=sweeper.dry_run)
+    except Exception as error:  # noqa: BLE001  the other environments are still to be looked at
+        sweeper.errors.append(f"whether it is ready by {ready_by}: {explain(error)}")
+
+
+def _report(sweeper: EnvironmentSweeper, tell: Tell) -> None:
     """Notify of what was found; a notification that cannot be sent is an error of the pass."""
     name, lines = sweeper.holder.environment.name, [*sweeper.findings, *sweeper.errors]
     if not lines:

@@ -17,6 +17,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from airflow_lib.bounded_json import load_json
 from airflow_lib.errors import SettingsError
 from airflow_lib.pipeline import PIPELINE_NAME, Hardware, Pipeline
+from airflow_lib.pipeline.ready_by import ReadyBy
 from airflow_lib.settings_model import SettingsModel, describe, format_key, validate
 
 VARIABLES = ("aws_credentials", "aws_region", "mayfly")
@@ -182,8 +183,14 @@ class PipelineSettings(SettingsModel):
 
     source: str | None = None
     keep_alive_s: int | None = Field(default=None, ge=0, le=DAY_S)
+    ready_by: str | None = None
     emr: EmrSettings = EmrSettings()
     warehouse: WarehouseSettings = WarehouseSettings()
+
+    @field_validator("ready_by")
+    @classmethod
+    def _is_a_time_of_day(cls, value: str | None) -> str | None:
+        return None if value is None else str(ReadyBy.parse(value))
 
     @field_validator("source")
     @classmethod
@@ -306,6 +313,12 @@ class Settings(SettingsModel):
             merged["keep_alive_s"] = override.keep_alive_s
         mayfly = validate(MayflySettings, merged, f"mayfly (pipelines.{name} merged in)", mistakes)
         return self if mayfly is None else self.model_copy(update={"mayfly": mayfly})
+
+    @property
+    def ready_by(self) -> dict[str, ReadyBy]:
+        """By pipeline, when a day is to be loaded; of those whose settings can be used, and that say so."""
+        said = {name: override.ready_by for name, override in self.mayfly.pipelines.items()}
+        return {name: ReadyBy.parse(text) for name, text in said.items() if text is not None}
 
     def hardware(self, pipeline: Pipeline) -> Hardware:
         """The pipeline's declared hardware, with the values that the Variable sets."""

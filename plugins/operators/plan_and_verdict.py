@@ -13,6 +13,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.bounded_json import as_text
 from airflow_lib.lifecycle.notify import Notice
+from airflow_lib.lifecycle.readiness import note_ready
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.settings import Occasion
 from airflow_lib.steps import Done, Json
@@ -117,6 +118,8 @@ class VerdictOperator(BaseOperator):
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})
         why = _read_nothing_to_do(ti) if states.get(_PREFLIGHT) == "success" else ""
         red = list_failed({task: states[task] for task in self._in_order(states)}, idle=bool(why))
+        if not red:
+            self._note_ready(context)
         if not red and why:
             log.info("nothing to do: %s", why)
             return {"verdict": "green", NOTHING_TO_DO: why}
@@ -140,6 +143,15 @@ class VerdictOperator(BaseOperator):
         order = [task.task_id for task in dag.topological_sort()] if dag is not None else []  # type: ignore[no-untyped-call]
         known = dict.fromkeys([*order, *sorted(states)])
         return [task for task in known if task in states and task != self.task_id]
+
+    def _note_ready(self, context: Any) -> None:
+        """Write down that the window is loaded, for the janitor; where that fails, people may be told it is late."""
+        try:
+            run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
+            if self.pipeline.name in run.settings.ready_by:
+                note_ready(run.holder, run.window)
+        except Exception:
+            log.exception("that the window is ready could not be written down")
 
     def _notify(self, context: Any, notice: Notice) -> None:
         """Send the notice; where that fails, only log it: the error must not hide the verdict."""

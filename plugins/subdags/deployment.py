@@ -21,9 +21,10 @@ from pydantic import Field, field_validator
 from airflow_lib.bounded_json import MAX_JSON_BYTES, load_json
 from airflow_lib.errors import SettingsError, did_you_mean
 from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline
+from airflow_lib.pipeline.window import find_zone
 from airflow_lib.settings_model import SettingsModel, describe, format_key, validate
 from airflow_lib.spark.shipping import list_pipelines
-from subdags.schedule import check_cron, find_zone, schedule_mistakes
+from subdags.schedule import check_cron, schedule_mistakes
 
 log = logging.getLogger(__name__)
 

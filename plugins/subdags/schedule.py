@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from airflow.exceptions import AirflowTimetableInvalid
 from airflow.sdk import CronDataIntervalTimetable, timezone
@@ -16,8 +16,8 @@ from airflow.timetables.base import DataInterval, TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable as Scheduler
 from pendulum import DateTime
 
-from airflow_lib.errors import did_you_mean
 from airflow_lib.pipeline import Pipeline, WindowUnit
+from airflow_lib.pipeline.window import find_zone
 
 _EVER = TimeRestriction(earliest=None, latest=None, catchup=True)
 _EVERY_HOUR = frozenset({"*", "*/1", "0-23"})
@@ -29,17 +29,6 @@ def make_timetable(pipeline: Pipeline) -> CronDataIntervalTimetable | None:
     if pipeline.schedule is None:
         return None
     return CronDataIntervalTimetable(pipeline.schedule, pipeline.timezone or "UTC")
-
-
-def find_zone(name: str) -> ZoneInfo:
-    """The time zone of that name. Raises ValueError that says which one was probably meant."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = did_you_mean(name, available_timezones())
-        raise ValueError(
-            f"{name!r:.100} is no time zone{hint or ';'} write a name of the IANA database, such as Europe/Berlin"
-        ) from None
 
 
 def check_cron(schedule: str) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from airflow_lib.errors import DeclarationError
+from airflow_lib.errors import DeclarationError, did_you_mean
 
 
 class WindowUnit(StrEnum):
@@ -57,3 +58,14 @@ class Window:
 
     def __str__(self) -> str:
         return f"{self.start} to {self.end}"
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """The time zone of that name. Raises ValueError that says which one was probably meant."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        hint = did_you_mean(name, available_timezones())
+        raise ValueError(
+            f"{name!r:.100} is no time zone{hint or ';'} write a name of the IANA database, such as Europe/Berlin"
+        ) from None

@@ -462,3 +462,18 @@ def test_a_mistake_in_a_notifier_does_not_show_its_arguments():
     with pytest.raises(SettingsError) as caught:
         parse(mayfly(notify={"notifiers": [{"class": "x", "arguments": {"password": "hush-hush"}}]}))
     assert "hush" not in str(caught.value)
+
+
+def test_when_a_pipeline_is_to_be_ready_is_said_by_pipeline():
+    settings = parse(mayfly(pipelines={"flats": {"ready_by": "06:00 Europe/Berlin"}, "birds": {}}))
+    assert {name: str(by) for name, by in settings.ready_by.items()} == {"flats": "06:00 Europe/Berlin"}
+    assert settings.for_pipeline("flats").ready_by == settings.ready_by
+
+
+def test_a_time_that_is_none_fails_its_pipeline_alone():
+    settings = parse(
+        mayfly(pipelines={"flats": {"ready_by": "6 o'clock"}, "birds": {"ready_by": "06:00 UTC"}})
+    )
+    assert list(settings.ready_by) == ["birds"]
+    with pytest.raises(SettingsError, match=r"mayfly: pipelines\.flats\.ready_by: .* is no time of day"):
+        settings.for_pipeline("flats")

@@ -11,11 +11,17 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_lib.aws.clients import Aws
 from airflow_lib.errors import RegisterError, SettingsError
 from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline
+from airflow_lib.polling import SystemClock
+from airflow_lib.settings import parse_settings
+from airflow_lib.steps import Run, Services
 from operators import plan_and_verdict as module
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
-from tests.unit.operators.context import PIPELINE, Task
+from tests.unit.operators.context import PIPELINE, VARIABLES, Task
+
+SERVICES = Services(aws=Aws(None), clock=SystemClock(), find_livy=None, open_livy=None)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -279,3 +285,53 @@ def test_a_run_that_may_have_left_something_is_about_leftovers_too(
     with pytest.raises(AirflowFailException):
         judge(context, {failed: "failed"})
     assert [found for _, found in notices] == [about]
+
+
+@pytest.fixture
+def ready(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """What was written down as loaded, by which run."""
+    noted: list[tuple[str, str]] = []
+    monkeypatch.setattr(module, "note_ready", lambda holder, window: noted.append((holder.id, str(window))))
+    mayfly = json.loads(VARIABLES["mayfly"])
+    mayfly["pipelines"] = {"immigration": {"ready_by": "06:00 Europe/Berlin"}}
+    settings = parse_settings({**VARIABLES, "mayfly": json.dumps(mayfly)})
+    opened = lambda pipeline, run_id, window: Run(pipeline, run_id, window, settings, SERVICES)  # noqa: E731
+    monkeypatch.setattr(module, "open_run", opened)
+    return noted
+
+
+@pytest.mark.parametrize(("states", "results"), [({"load.a": "success"}, None), (IDLE, TOLD)])
+def test_what_a_green_run_has_loaded_or_found_loaded_is_written_down(
+    ready: list[Any], context: dict[str, Any], states: dict[str, str | None], results: dict[str, Any] | None
+) -> None:
+    judge(context, states, results=results)
+    assert ready == [("run1", "2016-04-01 to 2016-05-01")]
+
+
+def test_of_a_red_run_nothing_is_written_down(
+    ready: list[Any], notified: list[str], context: dict[str, Any]
+) -> None:
+    with pytest.raises(AirflowFailException):
+        judge(context, {"load.a": "failed"})
+    assert ready == []
+
+
+def test_of_a_pipeline_without_a_time_nothing_is_written_down(
+    opened: list[Any], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "note_ready", lambda *_: pytest.fail("it has no ready_by"))
+    judge(context, {"load.a": "success"})
+
+
+def test_what_cannot_be_written_down_does_not_turn_a_run_red(
+    ready: list[Any],
+    context: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RegisterError("S3 refuses")
+
+    monkeypatch.setattr(module, "note_ready", refuse)
+    assert judge(context, {"load.a": "success"}) == {"verdict": "green"}
+    assert "S3 refuses" in caplog.text
