@@ -247,7 +247,7 @@ def _report(sweeper: EnvironmentSweeper, tell: Tell) -> None:
         except Exception as error:  # noqa: BLE001  the other environments are still to be told of
             sweeper.errors.append(
                 f"the notification could not be sent: {explain(error)}. "
-                "Check notify.sns_topic_arn and the right sns:Publish"
+                "Check mayfly.notify, and for its topic the right sns:Publish"
             )
 
 

@@ -9,11 +9,14 @@ from airflow_lib.naming import (
     Environment,
     Names,
     Slot,
+    answer_asset_uri,
     generation_of,
     is_ours,
     session_name,
     slot_of,
+    table_asset_uri,
     tags,
+    warehouse_name,
 )
 
 ENVIRONMENT = Environment("prod", "immigration")
@@ -85,3 +88,13 @@ def test_the_highest_generation_has_room_in_every_name():
     for name in ALL_NAMES:
         assert len(getattr(longest, name)) <= 63, name
         assert generation_of(longest.environment, getattr(longest, name)) == MAX_GENERATION
+
+
+def test_what_others_wait_for_is_named_by_pipeline_and_table_alone():
+    assert table_asset_uri("immigration", "dimTourist") == "mayfly://immigration/tables/dimTourist"
+    assert answer_asset_uri("immigration", "stay") == "mayfly://immigration/answers/stay"
+
+
+def test_the_name_of_a_warehouse_in_lineage_is_that_of_none_of_its_clusters():
+    assert warehouse_name(ENVIRONMENT) == "mayfly-prod-immigration-warehouse"
+    assert generation_of(ENVIRONMENT, warehouse_name(ENVIRONMENT)) is None

@@ -59,11 +59,18 @@ def _facets(facets: dict[str, Any]) -> dict[str, Any]:
 
 
 def _models() -> dict[str, Any]:
+    """By the URL of its schema, the model of each facet; not those of all facets, which a producer's own may bear."""
     modules = [
         importlib.import_module(f"{generated.__name__}.{module.name}")
         for module in pkgutil.iter_modules(generated.__path__)
+        if module.name != "base"
     ]
-    classes = [one for module in modules for one in vars(module).values() if hasattr(one, "_get_schema")]
+    classes = [
+        one
+        for module in modules
+        for one in vars(module).values()
+        if hasattr(one, "_get_schema") and one.__module__ == module.__name__
+    ]
     return {one._get_schema(): one for one in classes if one._get_schema()}
 
 
