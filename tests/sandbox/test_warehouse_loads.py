@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg2
@@ -18,7 +18,7 @@ from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
 from airflow_lib.pipeline import Holds, OnEmpty, Pipeline, ReplaceWindow, Severity, Table, Window
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Endpoint, connect
-from airflow_lib.warehouse.publish import read_verdicts
+from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,
@@ -148,6 +148,46 @@ def test_days_loaded_concurrently_give_the_same_tables(
 
     assert errors == []
     assert tables(conn) == at_once
+
+
+def test_an_older_batch_does_not_bring_back_what_a_newer_one_of_an_overlapping_window_corrected(
+    conn: Connection,
+) -> None:
+    """A job that is windowed: the first run's load alone is done again after a correction of some of its days."""
+    week, weekend = Window(date(2016, 4, 1), date(2016, 4, 8)), Window(date(2016, 4, 6), date(2016, 4, 10))
+    jobs = tuple(
+        replace(job, windowed=True, partitioned_by=None) if job.name == "arrivals" else job
+        for job in UNCHECKED.jobs
+    )
+    windowed = replace(UNCHECKED, jobs=jobs)
+    schemas = {
+        "week": stage(conn, "week", week, [arrival(1, date(2016, 4, 7), age=40)]),
+        "weekend": stage(conn, "weekend", weekend, [arrival(1, date(2016, 4, 7), age=41)]),
+    }
+
+    def load_of(run_id: str, window: Window, batch: str, at: datetime) -> Loaded:
+        this = WindowLoad(
+            windowed,
+            run_id,
+            window,
+            schemas[run_id],
+            manifests={"arrivals": run_id},
+            written={"arrivals": 1},
+            pinned_at={"arrivals": at},
+            batch=batch,
+        )
+        return load_window(conn, this)
+
+    monday, tuesday = datetime(2016, 5, 2, tzinfo=UTC), datetime(2016, 5, 3, tzinfo=UTC)
+    assert load_of("week", week, "wrong", monday).refused == ""
+    assert load_of("weekend", weekend, "right", tuesday).refused == ""
+
+    refused = load_of("week", week, "wrong", monday).refused
+
+    assert "run weekend has loaded another one, chosen at 2016-05-03T00:00:00Z" in refused
+    assert [row["age"] for row in rows_of(conn, "dimTourist")] == [41]
+    assert load_of("week", week, "right", monday).refused == ""
+    assert load_of("week", week, "wrong", tuesday).refused == ""
 
 
 class CommitWhenOtherWaits:
