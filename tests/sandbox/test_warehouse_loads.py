@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
 import pytest
@@ -18,6 +18,7 @@ from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
 from airflow_lib.pipeline import Holds, OnEmpty, Pipeline, ReplaceWindow, Severity, Table, Window
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Endpoint, connect
+from airflow_lib.warehouse.ledger import finish_load
 from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
 from tests.sandbox.immigration_rows import (
     APRIL,
@@ -520,6 +521,63 @@ def test_tables_can_be_created_concurrently(cluster: Warehouse, conn: Connection
 
     assert errors == []
     assert not any(tables(conn).values())
+
+
+def test_a_column_that_two_runs_add_at_once_is_added_by_one_and_found_by_the_other(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    execute(conn, "ALTER TABLE mayfly_loads DROP COLUMN finished")
+    found: list[Any] = []
+
+    def create() -> None:
+        try:
+            with closing(cluster.connect()) as own:
+                found.append(warehouse.create_tables(own, IMMIGRATION))
+        except WarehouseError as error:
+            found.append(error)
+
+    other = threading.Thread(target=create)
+    mine = warehouse.create_tables(CommitWhenOtherWaits(conn, cluster, other), IMMIGRATION)  # type: ignore[arg-type]
+    other.join()
+
+    assert (mine, found) == (["mayfly_loads.finished"], [[]])
+
+
+class Meddled(psycopg2.extensions.cursor):
+    """A cursor before whose next change of the ledger another session does something."""
+
+    meddle: ClassVar[list[Callable[[], None]]] = []
+    seen: ClassVar[list[str]] = []
+
+    def execute(self, query: Any, *rest: Any) -> None:
+        if "DELETE FROM mayfly_loads" in str(query) and self.meddle:
+            self.meddle.pop()()
+        try:
+            super().execute(query, *rest)
+        except psycopg2.Error as error:
+            self.seen.append(str(error.diag.message_primary))
+            raise
+
+
+def test_a_load_that_meets_error_1023_is_loaded_whole_once_more(
+    cluster: Warehouse, conn: Connection, at_once: Any
+) -> None:
+    """A release of the same run, whose load was cleared, marks its ledger's row after this load has read the ledger."""
+    load(conn, "whole", APRIL, ARRIVALS)
+
+    def finish() -> None:
+        with closing(cluster.connect()) as own:
+            finish_load(own, IMMIGRATION.name, "whole", "whole")
+
+    Meddled.meddle[:], Meddled.seen[:] = [finish], []
+    pauses: list[float] = []
+    schema = stage(conn, "whole", APRIL, ARRIVALS)
+    conn.cursor_factory = Meddled
+    loaded = load_staged(conn, "whole", APRIL, schema, sleep=pauses.append)
+
+    assert (Meddled.seen, len(pauses), loaded.refused) == (["1023"], 1, "")
+    assert tables(conn) == at_once
+    assert len(ledger_of(conn, "whole")) == 1
 
 
 def test_creating_the_tables_keeps_existing_rows(conn: Connection) -> None:
