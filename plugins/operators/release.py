@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from airflow_lib.pipeline import Window
@@ -41,7 +42,7 @@ class ClosingOperator(StepOperator):
         check_register_location(
             run, lease.get("location", lease.get("place"))
         )  # "place": of versions before this
-        return run
+        return replace(run, is_under_way=partial(is_under_way, context["ti"]))
 
     def window_of(self, context: Any) -> Window:
         return nominal_window_of(context, self.pipeline)
@@ -65,6 +66,18 @@ def has_succeeded(ti: Any, task_ids: Collection[str]) -> bool:
         log.warning("Airflow cannot be asked how this run's tasks ended: %s", error)
         return False
     return all(states.get(task_id) == "success" for task_id in task_ids)
+
+
+def is_under_way(ti: Any, run_id: str) -> bool:
+    """Whether Airflow says that another run of the DAG is running; where it cannot be asked the answer is no.
+
+    Not where that one is queued: what was cleared in a backfill that is cancelled stays so for ever.
+    """
+    try:
+        return bool(ti.get_dr_count(dag_id=ti.dag_id, run_ids=[run_id], states=["running"]))
+    except Exception as error:  # noqa: BLE001  see the docstring
+        log.warning("Airflow cannot be asked whether run %s is running, no is assumed: %s", run_id, error)
+        return False
 
 
 def expects_more(ti: Any) -> bool:

@@ -1,5 +1,5 @@
--- The other runs' loads of this very window, the latest first. The output of a windowed job differs from window to
--- window, so loads of other windows do not tell whether it is of another version of the source.
+-- The other runs' loads of this very window, the latest first: another output of one window is of another version of
+-- the source or of the code.
 SELECT run_id, manifests, pinned_at
 FROM mayfly_loads
 WHERE

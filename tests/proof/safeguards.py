@@ -105,6 +105,6 @@ MUTANTS = (
     # The janitor.
     Mutant("the janitor takes over no slot", f"{_LIFECYCLE}/sweeper.py", "            self._attempt(partial(self._take_over, document.slot(slot), findings, now))", "            pass", "Airflow gone for good"),
     Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "        self._attempt(partial(self._plan_orphans, findings, now))\n", "", "asleep past its lease"),
-    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "    live = tuple(lease for lease in state.leases if lease.is_live(caller.now) or lease.run == state.owner)", "    live = tuple(lease for lease in state.leases if lease.run == state.owner)", "the janitor passes by"),
+    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "        return _begin_teardown(state, caller)\n    return _tear_down_if_unheld(state, caller)", "        return _begin_teardown(state, caller)\n    state = replace(state, leases=tuple(lease for lease in state.leases if lease.run == state.owner))\n    return _tear_down_if_unheld(state, caller)", "the janitor passes by"),
 )
 # fmt: on

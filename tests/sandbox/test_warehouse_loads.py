@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
-from datetime import date, timedelta
-from typing import Any
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, ClassVar
 
 import psycopg2
 import pytest
@@ -18,7 +18,8 @@ from airflow_lib.errors import ConnectionLost, StatementRefused, WarehouseError
 from airflow_lib.pipeline import Holds, OnEmpty, Pipeline, ReplaceWindow, Severity, Table, Window
 from airflow_lib.warehouse import load as warehouse
 from airflow_lib.warehouse.connection import Endpoint, connect
-from airflow_lib.warehouse.publish import read_verdicts
+from airflow_lib.warehouse.ledger import finish_load
+from airflow_lib.warehouse.publish import Loaded, WindowLoad, load_window, read_verdicts
 from tests.sandbox.immigration_rows import (
     APRIL,
     IMMIGRATION,
@@ -148,6 +149,46 @@ def test_days_loaded_concurrently_give_the_same_tables(
 
     assert errors == []
     assert tables(conn) == at_once
+
+
+def test_an_older_batch_does_not_bring_back_what_a_newer_one_of_an_overlapping_window_corrected(
+    conn: Connection,
+) -> None:
+    """A job that is windowed: the first run's load alone is done again after a correction of some of its days."""
+    week, weekend = Window(date(2016, 4, 1), date(2016, 4, 8)), Window(date(2016, 4, 6), date(2016, 4, 10))
+    jobs = tuple(
+        replace(job, windowed=True, partitioned_by=None) if job.name == "arrivals" else job
+        for job in UNCHECKED.jobs
+    )
+    windowed = replace(UNCHECKED, jobs=jobs)
+    schemas = {
+        "week": stage(conn, "week", week, [arrival(1, date(2016, 4, 7), age=40)]),
+        "weekend": stage(conn, "weekend", weekend, [arrival(1, date(2016, 4, 7), age=41)]),
+    }
+
+    def load_of(run_id: str, window: Window, batch: str, at: datetime) -> Loaded:
+        this = WindowLoad(
+            windowed,
+            run_id,
+            window,
+            schemas[run_id],
+            manifests={"arrivals": run_id},
+            written={"arrivals": 1},
+            pinned_at={"arrivals": at},
+            batch=batch,
+        )
+        return load_window(conn, this)
+
+    monday, tuesday = datetime(2016, 5, 2, tzinfo=UTC), datetime(2016, 5, 3, tzinfo=UTC)
+    assert load_of("week", week, "wrong", monday).refused == ""
+    assert load_of("weekend", weekend, "right", tuesday).refused == ""
+
+    refused = load_of("week", week, "wrong", monday).refused
+
+    assert "run weekend has loaded another one, chosen at 2016-05-03T00:00:00Z" in refused
+    assert [row["age"] for row in rows_of(conn, "dimTourist")] == [41]
+    assert load_of("week", week, "right", monday).refused == ""
+    assert load_of("week", week, "wrong", tuesday).refused == ""
 
 
 class CommitWhenOtherWaits:
@@ -480,6 +521,63 @@ def test_tables_can_be_created_concurrently(cluster: Warehouse, conn: Connection
 
     assert errors == []
     assert not any(tables(conn).values())
+
+
+def test_a_column_that_two_runs_add_at_once_is_added_by_one_and_found_by_the_other(
+    cluster: Warehouse, conn: Connection
+) -> None:
+    execute(conn, "ALTER TABLE mayfly_loads DROP COLUMN finished")
+    found: list[Any] = []
+
+    def create() -> None:
+        try:
+            with closing(cluster.connect()) as own:
+                found.append(warehouse.create_tables(own, IMMIGRATION))
+        except WarehouseError as error:
+            found.append(error)
+
+    other = threading.Thread(target=create)
+    mine = warehouse.create_tables(CommitWhenOtherWaits(conn, cluster, other), IMMIGRATION)  # type: ignore[arg-type]
+    other.join()
+
+    assert (mine, found) == (["mayfly_loads.finished"], [[]])
+
+
+class Meddled(psycopg2.extensions.cursor):
+    """A cursor before whose next change of the ledger another session does something."""
+
+    meddle: ClassVar[list[Callable[[], None]]] = []
+    seen: ClassVar[list[str]] = []
+
+    def execute(self, query: Any, *rest: Any) -> None:
+        if "DELETE FROM mayfly_loads" in str(query) and self.meddle:
+            self.meddle.pop()()
+        try:
+            super().execute(query, *rest)
+        except psycopg2.Error as error:
+            self.seen.append(str(error.diag.message_primary))
+            raise
+
+
+def test_a_load_that_meets_error_1023_is_loaded_whole_once_more(
+    cluster: Warehouse, conn: Connection, at_once: Any
+) -> None:
+    """A release of the same run, whose load was cleared, marks its ledger's row after this load has read the ledger."""
+    load(conn, "whole", APRIL, ARRIVALS)
+
+    def finish() -> None:
+        with closing(cluster.connect()) as own:
+            finish_load(own, IMMIGRATION.name, "whole", "whole")
+
+    Meddled.meddle[:], Meddled.seen[:] = [finish], []
+    pauses: list[float] = []
+    schema = stage(conn, "whole", APRIL, ARRIVALS)
+    conn.cursor_factory = Meddled
+    loaded = load_staged(conn, "whole", APRIL, schema, sleep=pauses.append)
+
+    assert (Meddled.seen, len(pauses), loaded.refused) == (["1023"], 1, "")
+    assert tables(conn) == at_once
+    assert len(ledger_of(conn, "whole")) == 1
 
 
 def test_creating_the_tables_keeps_existing_rows(conn: Connection) -> None:

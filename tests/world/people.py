@@ -103,6 +103,14 @@ class Attended(Walker):
         subset = self._dag.partial_subset([task_id], include_upstream=False, include_downstream=downstream)
         self._clear(subset.task_dict, outlived_s)
 
+    def clear_alone(self, task_id: str, *, downstream: bool) -> None:
+        """A task without its setups, and without its teardowns unless they are `downstream`, as Airflow 3.2 does.
+
+        So its UI did (apache/airflow issue 68184); 3.3 clears both with it (`SerializedDAG.clear`).
+        """
+        after = self._dag.get_task(task_id).get_flat_relatives(upstream=False) if downstream else ()
+        self._clear([task_id, *(task.task_id for task in after)], None)
+
     def clear_all(self, *, outlived_s: float | None = None) -> None:
         """The whole run; `outlived_s` as in `clear`."""
         self._clear(self._by_id, outlived_s)

@@ -36,6 +36,9 @@ class Task:
     upstream: frozenset[str]
     teardown: bool
     retries: int
+    at_once: (
+        int | None
+    )  # in how many of the DAG's runs it may be under way (Airflow's max_active_tis_per_dag)
 
 
 @dataclass
@@ -138,14 +141,22 @@ def walk(world: World, run: Run, *, only: str = "") -> Walk:
     return walked
 
 
-def walk_all(world: World, runs: list[Run], *, only: str = "") -> list[Walk]:
-    """Several runs at once, each advanced in turn. Raises AirflowGone where a fault says so."""
+def walk_all(world: World, runs: list[Run], *, only: str = "", queued: bool = False) -> list[Walk]:
+    """Several runs at once, each advanced in turn. Raises AirflowGone where a fault says so.
+
+    `queued`: a task that may be under way in so many runs waits in Airflow's queue, where nothing of it is done; else
+    all tasks that are ready are under way.
+    """
     walkers = [Walker(world, run, only) for run in runs]
+    for walker in walkers:
+        walker.beside = [one for one in walkers if one is not walker]
+        walker.queued = queued
     while True:
         over = [walker.go_on() for walker in walkers]
         if all(over):
             return [walker.walk for walker in walkers]
-        world.advance((min(walker.due for walker in walkers) - world.now()).total_seconds())
+        if not any(walker.may_go_on for walker in walkers):
+            world.advance((min(walker.due for walker in walkers) - world.now()).total_seconds())
 
 
 class Walker:
@@ -162,6 +173,8 @@ class Walker:
         # As Airflow counts, for the tasks whose numbers are not those of a first try.
         self._try_number: dict[str, int] = {}
         self._max_tries: dict[str, int] = {}
+        self.beside: list[Walker] = []
+        self.queued = False
 
     @property
     def due(self) -> datetime:
@@ -169,14 +182,27 @@ class Walker:
         times = [at for at, _ in self._waiting.values()] + list(self._retrying.values())
         return min(times, default=datetime.max.replace(tzinfo=self._world.now().tzinfo))
 
+    @property
+    def is_over(self) -> bool:
+        return len(self.walk.states) == len(self._tasks)
+
+    @property
+    def may_go_on(self) -> bool:
+        """Whether there is something to do now."""
+        return any(self._is_ready(task) for task in self._tasks)
+
+    def is_under_way(self, task_id: str) -> bool:
+        return task_id in self._waiting
+
     def go_on(self) -> bool:
         """Do all that can be done now; whether the run is over."""
         while True:
             ready = [task for task in self._tasks if self._is_ready(task)]
             if not ready:
-                return len(self.walk.states) == len(self._tasks)
+                return self.is_over
             for task in ready:
-                self._attend(task)
+                if self._is_ready(task):
+                    self._attend(task)
 
     def _is_ready(self, task: Task) -> bool:
         now = self._world.now()
@@ -184,9 +210,15 @@ class Walker:
             return False
         if task.id in self._waiting:
             return self._waiting[task.id][0] <= now
+        if self._is_queued(task):
+            return False
         if task.id in self._retrying:
             return self._retrying[task.id] <= now
         return all(one in self.walk.states for one in self._upstream(task))
+
+    def _is_queued(self, task: Task) -> bool:
+        at_it = sum(other.is_under_way(task.id) for other in self.beside)
+        return self.queued and task.at_once is not None and at_it >= task.at_once
 
     def _upstream(self, task: Task) -> Iterator[str]:
         known = {one.id for one in self._tasks}
@@ -233,6 +265,9 @@ class Walker:
             self.walk.run,
             max_tries=self._max_tries.get(task.id, task.retries),
             succeeded=all(self.walk.states.get(one) == "success" for one in self._before(task)),
+            is_under_way=lambda run_id: any(
+                one.walk.run.run_id == run_id and not one.is_over for one in self.beside
+            ),
         )
 
     def _before(self, task: Task) -> set[str]:
@@ -286,6 +321,7 @@ def tasks_of(pipeline: Pipeline) -> tuple[Task, ...]:
             upstream=frozenset(task.upstream_task_ids),
             teardown=task.is_teardown,
             retries=int(task.retries or 0),
+            at_once=task.max_active_tis_per_dag,
         )
         for task in make_dag(pipeline).topological_sort()
     )

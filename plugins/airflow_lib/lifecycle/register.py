@@ -11,7 +11,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -113,6 +113,15 @@ class Register:
             return renewed, renewed
 
         return self._change(renew_all)
+
+    def renew_for(self, runs: Collection[str]) -> Document:
+        """The document with these runs' leases renewed, in one write; see `rules.renew_for`."""
+
+        def renew_theirs(document: Document, caller: Caller) -> tuple[Document, Document]:
+            renewed = rules.renew_for(document, caller, runs=runs)
+            return renewed, renewed
+
+        return self._change(renew_theirs)
 
     def _change(self, rule: Callable[[Document, Caller], tuple[Document, A]]) -> A:
         answers: dict[str, A] = {}

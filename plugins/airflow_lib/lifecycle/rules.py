@@ -34,6 +34,7 @@ What can go wrong, and what comes of it:
     an owner dies                      its lease expires; the next acquirer or the janitor takes over
     a run resumes after its lease was taken      LeaseLost from each rule; it touches nothing
     a run resumes before anybody noticed         `check` raises LeaseLost; `renew` gives the lease back
+    a run is queued for longer than its lease    whoever releases meanwhile renews it (`renew_for`), or it does itself
     a trigger outlives its task        the late one deletes only what is being torn down (`check_tearing_down`), sends
                                        no second RunJobFlow (`record_request`), and says which generation it means
     a response is lost                 the nonce shows that the write was ours (`register`)
@@ -46,6 +47,7 @@ generation has new names. So whoever is late with a delete cannot hit what other
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -54,6 +56,11 @@ from typing import TypeVar
 from airflow_lib.errors import LeaseLost, NotReady, RegisterError
 from airflow_lib.lifecycle.document import Document, Lease, LivyRecord, Phase, SlotState
 from airflow_lib.naming import MAX_GENERATION, Slot
+
+# A task that is cleared alone finds no lease, unless Airflow clears its setups with it, provision.lease among them.
+_TAKE_NEW_LEASES = (
+    "Touch nothing: clear the run from provision.lease on, with what is downstream; it then takes new leases."
+)
 
 A = TypeVar("A")
 Change = tuple[SlotState, A]
@@ -173,6 +180,18 @@ def renew(
     return document
 
 
+def renew_for(document: Document, caller: Caller, *, runs: Collection[str]) -> Document:
+    """The document with the leases renewed that these runs have, expired ones too; who has none gets none.
+
+    They are known to be under way, and nobody is at any of their tasks who could renew them (`steps.leases`).
+    """
+    for slot in Slot:
+        state = document.slot(slot)
+        leases = (replace(one, until=caller.until) if one.run in runs else one for one in state.leases)
+        document = document.with_slot(replace(state, leases=tuple(leases)))
+    return document
+
+
 def check(state: SlotState, caller: Caller, *, generation: int | None = None) -> Change[SlotState]:
     """The slot as it is, where the run may use it now (or create it, or tear it down); None: whatever its generation.
 
@@ -182,9 +201,7 @@ def check(state: SlotState, caller: Caller, *, generation: int | None = None) ->
     if not lease.is_live(caller.now):
         expired = lease.until <= caller.now
         why = f"expired at {lease.until:%H:%M:%S} UTC" if expired else "ends later than any lease can"
-        raise LeaseLost(
-            f"The lease of {caller.id} on {state} {why}. Touch nothing: clear the task to take a new lease."
-        )
+        raise LeaseLost(f"The lease of {caller.id} on {state} {why}. {_TAKE_NEW_LEASES}")
     if state.phase is not Phase.READY and state.owner != caller.id:
         raise LeaseLost(f"{caller.id} may not use {state} yet: wait until it is ready.")
     return state, state
@@ -300,13 +317,15 @@ def release(
 
 
 def take_over(state: SlotState, caller: Caller) -> Change[Release]:
-    """What whoever finds the slot without a lease on it is to do; expired leases are removed."""
+    """What whoever finds the slot without a lease on it is to do.
+
+    Where others hold it, expired leases stay: their runs may wait in Airflow's queue, and renew them when they go on.
+    """
     if state.phase is Phase.EMPTY:
         return state, Release(ReleaseOutcome.NOT_HELD, state)
     if state.owner == caller.id:
         return _begin_teardown(state, caller)
-    live = tuple(lease for lease in state.leases if lease.is_live(caller.now) or lease.run == state.owner)
-    return _tear_down_if_unheld(replace(state, leases=live), caller)
+    return _tear_down_if_unheld(state, caller)
 
 
 def plan_snapshot(state: SlotState, caller: Caller, *, generation: int, name: str) -> Change[SlotState]:
@@ -426,10 +445,7 @@ def _require_lease(state: SlotState, run: str, generation: int | None) -> Lease:
     lease = state.lease(run)
     if lease is None or generation not in (None, state.generation):
         held = f"generation {generation} of the {state.slot} slot" if generation else f"the {state.slot} slot"
-        raise LeaseLost(
-            f"{run} no longer holds {held}; now it is {state}. "
-            "Touch nothing: clear the task to take a new lease."
-        )
+        raise LeaseLost(f"{run} no longer holds {held}; now it is {state}. {_TAKE_NEW_LEASES}")
     return lease
 
 

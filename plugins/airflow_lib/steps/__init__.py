@@ -93,6 +93,10 @@ class Services:
     open_livy: Callable[[LivyEndpoint], LivyClient]
 
 
+def _is_not_known(_: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of one pipeline: what every step is given.
@@ -102,6 +106,7 @@ class Run:
     a person clears it (airflow/models/taskinstance.py, clear_task_instances, Airflow 3.3). So it tells who is to go
     on waiting until the old deadline from who was given a new chance.
     `succeeded`: every task before this one has; only a release is told so.
+    `is_under_way`: whether another run, by its id, is known to be running; only releases and the inventory can ask.
     `force`: nothing counts as done already: the run's outputs have addresses of their own, and what the warehouse holds
     is loaded again.
     """
@@ -115,6 +120,7 @@ class Run:
     max_tries: int = 0
     force: bool = False
     succeeded: bool = False
+    is_under_way: Callable[[str], bool] = _is_not_known
 
     @property
     def environment(self) -> Environment:

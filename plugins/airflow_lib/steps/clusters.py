@@ -27,7 +27,7 @@ from airflow_lib.resources.redshift_cluster import WarehouseView
 from airflow_lib.resources.security_groups import WAREHOUSE_PORT
 from airflow_lib.spark.livy_http import LivyEndpoint
 from airflow_lib.steps import Run
-from airflow_lib.steps.leases import keeping_lease
+from airflow_lib.steps.leases import hold, keeping_lease
 from airflow_lib.warehouse.connection import Connection, Endpoint, connect
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def find_livy(run: Run) -> LivyEndpoint:
     Raises LeaseLost; TerminalState, with AWS's reason, where the cluster has ended; LivyUntrusted where the settings
     demand more of it than was recorded.
     """
-    state = run.register.apply(Slot.EMR, rules.check)
+    state = hold(run, Slot.EMR)
     view = probe_emr_cluster(run, state)
     if view is None:
         name = Names(run.environment, Slot.EMR, state.generation).cluster
@@ -140,7 +140,7 @@ def is_usable(run: Run, state: SlotState) -> bool:
 
 def find_warehouse(run: Run) -> WarehouseAccess:
     """The warehouse that this run may use. Raises LeaseLost; ResourceError where it is not available."""
-    state = run.register.apply(Slot.WAREHOUSE, rules.check)
+    state = hold(run, Slot.WAREHOUSE)
     names = Names(run.environment, Slot.WAREHOUSE, state.generation)
     view = redshift_cluster.probe_cluster(run.aws.redshift, names.cluster)
     if view is not None:

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from airflow_lib.errors import SettingsError
+from airflow_lib.errors import LeaseLost, SettingsError
+from airflow_lib.lifecycle import rules
+from airflow_lib.lifecycle.document import Document, SlotState
 from airflow_lib.naming import Slot
 from airflow_lib.steps import Json, Run
 
@@ -44,6 +46,34 @@ def check_register_location(run: Run, location: Json | None) -> None:
 def list_holders(run: Run, slot: Slot) -> set[str]:
     """The runs with a lease on the slot, expired ones included."""
     return {lease.run for lease in run.register.read().slot(slot).leases}
+
+
+def renew_for_the_queued(run: Run, document: Document, now: datetime) -> Document:
+    """The register's document, once the leases are renewed that ran out while their runs waited in Airflow's queue.
+
+    No task of such a run is begun or deferred, so nobody renews them; but it goes on when its turn comes, and must find
+    the clusters. `document` is the register's at `now`. A run that Airflow does not know to be running gets nothing.
+    """
+    expired = {lease.run for slot in Slot for lease in document.slot(slot).leases if lease.until <= now} - {
+        run.run_id
+    }
+    queued = sorted(name for name in expired if run.is_under_way(name))
+    if not queued:
+        return document
+    log.info("the leases of %s are renewed: they wait in Airflow's queue", ", ".join(queued))
+    return run.register.renew_for(queued)
+
+
+def hold(run: Run, slot: Slot) -> SlotState:
+    """The slot as it is, where this run may use it now; a lease that ran out, and that nobody took, is renewed first.
+
+    Raises LeaseLost.
+    """
+    try:
+        return run.register.apply(slot, rules.check)
+    except LeaseLost:
+        run.register.renew(slot)
+        return run.register.apply(slot, rules.check)
 
 
 def renew_leases(run: Run, state: Json, *, needs: Slot | None) -> None:

@@ -27,6 +27,7 @@ from airflow_lib.steps import Done, Failed, ImmediateStep, Json, Outcome, Run
 from airflow_lib.steps.batch import read_batch
 from airflow_lib.steps.clusters import find_warehouse, is_usable
 from airflow_lib.steps.held import store_loads
+from airflow_lib.steps.leases import renew_for_the_queued
 from airflow_lib.steps.polling_step import PollingStep
 from airflow_lib.steps.work import had_work
 from airflow_lib.warehouse import load as warehouse
@@ -64,7 +65,7 @@ class ReleaseSlot(PollingStep):
 
     def begin(self, run: Run) -> Outcome:
         document, now = run.register.read_with_time()
-        state = document.slot(self.slot)
+        state = renew_for_the_queued(run, document, now).slot(self.slot)
         if self.slot is Slot.WAREHOUSE and state.lease(run.run_id) is not None and state.owner is None:
             _tidy_up(run, is_last=not set(state.live(now)) - {run.run_id})
         try:
@@ -142,6 +143,7 @@ class TakeInventory(ImmediateStep):
 
     def _take(self, run: Run, listing: Listing) -> inventory.Inventory:
         document, now = run.register.read_with_time()
+        document = renew_for_the_queued(run, document, now)
         keep = run.settings.mayfly.warehouse.keep_snapshots
         return take_inventory(run.environment, listing, document, now, run=run.run_id, keep_snapshots=keep)
 

@@ -65,14 +65,16 @@ _KEEPALIVES: dict[str, Any] = {
 }
 
 # The warehouse rolled the transaction back because of a concurrent one: SQLSTATE 40001 (serialization failure) or
-# 40P01 (deadlock); Redshift answers XX000 with message 1023 (serializable isolation violation), or names the conflict:
+# 40P01 (deadlock); Redshift answers XX000 with message 1023 (serializable isolation violation), 1018 (a table that
+# another session made or dropped since this transaction's snapshot), or names the conflict:
 # https://docs.aws.amazon.com/redshift/latest/dg/c_serial_isolation-serializable-isolation-troubleshooting.html
 _CONFLICTS = frozenset({"40001", "40P01"})
-_CONFLICT_MESSAGES = ("1023", "conflict with concurrent transaction")
+_CONFLICT_MESSAGES = ("1023", "1018", "conflict with concurrent transaction")
 
 # IF NOT EXISTS does not help two sessions that create at the same instant: the later one fails with a duplicate
-# table (42P07), schema (42P06) or catalogue row (23505). When it is repeated, it finds what the other one created.
-_CREATION_RACES = frozenset({"42P07", "42P06", "23505"})
+# table (42P07), schema (42P06), column (42701) or catalogue row (23505). When it is repeated, it finds what the other
+# one created.
+_CREATION_RACES = frozenset({"42P07", "42P06", "42701", "23505"})
 
 # The statement, or a row it met, is at fault, so that it fails again however often it is sent: classes 0A (not
 # supported), 22 (data: too long, out of range, division by zero), 23 (a null where none may be) and 42 (syntax, a table

@@ -217,10 +217,15 @@ class _Transaction:
 
         That is told by the loads of the very window, of a partitioned job by those that overlap it, and of a job that
         is neither by the latest of any window. Where both have the same output, which of them loads it does not matter.
+        The outputs of a windowed job for two windows are never the same: there the loads of windows that overlap tell
+        it whose batch is another one.
         """
         everywhere = {job.name for job in self._pipeline.jobs if not job.loads_window}
         partitioned = {job.name for job in self._pipeline.jobs if job.partitioned_by is not None}
+        windowed = {job.name for job in self._pipeline.jobs if job.windowed}
         self._refuse_older_than(cursor, "shared/list_loads_of_window", set(self._load.manifests))
+        if windowed:
+            self._refuse_older_than(cursor, "shared/list_overlapping_batches", windowed)
         if partitioned:
             self._refuse_older_than(cursor, "shared/list_overlapping_loads", partitioned)
         if everywhere:
@@ -228,7 +233,8 @@ class _Transaction:
 
     def _refuse_older_than(self, cursor: Cursor, template: str, jobs: Collection[str]) -> None:
         mine = _as_text(self._load.pinned_at)
-        for run_id, manifests, pinned_at in fetch_rows(cursor, self._render(template, **self._named)):
+        script = self._render(template, **self._named, batch=self._load.batch)
+        for run_id, manifests, pinned_at in fetch_rows(cursor, script):
             theirs, pinned = _parse_recorded(manifests), _parse_recorded(pinned_at)
             for job, manifest in self._load.manifests.items():
                 is_other = job in jobs and theirs.get(job) not in (None, manifest)

@@ -81,6 +81,29 @@ def test_where_airflow_cannot_be_asked_no_further_run_is_expected() -> None:
     assert expects_more(Instance({"b": ("queued", None)}, error=ConnectionError("gone"))) is False
 
 
+@pytest.mark.parametrize(
+    ("state", "answer"), [("running", 1), ("queued", 0), ("failed", 0), ("gone", ConnectionError("gone"))]
+)
+def test_a_run_is_under_way_if_airflow_says_that_it_is_running(
+    opened: list[Any],
+    context: dict[str, Any],
+    lease: dict[str, Any],
+    state: str,
+    answer: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def count(**asked: Any) -> int:
+        assert asked == {"dag_id": "immigration", "run_ids": ["other"], "states": ["running"]}
+        if isinstance(answer, Exception):
+            raise answer
+        return int(answer)
+
+    monkeypatch.setattr(module, "check_register_location", lambda run, location: None)
+    context["ti"].dag_id, context["ti"].get_dr_count = "immigration", count
+    run = make(ClosingOperator).open_run(context)
+    assert run.is_under_way("other") is (state == "running")
+
+
 @pytest.fixture
 def lease(context: dict[str, Any]) -> dict[str, Any]:
     """The result of the run's task provision.lease."""

@@ -165,6 +165,11 @@ class Program:
         yield _put(world._replace(clusters=clusters), Process(run.name, "release", loaded=True))
 
     def at_release(self, world: World, run: Process) -> Iterator[World]:
+        under_way = [other.name for other in world.runs if other.at != "done" and other is not run]
+        before = Document("model").with_slot(world.slot)
+        renewed = self.rules.renew_for(before, caller(run), runs=under_way).slot(world.slot.slot)
+        if renewed != world.slot:
+            yield world._replace(slot=renewed)
         for keep_alive_s in (0, 1) if world.budget.keep_alives else (0,):
             slot, answer = self.rules.release(world.slot, caller(run), keep_alive_s=keep_alive_s)
             held = run.loaded and answer.outcome is not ReleaseOutcome.NOT_HELD

@@ -231,10 +231,11 @@ def test_the_janitor_takes_over_what_nobody_living_holds(
     assert (after.owner == "janitor") is (outcome is ReleaseOutcome.TEAR_DOWN)
 
 
-def test_the_janitor_removes_expired_leases_of_a_slot_that_others_use() -> None:
-    state = replace(READY, leases=(Lease("dead", EARLIER), Lease("user", LATER)))
+def test_the_janitor_leaves_a_slot_that_others_use_as_it_is_expired_leases_included() -> None:
+    """A run that is queued for longer than its lease renews it when it goes on."""
+    state = replace(READY, leases=(Lease("queued", EARLIER), Lease("user", LATER)))
     after, answer = rules.take_over(state, by("janitor"))
-    assert (runs(after), answer.others) == (["user"], ("user",))
+    assert (after, answer.others) == (state, ("user",))
 
 
 def renew(state: SlotState, run: str, generation: int | None) -> SlotState:
@@ -273,6 +274,15 @@ def test_renewing_prolongs_the_leases_of_one_run_on_both_slots_and_no_others() -
     assert renewed.emr.leases == (Lease("other", LATER), Lease("user", until))
     assert renewed.warehouse.leases == (Lease("user", until),)
     assert rules.renew(both, by("nobody")) == both
+
+
+def test_leases_of_runs_that_are_under_way_are_renewed_by_another_and_none_is_given() -> None:
+    state = replace(READY, leases=(Lease("dead", EARLIER), Lease("queued", EARLIER), Lease("user", LATER)))
+    renewed = rules.renew_for(Document("env").with_slot(state), by("user"), runs=["queued", "without"])
+    until = NOW + timedelta(seconds=60)
+    assert renewed.warehouse.leases == (Lease("dead", EARLIER), Lease("queued", until), Lease("user", LATER))
+    assert renewed.emr.leases == ()
+    assert rules.release(renewed.warehouse, by("user"))[1].others == ("queued",)
 
 
 def test_who_waits_for_a_creator_may_not_use_the_slot_yet() -> None:

@@ -109,7 +109,7 @@ def test_what_a_live_lease_uses_is_not_touched(world: World, run: Run) -> None:
     assert written(world) == []
 
 
-def test_an_expired_lease_beside_a_live_one_is_removed_and_nothing_else(
+def test_a_slot_with_a_live_lease_is_left_as_it_is_with_an_expired_one_beside_it(
     world: World, make_run: MakeRun
 ) -> None:
     provided(world, make_run("run1"))
@@ -118,7 +118,7 @@ def test_an_expired_lease_beside_a_live_one_is_removed_and_nothing_else(
     before = left(world, living)
     world.advance(700)
     assert clean_up(world, living).findings == []
-    assert [lease.run for lease in world.register(PIPELINE).emr.leases] == ["run2"]
+    assert [lease.run for lease in world.register(PIPELINE).emr.leases] == ["run1", "run2"]
     assert left(world, living) == before
 
 

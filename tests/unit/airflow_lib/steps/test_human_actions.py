@@ -203,6 +203,28 @@ def test_a_task_cleared_after_the_run_makes_no_cluster_stay(
     check_all_is_well(world, make_run)
 
 
+@pytest.mark.parametrize("downstream", [True, False])
+@pytest.mark.parametrize("task", ["load.staging_arrivals", "load.load_window", "verify.arrivals"])
+def test_a_task_cleared_after_the_run_without_its_setups_touches_nothing_and_says_what_to_clear(
+    world: World, make_run: MakeRun, task: str, downstream: bool
+) -> None:
+    attended = Attended(world, make_run())
+    attended.finish()
+    before = world.tables(PIPELINE)
+
+    attended.clear_alone(task, downstream=downstream)
+    attended.finish()
+
+    assert attended.walk.red
+    assert "clear the run from provision.lease on, with what is downstream" in attended.walk.error(task)
+    assert world.tables(PIPELINE) == before
+    assert world.emr.live == world.warehouses.live == []
+    attended.clear("provision.lease", downstream=True)
+    attended.finish()
+    assert not attended.walk.red
+    check_all_is_well(world, make_run)
+
+
 @each_moment
 def test_a_cleared_run_begins_anew_and_is_green(world: World, make_run: MakeRun, moment: Moment) -> None:
     attended = caught(world, make_run(), moment)

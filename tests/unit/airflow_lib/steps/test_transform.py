@@ -26,6 +26,8 @@ from airflow_lib.errors import (
     StatementFailed,
     WaitTimeout,
 )
+from airflow_lib.lifecycle import rules
+from airflow_lib.naming import Slot
 from airflow_lib.pipeline import Window
 from airflow_lib.polling import TransientBudget
 from airflow_lib.spark import outputs
@@ -646,9 +648,20 @@ def test_a_run_that_lost_its_lease_submits_nothing(
     world: World, ready: Run, make_run: Callable[..., Run]
 ) -> None:
     world.advance(1801)
+    make_run("run2").register.apply(Slot.EMR, rules.take_over)
     with pytest.raises(LeaseLost):
         JOB.begin(ready)
     assert world.livy.made == []
+
+
+def test_a_run_whose_lease_ran_out_and_was_not_taken_submits_under_a_new_one(
+    world: World, ready: Run
+) -> None:
+    """Its task was queued by Airflow for longer than a lease."""
+    world.advance(1801)
+    assert isinstance(JOB.begin(ready), Waiting)
+    (lease,) = world.register(ready.pipeline).emr.leases
+    assert lease.is_live(world.now())
 
 
 @pytest.mark.parametrize("kind", [Kind.ERROR, Kind.DENIED, Kind.THROTTLED, Kind.TIMEOUT])

@@ -286,6 +286,7 @@ def test_credentials_that_cannot_be_asked_for_are_an_error_of_the_warehouse() ->
         Refused("40001"),
         Refused("40P01"),
         Refused("XX000", "1023"),
+        Refused("XX000", "1018"),
         Refused("XX000", "could not complete because of conflict with concurrent transaction"),
     ],
     ids=str,
@@ -364,7 +365,7 @@ def test_an_error_tells_the_notes_that_it_bears(sleeps: list[float]) -> None:
         run(FakeConnection(noted), sleeps)
 
 
-@pytest.mark.parametrize("code", ["42P07", "42P06", "23505"])
+@pytest.mark.parametrize("code", ["42P07", "42P06", "42701", "23505"])
 def test_a_lost_race_to_create_is_repeated(code: str, sleeps: list[float]) -> None:
     assert run(FakeConnection(Refused(code)), sleeps, creates=True) == 2
 

@@ -109,6 +109,7 @@ def test_a_load_is_one_transaction_that_begins_with_the_loads_lock(root: Path) -
     assert first_lines(conn.log) == [
         "LOCK TABLE mayfly_load_lock",
         "SELECT run_id, manifests, pinned_at",
+        "SELECT run_id, manifests, pinned_at",
         "SELECT COUNT(*)",
         f'CREATE TABLE "{SCHEMA}".mayfly_incoming AS',
         f'INSERT INTO "{SCHEMA}".mayfly_incoming ("item", "price", mayfly_came_in)',
@@ -519,7 +520,8 @@ def test_older_is_told_by_the_loads_that_other_runs_of_the_pipeline_made_of_the_
 ) -> None:
     conn = RecordingConnection(counting())
     load(conn, root)
-    (asked,) = [" ".join(sql.split()) for sql in conn.log if sql.startswith("SELECT run_id")]
+    first = next(sql for sql in conn.log if sql.startswith("SELECT run_id"))
+    asked = " ".join(first.split())
     assert "pipeline = 'shop' AND run_id <> 'run 1'" in asked
     assert "window_start = '2016-04-01' AND window_end = '2016-05-01'" in asked
 
@@ -569,13 +571,14 @@ def test_an_output_that_has_no_window_may_not_be_older_than_what_was_loaded_with
 def test_a_partitioned_output_may_not_be_older_than_what_was_loaded_with_a_window_that_overlaps(
     root: Path, job: SparkJob, refused: bool
 ) -> None:
-    """It is the same for all windows; of a windowed job's outputs of other windows nothing can be told."""
+    """It is the same for all windows; a windowed job's outputs of other windows are never the same."""
     row = ("all of spring", '{"ports": "new"}', '{"ports": "2016-05-01T12:00:01Z"}')
     overlaps = "window_start < '2016-05-01' AND window_end > '2016-04-01'"
 
     def answer(sql: str) -> Any:
         if sql.startswith("SELECT run_id"):
-            return [row] if overlaps in " ".join(sql.split()) else []
+            asked = " ".join(sql.split())
+            return [row] if overlaps in asked and "batch <>" not in asked else []
         return counting()(sql)
 
     conn = RecordingConnection(answer)
@@ -591,6 +594,45 @@ def test_a_partitioned_output_may_not_be_older_than_what_was_loaded_with_a_windo
     assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
     mine = [sql for sql in conn.log if "window_start <" in sql]
     assert all("pipeline = 'shop'" in sql and "run_id <> 'april'" in sql for sql in mine)
+
+
+@pytest.mark.parametrize(
+    ("job", "pinned_at", "refused"),
+    [
+        (replace(PORTS, windowed=True), "2016-05-01T12:00:01Z", True),
+        (replace(PORTS, windowed=True), "2016-05-01T12:00:00Z", False),
+        (replace(PORTS, windowed=True), "2016-05-01T11:59:59Z", False),
+        (replace(PORTS, partitioned_by="day"), "2016-05-01T12:00:01Z", False),
+        (PORTS, "2016-05-01T12:00:01Z", False),
+    ],
+    ids=["chosen later", "at the same time", "earlier", "partitioned", "not windowed"],
+)
+def test_a_windowed_output_may_not_be_of_an_older_batch_than_what_was_loaded_with_a_window_that_overlaps(
+    root: Path, job: SparkJob, pinned_at: str, refused: bool
+) -> None:
+    """Its outputs of two windows are never the same: that they are of two versions of the source, the batch tells."""
+    row = ("first half", '{"ports": "of the first half"}', json.dumps({"ports": pinned_at}))
+    other_batch = "batch <> 'b1' AND window_start < '2016-05-01' AND window_end > '2016-04-01'"
+    other_window = "(window_start <> '2016-04-01' OR window_end <> '2016-05-01')"
+
+    def answer(sql: str) -> Any:
+        if sql.startswith("SELECT run_id"):
+            asked = " ".join(sql.split())
+            return [row] if other_batch in asked and other_window in asked else []
+        return counting()(sql)
+
+    conn = RecordingConnection(answer)
+    pipeline = replace(SHOP, jobs=(*SHOP.jobs, job))
+    manifests, pinned = {"sales": "abc", "ports": "of april"}, {"sales": NOON, "ports": NOON}
+    this = WindowLoad(pipeline, "april", APRIL, SCHEMA, manifests, {"sales": 7, "ports": 7}, pinned, "b1")
+
+    loaded = load_window(conn, this, root=root, sleep=lambda _: None)  # type: ignore[arg-type]
+
+    assert ("job 'ports' was chosen at 2016-05-01T12:00:00Z, and run first half" in loaded.refused) == refused
+    assert conn.log[-1] == ("ROLLBACK" if refused else "COMMIT")
+    (asked,) = [sql for sql in conn.log if "batch <> 'b1'" in sql]
+    assert "pipeline = 'shop'" in asked
+    assert "run_id <> 'april'" in asked
 
 
 LOGGED = replace(SHOP, tables=(*SHOP.tables[:2], Table("dimDay", Append()), SHOP.tables[-1]))
