@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from io import BytesIO
 from typing import Any
@@ -30,11 +31,12 @@ _DEAD = ("dead", "error", "killed", "shutting_down")
 
 @dataclass
 class Session:
-    """A Livy session; `code` of every statement ever sent is kept."""
+    """A Livy session; `code` of every statement ever sent is kept, and `asked_for` is when a client last named it."""
 
     id: int
     name: str
     body: dict[str, Any]
+    asked_for: datetime
     state: str = "starting"
     log: list[str] = field(default_factory=list)
     statements: list[dict[str, Any]] = field(default_factory=list)
@@ -128,6 +130,18 @@ class LivyServers:
             sessions.clear()
         self._first = len(self.made)
 
+    def _watch_heartbeat(self, session: Session) -> None:
+        """Forget the session once no client named it for the time that its creation demands; a list names none.
+
+        `SessionHeartbeat.scala` of Apache Livy 0.8: the servlet renews it wherever it takes one session by its id.
+        """
+        allowed_s = session.body["heartbeatTimeoutInSecond"]
+        silent_s = (self._timeline.now() - session.asked_for).total_seconds()
+        if silent_s >= allowed_s:
+            self.vanish(session)
+        elif session in self.listed():
+            self._timeline.later(allowed_s - silent_s, partial(self._watch_heartbeat, session))
+
     def _lose(self, session: Session) -> None:
         if self.lost_after_s is not None:  # nobody healed the servers
             self.vanish(session)
@@ -170,6 +184,7 @@ class LivyServers:
         session = next((one for one in sessions.values() if path[1] in (one.name, str(one.id))), None)
         if session is None:
             return 404, {"msg": f"Session '{path[1]}' not found."}
+        session.asked_for = self._timeline.now()
         if len(path) == 2:
             return (200, session.view()) if method == "GET" else self._delete(sessions, session)
         if path[2] == "log":
@@ -180,10 +195,12 @@ class LivyServers:
         name = body["name"]
         if any(session.name == name for session in sessions.values()):
             return 400, {"msg": f"Rejected, Reason: Duplicate session name: Some({name}) for session 0"}
-        session = Session(len(self.made) - self._first, name, body, log=["stdout: ", "driver starts"])
+        session_id, now = len(self.made) - self._first, self._timeline.now()
+        session = Session(session_id, name, body, now, log=["stdout: ", "driver starts"])
         self.made.append(session)
         sessions[session.id] = session
         self._timeline.later(STARTING_S, lambda: self._start(session))
+        self._watch_heartbeat(session)
         if self.lost_after_s is not None:
             self._timeline.later(self.lost_after_s, partial(self._lose, session))
         return 201, session.view()
