@@ -12,6 +12,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.bounded_json import as_text
+from airflow_lib.describe import PLAN, VERDICT
 from airflow_lib.lifecycle.notify import notify
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps import Done, Json
@@ -19,6 +20,7 @@ from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import is_forced, nominal_window_of, open_run, window_of
 from operators.failures import format_verdict, read_failures
 from operators.step import NOTHING_TO_DO
+from operators.task_links import TaskLinks
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +61,9 @@ class PlanOperator(BaseOperator):
     custom_operator_name = "Plan"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": PLAN, **kwargs})
         self.pipeline = pipeline
+        self.operator_extra_links = TaskLinks(pipeline.name).all
 
     def execute(self, context: Any) -> Json:
         try:
@@ -85,8 +88,9 @@ class VerdictOperator(BaseOperator):
     custom_operator_name = "Verdict"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": VERDICT, **kwargs})
         self.pipeline = pipeline
+        self.operator_extra_links = TaskLinks(pipeline.name).all
 
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]
