@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,8 +20,9 @@ from airflow.sdk.log import mask_secret
 
 from airflow_lib.aws.clients import Aws, AwsCache, ClientOptions, open_aws
 from airflow_lib.aws.errors import AWS_ERRORS, describe_credentials_error, is_credentials_error
-from airflow_lib.errors import CredentialsRefused, DeclarationError, SettingsError
+from airflow_lib.errors import CredentialsRefused, SettingsError
 from airflow_lib.pipeline import UNKNOWN_ZONE, Pipeline, Window, WindowUnit
+from airflow_lib.pipeline.window import parse_window
 from airflow_lib.polling import SystemClock
 from airflow_lib.settings import VARIABLES, Settings, parse_settings
 from airflow_lib.spark.livy import LivyClient
@@ -122,7 +123,7 @@ def window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
     params, unit = context["params"], pipeline.window_unit
     given = {name: params.get(name) for name in ("window_start", "window_end")}
     if all(given.values()):
-        return _window_of_params(given, unit)
+        return parse_window(given, unit)
     if any(given.values()):
         raise SettingsError(
             "Only one of window_start and window_end is given: give both, or neither to load the run's data interval."
@@ -143,36 +144,6 @@ def nominal_window_of(context: Mapping[str, Any], pipeline: Pipeline) -> Window:
     if pipeline.timezone == UNKNOWN_ZONE:
         pipeline = replace(pipeline, timezone="UTC", window_unit=WindowUnit.INSTANT)
     return window_of(context, pipeline)
-
-
-def _window_of_params(given: Mapping[str, Any], unit: WindowUnit) -> Window:
-    start, end = (_parse_bound(name, text, unit) for name, text in given.items())
-    try:
-        return Window(start, end)
-    except DeclarationError as error:
-        raise SettingsError(f"The params window_start and window_end are no window. {error}") from error
-
-
-def _parse_bound(name: str, text: Any, unit: WindowUnit) -> date:
-    """Raises SettingsError."""
-    if unit is WindowUnit.DAY:
-        parse: Callable[[str], date] = date.fromisoformat
-        expected = "a date, as 2016-04-01"
-    else:
-        parse = _parse_instant
-        expected = "a date with a time, as 2016-04-01T10:20:00+00:00"
-    try:
-        return parse(text)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise SettingsError(
-            f"The param {name} is {text!r:.100}: give {expected}, since this pipeline loads windows of {unit}s."
-        ) from error
-
-
-def _parse_instant(text: str) -> datetime:
-    """A time without an offset is in UTC."""
-    moment = datetime.fromisoformat(text)
-    return _in_utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 def _window_of_interval(start: datetime, end: datetime, pipeline: Pipeline) -> Window:

@@ -12,6 +12,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowFailException
 
 from airflow_lib.bounded_json import as_text
+from airflow_lib.describe import PLAN, VERDICT
 from airflow_lib.lifecycle.notify import Notice
 from airflow_lib.lifecycle.readiness import note_ready
 from airflow_lib.pipeline import Pipeline
@@ -22,6 +23,7 @@ from operators.airflow_run import is_forced, nominal_window_of, open_run, window
 from operators.failures import format_verdict, read_failures
 from operators.notifiers import tell
 from operators.step import NOTHING_TO_DO
+from operators.task_links import TaskLinks
 
 log = logging.getLogger(__name__)
 
@@ -84,8 +86,9 @@ class PlanOperator(BaseOperator):
     custom_operator_name = "Plan"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": PLAN, **kwargs})
         self.pipeline = pipeline
+        self.operator_extra_links = TaskLinks(pipeline.name).all
 
     def execute(self, context: Any) -> Json:
         try:
@@ -110,8 +113,9 @@ class VerdictOperator(BaseOperator):
     custom_operator_name = "Verdict"  # see StepOperator
 
     def __init__(self, *, pipeline: Pipeline, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": VERDICT, **kwargs})
         self.pipeline = pipeline
+        self.operator_extra_links = TaskLinks(pipeline.name).all
 
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_lib import errors
 from airflow_lib.aws.errors import describe_credentials_error, explain, is_credentials_error
+from airflow_lib.describe import describe_step
 from airflow_lib.errors import (
     CredentialsRefused,
     DeclarationError,
@@ -47,6 +49,7 @@ from operators.airflow_run import forget_aws, is_forced, open_run, open_services
 from operators.assets import describe_events
 from operators.failures import recorded_failure
 from operators.lineage import note_lineage
+from operators.task_links import TaskLinks
 
 log = logging.getLogger(__name__)
 
@@ -86,10 +89,12 @@ class StepOperator(BaseOperator):
     """
 
     def __init__(self, *, pipeline: Pipeline, step: Step, custom_operator_name: str, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"doc_md": describe_step(pipeline, step), **kwargs})
         self.pipeline = pipeline
         self.step = step
         self.custom_operator_name = custom_operator_name
+        self.links = TaskLinks(pipeline.name, step)
+        self.operator_extra_links = self.links.all
         self._lineage: Any = None
 
     def get_openlineage_facets_on_complete(self, _: Any) -> Any:
@@ -102,6 +107,7 @@ class StepOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Go on after the wait, as Airflow does; where the trigger itself failed, with its error as the cause."""
+        self.links.has_waited = True
         with recorded_failure(context):
             try:
                 return super().resume_execution(next_method, next_kwargs, context)
@@ -114,9 +120,10 @@ class StepOperator(BaseOperator):
 
     def _begin(self, context: Any, give_up_at: str) -> Json:
         try:
-            run, outcome = repeat_transient(
-                lambda: self._open_and_begin(context), clock=SystemClock(), sleep=time.sleep
-            )
+            with self.watched():
+                run, outcome = repeat_transient(
+                    lambda: self._open_and_begin(context), clock=SystemClock(), sleep=time.sleep
+                )
         except NO_RETRY as error:
             raise AirflowFailException(str(error)) from error
         except CredentialsRefused as error:
@@ -124,6 +131,17 @@ class StepOperator(BaseOperator):
         if isinstance(outcome, Waiting):
             self._wait(outcome, run)
         return self._finish(context, outcome)
+
+    def watched(self) -> AbstractContextManager[None]:
+        """What is around the step while it begins in a worker."""
+        return nullcontext()
+
+    def kept(self) -> Json:
+        """What the task knows besides the step's state when it begins to wait: `restore` gets it after the wait."""
+        return {}
+
+    def restore(self, kept: Json) -> None:
+        """Take up what was `kept`; nothing, where a version before this one began to wait."""
 
     def _wait_for_credentials(self, refused: CredentialsRefused, give_up_at: str) -> NoReturn:
         if self.step.checks_credentials:
@@ -156,8 +174,9 @@ class StepOperator(BaseOperator):
         """The run's window. Raises SettingsError."""
         return window_of(context, self.pipeline)
 
-    def resume(self, context: Any, event: Json) -> Json:
+    def resume(self, context: Any, event: Json, **kept: Any) -> Json:
         """Continue after the wait: return the result, or raise the error that ended the trigger."""
+        self.restore(kept)
         if "outcome" in event:
             return self._finish(context, from_json(event["outcome"]))
         kind = getattr(errors, event["kind"], MayflyError)
@@ -170,6 +189,7 @@ class StepOperator(BaseOperator):
 
         Airflow skips these tasks at once, before it lets the scheduler see that this one is done.
         """
+        self.links.tell(outcome.result)
         if isinstance(outcome, Done) and not outcome.nothing_to_do:
             if self.outlets:
                 describe_events(self.outlets, context, self.window_of(context), outcome.result)
@@ -193,6 +213,7 @@ class StepOperator(BaseOperator):
 
     def _wait(self, waiting: Waiting, run: Run) -> NoReturn:
         log.info("waiting: %s", waiting.what)
+        self.links.tell(waiting.state, run.settings)
         self.defer(
             trigger=StepTrigger(
                 step=to_json(self.step),
@@ -205,6 +226,7 @@ class StepOperator(BaseOperator):
                 force=run.force,
             ),
             method_name="resume",
+            kwargs=self.kept(),
         )
 
 

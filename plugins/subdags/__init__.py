@@ -10,11 +10,13 @@ skip the teardowns when it is over.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, cast
 
 from airflow.sdk import DAG, BaseOperator, Param, TaskGroup, get_parsing_context
 
+from airflow_lib.describe import describe_dag
 from airflow_lib.pipeline import Pipeline, WindowUnit
 from operators.plan_and_verdict import PlanOperator, VerdictOperator
 from subdags.deployment import with_deployment
@@ -41,16 +43,17 @@ def build_dag(pipeline: Pipeline) -> DAG:
     # that came into the files since must not keep a teardown from its work.
     # https://airflow.apache.org/docs/apache-airflow/stable/howto/dynamic-dag-generation.html
     deployed = with_deployment(pipeline)
+    shown: dict[str, Any] = {"owner": deployed.owner, "tags": deployed.tags}
     if get_parsing_context().task_id is not None:
-        return make_dag(deployed.for_a_task())
+        return make_dag(deployed.for_a_task(), **shown)
     from airflow_lib.declaration import validate  # noqa: PLC0415  it imports sqlglot, which takes 0.1 s
 
     validate(deployed.pipeline, also=[deployed.look])
-    return make_dag(deployed.pipeline)
+    return make_dag(deployed.pipeline, **shown)
 
 
-def make_dag(pipeline: Pipeline) -> DAG:
-    """The DAG of a pipeline that can work."""
+def make_dag(pipeline: Pipeline, *, owner: str = "", tags: Collection[str] = ()) -> DAG:
+    """The DAG of a pipeline that can work; without an `owner` Airflow shows its own default."""
     limit: dict[str, Any] = (
         {} if pipeline.max_active_runs is None else {"max_active_runs": pipeline.max_active_runs}
     )
@@ -60,9 +63,10 @@ def make_dag(pipeline: Pipeline) -> DAG:
         schedule=make_timetable(pipeline),
         start_date=pipeline.start,
         catchup=pipeline.catchup,
-        default_args=_DEFAULTS,
+        default_args={**_DEFAULTS, "owner": owner} if owner else _DEFAULTS,
+        doc_md=describe_dag(pipeline),
         params={**_window_params(pipeline), "force": _force_param()},
-        tags=["mayfly"],
+        tags=["mayfly", *tags],
         **limit,
     ) as dag:
         plan = PlanOperator(task_id="plan", pipeline=pipeline)

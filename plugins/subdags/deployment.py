@@ -1,5 +1,7 @@
 """What a deployment says of its pipelines' schedules, in place of their declarations: no DAG file is edited for it.
 
+Besides, whose they are, and by which tags Airflow's UI finds them.
+
 It is an environment variable, since it is read wherever a DAG file is parsed: an Airflow Variable would cost a call of
 the database each time. setup_backend.md documents its keys.
 """
@@ -30,6 +32,9 @@ log = logging.getLogger(__name__)
 
 SCHEDULES = "MAYFLY_SCHEDULES"
 
+# Of an owner or a tag, in characters: Airflow's limit of a tag (airflow/models/dag.py, TAG_MAX_LEN).
+_MAX_SHOWN = 100
+_MAX_TAGS = 20
 _MAX_TOLD = 20  # names that are no pipeline's
 _EXAMPLE = '{"immigration": {"schedule": "0 7 * * *", "timezone": "Europe/Berlin"}}'
 
@@ -42,6 +47,8 @@ class ScheduleSettings(SettingsModel):
     start: str = ""
     catchup: bool = False
     max_active_runs: int | None = Field(default=None, ge=1, le=1000)
+    owner: str = ""
+    tags: list[str] = Field(default_factory=list, max_length=_MAX_TAGS)
 
     @field_validator("schedule")
     @classmethod
@@ -61,6 +68,16 @@ class ScheduleSettings(SettingsModel):
         find_zone(value)
         return value
 
+    @field_validator("owner")
+    @classmethod
+    def _is_an_owner(cls, value: str) -> str:
+        return _check_shown(value)
+
+    @field_validator("tags")
+    @classmethod
+    def _are_tags(cls, value: list[str]) -> list[str]:
+        return [_check_shown(tag) for tag in value]
+
     @field_validator("start")
     @classmethod
     def _is_a_time(cls, value: str) -> str:
@@ -73,13 +90,15 @@ class Deployed:
     """A pipeline as this deployment runs it; where it has `mistakes`, as it is declared.
 
     `is_known`: the mistakes, if any, are not about this pipeline, so it runs as is said here. `origin` is who says its
-    schedule, where that is not the declaration.
+    schedule, where that is not the declaration. `owner` and `tags` are what Airflow's UI shows of the DAG.
     """
 
     pipeline: Pipeline
     mistakes: tuple[str, ...] = ()
     is_known: bool = True
     origin: str = ""
+    owner: str = ""
+    tags: tuple[str, ...] = ()
 
     def look(self, pipeline: Pipeline) -> Iterator[str]:
         """What is wrong with the schedule, by whoever says it: for `declaration.validate`."""
@@ -124,10 +143,17 @@ def with_deployment(pipeline: Pipeline, environ: Mapping[str, str] = os.environ)
             return Deployed(pipeline, (*mistakes, *own), is_known=False)
         pipeline = replace(pipeline, **_changes(settings, pipeline))
         says_when = settings.model_fields_set & {"schedule", "timezone"}
-        return Deployed(pipeline, tuple(mistakes), origin=f"{origin}: {name}" if says_when else "")
+        return Deployed(
+            pipeline,
+            tuple(mistakes),
+            origin=f"{origin}: {name}" if says_when else "",
+            owner=settings.owner,
+            tags=tuple(dict.fromkeys(settings.tags)),
+        )
     return Deployed(pipeline, tuple(mistakes), is_known=not may_be_ours)
 
 
+_SHOWN_ONLY = {"owner", "tags"}  # which are no part of a declaration
 _CUTOFF = 0.75  # as `did_you_mean` has it
 
 
@@ -166,10 +192,20 @@ def _unknown_names(content: dict[str, Any], known: set[str], own: str, origin: s
 
 def _changes(settings: ScheduleSettings, pipeline: Pipeline) -> dict[str, Any]:
     """The fields of the declaration that are said here."""
-    changes = {name: getattr(settings, name) for name in settings.model_fields_set}
+    changes = {name: getattr(settings, name) for name in settings.model_fields_set - _SHOWN_ONLY}
     if "start" in changes:
         changes["start"] = _parse_start(changes["start"], changes.get("timezone", pipeline.timezone))
     return changes
+
+
+def _check_shown(text: str) -> str:
+    """Raises ValueError. Airflow joins owners with commas, so none may be in one."""
+    if not 0 < len(text) <= _MAX_SHOWN or text.strip() != text or "," in text or not text.isprintable():
+        raise ValueError(
+            f"{text!r:.120} cannot be shown by Airflow: write 1 to {_MAX_SHOWN} characters without commas, and "
+            "without spaces at the ends"
+        )
+    return text
 
 
 def _parse_start(text: str, timezone: str) -> datetime:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from airflow.sdk import DAG
 
+from airflow_lib.describe import JANITOR
 from airflow_lib.janitor import PASS_S
 from operators.janitor import JanitorOperator
 
@@ -21,6 +22,7 @@ def build_janitor_dag() -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=True,  # whoever sets up a deployment decides when its janitor starts
         tags=["mayfly"],
+        doc_md=JANITOR,
     ) as dag:
         JanitorOperator(
             task_id="pass",

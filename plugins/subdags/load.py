@@ -8,19 +8,19 @@ from airflow_lib.pipeline import Pipeline
 from airflow_lib.steps.load import CreateTables, LoadWindow
 from airflow_lib.steps.staging import CopyStaging
 from operators.assets import table_asset
-from operators.step import StepOperator
+from operators.warehouse_step import WarehouseStepOperator
 
 
 def load(pipeline: Pipeline) -> TaskGroup:
     """create_tables → <staging table>, … → load_window."""
     with TaskGroup("load", tooltip="COPY into staging, then one transaction") as group:
-        create = StepOperator(
+        create = WarehouseStepOperator(
             task_id="create_tables",
             pipeline=pipeline,
             step=CreateTables(),
             custom_operator_name="Create tables",
         )
-        window = StepOperator(
+        window = WarehouseStepOperator(
             task_id="load_window",
             pipeline=pipeline,
             step=LoadWindow(),
@@ -33,7 +33,7 @@ def load(pipeline: Pipeline) -> TaskGroup:
             ],
         )
         for table in pipeline.staging:
-            copy = StepOperator(
+            copy = WarehouseStepOperator(
                 task_id=table.name,
                 pipeline=pipeline,
                 step=CopyStaging(table.name),

@@ -9,7 +9,7 @@ from airflow_lib.steps.answer import PublishAnswer
 from airflow_lib.steps.verify import VerifyTable
 from airflow_lib.warehouse.answers import list_answers_read
 from operators.assets import answer_asset, table_asset
-from operators.step import StepOperator
+from operators.warehouse_step import WarehouseStepOperator
 
 
 def verify(pipeline: Pipeline) -> TaskGroup:
@@ -17,7 +17,7 @@ def verify(pipeline: Pipeline) -> TaskGroup:
     with TaskGroup("verify", tooltip="What the checks found in each table") as group:
         for table in pipeline.tables:
             if pipeline.checks_of(table.name):
-                StepOperator(
+                WarehouseStepOperator(
                     task_id=table.name,
                     pipeline=pipeline,
                     step=VerifyTable(table.name),
@@ -30,9 +30,9 @@ def verify(pipeline: Pipeline) -> TaskGroup:
 def answers(pipeline: Pipeline) -> TaskGroup:
     """One task per question, after those whose tables it reads."""
     with TaskGroup("answers", tooltip="The questions this schema was built for") as group:
-        tasks: dict[str, StepOperator] = {}
+        tasks: dict[str, WarehouseStepOperator] = {}
         for answer in pipeline.answers:
-            task = StepOperator(
+            task = WarehouseStepOperator(
                 task_id=answer.name,
                 pipeline=pipeline,
                 step=PublishAnswer(answer.name),

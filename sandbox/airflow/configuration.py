@@ -132,6 +132,8 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
             "executor": "LocalExecutor",
             "parallelism": str(_PARALLELISM),
             "load_examples": "False",
+            # The SQL of a load is longer than Airflow's 4096 characters.
+            "max_templated_field_length": "65536",
             "dags_are_paused_at_creation": "False",
             "fernet_key": plan.secrets.fernet,
             # The default asks the network's DNS server for this host's name.

@@ -318,3 +318,47 @@ def test_whatever_is_said_it_is_a_pipeline_or_a_mistake(said: str) -> None:
     assert list(schedule_mistakes(deployed.pipeline)) is not None
     json.dumps(to_json(deployed.for_a_task()))
     assert all(SCHEDULES in mistake for mistake in deployed.mistakes)
+
+
+@pytest.mark.usefixtures("checkout")
+def test_a_deployment_says_whose_a_dag_is_and_by_which_tags_it_is_found(say: Say) -> None:
+    say({"flats": {"owner": "Data platform", "tags": ["nightly", "eu", "nightly"]}})
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(build_dag(FLATS)))
+    assert dag.owner == "Data platform"
+    assert dag.tags == {"mayfly", "nightly", "eu"}
+    assert {task.owner for task in dag.tasks} == {"Data platform"}
+
+
+@pytest.mark.usefixtures("checkout")
+def test_without_an_owner_and_tags_a_dag_has_airflows_default_and_the_tag_mayfly(say: Say) -> None:
+    say({"flats": {"catchup": True}})
+    dag = build_dag(FLATS)
+    assert (dag.owner, dag.tags) == ("airflow", {"mayfly"})
+
+
+@pytest.mark.usefixtures("checkout", "a_worker")
+def test_owner_and_tags_are_no_part_of_the_pipeline_that_travels_with_a_task(say: Say) -> None:
+    say({"flats": {"owner": "Data platform", "tags": ["eu"]}})
+    assert build_dag(FLATS).get_task("transform.flats").pipeline == FLATS
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.parametrize(
+    ("said", "key"),
+    [
+        ({"owner": ""}, "owner"),
+        ({"owner": "a, b"}, "owner"),
+        ({"owner": "a\nb"}, "owner"),
+        ({"owner": " a"}, "owner"),
+        ({"owner": "x" * 101}, "owner"),
+        ({"owner": 7}, "owner"),
+        ({"tags": "eu"}, "tags"),
+        ({"tags": ["eu", ""]}, "tags"),
+        ({"tags": ["a,b"]}, "tags"),
+        ({"tags": ["eu", 7]}, "tags"),
+        ({"tags": ["x"] * 21}, "tags"),
+    ],
+)
+def test_an_owner_or_a_tag_that_airflow_cannot_show_is_refused(say: Say, said: Any, key: str) -> None:
+    say({"flats": said})
+    assert f"{SCHEDULES}: flats.{key}" in mistakes_of()

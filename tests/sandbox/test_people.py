@@ -8,6 +8,7 @@ tests/unit/airflow_lib/steps/test_human_actions.py tests it.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from live_runs import DAG, LiveRuns
 from sandbox_process import wait_until
 
 from airflow_lib.naming import run_key
+from bench.airflow_ui import AirflowUi, find_chromium, opened
+from sandbox.state import Running
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(900)]
 
@@ -39,6 +42,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveRuns]:
 @pytest.fixture(scope="module")
 def people(runs: LiveRuns) -> People:
     return People(runs)
+
+
+@pytest.fixture(scope="module")
+def ui(runs: LiveRuns) -> Iterator[AirflowUi]:
+    running = Running(**json.loads((runs.sandbox.home / "running.json").read_text()))
+    with opened(str(running.airflow_url), str(running.user), str(running.password)) as browser:
+        yield browser
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +295,36 @@ def test_airflow_calls_a_run_a_success_that_was_marked_failed_before_its_first_t
 def test_after_all_actions_a_run_succeeds_with_the_same_tables(disturbed: Ended, last: Ended) -> None:
     assert (last.state, last.left) == ("success", [])
     assert last.tables == disturbed.tables
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed: Airflow's UI is not looked at")
+def test_the_trigger_form_has_date_pickers_and_refuses_a_reversed_window_before_there_is_a_run(
+    runs: LiveRuns, people: People, last: Ended, ui: AirflowUi
+) -> None:
+    before = people.run_ids("manual")
+    ui.open_trigger_form(DAG)
+    assert [ui.input_type(name) for name in ("window_start", "window_end")] == ["date", "date"]
+    ui.trigger("2016-04-08", "2016-04-01")
+    ui.wait_for_text("swap the two")
+    assert people.run_ids("manual") == before
+
+
+@pytest.mark.skipif(find_chromium() is None, reason="no Chromium is installed: Airflow's UI is not looked at")
+def test_a_tasks_page_shows_what_it_is_the_sql_that_ran_and_where_else_to_look(
+    runs: LiveRuns, last: Ended, ui: AirflowUi
+) -> None:
+    run = (DAG, last.run_id)
+    ui.open_task(run, "load.load_window", "COMMIT", tab="rendered_templates")
+    shown = ui.text()
+    assert "Load transaction" in shown
+    for file in ("shared/lock_loads.sql", "immigration/load/factArrivetheUsa.sql", "shared/write_ledger.sql"):
+        assert f"-- sql_templates/{file}" in shown
+
+    ui.open_task(run, "transform.arrivals", "Extra Links", tab="details")
+    assert "Livy session" in ui.text()
+    links = ui.links()
+    assert links["Output in S3"].startswith("https://console.aws.amazon.com/s3/buckets/mayfly-sandbox?")
+    assert links["Run report"].endswith(f"{run_key(last.run_id)}%2Freport.html")
+
+    ui.open_task(run, "load.load_window", "Extra Links", tab="details")
+    assert "cluster=mayfly-sandbox-immigration-warehouse-g" in ui.links()["Redshift console"]

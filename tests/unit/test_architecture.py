@@ -41,6 +41,8 @@ ROOMS = {
     "warehouse": WORDS | {"aws"},
     "declaration": WORDS | {"spark", "warehouse"},
     "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
+    "describe": WORDS | {"steps"},
+    "links": WORDS | {"aws", "steps"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
     "replay": WORDS | {"aws", "polling", "spark", "declaration", "steps", "janitor"},
     "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from airflow_lib.errors import DeclarationError, did_you_mean
+from airflow_lib.errors import DeclarationError, SettingsError, did_you_mean
 
 
 class WindowUnit(StrEnum):
@@ -69,3 +71,37 @@ def find_zone(name: str) -> ZoneInfo:
         raise ValueError(
             f"{name!r:.100} is no time zone{hint or ';'} write a name of the IANA database, such as Europe/Berlin"
         ) from None
+
+
+def parse_window(given: Mapping[str, Any], unit: WindowUnit) -> Window:
+    """The window of a run's params `window_start` and `window_end`, both of which are given.
+
+    Raises SettingsError, from a ValueError, TypeError or OverflowError where one of them is no bound of that unit.
+    """
+    start, end = (_parse_bound(name, text, unit) for name, text in given.items())
+    try:
+        return Window(start, end)
+    except DeclarationError as error:
+        raise SettingsError(f"The params window_start and window_end are no window. {error}") from error
+
+
+def _parse_bound(name: str, text: Any, unit: WindowUnit) -> date:
+    """Raises SettingsError."""
+    if unit is WindowUnit.DAY:
+        parse: Callable[[str], date] = date.fromisoformat
+        expected = "a date, as 2016-04-01"
+    else:
+        parse = _parse_instant
+        expected = "a date with a time, as 2016-04-01T10:20:00+00:00"
+    try:
+        return parse(text)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise SettingsError(
+            f"The param {name} is {text!r:.100}: give {expected}, since this pipeline loads windows of {unit}s."
+        ) from error
+
+
+def _parse_instant(text: str) -> datetime:
+    """A time without an offset is in UTC."""
+    moment = datetime.fromisoformat(text)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)

@@ -163,7 +163,8 @@ class _EnsureCluster(_ProvisionStep):
 
     def _describe(self, run: Run, slot_state: SlotState) -> Json:
         names = Names(run.environment, self.slot, slot_state.generation)
-        return {"cluster": names.cluster, "generation": slot_state.generation}
+        told: Json = {"cluster": names.cluster, "generation": slot_state.generation}
+        return told if slot_state.cluster_id is None else {**told, "cluster_id": slot_state.cluster_id}
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from airflow_lib.warehouse.quality import (
     render_check,
     tables_of,
 )
+from airflow_lib.warehouse.sql import Script
+from airflow_lib.warehouse.statement_log import record
 
 _THERE_BEFORE = (
     "The window was loaded, for it brought no further rows of these: load the windows that hold them again, or correct "
@@ -42,9 +44,7 @@ class VerifyTable(ImmediateStep):
         with connected(run) as (access, connection):
             recorded = read_verdicts(connection, run.pipeline, run.run_id)
             checks = run.pipeline.checks_of(self.table)
-            told = [
-                _with_query(run, check, recorded[check.name]) for check in checks if check.name in recorded
-            ]
+            told = [_tell(run, check, recorded[check.name]) for check in checks if check.name in recorded]
             unasked = [check for check in checks if check.name not in recorded]
             verdicts = [*told, *self._ask(run, connection, unasked, access.copy_role_arn)]
         result: Json = {"table": self.table, "checks": [verdict.as_json() for verdict in verdicts]}
@@ -68,9 +68,14 @@ class VerifyTable(ImmediateStep):
         )
 
 
-def _with_query(run: Run, check: Check, verdict: Verdict) -> Verdict:
-    """The recorded verdict with the query that finds its rows; what Complete compares is known to the load alone."""
-    if verdict.passed or isinstance(check, Complete):
+def _tell(run: Run, check: Check, verdict: Verdict) -> Verdict:
+    """The recorded verdict, with the query that finds its rows where there are any.
+
+    What Complete compares is known to the load alone.
+    """
+    if isinstance(check, Complete):
         return verdict
     context = CheckContext(run.pipeline, run.window, staging_schema(run.run_id), written={})
-    return replace(verdict, sql=render_check(check, context).failing)
+    failing = render_check(check, context).failing
+    record(failing, Script(failing, f"check {check.name}, which the load has asked before its commit"))
+    return verdict if verdict.passed else replace(verdict, sql=failing)

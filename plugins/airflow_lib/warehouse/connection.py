@@ -36,6 +36,7 @@ from airflow_lib.errors import (
     WarehouseUnreachable,
 )
 from airflow_lib.warehouse.sql import render, statements
+from airflow_lib.warehouse.statement_log import record
 
 if TYPE_CHECKING:
     from mypy_boto3_redshift import RedshiftClient
@@ -239,9 +240,11 @@ def transact(
 
 
 def _transact_once(conn: Connection, work: Callable[[Cursor], T]) -> T:
+    record("BEGIN")  # psycopg2 sends it with the first statement
     try:
         with conn.cursor() as cursor:
             result = work(cursor)
+        record("COMMIT")
         conn.commit()
     except BaseException:
         _roll_back(conn)
@@ -253,6 +256,7 @@ def _roll_back(conn: Connection) -> None:
     """Leave the connection usable. Never raises: the caller reports the error that made it roll back."""
     if conn.closed or conn.info.transaction_status == TRANSACTION_STATUS_IDLE:
         return
+    record("ROLLBACK")
     try:
         conn.rollback()
     except psycopg2.Error as error:

@@ -13,6 +13,7 @@ from airflow_lib.bounded_json import as_json, as_text
 from airflow_lib.errors import WarehouseError
 from airflow_lib.warehouse.connection import Cursor
 from airflow_lib.warehouse.sql import Script, statements
+from airflow_lib.warehouse.statement_log import record
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ def fetch_result(cursor: Cursor, script: Script) -> Result:
 
 def _execute(cursor: Cursor, script: Script, statement: str) -> None:
     """Execute one statement; where that fails, the error bears a note of its file and how it begins."""
+    record(statement, script)
     try:
         cursor.execute(statement)
     except psycopg2.Error as error:

@@ -134,6 +134,7 @@ def test_a_waiting_run_takes_over_from_a_dead_creator_and_adopts_what_is_recorde
     assert drive(EnsureEmr(), heir, world).result == {
         "cluster": "mayfly-dev-immigration-emr-g1",
         "generation": 1,
+        "cluster_id": heir.register.read().emr.cluster_id,
     }
     assert isinstance(drive(EnsureWarehouse(), heir, world), Done)
     assert owned_ids(world, heir) == before
