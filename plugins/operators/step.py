@@ -45,6 +45,7 @@ from airflow_lib.steps import Done, Failed, Json, Outcome, Run, Step, Waiting
 from airflow_lib.steps.serialization import from_json, to_json
 from operators.airflow_run import forget_aws, is_forced, open_run, open_services, read_settings, window_of
 from operators.failures import recorded_failure
+from operators.times import DEFERRED_AT, now, recorded_times, with_times
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +90,20 @@ class StepOperator(BaseOperator):
         self.step = step
         self.custom_operator_name = custom_operator_name
 
+    @with_times
     def execute(self, context: Any) -> Json:
         with recorded_failure(context):
             return self._begin(context, time_after(SystemClock(), RENEWAL_S))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Go on after the wait, as Airflow does; where the trigger itself failed, with its error as the cause."""
-        with recorded_failure(context):
+        kwargs = dict(next_kwargs or {})
+        deferred_at = str(kwargs.pop(DEFERRED_AT, ""))  # none where the trigger failed
+        with recorded_times(context, deferred_at), recorded_failure(context):
             try:
-                return super().resume_execution(next_method, next_kwargs, context)
+                return super().resume_execution(next_method, kwargs, context)
             except TaskDeferralError as error:
-                raise TaskDeferralError(_describe_failed_trigger(next_kwargs or {})) from error
+                raise TaskDeferralError(_describe_failed_trigger(kwargs)) from error
 
     def begin_again(self, context: Any, event: Json) -> Json:
         """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
@@ -124,7 +128,11 @@ class StepOperator(BaseOperator):
         if is_past(SystemClock(), give_up_at):
             raise refused
         log.warning("waiting for renewed credentials: %s", refused)
-        self.defer(trigger=CredentialsTrigger(give_up_at=give_up_at), method_name="begin_again")
+        self.defer(
+            trigger=CredentialsTrigger(give_up_at=give_up_at),
+            method_name="begin_again",
+            kwargs={DEFERRED_AT: now().isoformat()},
+        )
 
     def _open_and_begin(self, context: Any) -> tuple[Run, Outcome]:
         """Raises CredentialsRefused, naming them, where that is what keeps the step from beginning."""
@@ -195,6 +203,7 @@ class StepOperator(BaseOperator):
                 force=run.force,
             ),
             method_name="resume",
+            kwargs={DEFERRED_AT: now().isoformat()},
         )
 
 
