@@ -17,6 +17,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from airflow_lib.bounded_json import as_text
 from airflow_lib.report import sections, words
 from airflow_lib.report.charts import draw_chart
 from airflow_lib.report.clusters import list_lifetimes
@@ -38,21 +39,22 @@ _ONE_LINE = 34  # characters: of a cell that is not broken
 _HERE = Path(__file__).parent
 _CONSOLES = {"cn-": "console.amazonaws.cn", "us-gov-": "console.amazonaws-us-gov.com"}
 _TITLES = {Verdict.GREEN: "Green", Verdict.IDLE: "Nothing to do", Verdict.RED: "Red"}
+_VERDICT = "verdict"
 _NEVER_STARTED = frozenset({None, "upstream_failed", "skipped", "removed"})
 
 
 def render_report(facts: ReportFacts) -> str:
     """The page, as HTML of at most MAX_BYTES in UTF-8."""
-    page = ""
     for bounds in BOUNDS:
         page = _render(facts, bounds)
-        if len(page.encode()) <= MAX_BYTES:
-            break
-    return page
+        if page is not None:
+            return page
+    raise AssertionError(f"the shortest page is longer than {MAX_BYTES} bytes")
 
 
 def console_url(uri: str, region: str) -> str:
     """Where AWS's console shows an S3 URI; empty where it is none. A URI with a slash at its end is a folder."""
+    uri = as_text(uri)
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     if not uri.startswith("s3://") or not bucket or not region:
         return ""
@@ -60,11 +62,23 @@ def console_url(uri: str, region: str) -> str:
         (host for start, host in _CONSOLES.items() if region.startswith(start)), "console.aws.amazon.com"
     )
     kind = "buckets" if not key or key.endswith("/") else "object"
-    query = urlencode({"region": region, "prefix": key}, quote_via=quote)
+    query = urlencode({"region": region, "prefix": key}, quote_via=quote, safe="/")
     return f"https://{host}/s3/{kind}/{quote(bucket, safe='')}?{query}"
 
 
-def _render(facts: ReportFacts, bounds: Bounds) -> str:
+def _render(facts: ReportFacts, bounds: Bounds) -> str | None:
+    """The page; None as soon as it is known to be longer than MAX_BYTES."""
+    parts, size = [], 0
+    for part in _environment(bounds).get_template("page.html.j2").generate(_context(facts, bounds)):
+        parts.append(part)
+        size += len(part.encode())
+        if size > MAX_BYTES:
+            return None
+    return "".join(parts)
+
+
+def _context(facts: ReportFacts, bounds: Bounds) -> dict[str, Any]:
+    """What the template is given."""
     timed = facts.timed
     path = find_critical_path(facts)
     lifetimes = list_lifetimes(facts)
@@ -73,40 +87,39 @@ def _render(facts: ReportFacts, bounds: Bounds) -> str:
     inventory = facts.task("release.inventory")
     wall_s = (max(map(ended_of, timed)) - began_of(timed[0])).total_seconds() if timed else None
     style = _style()
-    return (
-        _environment(bounds)
-        .get_template("page.html.j2")
-        .render(
-            facts=facts,
-            title=_TITLES[facts.verdict],
-            style=style,
-            policy=_policy(style),
-            began=began_of(timed[0]) if timed else None,
-            wall_s=wall_s,
-            failed=_list_failed(facts),
-            not_started=[task.id for task in facts.tasks if task.state in _NEVER_STARTED],
-            picture=draw_timeline(timed, path, lifetimes, limit=bounds.items),
-            frame={"left": LEFT, "right": RIGHT, "top": TOP, "width": WIDTH},
-            path=path,
-            lifetimes=lifetimes,
-            jobs=jobs,
-            tables=sections.list_loaded(facts),
-            checks=checks,
-            unhappy=[check for check in checks if not check.passed],
-            passed=[check for check in checks if check.passed],
-            answers=[(answer, draw_chart(answer)) for answer in sections.list_answers(facts)],
-            plan=sections.list_plan(facts),
-            was_listed=inventory is not None and bool(inventory.result),
-            left=list(dict.fromkeys([*facts.left, *sections.list_inventory(facts, "left")])),
-            kept=sections.list_inventory(facts, "kept"),
-            bounds=bounds,
-        )
-    )
+    return {
+        "facts": facts,
+        "title": _TITLES[facts.verdict],
+        "style": style,
+        "policy": _policy(style),
+        "began": began_of(timed[0]) if timed else None,
+        "wall_s": wall_s,
+        "failed": _list_failed(facts),
+        "not_started": [task.id for task in facts.tasks if task.state in _NEVER_STARTED],
+        "picture": draw_timeline(timed, path, lifetimes, limit=bounds.items),
+        "frame": {"left": LEFT, "right": RIGHT, "top": TOP, "width": WIDTH},
+        "path": path,
+        "lifetimes": lifetimes,
+        "jobs": jobs,
+        "tables": sections.list_loaded(facts),
+        "checks": checks,
+        "unhappy": [check for check in checks if not check.passed],
+        "passed": [check for check in checks if check.passed],
+        "answers": [(answer, draw_chart(answer)) for answer in sections.list_answers(facts)],
+        "plan": sections.list_plan(facts),
+        "was_listed": inventory is not None and bool(inventory.result),
+        "left": list(dict.fromkeys([*facts.left, *sections.list_inventory(facts, "left")])),
+        "kept": sections.list_inventory(facts, "kept"),
+        "bounds": bounds,
+    }
 
 
 def _list_failed(facts: ReportFacts) -> list[TaskFacts]:
-    """The failed tasks, those whose times are known first, in the order in which they failed."""
-    failed = [task for task in facts.tasks if task.state == "failed"]
+    """The failed tasks, those whose times are known first, in the order in which they failed.
+
+    The verdict fails of the others, and tells no cause of its own.
+    """
+    failed = [task for task in facts.tasks if task.state == "failed" and task.id != _VERDICT]
     return sorted(
         failed, key=lambda task: (task.ended is None, task.ended.timestamp() if task.ended else 0.0)
     )

@@ -118,7 +118,7 @@ def list_loaded(facts: ReportFacts) -> list[Loaded]:
 
 
 def list_checks(facts: ReportFacts) -> list[Check]:
-    """Each check once, those that fail first, then those that warn. What `verify` tells counts, else what the load did."""
+    """Each check once: those that fail, those that warn, the others. `verify` is believed before the load."""
     told: dict[str, Check] = {}
     for group in ("load", "verify", "answers"):
         for _, _, result in _results(facts, group):
@@ -156,9 +156,8 @@ def list_plan(facts: ReportFacts) -> list[str]:
     """What `plan` said the run would create."""
     task = facts.task("plan")
     result = _mapping(task.result if task else None)
-    return [_text(line) for line in _list(result.get("lines"))] or [_text(result["problem"])] * (
-        "problem" in result
-    )
+    lines = [_text(line) for line in _list(result.get("lines"))]
+    return lines or ([_text(result["problem"])] if "problem" in result else [])
 
 
 def _results(facts: ReportFacts, group: str) -> Iterator[tuple[str, TaskFacts, Json]]:
