@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowException
+from airflow.sdk.log import redact  # type: ignore[attr-defined]  # what masks secrets in logs; there is no other way to it
 
 from airflow_lib.pipeline import Pipeline
 from airflow_lib.report.facts import ReportFacts, TaskFacts, Verdict
@@ -60,7 +61,7 @@ def _write(operator: Any, context: Any, verdict: Verdict, message: str) -> str:
             region=run.settings.region,
             verdict=verdict,
             at=now(),
-            message=message,
+            message=_mask(message),
             tasks=collect_tasks(context["ti"], _read_upstream(operator), verdict),
         )
         return store_report(run, facts)
@@ -101,7 +102,7 @@ def _collect(ti: Any, task: str, state: str | None, upstream: frozenset[str]) ->
         waited_s=times.waited_s if times else None,
         tries=times.tries if times else 1,
         result=_read_result(ti, task),
-        cause=causes[0] if causes else "",
+        cause=_mask(causes[0]) if causes else "",
     )
 
 
@@ -110,9 +111,14 @@ def _verdict(ti: Any, upstream: frozenset[str], verdict: Verdict) -> TaskFacts:
     return TaskFacts(ti.task_id, state, upstream, began=ti.start_date, ended=now(), waited_s=0.0)
 
 
+def _mask(value: Any) -> Any:
+    """The value with asterisks where it holds what is masked in logs, as an error might that quotes a request."""
+    return redact(value)
+
+
 def _read_result(ti: Any, task: str) -> Any:
     try:
-        return ti.xcom_pull(task_ids=task, key=BaseXCom.XCOM_RETURN_KEY)
+        return _mask(ti.xcom_pull(task_ids=task, key=BaseXCom.XCOM_RETURN_KEY))
     except Exception as error:  # noqa: BLE001  the report is written with what can be read
         log.warning("what %s returned cannot be read: %s", task, error)
         return None

@@ -126,6 +126,26 @@ def test_what_cannot_be_read_is_left_out(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (loaded.state, loaded.result, loaded.cause) == ("failed", None, "")
 
 
+def test_what_is_masked_in_logs_is_masked_in_the_report(
+    stored: list[ReportFacts], context: dict[str, Any]
+) -> None:
+    from airflow.sdk.log import mask_secret
+
+    mask_secret("a-secret-of-this-test")
+    failures = {"load.a": {**CAUSE["load.a"], "message": "refused: a-secret-of-this-test"}}
+    results = {
+        "plan": {
+            "lines": ["by a-secret-of-this-test"],
+            "checks": [{"samples": [{"x": "a-secret-of-this-test"}]}],
+        }
+    }
+    with pytest.raises(AirflowFailException):
+        judge(context, RED, failures=failures, results=results)
+    (facts,) = stored
+    assert "refused: ***" in facts.message
+    assert "a-secret-of-this-test" not in repr(facts)
+
+
 def test_the_edges_are_those_of_the_dag() -> None:
     tasks = [
         SimpleNamespace(task_id="a", upstream_task_ids=set()),
