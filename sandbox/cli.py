@@ -62,6 +62,7 @@ def _dispatch(options: argparse.Namespace, workspace: Workspace, console: Consol
             source=options.source.resolve() if options.source else None,
             rows=options.rows,
             report=options.report,
+            html=options.html.resolve() if options.html else None,
             keep=options.keep,
         )
         return run(run_options, workspace, console)
@@ -93,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--window-end", type=_moment, metavar="D", help="the date after the last one to load")
     run.add_argument("--rows", type=_positive, metavar="N", help="rows to generate")
     run.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
+    run.add_argument("--html", type=Path, metavar="FILE", help="write the result as one HTML page")
     run.add_argument("--keep", action="store_true", help="leave the sandbox up after the run")
     commands.add_parser("up", help="start AWS and Airflow with its UI, until Ctrl-C or `down`")
     commands.add_parser("down", help="stop the running sandbox")

@@ -35,7 +35,7 @@ def build_report(facts: RunFacts) -> Json:
     return {
         "state": facts.state,
         "wall_s": round(facts.wall_s, 3),
-        "nothing_to_do": _nothing_to_do(results),
+        "nothing_to_do": nothing_to_do(results),
         "tasks": [
             {"task_id": task.name, "state": task.state, "start": _iso(task.start), "end": _iso(task.end)}
             for task in facts.tasks
@@ -55,7 +55,7 @@ def is_green(report: Json) -> bool:
     return report["state"] == "success" and not report["inventory"]
 
 
-def _nothing_to_do(results: Mapping[str, Any]) -> str:
+def nothing_to_do(results: Mapping[str, Any]) -> str:
     """Why the preflight ended the run; empty where it had work."""
     told = results.get("provision.preflight")
     return str(told.get("nothing_to_do", "")) if isinstance(told, Mapping) else ""
@@ -162,8 +162,8 @@ def summary(report: Json, tasks: Sequence[TaskRun]) -> list[str]:
         "Checks": _checks_text(report["checks"]),
         **{f"Answer: {name}": _answer_text(answer) for name, answer in report["answers"].items()},
         "Timeline": timeline(tasks),
-        "Kept": [_describe(item) for item in report["kept"]],
-        "Left behind": [_describe(item) for item in report["inventory"]] or ["nothing"],
+        "Kept": [describe(item) for item in report["kept"]],
+        "Left behind": [describe(item) for item in report["inventory"]] or ["nothing"],
     }
     lines = []
     for title, content in sections.items():
@@ -216,7 +216,8 @@ def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
-def _describe(item: Any) -> str:
+def describe(item: Any) -> str:
+    """A resource of an inventory as one line."""
     if isinstance(item, dict):
         return " ".join(str(item[key]) for key in ("kind", "name", "state") if item.get(key)) or json.dumps(
             item

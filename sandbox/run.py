@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from sandbox.source import (
     upload_source,
 )
 from sandbox.stack import Sandbox
-from sandbox.state import Workspace, find_running, lock_run, lock_workspace
+from sandbox.state import ROOT, Workspace, find_running, lock_run, lock_workspace
 
 _POLL_S = 1.0  # each poll costs Airflow's API server tens of milliseconds
 _DAG_TIMEOUT_S = 90.0
@@ -51,6 +52,7 @@ class RunOptions:
     source: Path | None = None
     rows: int | None = None
     report: Path | None = None
+    html: Path | None = None
     keep: bool = False
 
 
@@ -71,7 +73,7 @@ def run(options: RunOptions, workspace: Workspace, console: Console) -> int:
     check_source(options.pipeline, options.source)
     view = make_view(console)
     with _target(options, workspace, view) as target:
-        report, tasks = _run_on(target, options.pipeline, window, view, console)
+        report, tasks = _run_on(target, options, window, view, console)
         console.print("\n".join(summary(report, tasks)), markup=False, highlight=False, soft_wrap=True)
         _write_report(report, options.report)
         _print_verdict(report, console)
@@ -121,9 +123,9 @@ def _upload(options: RunOptions, workspace: Workspace, view: View, account: Acco
 
 
 def _run_on(
-    target: Target, dag_id: str, window: Window, view: View, console: Console
+    target: Target, options: RunOptions, window: Window, view: View, console: Console
 ) -> tuple[Json, list[TaskRun]]:
-    client = target.client
+    client, dag_id = target.client, options.pipeline
     _wait_for_dag(target, dag_id)
     since = target.account.calls_so_far()
     started = time.monotonic()
@@ -142,6 +144,8 @@ def _run_on(
     facts = _facts(target, dag_id, run_id, last=last, wall_s=wall_s, calls=calls)
     if last.state != "success":
         _print_failures(client, dag_id, run_id, last.tasks, console)
+    if options.html is not None:
+        _write_html(client, options, run_id, window, facts)
     return build_report(facts), list(last.tasks)
 
 
@@ -212,6 +216,17 @@ def _write_report(report: Json, path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=2, default=str) + "\n")
+
+
+def _write_html(
+    client: AirflowClient, options: RunOptions, run_id: str, window: Window, facts: RunFacts
+) -> None:
+    assert options.html is not None
+    sys.path.append(str(ROOT / "plugins"))  # the page is the library's
+    from sandbox.html_report import HtmlReport
+
+    page = HtmlReport(client, options.pipeline, run_id, f"{window.start} to {window.end}")
+    page.write(facts, options.html)
 
 
 def _print_verdict(report: Json, console: Console) -> None:

@@ -22,8 +22,10 @@ from airflow_lib.steps.plan import describe_plan
 from operators.airflow_run import is_forced, nominal_window_of, open_run, window_of
 from operators.failures import format_verdict, read_failures
 from operators.notifiers import tell
+from operators.report import with_report
 from operators.step import NOTHING_TO_DO
 from operators.task_links import TaskLinks
+from operators.times import with_times
 
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,7 @@ class PlanOperator(BaseOperator):
         self.pipeline = pipeline
         self.operator_extra_links = TaskLinks(pipeline.name).all
 
+    @with_times
     def execute(self, context: Any) -> Json:
         try:
             run = open_run(self.pipeline, context["run_id"], window_of(context, self.pipeline))
@@ -117,6 +120,7 @@ class VerdictOperator(BaseOperator):
         self.pipeline = pipeline
         self.operator_extra_links = TaskLinks(pipeline.name).all
 
+    @with_report
     def execute(self, context: Any) -> Json:
         ti, run_id = context["ti"], context["run_id"]
         states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[run_id]).get(run_id, {})

@@ -50,6 +50,7 @@ from operators.assets import describe_events
 from operators.failures import recorded_failure
 from operators.lineage import note_lineage
 from operators.task_links import TaskLinks
+from operators.times import DEFERRED_AT, now, recorded_times, with_times
 
 log = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class StepOperator(BaseOperator):
         """What Airflow's OpenLineage provider tells of the task, where it is installed and configured."""
         return self._lineage
 
+    @with_times
     def execute(self, context: Any) -> Json:
         with recorded_failure(context):
             return self._begin(context, time_after(SystemClock(), RENEWAL_S))
@@ -108,11 +110,13 @@ class StepOperator(BaseOperator):
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Go on after the wait, as Airflow does; where the trigger itself failed, with its error as the cause."""
         self.links.has_waited = True
-        with recorded_failure(context):
+        kwargs = dict(next_kwargs or {})
+        deferred_at = str(kwargs.pop(DEFERRED_AT, ""))  # none where the trigger failed
+        with recorded_times(context, deferred_at), recorded_failure(context):
             try:
-                return super().resume_execution(next_method, next_kwargs, context)
+                return super().resume_execution(next_method, kwargs, context)
             except TaskDeferralError as error:
-                raise TaskDeferralError(_describe_failed_trigger(next_kwargs or {})) from error
+                raise TaskDeferralError(_describe_failed_trigger(kwargs)) from error
 
     def begin_again(self, context: Any, event: Json) -> Json:
         """Begin the step once AWS accepts the credentials, or when there is no more time to wait for that."""
@@ -149,7 +153,11 @@ class StepOperator(BaseOperator):
         if is_past(SystemClock(), give_up_at):
             raise refused
         log.warning("waiting for renewed credentials: %s", refused)
-        self.defer(trigger=CredentialsTrigger(give_up_at=give_up_at), method_name="begin_again")
+        self.defer(
+            trigger=CredentialsTrigger(give_up_at=give_up_at),
+            method_name="begin_again",
+            kwargs={DEFERRED_AT: now().isoformat()},
+        )
 
     def _open_and_begin(self, context: Any) -> tuple[Run, Outcome]:
         """Raises CredentialsRefused, naming them, where that is what keeps the step from beginning."""
@@ -226,7 +234,7 @@ class StepOperator(BaseOperator):
                 force=run.force,
             ),
             method_name="resume",
-            kwargs=self.kept(),
+            kwargs={**self.kept(), DEFERRED_AT: now().isoformat()},
         )
 
 

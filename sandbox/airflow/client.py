@@ -107,9 +107,22 @@ class AirflowClient:
         ]
         return sorted(runs, key=lambda run: (run.start is None, run.start.timestamp() if run.start else 0))
 
+    def upstream(self, dag_id: str) -> dict[str, frozenset[str]]:
+        """The ids of the DAG's tasks, and which others each of them waits for."""
+        tasks = self.request("GET", f"/dags/{dag_id}/tasks")["tasks"]
+        before: dict[str, set[str]] = {task["task_id"]: set() for task in tasks}
+        for task in tasks:
+            for after in task["downstream_task_ids"]:
+                before.setdefault(after, set()).add(task["task_id"])
+        return {task_id: frozenset(ids) for task_id, ids in before.items()}
+
     def result(self, dag_id: str, run_id: str, task: TaskRun) -> Any:
         """The task's return value, or None if it returned nothing."""
-        path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/xcomEntries/return_value"
+        return self.xcom(dag_id, run_id, task, "return_value")
+
+    def xcom(self, dag_id: str, run_id: str, task: TaskRun, key: str) -> Any:
+        """What the task left under `key`, or None if nothing."""
+        path = f"{_run_path(dag_id, run_id)}/taskInstances/{task.task_id}/xcomEntries/{key}"
         try:
             entry = self.request("GET", path, params={"map_index": task.map_index, "stringify": "false"})
         except AirflowNotFound:

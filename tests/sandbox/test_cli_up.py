@@ -53,7 +53,8 @@ def running(sandbox: SandboxProcess) -> Running:
 def report(sandbox: SandboxProcess, source: Path) -> dict[str, Any]:
     """The report of a successful run."""
     path = sandbox.home / "report.json"
-    done = sandbox.run("run", "trivial", "--source", str(source), *WINDOW, "--report", str(path))
+    files = ("--report", str(path), "--html", str(path.with_suffix(".html")))
+    done = sandbox.run("run", "trivial", "--source", str(source), *WINDOW, *files)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "transform.copy: success" in done.stdout
     assert "The run is green" in done.stdout
@@ -92,6 +93,15 @@ def test_run_uses_the_running_sandbox_and_reports_the_tasks_results(
     assert report["jobs"] == {"copy": {"read": 2, "written": 2, "rejected": {}}}
     assert report["answers"] == {"nulls": {"columns": ["a", "b"], "rows": [[1, None]]}}
     assert report["inventory"] == []
+
+
+def test_run_writes_the_report_as_a_page_with_the_graph_of_the_dag(
+    report: dict[str, Any], sandbox: SandboxProcess
+) -> None:
+    page = (sandbox.home / "report.html").read_text(encoding="utf-8")
+    assert '<header class="hero green">' in page
+    assert page.count('class="is-critical"') == 3, "its three tasks follow one another"
+    assert "<b>2</b><span>rows read</span>" in page
 
 
 def test_the_reported_calls_do_not_include_the_sandboxs_own(report: dict[str, Any]) -> None:

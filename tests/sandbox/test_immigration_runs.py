@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -66,12 +67,15 @@ def execute(sandbox: SandboxProcess, account: Account) -> Execute:
     def execute_run(source: Path, start: str, end: str) -> dict[str, Any]:
         report = sandbox.home.with_name("report.json")
         window = ("--window-start", start, "--window-end", end)
-        arguments = ("run", "immigration", "--source", str(source), *window, "--report", str(report))
+        page = report.with_suffix(".html")
+        files = ("--report", str(report), "--html", str(page))
+        arguments = ("run", "immigration", "--source", str(source), *window, *files)
         since = account.calls_so_far()
         done = sandbox.run(*arguments, deadline_s=600)
         accepted = account.count_calls(since, accepted_only=True)
         told = json.loads(report.read_text())
-        return {**told, "accepted": accepted, "exit": done.returncode, "printed": done.stdout}
+        ended = {"exit": done.returncode, "printed": done.stdout, "page": page.read_text(encoding="utf-8")}
+        return {**told, "accepted": accepted, **ended}
 
     return execute_run
 
@@ -137,6 +141,23 @@ def test_every_question_is_answered(first: dict[str, Any]) -> None:
     assert all(answer["rows"] for answer in first["answers"].values())
     columns = first["answers"]["stays_april_2016"]["columns"]
     assert columns[:3] == ["tourist_id", "arrivedate_id", "departdate"]
+
+
+def test_the_run_has_left_its_report_in_s3_and_it_tells_what_the_commands_page_does(
+    first: dict[str, Any], account: Account
+) -> None:
+    (key,) = [key for key in account.keys("logs/immigration/runs/") if key.endswith("/report.html")]
+    stored = account.read_text(key)
+    assert stored is not None
+    for page in (stored, first["page"]):
+        assert '<header class="hero green">' in page
+        assert "Nothing is left behind." in page
+        for name, job in first["jobs"].items():
+            assert re.search(rf"<h3>{name}\b", page)
+            assert f"<dd>{job['written']:,}</dd>".replace(",", "\u202f") in page
+        assert page.count('<rect class="wait"') >= len(JOBS), "sessions were waited for without a worker"
+        assert page.count('<rect class="changing"') == 4, "both clusters came up and went"
+        assert page.count('class="is-critical"') >= 8, "from the plan to the verdict"
 
 
 def test_every_answer_is_published_and_outlives_the_warehouse(

@@ -40,7 +40,9 @@ ROOMS = {
     "spark": WORDS | {"aws"},
     "warehouse": WORDS | {"aws"},
     "declaration": WORDS | {"spark", "warehouse"},
-    "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
+    "report": WORDS,
+    "steps": WORDS
+    | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse", "report"},
     "describe": WORDS | {"steps"},
     "links": WORDS | {"aws", "steps"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},

@@ -37,6 +37,7 @@ class MemoryS3:
         self.objects: Objects = {} if objects is None else objects
         self.page_size = page_size
         self._modified: dict[tuple[str, str], datetime] = {}
+        self.content_types: dict[tuple[str, str], str] = {}
         self.calls: list[tuple[str, str]] = []
         self.now = START
         self.before: dict[str, Callable[[str], None]] = {}
@@ -84,6 +85,7 @@ class MemoryS3:
         Body: bytes,
         IfMatch: str | None = None,
         IfNoneMatch: str | None = None,
+        ContentType: str = "binary/octet-stream",
     ) -> Answer:
         def put() -> Answer:
             self._require_bucket("PutObject", Bucket)
@@ -94,6 +96,7 @@ class MemoryS3:
                 raise self.error("PutObject", "PreconditionFailed", 412)
             self.objects[Bucket, Key] = Body
             self._modified[Bucket, Key] = self._time()
+            self.content_types[Bucket, Key] = ContentType
             return {"ETag": etag_of(Body)}
 
         return self._call("PutObject", {"Bucket": Bucket, "Key": Key}, put)

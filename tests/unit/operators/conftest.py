@@ -31,6 +31,7 @@ def context() -> dict[str, Any]:
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
     """The runs that were opened, none of which has AWS behind it."""
     import operators.plan_and_verdict
+    import operators.report
     import operators.step
 
     made: list[tuple[str, Window]] = []
@@ -42,6 +43,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Window]]:
 
     monkeypatch.setattr(operators.step, "open_run", open_run)
     monkeypatch.setattr(operators.plan_and_verdict, "open_run", open_run)
+    monkeypatch.setattr(operators.report, "open_run", open_run)
     return made
 
 

@@ -36,22 +36,26 @@ class Task:
     """What Airflow passes as `ti`: XComs pushed, and the states, `failure` records and results of a run's
     tasks."""
 
-    task_id, dag_id = "verdict", "immigration"
-    max_tries = 2
+    task_id, dag_id, run_id = "verdict", "immigration", "run1"
+    max_tries, try_number = 2, 1
+    start_date = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
     def __init__(
         self,
         states: dict[str, str | None] | None = None,
         failures: dict[str, Any] | None = None,
         results: dict[str, Any] | None = None,
+        times: dict[str, Any] | None = None,
     ) -> None:
         self.xcoms: dict[str, Any] = {}
         self._states = states or {}
         self._failures = failures or {}
         self._results = results or {}
+        self._times = times or {}
 
     def xcom_pull(self, *, task_ids: str, key: str) -> Any:
-        return (self._failures if key == "failure" else self._results).get(task_ids)
+        kept = {"failure": self._failures, "times": self._times}
+        return kept.get(key, self._results).get(task_ids)
 
     def xcom_push(self, *, key: str, value: Any) -> None:
         self.xcoms[key] = value

@@ -248,7 +248,7 @@ def test_the_result_of_a_failed_step_is_kept_as_xcom(
     go = partial(operator.resume_execution, "resume", event) if waited else operator.execute
     with pytest.raises(AirflowFailException, match="a role is left"):
         go(context)
-    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure"]
+    assert list(context["ti"].xcoms) == [BaseXCom.XCOM_RETURN_KEY, "failure", "times"]
     assert list(context["ti"].xcoms[BaseXCom.XCOM_RETURN_KEY]["left"]) == ["a role"]
 
 
@@ -508,6 +508,7 @@ def test_a_step_with_nothing_to_do_keeps_its_result_says_why_and_skips_what_foll
     with pytest.raises(DownstreamTasksSkipped) as caught:
         end()
     assert caught.value.tasks == []
+    assert context["ti"].xcoms.pop("times")
     assert context["ti"].xcoms == {
         BaseXCom.XCOM_RETURN_KEY: {"batch": 3, "nothing_to_do": "the warehouse holds it already"}
     }, "the verdict takes no record of a failure for one that passed"

@@ -166,3 +166,19 @@ def test_a_run_id_is_sent_only_if_one_is_given(server: responses.RequestsMock, c
     assert json.loads(server.calls[-1].request.body)["dag_run_id"] == "mine"
     client.trigger("a", {})
     assert "dag_run_id" not in json.loads(server.calls[-1].request.body)
+
+
+def test_the_edges_of_a_dag_are_told_by_what_each_task_waits_for(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    tasks = [{"task_id": "a", "downstream_task_ids": ["b"]}, {"task_id": "b", "downstream_task_ids": []}]
+    server.get(f"{API}/dags/d/tasks", json={"tasks": tasks})
+    assert client.upstream("d") == {"a": frozenset(), "b": {"a"}}
+
+
+def test_what_a_task_left_under_another_key_is_read(
+    server: responses.RequestsMock, client: AirflowClient
+) -> None:
+    path = f"{API}/dags/d/dagRuns/r/taskInstances/load.one/xcomEntries/times"
+    server.get(path, json={"value": {"waited_s": 3}})
+    assert client.xcom("d", "r", TASK, "times") == {"waited_s": 3}
