@@ -41,7 +41,7 @@ def stored(monkeypatch: pytest.MonkeyPatch, opened: list[Any]) -> list[ReportFac
         return f"s3://bucket/logs/{run.run_id}"
 
     monkeypatch.setattr(module, "store_report", store)
-    monkeypatch.setattr(plan_and_verdict, "notify", lambda *_: None)
+    monkeypatch.setattr(plan_and_verdict, "tell", lambda *_: None)
     return reports
 
 
@@ -92,7 +92,7 @@ def test_a_report_that_cannot_be_written_changes_no_verdict(
         raise error
 
     monkeypatch.setattr(module, "store_report", refuse)
-    monkeypatch.setattr(plan_and_verdict, "notify", lambda *_: None)
+    monkeypatch.setattr(plan_and_verdict, "tell", lambda *_: None)
     assert judge(context, GREEN) == {"verdict": "green"}
     with pytest.raises(AirflowFailException, match=r"failed first in load\.a"):
         judge(context, RED, failures=CAUSE)
@@ -102,7 +102,7 @@ def test_people_are_notified_before_the_report_is_written(
     stored: list[ReportFacts], context: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[int] = []
-    monkeypatch.setattr(plan_and_verdict, "notify", lambda *_: written.append(len(stored)))
+    monkeypatch.setattr(plan_and_verdict, "tell", lambda *_: written.append(len(stored)))
     with pytest.raises(AirflowFailException):
         judge(context, RED, failures=CAUSE)
     assert written == [0]
