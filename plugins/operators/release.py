@@ -16,6 +16,7 @@ from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
 
+_BACKFILL = "backfill"  # of airflow.sdk's DagRunType, which is no public name
 _ACTIVE_RUNS = ["queued", "running"]
 # None is the state of a task that Airflow has not scheduled yet.
 _UNFINISHED = frozenset(
@@ -54,7 +55,10 @@ class ReleaseOperator(ClosingOperator):
     def open_run(self, context: Any) -> Run:
         ti, before = context["ti"], self.get_flat_relative_ids(upstream=True)
         return replace(
-            super().open_run(context), expects_more=expects_more(ti), succeeded=has_succeeded(ti, before)
+            super().open_run(context),
+            expects_more=expects_more(ti),
+            succeeded=has_succeeded(ti, before),
+            is_backfill=context["dag_run"].run_type == _BACKFILL,
         )
 
 

@@ -316,8 +316,10 @@ def release(
     return _tear_down_if_unheld(state, caller)
 
 
-def take_over(state: SlotState, caller: Caller) -> Change[Release]:
+def take_over(state: SlotState, caller: Caller, *, end_keep_alive: bool = False) -> Change[Release]:
     """What whoever finds the slot without a lease on it is to do.
+
+    `end_keep_alive` ends what others left, by one that knows that no run is to come for which it was.
 
     Where others hold it, expired leases stay: their runs may wait in Airflow's queue, and renew them when they go on.
     """
@@ -325,6 +327,8 @@ def take_over(state: SlotState, caller: Caller) -> Change[Release]:
         return state, Release(ReleaseOutcome.NOT_HELD, state)
     if state.owner == caller.id:
         return _begin_teardown(state, caller)
+    if end_keep_alive and state.phase is Phase.READY:
+        state = replace(state, keep_alive_until=None)
     return _tear_down_if_unheld(state, caller)
 
 

@@ -105,7 +105,7 @@ class Run:
     `max_tries` is Airflow's number for the task: it stays the same when Airflow tries the task again, and grows when
     a person clears it (airflow/models/taskinstance.py, clear_task_instances, Airflow 3.3). So it tells who is to go
     on waiting until the old deadline from who was given a new chance.
-    `succeeded`: every task before this one has; only a release is told so.
+    `succeeded`: every task before this one has; only a release is told so, and whether the run `is_backfill`.
     `is_under_way`: whether another run, by its id, is known to be running; only releases and the inventory can ask.
     `force`: nothing counts as done already: the run's outputs have addresses of their own, and what the warehouse holds
     is loaded again.
@@ -120,6 +120,7 @@ class Run:
     max_tries: int = 0
     force: bool = False
     succeeded: bool = False
+    is_backfill: bool = False
     is_under_way: Callable[[str], bool] = _is_not_known
 
     @property

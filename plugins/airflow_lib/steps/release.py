@@ -95,18 +95,19 @@ class ReleaseSlot(PollingStep):
         )
         if release.outcome is not ReleaseOutcome.NOT_HELD:
             return release
-        taken = register.apply(self.slot, rules.take_over)
+        taken = register.apply(self.slot, rules.take_over, end_keep_alive=not run.expects_more)
         return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release
 
     def _keep_alive_s(self, run: Run, state: SlotState) -> float | None:
         """For how long from now the slot is to outlive this run; None ends what earlier runs left.
 
-        A run that had no work prolongs nothing, so a feed that stops does not keep clusters for ever.
+        A run that had no work prolongs nothing, so a feed that stops does not keep clusters for ever. A backfill's runs
+        are counted beforehand: there a day without rows, whose tasks all succeeded, keeps them for the days to come.
         """
         keep_alive_s = run.settings.mayfly.keep_alive_s
         if not keep_alive_s or not run.expects_more or not is_usable(run, state):
             return None
-        return keep_alive_s if had_work(run) else 0
+        return keep_alive_s if (run.is_backfill and run.succeeded) or had_work(run) else 0
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def context() -> dict[str, Any]:
         "run_id": "run1",
         "ti": Task(),
         "params": {"window_start": "2016-04-01", "window_end": "2016-05-01"},
-        "dag_run": SimpleNamespace(data_interval_start=None, data_interval_end=None),
+        "dag_run": SimpleNamespace(data_interval_start=None, data_interval_end=None, run_type="manual"),
     }
 
 

@@ -126,6 +126,22 @@ def test_a_release_passes_on_whether_further_runs_are_expected(
     assert make(ReleaseOperator).open_run(context).expects_more is more
 
 
+@pytest.mark.parametrize(
+    ("kind", "is_backfill"), [("backfill", True), ("scheduled", False), ("manual", False)]
+)
+def test_a_release_is_told_whether_the_run_is_one_of_a_backfill(
+    opened: list[Any],
+    context: dict[str, Any],
+    lease: dict[str, Any],
+    kind: str,
+    is_backfill: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "check_register_location", lambda run, location: None)
+    context["dag_run"].run_type = kind
+    assert make(ReleaseOperator).open_run(context).is_backfill is is_backfill
+
+
 @pytest.mark.parametrize("kind", [ClosingOperator, ReleaseOperator])
 def test_a_run_ends_only_where_its_leases_were_taken(
     opened: list[Any],

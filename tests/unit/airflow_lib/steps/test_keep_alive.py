@@ -88,6 +88,39 @@ def test_a_run_whose_window_is_empty_prolongs_nothing(world: World, make_run: Ma
     assert release(world, run, Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
 
 
+def test_a_day_of_a_backfill_without_rows_keeps_clusters_for_the_days_to_come(
+    world: World, make_run: MakeRun
+) -> None:
+    def nothing(**given: Any) -> dict[str, Any]:
+        return {**write_rows(rows=[], **given), "read": 0, "rejected": {}}
+
+    world.jobs.by_name["arrivals"] = nothing
+    run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
+    day = replace(run, is_backfill=True, succeeded=True)
+    assert release(world, day, Slot.WAREHOUSE, expects_more=True)["outcome"] == "kept"
+    assert release(world, replace(day, succeeded=False), Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
+
+
+def test_the_last_run_ends_what_was_kept_though_it_needs_no_emr_itself(
+    world: World, make_run: MakeRun, done: Run
+) -> None:
+    """Runs of one batch: the first computes all, so those after it take no lease on EMR."""
+    release(world, done, Slot.EMR, expects_more=True)
+    between, last = (make_run(name, keep_alive_s=KEEP_ALIVE_S) for name in ("run2", "run3"))
+    assert release(world, between, Slot.EMR, expects_more=True)["outcome"] == "not_held"
+    assert world.register(PIPELINE).emr.phase is Phase.READY
+    assert release(world, last, Slot.EMR) == {"outcome": "tear_down"}
+    assert world.emr.live == []
+
+
+def test_a_run_that_needs_no_emr_leaves_it_to_those_that_hold_it(
+    world: World, make_run: MakeRun, done: Run
+) -> None:
+    other = make_run("run2", keep_alive_s=KEEP_ALIVE_S)
+    assert release(world, other, Slot.EMR)["outcome"] == "not_held"
+    assert world.register(PIPELINE).emr.phase is Phase.READY
+
+
 def test_a_run_that_came_to_nothing_prolongs_nothing(world: World, make_run: MakeRun) -> None:
     run = make_run("run1", keep_alive_s=KEEP_ALIVE_S)
     walk(world, run, only="provision")
