@@ -98,7 +98,9 @@ def test_a_day_of_a_backfill_without_rows_keeps_clusters_for_the_days_to_come(
     run = worked(world, make_run("run1", keep_alive_s=KEEP_ALIVE_S))
     day = replace(run, is_backfill=True, succeeded=True)
     assert release(world, day, Slot.WAREHOUSE, expects_more=True)["outcome"] == "kept"
-    assert release(world, replace(day, succeeded=False), Slot.EMR, expects_more=True) == {"outcome": "tear_down"}
+    assert release(world, replace(day, succeeded=False), Slot.EMR, expects_more=True) == {
+        "outcome": "tear_down"
+    }
 
 
 def test_the_last_run_ends_what_was_kept_though_it_needs_no_emr_itself(
