@@ -57,8 +57,11 @@ class Addresses:
 
     @property
     def erlang_port(self) -> int:
-        """Erlang's distribution, which RabbitMQ cannot do without."""
-        return 25672
+        """Erlang's distribution, which RabbitMQ cannot do without.
+
+        A port for each net: RabbitMQ does not start if one is used on any address of the machine.
+        """
+        return 14600 + self.net
 
     @property
     def epmd_port(self) -> int:

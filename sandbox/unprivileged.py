@@ -45,6 +45,8 @@ def drop_root(*used: Path, death_signal: str) -> list[str]:
     command = [setpriv, "--reuid", _USER, "--regid", group, "--clear-groups", "--pdeathsig", death_signal]
     if not all(_is_accessible_to_others(path) for path in used):
         command += ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
+        # access(2), by which Erlang asks whether it may write, ignores the capability without this.
+        command += ["--securebits", "+no_setuid_fixup"]
     return [*command, "--"]
 
 

@@ -192,7 +192,7 @@ class Airflow:
         return Child(
             [sys.executable, "-m", "airflow", *self._commands[name]],
             name=f"airflow {name}",
-            log=self.plan.logs / f"{name}.log",
+            log=self.plan.logs / f"{name.replace(' ', '-')}.log",
             environment=self._environment(name),
             cwd=self._home_of(name),
         )
