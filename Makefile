@@ -57,12 +57,12 @@ test-airflow:
 test-sandbox:
 	nice -n 10 $(BIN)/python $(PYTEST) tests/contract tests/sandbox $(addprefix --ignore=,$(AIRFLOW))
 
+chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
+	$(BIN)/python -m pytest -m chaos tests/sandbox tests/celery
+
 test-celery: $(VENV)/.installed ## Everything with Celery workers, with the faults that take long (needs RabbitMQ)
 	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || { echo "Install RabbitMQ: apt-get install rabbitmq-server"; exit 1; }
 	$(BIN)/python $(PYTEST) -m "chaos or not chaos" tests/celery
-
-chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
-	$(BIN)/python -m pytest -m chaos tests/sandbox tests/celery
 
 lint: $(VENV)/.installed    ## ruff and mypy
 	$(BIN)/ruff check .

@@ -145,7 +145,9 @@ def test_the_logs_of_tasks_come_from_s3_whichever_worker_ran_them(celery: LiveCe
     hosts = {task.host for task in celery.runs.tasks(lost.run_id).values() if task.host}
     assert hosts == set(WORKERS)
     for task in (COPY, "provision.emr"):
-        assert "airflow_lib" in celery.runs.log(lost.run_id, task) or "Task" in celery.runs.log(lost.run_id, task)
+        assert "airflow_lib" in celery.runs.log(lost.run_id, task) or "Task" in celery.runs.log(
+            lost.run_id, task
+        )
 
 
 def test_a_broker_that_is_restarted_delivers_a_running_task_twice_and_it_runs_once(twice: Ended) -> None:
