@@ -12,7 +12,7 @@ REPORT  ?=
 # Tests that need the processor alone run in two processes side by side, one about as long as the other. After them come
 # those that start processes of the sandbox: runs in AIRFLOW wait half of their time, so the others take what is left of
 # the machine meanwhile, and give way (nice), for the deadlines of runs are those of a machine that has time for them.
-# Where there is no RabbitMQ, tests/celery says so, and is left out; `make test-celery` fails there.
+# Where there is no RabbitMQ, the tests of Celery say so and are left out; `make test-celery` fails there.
 # Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
 # what starts processes, which it does not see.
 MODELS  := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
