@@ -35,6 +35,10 @@ _QUICK_RECOVERY = {
     "triggerer": {"triggerer_health_check_threshold": "15"},
 }
 
+# On a machine that is busy with other work, importing a DAG file takes a minute. By default that is given up after 30 s,
+# in a task as well, and the DAG counts as deleted soon after: its runs then stand still without a word.
+_PATIENT_IMPORT_S = "600"
+
 # The caller's variables with these prefixes would reach the product as configuration.
 _FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "BOTO", "SPARK_", "PYSPARK_")
 # A proxy cannot reach loopback; a foreign Python path must not be imported from; and without
@@ -143,6 +147,7 @@ def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
             "executor": "LocalExecutor",
             "parallelism": str(PARALLELISM),
             "load_examples": "False",
+            "dagbag_import_timeout": _PATIENT_IMPORT_S,
             "dags_are_paused_at_creation": "False",
             "fernet_key": plan.secrets.fernet,
             # The default asks the network's DNS server for this host's name.
@@ -183,6 +188,8 @@ def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
             "parsing_processes": "1",
             "refresh_interval": "5",
             "min_file_process_interval": "30",
+            "dag_file_processor_timeout": _PATIENT_IMPORT_S,
+            "stale_dag_threshold": _PATIENT_IMPORT_S,
             "dag_bundle_config_list": json.dumps(
                 [
                     {

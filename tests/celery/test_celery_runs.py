@@ -19,6 +19,9 @@ from live_processes import kill_tree
 from live_runs import JOBS
 from sandbox_process import wait_until
 
+from sandbox.account import BUCKET
+from sandbox.airflow.celery import LOG_PREFIX
+
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(1800)]
 
 RESULTS_GONE_S = 30
@@ -145,9 +148,9 @@ def test_the_logs_of_tasks_come_from_s3_whichever_worker_ran_them(celery: LiveCe
     hosts = {task.host for task in celery.runs.tasks(lost.run_id).values() if task.host}
     assert hosts == set(WORKERS)
     for task in (COPY, "provision.emr"):
-        assert "airflow_lib" in celery.runs.log(lost.run_id, task) or "Task" in celery.runs.log(
-            lost.run_id, task
-        )
+        log = celery.runs.log(lost.run_id, task).splitlines()
+        assert any(line.startswith(f"s3://{BUCKET}/{LOG_PREFIX}/") for line in log), log[:5]
+        assert any("Post Execute" in line for line in log), log[-5:]
 
 
 def test_a_broker_that_is_restarted_delivers_a_running_task_twice_and_it_runs_once(twice: Ended) -> None:
