@@ -35,7 +35,7 @@ _QUICK_RECOVERY = {
     "triggerer": {"triggerer_health_check_threshold": "15"},
 }
 
-# On a machine that is busy with other work, importing a DAG file takes a minute. By default that is given up after 30 s,
+# On a machine that is busy with other work, importing a DAG file takes a minute. By default that ends after 30 s,
 # in a task as well, and the DAG counts as deleted soon after: its runs then stand still without a word.
 _PATIENT_IMPORT_S = "600"
 
