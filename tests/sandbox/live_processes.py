@@ -61,12 +61,15 @@ class LiveProcesses:
         )
 
     def _guarded(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:
-        """The child of the guard with a matching command line: the child itself may have changed its own."""
+        """The child of the guard with a matching command line: the child itself may have changed its own.
+
+        The guard also inherits orphans, which may be zombies until it ends.
+        """
         guard = self._find(lambda line: _GUARD in line and is_wanted(line))
         if guard is None:
             return None
         with contextlib.suppress(psutil.NoSuchProcess):
-            return next(iter(guard.children()), None)
+            return next((one for one in guard.children() if one.status() != psutil.STATUS_ZOMBIE), None)
         return None
 
     def _find(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:
