@@ -12,17 +12,18 @@ REPORT  ?=
 # Tests that need the processor alone run in two processes side by side, one about as long as the other. After them come
 # those that start processes of the sandbox: runs in AIRFLOW wait half of their time, so the others take what is left of
 # the machine meanwhile, and give way (nice), for the deadlines of runs are those of a machine that has time for them.
+# Where there is no RabbitMQ, the tests of Celery say so and are left out; `make test-celery` fails there.
 # Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
 # what starts processes, which it does not see.
 MODELS  := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
 AIRFLOW := tests/sandbox/test_add_a_pipeline.py tests/sandbox/test_cli_endings.py tests/sandbox/test_cli_up.py \
-    tests/sandbox/test_immigration_runs.py tests/sandbox/test_kills.py tests/sandbox/test_people.py
+    tests/sandbox/test_immigration_runs.py tests/sandbox/test_kills.py tests/sandbox/test_people.py tests/celery
 PYTEST := -m pytest --durations=10
 
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test test-library test-spark test-airflow test-sandbox proof proof-mutants chaos lint bench contract lock clean
+.PHONY: help run up down test test-library test-spark test-airflow test-sandbox test-celery proof proof-mutants chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -57,7 +58,11 @@ test-sandbox:
 	nice -n 10 $(BIN)/python $(PYTEST) tests/contract tests/sandbox $(addprefix --ignore=,$(AIRFLOW))
 
 chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
-	$(BIN)/python -m pytest -m chaos tests/sandbox
+	$(BIN)/python -m pytest -m chaos tests/sandbox tests/celery
+
+test-celery: $(VENV)/.installed ## Everything with Celery workers, with the faults that take long (needs RabbitMQ)
+	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || { echo "Install RabbitMQ: apt-get install rabbitmq-server"; exit 1; }
+	$(BIN)/python $(PYTEST) -m "chaos or not chaos" tests/celery
 
 lint: $(VENV)/.installed    ## ruff and mypy
 	$(BIN)/ruff check .

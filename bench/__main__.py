@@ -1,4 +1,7 @@
-"""`python -m bench [arrivals] [backfill] [overlap] [run] [--rows N] [--source DIR] [--json FILE]`: all by default."""
+"""`python -m bench [arrivals] [backfill] [overlap] [run] [slots] [--rows N] [--source DIR] [--json FILE]`.
+
+All by default.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench import arrivals, backfill, overlap, run
+from bench import arrivals, backfill, overlap, run, slots
 
-MEASURES = ("arrivals", "backfill", "overlap", "run")
+MEASURES = ("arrivals", "backfill", "overlap", "run", "slots")
 
 
 def main() -> None:
@@ -23,7 +26,9 @@ def main() -> None:
     parser.add_argument(
         "--rows", type=int, default=2_000_000, help="rows to generate for arrivals and backfill"
     )
-    parser.add_argument("--run-rows", type=int, default=20_000, help="rows to generate for overlap and run")
+    parser.add_argument(
+        "--run-rows", type=int, default=20_000, help="rows to generate for overlap, run and slots"
+    )
     parser.add_argument("--source", type=Path, help="input files for run, instead of generated ones")
     parser.add_argument(
         "--json", type=Path, default=Path(".sandbox") / "bench.json", help="file for the figures"
@@ -47,6 +52,8 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return backfill.measure(options.rows)
     if name == "overlap":
         return overlap.measure(options.run_rows)
+    if name == "slots":
+        return slots.measure(options.run_rows)
     return run.measure(options.run_rows, options.source)
 
 

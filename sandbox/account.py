@@ -28,7 +28,7 @@ S3_LOCATIONS = {
 
 # The simulated account accepts any key.
 PRODUCT_KEY = {"access_key_id": "AKIAMAYFLYSANDBOX000", "secret_access_key": "NotASecretButMaskedLikeOne"}
-_OBSERVER_KEY = "AKIAOBSERVER00000000"
+OBSERVER_KEY = "AKIAOBSERVER00000000"
 
 # A connection within 127.0.0.0/8 has this source address, whatever its destination.
 _CLIENT_CIDR = "127.0.0.1/32"
@@ -59,7 +59,7 @@ class Account:
     def __init__(self, aws_url: str) -> None:
         self.aws_url = aws_url
         self._session = boto3.Session(
-            aws_access_key_id=_OBSERVER_KEY, aws_secret_access_key="sandbox", region_name=REGION
+            aws_access_key_id=OBSERVER_KEY, aws_secret_access_key="sandbox", region_name=REGION
         )
         self._http = requests.Session()
         self._http.trust_env = False
@@ -136,7 +136,7 @@ class Account:
             if accepted_only and call["status"] >= 300:
                 continue
             caller = call.get("caller")
-            if caller == PRODUCT_KEY["access_key_id"] if principal_only else caller != _OBSERVER_KEY:
+            if caller == PRODUCT_KEY["access_key_id"] if principal_only else caller != OBSERVER_KEY:
                 name = f"{call['service']}.{call['action']}"
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items()))

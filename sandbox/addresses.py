@@ -32,7 +32,7 @@ class Addresses:
 
     @property
     def host(self) -> str:
-        """The address of AWS's API, of Airflow and of Airflow's PostgreSQL."""
+        """The address of AWS's API, of Airflow, and of its PostgreSQL and RabbitMQ."""
         return f"127.{self.net}.0.1"
 
     @property
@@ -50,6 +50,23 @@ class Addresses:
     @property
     def airflow_db_port(self) -> int:
         return 5432
+
+    @property
+    def amqp_port(self) -> int:
+        return 5672
+
+    @property
+    def erlang_port(self) -> int:
+        """Erlang's distribution, which RabbitMQ cannot do without.
+
+        A port for each net: RabbitMQ does not start if one is used on any address of the machine.
+        """
+        return 14600 + self.net
+
+    @property
+    def epmd_port(self) -> int:
+        """Erlang's port mapper; a port for each net, since epmd always listens on 127.0.0.1 as well."""
+        return 14300 + self.net
 
     def redshift(self, n: int) -> str:
         """The address of the n-th warehouse (n from 1)."""

@@ -21,6 +21,7 @@ from sandbox.state import Workspace
 
 _INTERRUPTED = 130
 _FAILED = 2
+_WORKERS = 2  # the least that shows whether they share anything
 _FORMS = "YYYY-MM-DD, or YYYY-MM-DDThh:mm in UTC for a pipeline whose windows are instants"
 
 
@@ -64,6 +65,7 @@ def _dispatch(options: argparse.Namespace, workspace: Workspace, console: Consol
             report=options.report,
             html=options.html.resolve() if options.html else None,
             keep=options.keep,
+            workers=_workers(options),
         )
         return run(run_options, workspace, console)
     if options.command == "sql":
@@ -74,7 +76,9 @@ def _dispatch(options: argparse.Namespace, workspace: Workspace, console: Consol
         )
     from sandbox import serve
 
-    commands = {"up": serve.up, "down": serve.down, "status": serve.status, "inventory": serve.inventory}
+    if options.command == "up":
+        return serve.up(workspace, console, _workers(options))
+    commands = {"down": serve.down, "status": serve.status, "inventory": serve.inventory}
     return commands[options.command](workspace, console)
 
 
@@ -96,7 +100,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     run.add_argument("--html", type=Path, metavar="FILE", help="write the result as one HTML page")
     run.add_argument("--keep", action="store_true", help="leave the sandbox up after the run")
-    commands.add_parser("up", help="start AWS and Airflow with its UI, until Ctrl-C or `down`")
+    up = commands.add_parser("up", help="start AWS and Airflow with its UI, until Ctrl-C or `down`")
+    for command in (run, up):
+        command.add_argument(
+            "--celery", action="store_true", help="run tasks in Celery workers, through RabbitMQ"
+        )
+        command.add_argument(
+            "--workers", type=_positive, metavar="N", help=f"with --celery: how many, by default {_WORKERS}"
+        )
     commands.add_parser("down", help="stop the running sandbox")
     commands.add_parser("status", help="show whether a sandbox runs, and what its account holds")
     commands.add_parser("inventory", help="list Mayfly's resources in the account")
@@ -122,8 +133,17 @@ def _moment(text: str) -> date:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of rows; write a whole number from 1")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number that can be used; write a whole number from 1"
+        )
     return int(text)
+
+
+def _workers(options: argparse.Namespace) -> int:
+    """How many Celery workers; 0 without --celery. Raises SandboxError for --workers alone."""
+    if options.workers is not None and not options.celery:
+        raise SandboxError("--workers is the number of Celery workers: add --celery")
+    return (options.workers or _WORKERS) if options.celery else 0
 
 
 def prepare_process() -> None:

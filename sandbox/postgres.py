@@ -2,9 +2,8 @@
 
 It is Airflow's database, and the database behind each simulated Redshift cluster (`sandbox/redshift/`).
 
-PostgreSQL refuses to run as root, so root runs it as `nobody`. If the data or the binaries are below a directory
-that `nobody` cannot enter (a checkout under root's home), it keeps the one capability that lets it in
-(CAP_DAC_OVERRIDE). Connections need no password, since it listens on loopback only.
+PostgreSQL refuses to run as root, so root runs it as `nobody` (`unprivileged.py`). Connections need no password,
+since it listens on loopback only.
 """
 
 from __future__ import annotations
@@ -12,11 +11,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
-import os
-import pwd
 import shutil
 import signal
-import stat
 import subprocess
 import time
 from collections.abc import Mapping
@@ -29,10 +25,10 @@ import psycopg2
 
 from sandbox.errors import PostgresError
 from sandbox.processes import Child
+from sandbox.unprivileged import drop_root, own_privately
 
 log = logging.getLogger(__name__)
 
-_UNPRIVILEGED = "nobody"
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.02
@@ -100,7 +96,7 @@ class Postgres:
         if not _is_initialised(self.data_dir):
             self._initialise()
         self._check_not_in_use()
-        _change_owner(self.data_dir)
+        own_privately(self.data_dir)  # a copied snapshot belongs to root
         options = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
         self._child = Child(
             [*_as_unprivileged(self.data_dir), str(_binary("postgres")), "-D", str(self.data_dir), *options],
@@ -147,7 +143,7 @@ class Postgres:
                 f"{self.data_dir} holds files but is not a PostgreSQL data directory: name an empty directory."
             )
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        _change_owner(self.data_dir)
+        own_privately(self.data_dir)
         # Strings are sorted by code point, as in Redshift; upper() and lower() work for all of Unicode.
         result = subprocess.run(
             [
@@ -229,42 +225,6 @@ def _environment() -> dict[str, str]:
     return {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
-def _change_owner(data_dir: Path) -> None:
-    """Make PostgreSQL's user the owner of the directory (a copied snapshot belongs to root), closed to others."""
-    data_dir.chmod(0o700)
-    if os.geteuid() != 0:
-        return
-    user = pwd.getpwnam(_UNPRIVILEGED)
-    for path in [data_dir, *data_dir.rglob("*")]:
-        os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)
-
-
 def _as_unprivileged(data_dir: Path) -> list[str]:
-    """The command prefix that drops from root to `nobody`; empty if we are not root."""
-    if os.geteuid() != 0:
-        return []
-    setpriv = shutil.which("setpriv")
-    if setpriv is None:
-        raise PostgresError(
-            "PostgreSQL cannot run as root, and setpriv, which drops root, is missing: "
-            "install the package util-linux, or run as another user."
-        )
-    group = str(pwd.getpwnam(_UNPRIVILEGED).pw_gid)
-    # Changing the user clears the parent-death signal that the guard set, so set it again.
-    command = [
-        setpriv,
-        "--reuid",
-        _UNPRIVILEGED,
-        "--regid",
-        str(group),
-        "--clear-groups",
-        "--pdeathsig",
-        "INT",
-    ]
-    if not (_is_accessible_to_others(data_dir) and _is_accessible_to_others(_binary("postgres"))):
-        command += ["--inh-caps", "+dac_override", "--ambient-caps", "+dac_override"]
-    return [*command, "--"]
-
-
-def _is_accessible_to_others(path: Path) -> bool:
-    return all(parent.stat().st_mode & stat.S_IXOTH for parent in path.parents)
+    """The command prefix that drops root; SIGINT is PostgreSQL's "fast shutdown"."""
+    return drop_root(data_dir, _binary("postgres"), death_signal="INT")

@@ -31,7 +31,7 @@ from sandbox.source import (
     upload_source,
 )
 from sandbox.stack import Sandbox
-from sandbox.state import ROOT, Workspace, find_running, lock_run, lock_workspace
+from sandbox.state import ROOT, Running, Workspace, find_running, lock_run, lock_workspace
 
 _POLL_S = 1.0  # each poll costs Airflow's API server tens of milliseconds
 _DAG_TIMEOUT_S = 90.0
@@ -54,6 +54,7 @@ class RunOptions:
     report: Path | None = None
     html: Path | None = None
     keep: bool = False
+    workers: int = 0  # Celery workers; 0 for a LocalExecutor
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ def _target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[T
         assert running.airflow_url
         assert running.user
         assert running.password
+        _check_executor(options, running)
         with lock_run(workspace):
             view.log(f"Using the running sandbox (process {running.pid})")
             account = Account(running.aws_url)
@@ -98,7 +100,7 @@ def _target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[T
         return
     with lock_workspace(workspace, "run"):
         view.log("Starting AWS and Airflow")
-        sandbox = Sandbox(workspace, "run")
+        sandbox = Sandbox(workspace, "run", options.workers)
         try:
             sandbox.start(fresh=True, meanwhile=lambda account: _prepare(options, workspace, view, account))
             running = sandbox.running
@@ -107,6 +109,15 @@ def _target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[T
         finally:
             view.log("Stopping")
             sandbox.stop()
+
+
+def _check_executor(options: RunOptions, running: Running) -> None:
+    """Without --celery a run uses whatever runs; with it, the running sandbox has to have workers."""
+    if options.workers and not running.workers:
+        raise SandboxError(
+            f"The running sandbox (process {running.pid}) runs tasks without Celery: leave out --celery, "
+            "or stop it with `python -m sandbox down`"
+        )
 
 
 def _prepare(options: RunOptions, workspace: Workspace, view: View, account: Account) -> None:

@@ -18,13 +18,14 @@ from sandbox.state import Workspace, find_running, lock_workspace, stop_running
 _CHECK_S = 1.0
 
 
-def up(workspace: Workspace, console: Console) -> int:
+def up(workspace: Workspace, console: Console, workers: int = 0) -> int:
     """Run AWS and Airflow until Ctrl-C or `down`. S3 and the snapshots of the last time are kept.
 
-    An Airflow component that dies is restarted, as the supervisor of a deployment would do.
+    With `workers` that many Celery workers run the tasks. An Airflow component that dies is restarted, as the
+    supervisor of a deployment would do.
     """
     with lock_workspace(workspace, "up"):
-        sandbox = Sandbox(workspace, "up")
+        sandbox = Sandbox(workspace, "up", workers)
         _print(console, "Starting AWS and Airflow")
         try:
             sandbox.start(fresh=False)
@@ -34,6 +35,11 @@ def up(workspace: Workspace, console: Console) -> int:
                 f"Airflow   {running.airflow_url}   user {running.user}   password {running.password}",
             )
             _print(console, f"AWS       {running.aws_url}   (keys: anything)")
+            if workers:
+                _print(
+                    console,
+                    f"Celery    {workers} {'worker' if workers == 1 else 'workers'}, through RabbitMQ",
+                )
             _print(console, "Ctrl-C, or `python -m sandbox down` in another terminal, stops it")
             while True:
                 for line in sandbox.supervise():

@@ -78,8 +78,9 @@ class Aws:
 class Sandbox:
     """AWS and Airflow together: `start()`, then `check()` or `supervise()` regularly, then `stop()`."""
 
-    def __init__(self, workspace: Workspace, command: str) -> None:
-        self.workspace, self._command = workspace, command
+    def __init__(self, workspace: Workspace, command: str, workers: int = 0) -> None:
+        """With `workers` that many Celery workers run Airflow's tasks, otherwise its LocalExecutor does."""
+        self.workspace, self._command, self._workers = workspace, command, workers
         self._aws = Aws(workspace)
         self._airflow = Airflow(
             addresses=workspace.addresses,
@@ -87,6 +88,7 @@ class Sandbox:
             dags=workspace.dags,
             plugins=workspace.plugins,
             root=workspace.root,
+            workers=workers,
         )
 
     @property
@@ -104,6 +106,7 @@ class Sandbox:
             airflow_url=self._airflow.plan.url,
             user=USER,
             password=self._airflow.password,
+            workers=self._workers,
         )
 
     def client(self) -> AirflowClient:
@@ -131,7 +134,7 @@ class Sandbox:
         self._airflow.check()
 
     def supervise(self) -> list[str]:
-        """Restart Airflow components that died; returns a line for each event. Raises SandboxError if AWS has ended."""
+        """Restart what died of Airflow; returns a line for each event. Raises SandboxError if AWS has ended."""
         self._aws.check()
         return self._airflow.supervise()
 

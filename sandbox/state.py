@@ -67,7 +67,7 @@ class Workspace:
 
 @dataclass(frozen=True)
 class Running:
-    """How to reach the running sandbox."""
+    """How to reach the running sandbox; `workers` is the number of its Celery workers, 0 with a LocalExecutor."""
 
     pid: int
     command: str
@@ -76,6 +76,7 @@ class Running:
     airflow_url: str | None = None
     user: str | None = None
     password: str | None = None
+    workers: int = 0
 
     @property
     def serves_runs(self) -> bool:

@@ -22,7 +22,7 @@ Json = dict[str, Any]
 class TaskRun:
     """One task of one DAG run, as Airflow reports it; `state` is None before it is scheduled.
 
-    `pid` is the process that runs it, or ran it last.
+    `pid` is the process that runs it, or ran it last, and `host` that process's host: with Celery, its worker.
     """
 
     task_id: str
@@ -32,6 +32,7 @@ class TaskRun:
     try_number: int
     map_index: int = -1
     pid: int | None = None
+    host: str = ""
 
     @property
     def name(self) -> str:
@@ -102,6 +103,7 @@ class AirflowClient:
                 try_number=item["try_number"],
                 map_index=item["map_index"],
                 pid=item.get("pid"),
+                host=item.get("hostname") or "",
             )
             for item in instances
         ]

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.addresses import Addresses
+from sandbox.airflow.celery import CeleryPlan, celery_options, celery_variables
 
 USER = "admin"
 DATABASE = "airflow"
 
 # Tasks defer while they wait, so few of them need a slot at the same time; each is a process of about 150 MB.
-_PARALLELISM = 8
+PARALLELISM = 8
 
 # How soon Airflow notices that one of its processes was killed, in seconds. Heartbeats come every 5 s: a scheduler or
 # triggerer counts as dead after three missed ones (default: 30 s). Tasks orphaned by a dead scheduler are looked for
@@ -33,6 +34,10 @@ _QUICK_RECOVERY = {
     },
     "triggerer": {"triggerer_health_check_threshold": "15"},
 }
+
+# On a machine that is busy with other work, importing a DAG file takes a minute. By default that ends after 30 s,
+# in a task as well, and the DAG counts as deleted soon after: its runs then stand still without a word.
+_PATIENT_IMPORT_S = "600"
 
 # The caller's variables with these prefixes would reach the product as configuration.
 _FOREIGN_PREFIXES = ("AWS_", "AIRFLOW_", "BOTO", "SPARK_", "PYSPARK_")
@@ -71,7 +76,7 @@ class Secrets:
 
 @dataclass(frozen=True)
 class AirflowPlan:
-    """The directories, addresses and secrets of one sandbox's Airflow."""
+    """The directories, addresses and secrets of one sandbox's Airflow; without `celery` a LocalExecutor runs tasks."""
 
     addresses: Addresses
     home: Path
@@ -80,6 +85,7 @@ class AirflowPlan:
     root: Path
     database_url: str
     secrets: Secrets
+    celery: CeleryPlan | None = None
 
     @property
     def url(self) -> str:
@@ -103,11 +109,19 @@ def clean_environment(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[str, str]:
-    """The complete environment of Airflow's processes; `caller` is that of this process."""
+def airflow_environment(
+    plan: AirflowPlan, caller: Mapping[str, str], home: Path | None = None
+) -> dict[str, str]:
+    """The complete environment of Airflow's processes; `caller` is that of this process.
+
+    `home` is that of a process with a home of its own, such as a Celery worker; the others share `plan.home`.
+    """
+    home = home or plan.home
+    sections = [_options(plan, home), *([celery_options(plan.celery)] if plan.celery else [])]
     options = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": value
-        for section, keys in _options(plan).items()
+        for part in sections
+        for section, keys in part.items()
         for key, value in keys.items()
     }
     return {
@@ -115,8 +129,9 @@ def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[st
         **NO_FOREIGN_AWS,
         "AWS_ENDPOINT_URL": plan.addresses.aws_url,
         **options,
-        "AIRFLOW_HOME": str(plan.home),
-        "AIRFLOW_CONFIG": str(plan.home / "airflow.cfg"),
+        **(celery_variables() if plan.celery else {}),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), caller.get("PATH", os.defpath)]),
         "PYTHONPATH": os.pathsep.join([str(plan.plugins), str(plan.root)]),
         "PYTHONUNBUFFERED": "1",
@@ -124,16 +139,17 @@ def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[st
     }
 
 
-def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
+def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
     return {
         "core": {
             "dags_folder": str(plan.dags),
             "plugins_folder": str(plan.plugins),
             "executor": "LocalExecutor",
-            "parallelism": str(_PARALLELISM),
+            "parallelism": str(PARALLELISM),
             "load_examples": "False",
             # The SQL of a load is longer than Airflow's 4096 characters.
             "max_templated_field_length": "65536",
+            "dagbag_import_timeout": _PATIENT_IMPORT_S,
             "dags_are_paused_at_creation": "False",
             "fernet_key": plan.secrets.fernet,
             # The default asks the network's DNS server for this host's name.
@@ -159,8 +175,8 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
         },
         "api_auth": {"jwt_secret": plan.secrets.jwt, "jwt_expiration_time": str(7 * 24 * 3600)},
         "logging": {
-            "base_log_folder": str(plan.logs),
-            "dag_processor_child_process_log_directory": str(plan.logs / "dag_processor"),
+            "base_log_folder": str(home / "logs"),
+            "dag_processor_child_process_log_directory": str(home / "logs" / "dag_processor"),
             "colored_console_log": "False",
         },
         "scheduler": {
@@ -174,6 +190,8 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
             "parsing_processes": "1",
             "refresh_interval": "5",
             "min_file_process_interval": "30",
+            "dag_file_processor_timeout": _PATIENT_IMPORT_S,
+            "stale_dag_threshold": _PATIENT_IMPORT_S,
             "dag_bundle_config_list": json.dumps(
                 [
                     {

@@ -59,10 +59,10 @@ def run_to_its_end(runs: LiveRuns, run_id: str) -> Ended:
     return end(runs, runs.trigger(run_id=run_id), since)
 
 
-def sandbox_with_source(home: Path, dags: Path = ROOT / "dags") -> Iterator[LiveRuns]:
-    """The body of a module's fixture: a running sandbox with generated source files."""
+def sandbox_with_source(home: Path, *options: str, dags: Path = ROOT / "dags") -> Iterator[LiveRuns]:
+    """The body of a module's fixture: a running sandbox with generated source files; `options` are those of `up`."""
     sandbox = SandboxProcess(home, net=unused_net(), dags=dags)
-    with sandbox.up():
+    with sandbox.up(*options):
         live = LiveRuns(sandbox)
         live.put_source()
         yield live

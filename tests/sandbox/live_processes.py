@@ -30,6 +30,18 @@ class LiveProcesses:
         """The AWS process."""
         return self._guarded(lambda line: "sandbox.aws" in line)
 
+    def celery_worker(self, name: str) -> psutil.Process | None:
+        """The main process of a Celery worker (w1, w2, …)."""
+        return self._guarded(lambda line: any(word.startswith(f"{name}@") for word in line))
+
+    def rabbitmq(self) -> psutil.Process | None:
+        """Airflow's broker."""
+        return self._guarded(lambda line: any(word.endswith("rabbitmq-server") for word in line))
+
+    def postgres(self) -> psutil.Process | None:
+        """Airflow's metadata database; warehouses have others."""
+        return self._guarded(lambda line: any(word.endswith("/airflow/postgres") for word in line))
+
     def task(self, pid: int | None) -> psutil.Process | None:
         """The process that runs a task (`pid` is what Airflow reports), or None if it has ended."""
         return next((one for one in self._descendants() if one.pid == pid), None)
@@ -49,12 +61,15 @@ class LiveProcesses:
         )
 
     def _guarded(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:
-        """The child of the guard with a matching command line: the child itself may have changed its own."""
+        """The child of the guard with a matching command line: the child itself may have changed its own.
+
+        The guard also inherits orphans, which may be zombies until it ends.
+        """
         guard = self._find(lambda line: _GUARD in line and is_wanted(line))
         if guard is None:
             return None
         with contextlib.suppress(psutil.NoSuchProcess):
-            return next(iter(guard.children()), None)
+            return next((one for one in guard.children() if one.status() != psutil.STATUS_ZOMBIE), None)
         return None
 
     def _find(self, is_wanted: Callable[[list[str]], bool]) -> psutil.Process | None:

@@ -55,9 +55,9 @@ class SandboxProcess:
         )
 
     @contextlib.contextmanager
-    def up(self) -> Iterator[SandboxProcess]:
+    def up(self, *options: str) -> Iterator[SandboxProcess]:
         """Run `up` until the body ends."""
-        child = self.start("up")
+        child = self.start("up", *options)
         try:
             wait_until(
                 lambda: child.poll() is not None or "stops it" in self.output, "the start of the sandbox"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sandbox.addresses import Addresses
+from sandbox.airflow.celery import CeleryPlan
 from sandbox.airflow.configuration import AirflowPlan, Secrets, airflow_environment
 
 PLAN = AirflowPlan(
@@ -67,3 +69,35 @@ def test_product_code_is_imported_from_plugins_and_from_the_root() -> None:
 )
 def test_airflow_options_are_set(option: str, value: str) -> None:
     assert airflow_environment(PLAN, {})[f"AIRFLOW__{option}"] == value
+
+
+CELERY = replace(
+    PLAN, celery=CeleryPlan("amqp://a:p@127.7.0.1/a", "airflow@127.7.0.1:5432/r", workers=3, slots=8)
+)
+
+
+def test_without_workers_tasks_run_in_a_local_executor_and_logs_stay_in_the_home() -> None:
+    environment = airflow_environment(PLAN, {})
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    celery = ("AIRFLOW__CELERY__", "AIRFLOW__LOGGING__REMOTE_", "AIRFLOW_CONN_")
+    assert not [name for name in environment if name.startswith(celery)]
+
+
+def test_with_workers_tasks_go_through_the_broker_and_logs_to_s3() -> None:
+    environment = airflow_environment(CELERY, {})
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "CeleryExecutor"
+    assert environment["AIRFLOW__CELERY__BROKER_URL"] == "amqp://a:p@127.7.0.1/a"
+    assert (
+        environment["AIRFLOW__CELERY__RESULT_BACKEND"] == "db+postgresql+psycopg2://airflow@127.7.0.1:5432/r"
+    )
+    assert environment["AIRFLOW__LOGGING__REMOTE_LOGGING"] == "True"
+
+
+def test_all_workers_together_have_at_least_the_slots_that_airflow_fills() -> None:
+    assert airflow_environment(CELERY, {})["AIRFLOW__CELERY__WORKER_CONCURRENCY"] == "3"
+
+
+def test_a_worker_has_a_home_and_local_logs_of_its_own() -> None:
+    environment = airflow_environment(CELERY, {}, Path("/h/airflow/worker-w1"))
+    assert environment["AIRFLOW_HOME"] == "/h/airflow/worker-w1"
+    assert environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] == "/h/airflow/worker-w1/logs"
