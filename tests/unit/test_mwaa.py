@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -165,10 +166,11 @@ def imported_at_run_time(node: ast.AST) -> list[str]:
 
 def test_the_startup_script_exports_the_schedules_where_there_are_some(tmp_path: Path) -> None:
     script = (ROOT / "deploy/mwaa/startup.sh").read_text().replace("/usr/local/airflow", str(tmp_path))
+    (variable,) = re.findall(r"export (\w+)=", script)
     (tmp_path / "dags").mkdir()
 
     def told() -> str:
-        command = f"{script}\necho ${{MAYFLY_SCHEDULES-none}}"
+        command = f"{script}\necho ${{{variable}-none}}"
         return subprocess.run(
             ["sh", "-euc", command], env={}, capture_output=True, text=True, check=True
         ).stdout.strip()
