@@ -240,12 +240,13 @@ def test_celery_verifies_that_the_certificate_is_for_the_brokers_host(deployment
     config = json.loads(deployment.environment()["AIRFLOW__CELERY__EXTRA_CELERY_CONFIG"])
     script = (
         "from kombu import Connection; import json, sys\n"
-        "Connection(sys.argv[1], ssl=json.loads(sys.argv[2]), connect_timeout=5).connect()\n"
-        "print('connected')\n"
+        "opened = Connection(sys.argv[1], ssl=json.loads(sys.argv[2]), connect_timeout=5)\n"
+        "opened.connect()\n"
+        "print('connected to', opened.ssl['server_hostname'])\n"
     )
     url = deployment.environment()["AIRFLOW__CELERY__BROKER_URL"]
     for host, tls, answer in (
-        (deployment.rabbitmq, config["broker_use_ssl"], "connected"),
+        (deployment.rabbitmq, config["broker_use_ssl"], f"connected to {deployment.rabbitmq}"),
         (
             deployment.rabbitmq,
             {**config["broker_use_ssl"], "server_hostname": "127.0.0.1"},

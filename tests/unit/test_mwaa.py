@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from subdags.deployment import SCHEDULES
+
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "deploy" / "mwaa" / "build.py"
 
@@ -167,6 +169,7 @@ def imported_at_run_time(node: ast.AST) -> list[str]:
 def test_the_startup_script_exports_the_schedules_where_there_are_some(tmp_path: Path) -> None:
     script = (ROOT / "deploy/mwaa/startup.sh").read_text().replace("/usr/local/airflow", str(tmp_path))
     (variable,) = re.findall(r"export (\w+)=", script)
+    assert variable == SCHEDULES
     (tmp_path / "dags").mkdir()
 
     def told() -> str:
