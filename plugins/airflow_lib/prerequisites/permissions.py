@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -18,12 +17,13 @@ from botocore.exceptions import ClientError
 from airflow_lib.aws.clients import Aws
 from airflow_lib.aws.errors import code_of
 from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.checkout import find_in_checkout
 from airflow_lib.errors import SettingsError
 from airflow_lib.prerequisites.finding import Finding, ok, unknown, wrong
 from airflow_lib.settings import MayflySettings, Settings
 
 PERMISSIONS = "permissions"
-POLICY_FILE = Path(__file__).resolve().parents[3] / "docs" / "iam-principal-policy.json"
+POLICY_FILE = find_in_checkout("docs/iam-principal-policy.json")
 
 # What stands for the rest of a name: the simulator is asked about one resource, not about a pattern.
 _ANY = "doctor"

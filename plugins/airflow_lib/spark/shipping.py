@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from airflow_lib.aws.s3 import put_if_absent
 from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.checkout import find_in_checkout
 from airflow_lib.errors import SourceError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# plugins/airflow_lib/spark/shipping.py -> the checkout's sparkjobs/
-SPARKJOBS = Path(__file__).resolve().parents[3] / "sparkjobs"
+SPARKJOBS = find_in_checkout("sparkjobs")
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 _CREATED_ON_UNIX = 3  # of ZIP's "version made by"

@@ -32,10 +32,11 @@ from jinja2 import (
     UndefinedError,
 )
 
+from airflow_lib.checkout import find_in_checkout
 from airflow_lib.errors import WarehouseError
 from airflow_lib.pipeline import IDENTIFIER
 
-ROOT = Path(__file__).resolve().parents[3] / "sql_templates"
+ROOT = find_in_checkout("sql_templates")
 
 # In our templates a semicolon at the end of a line ends a statement, and nothing else does; a comment has a line of
 # its own. No literal spans lines (`_string`), so none is mistaken for either.
