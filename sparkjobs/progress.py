@@ -31,16 +31,14 @@ class _Stage(NamedTuple):
 def progress(spark: SparkSession, uri: str, every_s: float = EVERY_S) -> Iterator[None]:
     """While the body runs, let the file at `uri` say how far Spark is: written where that changed, every `every_s`.
 
-    What it says first is that the job has begun. The session's jobs of before count, too: a session has one statement.
-    Raises nothing.
+    What it says first is that the job has begun. Raises nothing.
     """
     over = threading.Event()
 
-    def report() -> None:
-        stages, told = None, None
+    def report(stages: Stages) -> None:
+        told = None
         while not over.is_set():
             with suppress(Exception):  # such as S3 that is busy, or a JVM that is ending
-                stages = stages or Stages(spark)
                 text = stages.describe() if told else "begun"
                 if text != told:
                     _write(spark, uri, text)
@@ -48,7 +46,7 @@ def progress(spark: SparkSession, uri: str, every_s: float = EVERY_S) -> Iterato
             over.wait(every_s)
 
     with suppress(Exception):  # such as no thread that can be had
-        threading.Thread(target=report, name="progress", daemon=True).start()
+        threading.Thread(target=report, args=(Stages(spark),), name="progress", daemon=True).start()
     try:
         yield
     finally:
@@ -58,24 +56,25 @@ def progress(spark: SparkSession, uri: str, every_s: float = EVERY_S) -> Iterato
 class Stages:
     """Spark's own record of its stages (`AppStatusStore`, which its UI shows), read from the driver.
 
-    A stage that is through is asked for once: a job may have hundreds.
+    Only Spark jobs that begin after it was made count. A stage that is through is asked for once: there may be hundreds.
     """
 
     def __init__(self, spark: SparkSession) -> None:
         self._store: Any = spark._jsc.sc().statusStore()  # noqa: SLF001 - PySpark has no public way to it
         self._over: dict[int, _Stage] = {}
+        self._earlier = {int(job.jobId()) for job in self._list_jobs()}
 
     def describe(self) -> str:
         """How far Spark is, for people: `stage 3 of 4 so far (2 of 8 tasks), 1,200,000 rows read, 0 written`.
 
-        How many stages are to come is known of the Spark jobs that have begun alone. Rows are Spark's counts: those
-        that are read twice, or are held and read again, count twice.
+        How many stages are to come is known of the Spark jobs that have begun alone. The rows read are those of the
+        stage that has read most: a job may read its source several times, or hold rows and read them again.
         """
         begun: dict[int, _Stage] = {}
         ahead: set[int] = set()
-        jobs = self._store.jobsList(None)
-        for index in range(jobs.size()):
-            job = jobs.apply(index)
+        for job in self._list_jobs():
+            if int(job.jobId()) in self._earlier:
+                continue
             text = job.stageIds().mkString(",")
             looked = {number: self._look(number) for number in map(int, filter(None, text.split(",")))}
             started = {number: seen for number, seen in looked.items() if seen.status in _BEGUN}
@@ -86,10 +85,14 @@ class Stages:
         active = [stage for stage in begun.values() if stage.status == "ACTIVE"]
         done, tasks = sum(stage.tasks_done for stage in active), sum(stage.tasks for stage in active)
         share = f" ({done:,} of {tasks:,} tasks)" if active else ""
-        read = sum(stage.read for stage in begun.values())
+        read = max((stage.read for stage in begun.values()), default=0)
         written = sum(stage.written for stage in begun.values())
         number, known = len(begun), len(begun) + len(ahead)
         return f"stage {number:,} of {known:,} so far{share}, {read:,} rows read, {written:,} written"
+
+    def _list_jobs(self) -> Iterator[Any]:
+        jobs = self._store.jobsList(None)
+        return (jobs.apply(index) for index in range(jobs.size()))
 
     def _look(self, number: int) -> _Stage:
         if number in self._over:
