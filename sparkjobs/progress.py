@@ -56,7 +56,7 @@ def progress(spark: SparkSession, uri: str, every_s: float = EVERY_S) -> Iterato
 class Stages:
     """Spark's own record of its stages (`AppStatusStore`, which its UI shows), read from the driver.
 
-    Only Spark jobs that begin after it was made count. A stage that is through is asked for once: there may be hundreds.
+    Only Spark jobs that begin after it was made count. A stage that is through is asked for once: there may be many.
     """
 
     def __init__(self, spark: SparkSession) -> None:

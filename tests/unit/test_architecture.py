@@ -43,6 +43,7 @@ ROOMS = {
     "steps": WORDS | {"aws", "polling", "resources", "lifecycle", "prerequisites", "spark", "warehouse"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
     "replay": WORDS | {"aws", "polling", "spark", "declaration", "steps", "janitor"},
+    "backfill": WORDS | {"aws", "polling", "lifecycle", "spark", "warehouse", "steps", "janitor", "replay"},
     "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},
 }
 
