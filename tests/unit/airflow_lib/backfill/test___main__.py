@@ -174,7 +174,7 @@ def test_without_an_airflow_nothing_is_started_and_a_plan_needs_none(
         monkeypatch.delenv(name, raising=False)
     code, told, err = command("run", "immigration", *APRIL)
     assert (code, told) == (backfill.ERROR, [])
-    assert "set MAYFLY_AIRFLOW_URL" in err[0]
+    assert f"set {URL}" in err[0]
     assert command("plan", "immigration", *APRIL)[0] == backfill.FOUND
 
 

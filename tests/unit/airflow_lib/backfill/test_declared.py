@@ -39,13 +39,11 @@ def test_the_last_line_is_the_declaration(asked: list[dict[str, Any]]) -> None:
 
 
 def test_the_process_has_the_environment_of_airflow_and_no_secret(asked: list[dict[str, Any]]) -> None:
-    read_declaration(
-        "immigration", {"PYTHONPATH": "/mine", TOKEN: "t", PASSWORD: "p", "MAYFLY_SCHEDULES": "{}"}
-    )
+    read_declaration("immigration", {"PYTHONPATH": "/mine", TOKEN: "t", PASSWORD: "p", "TZ": "UTC"})
     environ = asked[0]["env"]
     plugins, mine = environ.pop("PYTHONPATH").split(os.pathsep)
     assert Path(plugins, "subdags/declared.py").is_file()
-    assert (mine, environ) == ("/mine", {"MAYFLY_SCHEDULES": "{}"})
+    assert (mine, environ) == ("/mine", {"TZ": "UTC"})
 
 
 @pytest.mark.parametrize("name", ["", "-c", "Immigration", "a" * 17, "x; rm"])
