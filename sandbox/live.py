@@ -10,7 +10,6 @@ from typing import Protocol, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -29,7 +28,6 @@ _STYLES = {
     "skipped": "dim",
 }
 _NOTABLE = ("running", "deferred", "up_for_retry", "failed", "upstream_failed")
-_PROGRESS_STEP = 0.25
 # Too brief and too many to print a line for each.
 _QUIET = frozenset({None, "scheduled", "queued"})
 
@@ -63,7 +61,7 @@ class PlainView:
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console, self._clock, self._started = console, clock, clock()
         self._tasks: dict[str, str | None] = {}
-        self._sessions: dict[str, tuple[str, int]] = {}
+        self._sessions: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -86,17 +84,15 @@ class PlainView:
             self._show_session(session)
 
     def _show_session(self, session: Session) -> None:
-        """Print each state once, and each quarter of progress once: Livy's progress drops with each new Spark job."""
-        state, quarter = self._sessions.get(session.name, ("", 0))
-        now = int(session.progress / _PROGRESS_STEP)
-        if session.state != state or now > quarter:
-            share = f" {session.progress:.0%}" if session.state == "busy" else ""
-            self.log(f"Spark {session.name}: {session.state}{share}")
-        self._sessions[session.name] = (session.state, max(now, quarter))
+        """Print each state and each stage once, but not each of the rows' counts."""
+        begun = str(session).partition(" so far")[0]
+        if begun != self._sessions.get(session.name):
+            self.log(f"Spark {session.name}: {session}")
+        self._sessions[session.name] = begun
 
 
 class LiveView:
-    """A display that is redrawn: one row per task group, and a progress bar per Spark session."""
+    """A display that is redrawn: one row per task group, and one per Spark session."""
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:
         self._console, self._clock, self._started = console, clock, clock()
@@ -125,12 +121,13 @@ class LiveView:
         self._live.update(Group(*parts))
 
     def _remember(self, sessions: Sequence[Session]) -> None:
-        """Keep the bar of a session that was closed; it is full if the session had made any progress."""
+        """Keep a session that was closed, with what its driver told last."""
         now = {session.name: session for session in sessions}
         for name, session in self._sessions.items():
             if name not in now:
-                done = 1.0 if session.progress > 0 else 0.0
-                now[name] = Session(name, "closed", done)
+                now[name] = Session(name, "closed", session.told)
+            elif not now[name].told and now[name].state == "idle":
+                now[name] = Session(name, "idle", session.told)
         self._sessions = dict(sorted(now.items()))
 
 
@@ -161,8 +158,5 @@ def _short(task: TaskRun) -> str:
 def _session_table(sessions: Sequence[Session]) -> Table:
     grid = Table.grid(padding=(0, 2))
     for session in sessions:
-        bar = ProgressBar(total=1.0, completed=session.progress, width=40)
-        grid.add_row(
-            Text(f"Spark {session.name}"), bar, Text(f"{session.progress:4.0%}"), Text(session.state)
-        )
+        grid.add_row(Text(f"Spark {session.name}"), Text(session.state), Text(session.told))
     return grid

@@ -1,8 +1,9 @@
-"""The current state of a run: its tasks as Airflow has them, and the progress of its Spark sessions from Livy."""
+"""The current state of a run: its tasks as Airflow has them, and its Spark sessions as Livy and their drivers tell."""
 
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +22,21 @@ _TIMEOUT_S = 2
 _EMR_USABLE = ("WAITING", "RUNNING")
 _UNFINISHED = frozenset({"queued", "running"})
 
+# The file that a statement's driver tells its progress in, as its code names it (`sparkjobs.progress`).
+_FILE = re.compile(r"""progress\(spark, ['"]s3://([^/'"]+)/([^'"]+)['"]\)""")
+_MAX_CHARS = 200
+
 
 @dataclass(frozen=True)
 class Session:
-    """One Spark session: `state` is Livy's, `progress` (0 to 1) that of its last statement."""
+    """One Spark session: `state` is Livy's, `told` what its driver says of its last statement, if anything."""
 
     name: str
     state: str
-    progress: float
+    told: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.state}, {self.told}" if self.told else self.state
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,7 @@ class SparkProgress:
 
     def __init__(self, account: Account) -> None:
         self._emr = account.client("emr")
+        self._s3 = account.client("s3")
         self._http = requests.Session()
         self._http.trust_env = False
         # Nobody signed the certificates, and nothing secret is sent: what is read is shown, and that is all.
@@ -74,19 +83,23 @@ class SparkProgress:
             Session(
                 name=_job_of(session.get("name") or str(session["id"])),
                 state=session["state"],
-                progress=self._progress(base, session),
+                told=self._told(base, session),
             )
             for session in self._get(f"{base}/sessions").get("sessions", ())
         ]
 
-    def _progress(self, base: str, session: dict[str, Any]) -> float:
-        if session["state"] not in ("idle", "busy"):
-            return 0.0
+    def _told(self, base: str, session: dict[str, Any]) -> str:
+        if session["state"] != "busy":
+            return ""
         statements = self._get(f"{base}/sessions/{session['id']}/statements").get("statements", ())
-        if not statements:
-            return 0.0
-        last = statements[-1]
-        return 1.0 if last["state"] == "available" else float(last.get("progress") or 0.0)
+        found = _FILE.search(str(statements[-1].get("code"))) if statements else None
+        if found is None:
+            return ""
+        try:
+            body = self._s3.get_object(Bucket=found[1], Key=found[2])["Body"].read(_MAX_CHARS)
+        except (ClientError, BotoCoreError):  # it is not there yet
+            return ""
+        return "".join(letter for letter in body.decode(errors="replace") if letter.isprintable())
 
     def _get(self, url: str) -> dict[str, Any]:
         answer = self._http.get(url, timeout=_TIMEOUT_S)

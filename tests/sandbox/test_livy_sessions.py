@@ -5,17 +5,27 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import boto3
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
 
+from airflow_lib.aws.s3_location import S3Location
+from airflow_lib.pipeline import SparkJob, Window
+from airflow_lib.spark.outputs import Output
+from airflow_lib.spark.progress import read_progress
+from airflow_lib.spark.shipping import SPARKJOBS
+from airflow_lib.steps.statement import parse_answer, render_statement
 from sandbox import livy
 from tests.contract.livy_client import Server, embedded, eventually, livy_port
 from tests.sandbox.nets import unused_net
@@ -79,6 +89,53 @@ def test_a_session_runs_code_from_a_zip_on_s3_that_reads_and_writes_s3(
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket="bucket", Prefix="out/day=b/")["Contents"]]
     assert keys
     assert all(key.endswith(".parquet") for key in keys)
+
+
+_SLOW_JOB = """
+import time
+
+def run(spark, inputs, targets, rejected, window):
+    spark.range(300).repartition(2).write.parquet(targets["slow"])
+    # Until the test has seen how far the job is.
+    while not spark._jvm.org.apache.hadoop.fs.Path(rejected).getFileSystem(
+        spark._jsc.hadoopConfiguration()
+    ).exists(spark._jvm.org.apache.hadoop.fs.Path(rejected + "go")):
+        time.sleep(0.1)
+    return {"read": 300, "written": 300, "rejected": {}}
+"""
+
+
+def test_a_driver_tells_how_far_its_job_is_while_livy_tells_nothing_of_what_it_did(
+    aws: dict[str, str], tmp_path: Path
+) -> None:
+    """The code that Mayfly ships, and the statement that it submits."""
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as archive:
+        archive.write(SPARKJOBS / "__init__.py", "sparkjobs/__init__.py")
+        archive.write(SPARKJOBS / "progress.py", "sparkjobs/progress.py")
+        archive.writestr("sparkjobs/p/__init__.py", "")
+        archive.writestr("sparkjobs/p/slow.py", _SLOW_JOB)
+    s3 = _s3(aws)
+    s3.put_object(Bucket="bucket", Key="code/two.zip", Body=code.getvalue())
+    run: Any = SimpleNamespace(
+        pipeline=SimpleNamespace(name="p"), window=Window(date(2016, 4, 1), date(2016, 4, 2))
+    )
+    job, output = SparkJob("slow", ("x.csv",)), Output(S3Location("bucket", "processed/p"), "slow", "0" * 32)
+
+    def told() -> str:
+        return read_progress(s3, output.progress_uri)
+
+    with embedded(f"127.{_NET}.2.5", tmp_path, environment=aws) as (server, _):
+        session = server.create(kind="pyspark", driverMemory="600m", pyFiles=["s3://bucket/code/two.zip"])
+        assert session.wait_started() == "idle"
+        statement = session.post(render_statement(run, job, output, [[]], "1" * 32))
+        said = eventually(told, lambda text: "300 written" in text, 60)
+        assert re.fullmatch(r"stage 2 of 2 so far, [\d,]+ rows read, 300 written", said)
+        assert session.statement(statement)["state"] == "running"
+        s3.put_object(Bucket="bucket", Key=f"processed/p/slow/{'0' * 32}/{'1' * 32}-rejected/go", Body=b"")
+        answer = session.wait(statement)["output"]
+        assert answer["status"] == "ok", answer
+        assert parse_answer(answer["data"]["text/plain"], "slow")["read"] == 300
 
 
 def test_a_session_with_a_missing_zip_is_dead_and_its_log_names_the_zip(

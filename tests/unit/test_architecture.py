@@ -48,6 +48,7 @@ ROOMS = {
     "links": WORDS | {"aws", "steps"},
     "janitor": WORDS | {"aws", "polling", "lifecycle"},
     "replay": WORDS | {"aws", "polling", "spark", "declaration", "steps", "janitor"},
+    "backfill": WORDS | {"aws", "polling", "lifecycle", "spark", "warehouse", "steps", "janitor", "replay"},
     "doctor": WORDS | {"aws", "polling", "resources", "prerequisites", "janitor"},
 }
 

@@ -40,6 +40,11 @@ class Output:
         """The folder that an attempt writes the rows of the output `name` to."""
         return self.prefix.uri(f"{attempt}/{name}/")
 
+    @property
+    def progress_uri(self) -> str:
+        """The file in which the driver tells how far it is (sparkjobs.progress); the next attempt replaces it."""
+        return self.prefix.uri("progress.txt")
+
     def rejected_uri(self, attempt: str) -> str:
         """The folder that an attempt writes its rejected rows to."""
         return self.prefix.uri(f"{attempt}-rejected/")

@@ -24,7 +24,7 @@ from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.steps import Run
 from airflow_lib.steps.transform import resolve_job
 from airflow_lib.warehouse.connection import Connection
-from airflow_lib.warehouse.held import holds, wanted_of
+from airflow_lib.warehouse.held import RecordedLoad, holds, wanted_of
 from airflow_lib.warehouse.ledger import decode_loads, export_loads
 from airflow_lib.warehouse.sql_hash import hash_sql
 
@@ -48,7 +48,7 @@ def find_idle(run: Run, batch: Batch, document: Document, *, sure: bool = True) 
         return None
     if not batch.objects and run.pipeline.intake.may_be_empty:
         why = "nothing has come in"
-    elif any(batch.missing(job) for job in run.pipeline.jobs) or _asks_the_clock(run.pipeline):
+    elif any(batch.missing(job) for job in run.pipeline.jobs) or asks_the_clock(run.pipeline):
         return None
     elif told := _find_held(run, batch, document.warehouse, sure=sure):
         why = told
@@ -80,23 +80,43 @@ def store_loads(run: Run, connection: Connection, generation: int) -> None:
     log.info("%s loads of generation %s are told outside the warehouse", loads, generation)
 
 
+def read_loads(run: Run, generation: int) -> tuple[RecordedLoad, ...] | None:
+    """The loads that are told of this generation; None where nothing is. Raises WarehouseError, ResourceError."""
+    location = run.state_location
+    body = read_object(run.aws.s3, location.bucket, location.key(_name(generation)))
+    return decode_loads(body, run.pipeline.name, generation) if body else None
+
+
+def asks_the_clock(pipeline: Pipeline) -> bool:
+    """Whether a check may fail of the same content later on: to ask it, the run needs the warehouse.
+
+    A source that stands still is just what Fresh is there to tell. What only warns is not worth a warehouse.
+    """
+    checks = [*pipeline.checks, *(check for answer in pipeline.answers for check in answer.checks)]
+    return any(isinstance(check, Fresh) and check.severity == Severity.ERROR for check in checks)
+
+
+def is_there(run: Run, snapshot: str) -> bool:
+    """Whether a warehouse can be restored from the snapshot. Raises ResourceError."""
+    view = snapshots.probe_snapshot(run.aws.redshift, snapshot)
+    return view is not None and view.ready
+
+
 def _find_held(run: Run, batch: Batch, state: SlotState, *, sure: bool) -> str | None:
     """What the warehouse's snapshot holds already, in words; None where that is not all of the run's."""
     generation = generation_of(run.environment, state.snapshot) if state.snapshot else None
     if state.phase is not Phase.EMPTY or state.snapshot is None or generation is None:
         return None
     try:
-        location = run.state_location
-        body = read_object(run.aws.s3, location.bucket, location.key(_name(generation)))
-        if not body:
+        loads = read_loads(run, generation)
+        if loads is None:
             return None
-        loads = decode_loads(body, run.pipeline.name, generation)
         outputs = _find_outputs(run, batch)
         if outputs is None:
             return None
         wanted = wanted_of(run.pipeline, outputs, hash_sql(run.pipeline))
         load = holds(loads, run.window, wanted)
-        if load is None or (sure and not _is_there(run, state.snapshot)):
+        if load is None or (sure and not is_there(run, state.snapshot)):
             return None
     except (MayflyError, *AWS_ERRORS) as error:
         log.warning("what the warehouse holds is not known: %s", error)
@@ -124,20 +144,6 @@ def _find_outputs(run: Run, batch: Batch) -> dict[str, str] | None:
         if job.name in loaded:
             hashes[job.name] = manifest.sha256
     return hashes
-
-
-def _asks_the_clock(pipeline: Pipeline) -> bool:
-    """Whether a check may fail of the same content later on: to ask it, the run needs the warehouse.
-
-    A source that stands still is just what Fresh is there to tell. What only warns is not worth a warehouse.
-    """
-    checks = [*pipeline.checks, *(check for answer in pipeline.answers for check in answer.checks)]
-    return any(isinstance(check, Fresh) and check.severity == Severity.ERROR for check in checks)
-
-
-def _is_there(run: Run, snapshot: str) -> bool:
-    view = snapshots.probe_snapshot(run.aws.redshift, snapshot)
-    return view is not None and view.ready
 
 
 def _name(generation: int) -> str:

@@ -62,6 +62,15 @@ def read_pinned(run: Run, job: SparkJob) -> Pinned:
     raise OutputError(f"Job {job.name!r} has no complete output in this run. Clear transform.{job.name}.")
 
 
+def find_pinned(run: Run, job: SparkJob) -> str | None:
+    """The address of the output that this run loads, or loaded; None where none is written down.
+
+    Whether the output is still there is not looked at. Raises OutputError where it cannot be read; ResourceError.
+    """
+    pin = read_stored(run.aws.s3, run.logs.bucket, _pin_key(run, job.name))
+    return None if pin.body is None else parse_pin(pin.body, job.name)
+
+
 def parse_pin(body: bytes, job: str) -> str:
     """The output's address that a pin holds. Raises OutputError where it is not one that Mayfly wrote."""
 

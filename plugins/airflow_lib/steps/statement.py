@@ -18,7 +18,10 @@ from airflow_lib.steps.pinned_output import HEX
 
 
 def render_statement(run: Run, job: SparkJob, output: Output, inputs: list[list[str]], attempt: str) -> str:
-    """The Python that the session runs; it prints the job's counts as one JSON line, and who wrote them."""
+    """The Python that the session runs; it prints the job's counts as one JSON line, and who wrote them.
+
+    A session that an earlier version made has code that tells no progress.
+    """
     window = (run.window.start.isoformat(), run.window.end.isoformat())
     arguments: dict[str, Any] = {
         "inputs": inputs,
@@ -28,9 +31,14 @@ def render_statement(run: Run, job: SparkJob, output: Output, inputs: list[list[
     }
     about = {"mayfly": 1, "attempt": attempt, "address": output.address}
     return (
-        "import json\n"
+        "import contextlib, json\n"
         f"from sparkjobs.{run.pipeline.name} import {job.name} as job\n"
-        f"counts = job.run(spark, **{arguments!r})\n"
+        "try:\n"
+        "    from sparkjobs.progress import progress\n"
+        "except ImportError:\n"
+        "    progress = lambda *_: contextlib.nullcontext()\n"
+        f"with progress(spark, {output.progress_uri!r}):\n"
+        f"    counts = job.run(spark, **{arguments!r})\n"
         f"print(json.dumps({{**counts, **{about!r}}}))\n"
     )
 

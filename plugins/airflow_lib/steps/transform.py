@@ -11,6 +11,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from airflow_lib.errors import (
     InputChanged,
@@ -39,8 +40,10 @@ from airflow_lib.spark.livy import (
     SessionView,
     StatementView,
 )
+from airflow_lib.spark.log_lines import is_noise, lines_after
 from airflow_lib.spark.manifest import Manifest, probe_manifest, write_manifest
 from airflow_lib.spark.outputs import Output, address_output
+from airflow_lib.spark.progress import read_progress
 from airflow_lib.spark.rejects import refuse_rejects
 from airflow_lib.spark.shipping import ensure_shipped, hash_code
 from airflow_lib.steps import Done, Json, Outcome, Run
@@ -167,7 +170,11 @@ class RunJob(PollingStep):
             log.info("%s is complete already (%s): not computed again", self.job, manifest.uri)
             return self._accept(run, output, manifest, reused=True)
         endpoint = find_livy(run)
-        state: Json = {"url": endpoint.url, "fingerprint": endpoint.fingerprint}
+        state: Json = {
+            "url": endpoint.url,
+            "fingerprint": endpoint.fingerprint,
+            "progress": output.progress_uri,
+        }
         livy = self._open_livy(run, state)
         session = livy.probe_session(self._name(run))
         if session is not None and self._is_spent(run, livy, session):
@@ -200,7 +207,7 @@ class RunJob(PollingStep):
             self._submit(run, livy, session, state)
             raise NotReady(f"job {self.job}")
         if not statements[0].finished:
-            raise NotReady(self._format_progress(statements[0], state))
+            raise NotReady(self._tell_progress(run, statements[0], state))
         output, manifest = self._complete(run, statements[0])
         self._delete_session(run, livy)
         return self._accept(run, output, manifest, reused=False)
@@ -271,6 +278,9 @@ class RunJob(PollingStep):
         if session.state in SESSION_PENDING:
             self._give_way(run, livy, session, state)
             raise NotReady(f"Livy session {session.name} to start: it is {session.state}")
+        if asked_at := state.pop("asked_at", None):
+            took = run.services.clock.now() - datetime.fromisoformat(asked_at)
+            log.info("session %s has started, after %.0f s", session.name, took.total_seconds())
         state["until"] = state.get("end_by")
         return session
 
@@ -289,6 +299,8 @@ class RunJob(PollingStep):
         session = livy.create_session(spec)
         log.info("session %s (%s) created: %s", session.name, session.id, spec.body())
         self._note_session(run, session, state)
+        log.info("session %s starts: the job waits for its driver", session.name)
+        state["asked_at"] = run.services.clock.now().isoformat()
         return session
 
     def _give_way(self, run: Run, livy: LivyClient, session: SessionView, state: Json) -> None:
@@ -308,7 +320,7 @@ class RunJob(PollingStep):
         """Remember which session is polled, and by when it must have started (or ended, for a new one to start)."""
         start_by = time_after(run.services.clock, run.settings.mayfly.livy.session_timeout_s)
         state.update(session=session.id, start_by=start_by, until=start_by, last_log_line=None)
-        for of_another_session in ("attempt", "end_by", "fits"):
+        for of_another_session in ("attempt", "end_by", "fits", "asked_at", "told"):
             state.pop(of_another_session, None)
 
     def _count_replacement(self, run: Run, state: Json, why: str) -> None:
@@ -331,12 +343,14 @@ class RunJob(PollingStep):
         end_by = time_after(run.services.clock, run.settings.mayfly.livy.statement_timeout_s)
         state.update(attempt=attempt, end_by=end_by, until=end_by)
 
-    def _format_progress(self, statement: StatementView, state: Json) -> str:
-        percent = round(statement.progress * 100)
-        if percent != state.get("percent"):
-            log.info("job %s: %s, %s %%", self.job, statement.state, percent)
-        state["percent"] = percent
-        return f"job {self.job} ({percent} %)"
+    def _tell_progress(self, run: Run, statement: StatementView, state: Json) -> str:
+        """Log how far the job is, where that changed: by what its driver says, for Livy's own number tells little."""
+        uri = state.get("progress")  # what the version before deferred has none
+        text = f"job {self.job}: {(read_progress(run.aws.s3, uri) if uri else '') or statement.state}"
+        if text != state.get("told"):
+            log.info("%s", text)
+        state["told"] = text
+        return text
 
     def _accept(self, run: Run, output: Output, manifest: Manifest, *, reused: bool) -> Done:
         """The result: this run loads the output. Raises SourceError where the job rejected too much."""
@@ -376,17 +390,10 @@ class RunJob(PollingStep):
             log.warning("the log of session %s cannot be read: %s", session.name, error)
             return
         for line in lines_after(lines, state.get("last_log_line")):
-            log.info("livy | %s", line.rstrip())
+            if not is_noise(line):
+                log.info("livy | %s", line.rstrip())
         if lines:
             state["last_log_line"] = lines[-1]
-
-
-def lines_after(lines: list[str], last: str | None) -> list[str]:
-    """The lines that are new since `last` was the last one; Livy keeps only a log's end."""
-    for index in range(len(lines) - 1, -1, -1):
-        if lines[index] == last:
-            return lines[index + 1 :]
-    return lines
 
 
 def _result(output: Output, manifest: Manifest, *, reused: bool) -> Json:

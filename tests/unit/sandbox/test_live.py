@@ -69,18 +69,21 @@ def test_a_task_that_is_only_scheduled_or_queued_prints_no_line(
     assert output.getvalue() == ""
 
 
-def test_a_session_prints_a_line_for_each_state_and_each_quarter_of_progress(
-    plain: PlainView, output: io.StringIO
-) -> None:
-    """Livy's progress drops when the next Spark job of a statement begins."""
-    steps = [("starting", 0), ("busy", 0.05), ("busy", 0.1), ("busy", 0.6), ("busy", 0.3), ("busy", 0.55)]
-    for state, progress in [*steps, ("busy", 0.9), ("idle", 1.0)]:
-        plain.show(snapshot(sessions=(Session("airports", state, progress),)))
+def test_a_session_prints_a_line_for_each_state_and_each_stage(plain: PlainView, output: io.StringIO) -> None:
+    for state, told in [
+        ("starting", ""),
+        ("busy", ""),
+        ("busy", "stage 1 of 2 so far, 10 rows read, 0 written"),
+        ("busy", "stage 1 of 2 so far, 90 rows read, 0 written"),
+        ("busy", "stage 2 of 2 so far, 90 rows read, 0 written"),
+        ("idle", ""),
+    ]:
+        plain.show(snapshot(sessions=(Session("airports", state, told),)))
     assert [line.split("  ", 2)[-1].strip() for line in output.getvalue().splitlines()] == [
         "Spark airports: starting",
-        "Spark airports: busy 5%",
-        "Spark airports: busy 60%",
-        "Spark airports: busy 90%",
+        "Spark airports: busy",
+        "Spark airports: busy, stage 1 of 2 so far, 10 rows read, 0 written",
+        "Spark airports: busy, stage 2 of 2 so far, 90 rows read, 0 written",
         "Spark airports: idle",
     ]
 
@@ -116,12 +119,12 @@ def test_the_display_counts_each_groups_tasks_and_names_running_and_failed_ones(
     assert "verify  1/4  b, c failed" in text
 
 
-def test_the_display_keeps_the_bar_of_a_closed_session(output: io.StringIO) -> None:
+def test_the_display_keeps_what_a_closed_session_told_last(output: io.StringIO) -> None:
     view = LiveView(Console(file=output, width=100, force_terminal=True, color_system=None), Clock())
-    view.show(snapshot(sessions=(Session("airports", "busy", 0.4),)))
+    view.show(snapshot(sessions=(Session("airports", "busy", "stage 2 of 2 so far"),)))
+    view.show(snapshot(sessions=(Session("airports", "idle"),)))
     text = shown(view, output, snapshot())
-    assert "Spark airports" in text
-    assert "closed" in text
+    assert "Spark airports  closed  stage 2 of 2 so far" in text
 
 
 @pytest.mark.parametrize(("state", "over"), [("queued", False), ("running", False), ("failed", True)])

@@ -21,6 +21,7 @@ from airflow_lib.errors import (
     LivyUntrusted,
     OutputError,
     OutputRefused,
+    ResourceError,
     SessionFailed,
     SourceError,
     StatementFailed,
@@ -35,7 +36,7 @@ from airflow_lib.steps import Json, Run, Waiting
 from airflow_lib.steps.batch import fix_batch, look_at_sources
 from airflow_lib.steps.pinned_output import read_pinned
 from airflow_lib.steps.provision import TakeLease
-from airflow_lib.steps.transform import RunJob, lines_after
+from airflow_lib.steps.transform import RunJob
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
@@ -617,18 +618,87 @@ def test_each_line_of_livys_log_is_told_once(
     assert told == ["livy | stdout:", "livy | driver starts", "livy | driver is up", "livy | job runs"]
 
 
-@pytest.mark.parametrize(
-    ("lines", "last", "new"),
-    [
-        (["a", "b", "c"], None, ["a", "b", "c"]),
-        (["a", "b", "c"], "b", ["c"]),
-        (["a", "b", "c"], "c", []),
-        (["x", "y"], "c", ["x", "y"]),  # the log went on by more than was read
-        (["a", "b", "a", "c"], "a", ["c"]),
-    ],
-)
-def test_new_lines_begin_after_the_last_one_told(lines: list[str], last: str | None, new: list[str]) -> None:
-    assert lines_after(lines, last) == new
+def told_of(caplog: pytest.LogCaptureFixture, *begins: str) -> list[str]:
+    """What was logged that begins so."""
+    return [text for record in caplog.records if (text := record.getMessage()).startswith(begins)]
+
+
+def test_what_never_matters_of_livys_log_is_left_out(
+    world: World, ready: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    noise = "26/11/28 10:11:12 WARN NativeCodeLoader: Unable to load native-hadoop library for your platform"
+    with caplog.at_level(logging.INFO, logger="airflow_lib.steps.transform"):
+        state = start(world, ready)
+        world.livy.find("arrivals").log += [noise, "26/11/28 10:11:12 WARN Other: beware", noise]
+        drive_on(world, ready, state)
+    assert told_of(caplog, "livy | 26/") == ["livy | 26/11/28 10:11:12 WARN Other: beware"]
+
+
+def test_the_log_says_how_far_the_driver_is_once_for_each_change(
+    world: World, ready: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Livy's own share of it, which drops with each Spark job, is not shown."""
+    with caplog.at_level(logging.INFO, logger="airflow_lib.steps.transform"):
+        state = start(world, ready)
+        for text in (
+            b"begun",
+            b"stage 1 of 2 so far, 10 rows read, 0 written",
+            b"stage 1 of 2 so far, 10 rows read",
+        ):
+            put(state["progress"], text)
+            state = poll(world, ready, state, seconds=1)
+            outcome = JOB.poll(ready, state)
+            assert isinstance(outcome, Waiting)
+            assert outcome.what == f"job arrivals: {text.decode()}"
+    assert told_of(caplog, "job arrivals: ") == [
+        "job arrivals: begun",
+        "job arrivals: stage 1 of 2 so far, 10 rows read, 0 written",
+        "job arrivals: stage 1 of 2 so far, 10 rows read",
+    ]
+    assert "%" not in "".join(told_of(caplog, "job "))
+
+
+def test_progress_that_cannot_be_read_keeps_no_job_from_its_end(
+    world: World, ready: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = start(world, ready)
+    key = state["progress"].removeprefix(f"s3://{BUCKET}/")
+    refused: list[Call] = []
+
+    def refuse(call: Call) -> None:
+        if call.params.get("Key") == key:
+            refused.append(call)
+            raise ResourceError("no")
+
+    world.wire.watchers.append(refuse)
+    with caplog.at_level(logging.INFO, logger="airflow_lib.steps.transform"):
+        drive_on(world, ready, state)
+    assert refused
+    assert told_of(caplog, "job arrivals: ") == ["job arrivals: running"]
+
+
+def test_a_wait_that_an_earlier_version_deferred_goes_on_without_progress(world: World, ready: Run) -> None:
+    state = {key: value for key, value in start(world, ready).items() if key != "progress"}
+    drive_on(world, ready, {**state, "percent": 50})
+    assert read_pinned(ready, PIPELINE.job("arrivals"))
+
+
+def test_a_session_of_an_earlier_version_has_no_code_that_tells_progress(world: World, ready: Run) -> None:
+    world.jobs.tells_progress = False
+    drive(JOB, ready, world)
+    assert read_pinned(ready, PIPELINE.job("arrivals"))
+
+
+def test_the_sessions_start_is_told_with_its_length(
+    world: World, ready: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, logger="airflow_lib.steps.transform"):
+        poll(world, ready, begin(ready), seconds=31)
+    name = world.livy.made[0].name
+    assert told_of(caplog, f"session {name} s", f"session {name} h") == [
+        f"session {name} starts: the job waits for its driver",
+        f"session {name} has started, after 31 s",
+    ]
 
 
 def test_the_lease_is_kept_for_as_long_as_the_job_runs(world: World, ready: Run) -> None:
