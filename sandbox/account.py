@@ -34,7 +34,7 @@ _OBSERVER_KEY = "AKIAOBSERVER00000000"
 _CLIENT_CIDR = "127.0.0.1/32"
 
 
-def variables() -> dict[str, str]:
+def variables(keep_alive_s: int = 0) -> dict[str, str]:
     """The text of each Airflow Variable, by name. The time-outs are short, since nothing takes long here."""
     mayfly = {
         "deployment": DEPLOYMENT,
@@ -43,7 +43,7 @@ def variables() -> dict[str, str]:
         "emr": {"create_timeout_s": 300, "delete_timeout_s": 300},
         "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 300, "absent_after_s": 2},
         "livy": {"session_timeout_s": 600, "statement_timeout_s": 1800},
-        "keep_alive_s": 0,
+        "keep_alive_s": keep_alive_s,
         "poll_s": 0.5,
     }
     return {
@@ -132,7 +132,7 @@ class Account:
         that AWS refused.
         """
         counts: dict[str, int] = {}
-        for call in self._calls(since)["calls"]:
+        for call in self.list_calls(since):
             if accepted_only and call["status"] >= 300:
                 continue
             caller = call.get("caller")
@@ -140,6 +140,11 @@ class Account:
                 name = f"{call['service']}.{call['action']}"
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items()))
+
+    def list_calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """The logged calls since then: `time` (Unix), `service`, `action`, `caller` and `status` of each."""
+        calls: list[dict[str, Any]] = self._calls(since)["calls"]
+        return calls
 
     def _calls(self, since: int) -> dict[str, Any]:
         answer = self._http.get(f"{self.aws_url}/_sandbox/calls", params={"since": since}, timeout=30)
