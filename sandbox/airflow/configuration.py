@@ -18,6 +18,9 @@ from sandbox.addresses import Addresses
 USER = "admin"
 DATABASE = "airflow"
 
+# The caller's variable that lets Airflow make the runs of a schedule, of DAGs that somebody unpauses.
+SCHEDULED = "SANDBOX_SCHEDULED"
+
 # Tasks defer while they wait, so few of them need a slot at the same time; each is a process of about 150 MB.
 _PARALLELISM = 8
 
@@ -107,7 +110,7 @@ def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[st
     """The complete environment of Airflow's processes; `caller` is that of this process."""
     options = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": value
-        for section, keys in _options(plan).items()
+        for section, keys in _options(plan, scheduled=caller.get(SCHEDULED) == "1").items()
         for key, value in keys.items()
     }
     return {
@@ -124,7 +127,7 @@ def airflow_environment(plan: AirflowPlan, caller: Mapping[str, str]) -> dict[st
     }
 
 
-def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
+def _options(plan: AirflowPlan, *, scheduled: bool) -> dict[str, dict[str, str]]:
     return {
         "core": {
             "dags_folder": str(plan.dags),
@@ -132,7 +135,7 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
             "executor": "LocalExecutor",
             "parallelism": str(_PARALLELISM),
             "load_examples": "False",
-            "dags_are_paused_at_creation": "False",
+            "dags_are_paused_at_creation": str(scheduled),
             "fernet_key": plan.secrets.fernet,
             # The default asks the network's DNS server for this host's name.
             "hostname_callable": "socket.gethostname",
@@ -163,8 +166,8 @@ def _options(plan: AirflowPlan) -> dict[str, dict[str, str]]:
         },
         "scheduler": {
             "scheduler_idle_sleep_time": "0.1",
-            # Nothing is scheduled: a run is triggered by REST, in the UI, or by a backfill.
-            "use_job_schedule": "False",
+            # By default nothing is scheduled: a run is triggered by REST, in the UI, or by a backfill.
+            "use_job_schedule": str(scheduled),
             **_QUICK_RECOVERY["scheduler"],
         },
         "triggerer": _QUICK_RECOVERY["triggerer"],

@@ -139,19 +139,25 @@ def days_of_april(*numbers: int) -> list[date]:
     return [FIRST + timedelta(days=number - 1) for number in numbers]
 
 
-def put_days(runs: LiveRuns, days: Sequence[date], *, seed: int = 1, rows: int = 2_000) -> None:
-    """Replace the source by one whose arrivals are all on these days."""
+def put_days(
+    runs: LiveRuns, days: Sequence[date], *, seed: int = 1, rows: int = 2_000, moved_to: date = FIRST
+) -> None:
+    """Replace the source by one whose arrivals are all on these days.
+
+    The generated arrivals are of April 2016; they are moved so that those of the first day are on `moved_to`.
+    """
+    shift = (moved_to - FIRST).days
     with tempfile.TemporaryDirectory(prefix="mayfly-source-") as name:
         folder = Path(name)
         generate(folder, rows=rows, seed=seed)
         for path in (folder / "sas_data").glob("*.parquet"):
-            _keep(path, {float((day - SAS_EPOCH).days) for day in days})
+            _keep(path, {float((day - SAS_EPOCH).days) for day in days}, shift)
         runs.account.replace_source(DAG, folder)
 
 
-def _keep(path: Path, sas_days: set[float]) -> None:
-    frame = pl.read_parquet(path)
-    frame.filter(pl.col("arrdate").cast(pl.Float64).is_in(list(sas_days))).write_parquet(path)
+def _keep(path: Path, sas_days: set[float], shift: int) -> None:
+    moved = pl.read_parquet(path).with_columns(pl.col("arrdate", "depdate") + float(shift))
+    moved.filter(pl.col("arrdate").is_in(list(sas_days))).write_parquet(path)
 
 
 def sandbox_of_days(home: Path, days: Sequence[date], **environment: str) -> Iterator[Backfills]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from browser import ui_of
 from ended_runs import Ended, end
 from live_backfills import Backfilled, Backfills, Tables, days_of_april, sandbox_of_days
 
@@ -70,8 +71,20 @@ def forced(backfills: Backfills, planned: Json) -> Backfilled:
 
 
 @pytest.fixture(scope="module")
-def three_backwards(backfills: Backfills, forced: Backfilled) -> Backfilled:
-    """Into an empty warehouse; a second backfill is asked for while this one runs."""
+def clicked(
+    backfills: Backfills, forced: Backfilled, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[set[str], Ended]:
+    """The load of the run over the whole window, cleared by itself in the UI; and the tasks that its dialog names."""
+    backfills.use("whole")
+    live, since = backfills.live, backfills.live.account.calls_so_far()
+    with ui_of(live, tmp_path_factory.mktemp("browser")) as ui:
+        named = ui.clear_task("whole", "load.load_window", "Downstream")
+    return named, end(live, "whole", since)
+
+
+@pytest.fixture(scope="module")
+def three_backwards(backfills: Backfills, clicked: tuple[set[str], Ended]) -> Backfilled:
+    """Into an empty warehouse."""
     backfills.use("backwards")
     return backfills.run(DAYS, max_active_runs=3, backwards=True, reprocess="completed")
 
@@ -118,6 +131,18 @@ def test_force_computes_all_the_same_with_one_cluster_of_each_kind(whole: Tables
     assert forced.states == dict.fromkeys(DAYS[:2], "success")
     assert (forced.made, forced.left) == ((1, 1), [])
     assert forced.tables == whole
+
+
+def test_a_task_that_is_cleared_in_the_ui_takes_its_setups_and_teardowns_with_it(
+    whole: Tables, backfills: Backfills, clicked: tuple[set[str], Ended]
+) -> None:
+    """Airflow's issue 68184: until it was mended, such a load found no warehouse, or what it used was left."""
+    named, ended = clicked
+    assert {"plan", "provision.lease", "provision.warehouse", "load.load_window"} <= named
+    assert {"release.release_warehouse", "release.inventory", "verdict"} <= named
+    assert "load.staging_immigration" not in named
+    assert (ended.state, ended.left) == ("success", [])
+    assert ended.called("redshift.RestoreFromClusterSnapshot") == 1
 
 
 def test_three_runs_at_a_time_from_the_last_day_on_give_the_same_tables(

@@ -67,3 +67,10 @@ def test_product_code_is_imported_from_plugins_and_from_the_root() -> None:
 )
 def test_airflow_options_are_set(option: str, value: str) -> None:
     assert airflow_environment(PLAN, {})[f"AIRFLOW__{option}"] == value
+
+
+def test_a_schedule_makes_runs_only_where_the_caller_asks_for_it() -> None:
+    names = ("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION")
+    usual, scheduled = (airflow_environment(PLAN, caller) for caller in ({}, {"SANDBOX_SCHEDULED": "1"}))
+    assert [usual[name] for name in names] == ["False", "False"]
+    assert [scheduled[name] for name in names] == ["True", "True"]
