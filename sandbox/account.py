@@ -34,7 +34,7 @@ _OBSERVER_KEY = "AKIAOBSERVER00000000"
 _CLIENT_CIDR = "127.0.0.1/32"
 
 
-def variables(keep_alive_s: int = 0) -> dict[str, str]:
+def variables() -> dict[str, str]:
     """The text of each Airflow Variable, by name. The time-outs are short, since nothing takes long here."""
     mayfly = {
         "deployment": DEPLOYMENT,
@@ -43,7 +43,7 @@ def variables(keep_alive_s: int = 0) -> dict[str, str]:
         "emr": {"create_timeout_s": 300, "delete_timeout_s": 300},
         "warehouse": {"create_timeout_s": 300, "delete_timeout_s": 300, "absent_after_s": 2},
         "livy": {"session_timeout_s": 600, "statement_timeout_s": 1800},
-        "keep_alive_s": keep_alive_s,
+        "keep_alive_s": 0,
         "poll_s": 0.5,
     }
     return {

@@ -13,7 +13,6 @@ from typing import Any
 
 from rich.console import Console
 
-from sandbox.account import variables
 from sandbox.airflow.client import AirflowClient, Backfill
 from sandbox.errors import SandboxError
 from sandbox.inventory import leftovers, list_account
@@ -47,6 +46,7 @@ class BackfillOptions:
     backwards: bool = False
     reprocess: str = "none"
     force: bool = False
+    keep_alive_s: int = KEEP_ALIVE_S
     source: Path | None = None
     rows: int | None = None
     report: Path | None = None
@@ -82,7 +82,7 @@ def backfill(options: BackfillOptions, workspace: Workspace, console: Console) -
     place = RunOptions(options.pipeline, source=options.source, rows=options.rows)
     with open_target(place, workspace, view) as target:
         wait_for_dag(target, options.pipeline)
-        with _kept_alive(target.client):
+        with _kept_alive(target.client, options.keep_alive_s):
             report = _backfill_on(target, options.wanted, view, console)
         write_report(report, options.report)
     return 0 if report["state"] == "success" and not report["inventory"] else 1
@@ -132,12 +132,10 @@ def _day(moment: str | None) -> str:
 
 
 @contextlib.contextmanager
-def _kept_alive(client: AirflowClient) -> Iterator[None]:
-    """Let clusters outlive a run that is not the last, until the body ends."""
+def _kept_alive(client: AirflowClient, keep_alive_s: int) -> Iterator[None]:
+    """Let clusters outlive a run that is not the last by so long, until the body ends."""
     before = client.variable("mayfly")
-    settings = json.loads(before)
-    settings["keep_alive_s"] = json.loads(variables(KEEP_ALIVE_S)["mayfly"])["keep_alive_s"]
-    client.set_variable("mayfly", json.dumps(settings, indent=2))
+    client.set_variable("mayfly", json.dumps({**json.loads(before), "keep_alive_s": keep_alive_s}, indent=2))
     try:
         yield
     finally:

@@ -76,6 +76,7 @@ def _dispatch(options: argparse.Namespace, workspace: Workspace, console: Consol
             backwards=options.backwards,
             reprocess=options.reprocess,
             force=options.force,
+            keep_alive_s=options.keep_alive,
             source=options.source.resolve() if options.source else None,
             rows=options.rows,
             report=options.report,
@@ -149,6 +150,13 @@ def _add_backfill(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         default="none",
         help="which days that have a run are done again: by default none",
     )
+    backfill.add_argument(
+        "--keep-alive",
+        type=_seconds,
+        default=600,
+        metavar="S",
+        help="how long clusters wait for the next run; by default 600 s",
+    )
     backfill.add_argument("--force", action="store_true", help="compute and load all the same")
     backfill.add_argument(
         "--source", type=Path, metavar="DIR", help="directory of input files; generated if not given"
@@ -175,6 +183,12 @@ def _moment(text: str) -> date:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write {_FORMS}") from None
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds; write a whole number from 0")
+    return int(text)
 
 
 def _positive(text: str) -> int:

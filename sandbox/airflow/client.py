@@ -23,7 +23,7 @@ Json = dict[str, Any]
 class TaskRun:
     """One task of one DAG run, as Airflow reports it; `state` is None before it is scheduled.
 
-    `pid` is the process that runs it, or ran it last.
+    `pid` is the process that runs it, or ran it last; `queued` is when Airflow last gave it to its executor.
     """
 
     task_id: str
@@ -33,6 +33,7 @@ class TaskRun:
     try_number: int
     map_index: int = -1
     pid: int | None = None
+    queued: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -153,6 +154,15 @@ class AirflowClient:
         """Mark the run failed: Airflow ends its running tasks, and still runs its teardowns."""
         self.request("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
 
+    def upstream_of(self, dag_id: str) -> dict[str, set[str]]:
+        """By task of the DAG, the tasks that it waits for."""
+        tasks = self.request("GET", f"/dags/{dag_id}/tasks")["tasks"]
+        upstream: dict[str, set[str]] = {task["task_id"]: set() for task in tasks}
+        for task in tasks:
+            for after in task["downstream_task_ids"] or ():
+                upstream[after].add(task["task_id"])
+        return upstream
+
     def tasks(self, dag_id: str, run_id: str) -> list[TaskRun]:
         """Every task of the run in the order of their start; those that have not started are last."""
         path = f"{_run_path(dag_id, run_id)}/taskInstances"
@@ -166,6 +176,7 @@ class AirflowClient:
                 try_number=item["try_number"],
                 map_index=item["map_index"],
                 pid=item.get("pid"),
+                queued=_time(item.get("queued_when")),
             )
             for item in instances
         ]
