@@ -28,9 +28,21 @@ class Ui:
 
     def clear_task(self, run_id: str, task_id: str, *toggled: str) -> set[str]:
         """Clear the task in its dialog after clicking these of its options; returns the tasks that the dialog names."""
+        dialog = self.open_dialog(run_id, task_id)
+        named = self.named_after(dialog, *toggled)
+        dialog.get_by_role("button", name="Confirm").click()
+        dialog.wait_for(state="hidden")
+        return named
+
+    def open_dialog(self, run_id: str, task_id: str) -> Locator:
+        """The dialog that asks what to clear."""
         self.page.goto(f"{self._url}/dags/{DAG}/runs/{quote(run_id, safe='')}/tasks/{task_id}")
         dialog = self.page.get_by_role("dialog")
         self._press_until("Shift+C", dialog)  # as the button's tooltip says
+        return dialog
+
+    def named_after(self, dialog: Locator, *toggled: str) -> set[str]:
+        """The tasks that the dialog says it clears after clicking these of its options."""
         for option in toggled:
             with self.page.expect_response(lambda answer: "clearTaskInstances" in answer.url) as tried:
                 dialog.get_by_role("button", name=option, exact=True).click()
@@ -38,10 +50,7 @@ class Ui:
             dialog.get_by_text(f"Affected Tasks: {affected}").wait_for()
         rows = dialog.locator("table tbody tr")
         rows.first.wait_for()
-        named = {row.locator("td").nth(1).inner_text().strip() for row in rows.all()}
-        dialog.get_by_role("button", name="Confirm").click()
-        dialog.wait_for(state="hidden")
-        return named
+        return {row.locator("td").nth(1).inner_text().strip() for row in rows.all()}
 
     def _press_until(self, keys: str, appears: Locator) -> None:
         """The page takes no key before its scripts are loaded."""
