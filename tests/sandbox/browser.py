@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -14,10 +15,15 @@ from live_runs import DAG, LiveRuns
 from sandbox.airflow.browser import NoBrowser, open_ui
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Response
 
 _PRESSES = 30
 _PRESSED_MS = 3_000
+_BUTTONS = {
+    "include_downstream": "Downstream",
+    "include_upstream": "Upstream",
+    "only_failed": "Clear only failed tasks",
+}
 
 
 class Ui:
@@ -26,10 +32,13 @@ class Ui:
     def __init__(self, page: Page, url: str) -> None:
         self.page, self._url = page, url
 
-    def clear_task(self, run_id: str, task_id: str, *toggled: str) -> set[str]:
-        """Clear the task in its dialog after clicking these of its options; returns the tasks that the dialog names."""
+    def clear_task(self, run_id: str, task_id: str, **options: bool) -> set[str]:
+        """Clear the task in its dialog with these of its options; returns the tasks that the dialog names.
+
+        The options are those of the request that the UI sends, as `include_downstream`, which is on unless said here.
+        """
         dialog = self.open_dialog(run_id, task_id)
-        named = self.named_after(dialog, *toggled)
+        named = self.named_after(dialog, **options)
         dialog.get_by_role("button", name="Confirm").click()
         dialog.wait_for(state="hidden")
         return named
@@ -41,11 +50,12 @@ class Ui:
         self._press_until("Shift+C", dialog)  # as the button's tooltip says
         return dialog
 
-    def named_after(self, dialog: Locator, *toggled: str) -> set[str]:
-        """The tasks that the dialog says it clears after clicking these of its options."""
-        for option in toggled:
-            with self.page.expect_response(lambda answer: "clearTaskInstances" in answer.url) as tried:
-                dialog.get_by_role("button", name=option, exact=True).click()
+    def named_after(self, dialog: Locator, **options: bool) -> set[str]:
+        """The tasks that the dialog says it clears with these options, each of which has the other value so far."""
+        for option, wanted in options.items():
+            # The dialog asks Airflow anew; what it asked when it opened may be answered later than the click.
+            with self.page.expect_response(partial(_asks, option=option, wanted=wanted)) as tried:
+                dialog.get_by_role("button", name=_BUTTONS[option], exact=True).click()
             affected = tried.value.json()["total_entries"]
             dialog.get_by_text(f"Affected Tasks: {affected}").wait_for()
         rows = dialog.locator("table tbody tr")
@@ -60,6 +70,10 @@ class Ui:
                 appears.wait_for(timeout=_PRESSED_MS)
                 return
         appears.wait_for()
+
+
+def _asks(answer: Response, *, option: str, wanted: bool) -> bool:
+    return "clearTaskInstances" in answer.url and answer.request.post_data_json.get(option) is wanted
 
 
 def playwright_timeout() -> type[Exception]:

@@ -76,7 +76,7 @@ def clicked(
     backfills.use("whole")
     live, since = backfills.live, backfills.live.account.calls_so_far()
     with ui_of(live, tmp_path_factory.mktemp("browser")) as ui:
-        named = ui.clear_task("whole", "load.load_window", "Downstream")
+        named = ui.clear_task("whole", "load.load_window", include_downstream=False)
     live.wait_for_run("whole", BACKFILL_S)
     return named, end(live, "whole", since)
 
