@@ -1,6 +1,7 @@
 """`python -m bench [arrivals] [backfill] [overlap] [run] [slots] [--rows N] [--source DIR] [--json FILE]`.
 
-All by default.
+All of these by default. `backfill_days --source DIR` is measured by name alone, for it takes half an hour, and writes
+docs/backfill-report.md.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ import argparse
 import json
 import os
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import arrivals, backfill, overlap, run, slots
+from bench import arrivals, backfill, backfill_days, overlap, run, slots
 
+ON_REQUEST = ("backfill_days",)
 MEASURES = ("arrivals", "backfill", "overlap", "run", "slots")
 
 
@@ -29,18 +32,28 @@ def main() -> None:
     parser.add_argument(
         "--run-rows", type=int, default=20_000, help="rows to generate for overlap, run and slots"
     )
-    parser.add_argument("--source", type=Path, help="input files for run, instead of generated ones")
+    parser.add_argument(
+        "--source", type=Path, help="input files for run, instead of generated ones, and for backfill_days"
+    )
+    parser.add_argument("--days", type=int, default=30, help="days of April for backfill_days")
+    parser.add_argument("--days-alone", type=int, default=3, help="days with clusters of their own")
     parser.add_argument(
         "--json", type=Path, default=Path(".sandbox") / "bench.json", help="file for the figures"
     )
     options = parser.parse_args()
-    unknown = set(options.measures) - set(MEASURES)
+    known = (*MEASURES, *ON_REQUEST)
+    unknown = set(options.measures) - set(known)
     if unknown:
-        parser.error(f"unknown measures {', '.join(sorted(unknown))}: use any of {', '.join(MEASURES)}")
+        parser.error(f"unknown measures {', '.join(sorted(unknown))}: use any of {', '.join(known)}")
+    if "backfill_days" in options.measures and options.source is None:
+        parser.error("backfill_days needs --source DIR")
     figures: dict[str, Any] = {"machine": _machine()}
     for name in options.measures or MEASURES:
         figures[name] = _measure(name, options)
         _print_figures(name, figures[name])
+    if "backfill_days" in figures:
+        told = {**figures["backfill_days"], "machine": figures["machine"]}
+        backfill_days.REPORT.write_text(backfill_days.render(told, f"{datetime.now(UTC):%Y-%m-%d}"))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -50,6 +63,8 @@ def _measure(name: str, options: argparse.Namespace) -> dict[str, Any]:
         return arrivals.measure(options.rows)
     if name == "backfill":
         return backfill.measure(options.rows)
+    if name == "backfill_days":
+        return backfill_days.measure(options.source.resolve(), options.days, options.days_alone)
     if name == "overlap":
         return overlap.measure(options.run_rows)
     if name == "slots":

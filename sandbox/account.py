@@ -132,7 +132,7 @@ class Account:
         that AWS refused.
         """
         counts: dict[str, int] = {}
-        for call in self._calls(since)["calls"]:
+        for call in self.list_calls(since):
             if accepted_only and call["status"] >= 300:
                 continue
             caller = call.get("caller")
@@ -140,6 +140,11 @@ class Account:
                 name = f"{call['service']}.{call['action']}"
                 counts[name] = counts.get(name, 0) + 1
         return dict(sorted(counts.items()))
+
+    def list_calls(self, since: int = 0) -> list[dict[str, Any]]:
+        """The logged calls since then: `time` (Unix), `service`, `action`, `caller` and `status` of each."""
+        calls: list[dict[str, Any]] = self._calls(since)["calls"]
+        return calls
 
     def _calls(self, since: int) -> dict[str, Any]:
         answer = self._http.get(f"{self.aws_url}/_sandbox/calls", params={"since": since}, timeout=30)

@@ -68,11 +68,33 @@ def _dispatch(options: argparse.Namespace, workspace: Workspace, console: Consol
             workers=_workers(options),
         )
         return run(run_options, workspace, console)
+    if options.command == "backfill":
+        from sandbox.backfill import BackfillOptions, backfill
+
+        backfill_options = BackfillOptions(
+            pipeline=options.pipeline,
+            first=options.first,
+            last=options.last,
+            max_active_runs=options.max_active_runs,
+            backwards=options.backwards,
+            reprocess=options.reprocess,
+            force=options.force,
+            keep_alive_s=options.keep_alive,
+            source=options.source.resolve() if options.source else None,
+            rows=options.rows,
+            report=options.report,
+        )
+        return backfill(backfill_options, workspace, console)
     if options.command == "sql":
         from sandbox.sql import run_statement
 
         return run_statement(
-            workspace, console, pipeline=options.pipeline, statement=options.statement, as_json=options.json
+            workspace,
+            console,
+            pipeline=options.pipeline,
+            statement=options.statement,
+            as_json=options.json,
+            **({"deployment": options.deployment} if options.deployment else {}),
         )
     from sandbox import serve
 
@@ -100,6 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
     run.add_argument("--html", type=Path, metavar="FILE", help="write the result as one HTML page")
     run.add_argument("--keep", action="store_true", help="leave the sandbox up after the run")
+    _add_backfill(commands)
     up = commands.add_parser("up", help="start AWS and Airflow with its UI, until Ctrl-C or `down`")
     for command in (run, up):
         command.add_argument(
@@ -114,8 +137,52 @@ def _parser() -> argparse.ArgumentParser:
     sql = commands.add_parser("sql", help="run a statement on the last run's snapshot of the warehouse")
     sql.add_argument("pipeline", metavar="PIPELINE")
     sql.add_argument("-c", dest="statement", required=True, metavar="SQL", help="the statement")
+    sql.add_argument(
+        "--deployment", metavar="NAME", help="whose warehouse, where it is not the sandbox's own deployment"
+    )
     sql.add_argument("--json", action="store_true", help="print JSON: {columns, rows}")
     return parser
+
+
+def _add_backfill(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    backfill = commands.add_parser("backfill", help="run a pipeline for each day, as Airflow's backfill does")
+    backfill.add_argument("pipeline", metavar="PIPELINE")
+    backfill.add_argument("--from", dest="first", type=_day, required=True, metavar="D", help="the first day")
+    backfill.add_argument("--to", dest="last", type=_day, required=True, metavar="D", help="the last day")
+    backfill.add_argument(
+        "--max-active-runs",
+        type=_positive,
+        default=1,
+        metavar="N",
+        help="how many runs at a time; by default 1",
+    )
+    backfill.add_argument("--backwards", action="store_true", help="begin with the last day")
+    backfill.add_argument(
+        "--reprocess",
+        choices=("none", "failed", "completed"),
+        default="none",
+        help="which days that have a run are done again: by default none",
+    )
+    backfill.add_argument(
+        "--keep-alive",
+        type=_seconds,
+        default=600,
+        metavar="S",
+        help="how long clusters wait for the next run; by default 600 s",
+    )
+    backfill.add_argument("--force", action="store_true", help="compute and load all the same")
+    backfill.add_argument(
+        "--source", type=Path, metavar="DIR", help="directory of input files; generated if not given"
+    )
+    backfill.add_argument("--rows", type=_positive, metavar="N", help="rows to generate")
+    backfill.add_argument("--report", type=Path, metavar="FILE", help="write the result as JSON")
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a day; write YYYY-MM-DD") from None
 
 
 def _moment(text: str) -> date:
@@ -129,6 +196,12 @@ def _moment(text: str) -> date:
         return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write {_FORMS}") from None
+
+
+def _seconds(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds; write a whole number from 0")
+    return int(text)
 
 
 def _positive(text: str) -> int:

@@ -73,10 +73,10 @@ def run(options: RunOptions, workspace: Workspace, console: Console) -> int:
     window = choose_window(options.pipeline, options.window_start, options.window_end)
     check_source(options.pipeline, options.source)
     view = make_view(console)
-    with _target(options, workspace, view) as target:
+    with open_target(options, workspace, view) as target:
         report, tasks = _run_on(target, options, window, view, console)
         console.print("\n".join(summary(report, tasks)), markup=False, highlight=False, soft_wrap=True)
-        _write_report(report, options.report)
+        write_report(report, options.report)
         _print_verdict(report, console)
         if options.keep and not target.is_shared:
             _keep_up(target, workspace, console)
@@ -84,7 +84,7 @@ def run(options: RunOptions, workspace: Workspace, console: Console) -> int:
 
 
 @contextlib.contextmanager
-def _target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[Target]:
+def open_target(options: RunOptions, workspace: Workspace, view: View) -> Iterator[Target]:
     running = find_running(workspace)
     if running is not None and running.serves_runs:
         assert running.airflow_url
@@ -137,7 +137,7 @@ def _run_on(
     target: Target, options: RunOptions, window: Window, view: View, console: Console
 ) -> tuple[Json, list[TaskRun]]:
     client, dag_id = target.client, options.pipeline
-    _wait_for_dag(target, dag_id)
+    wait_for_dag(target, dag_id)
     since = target.account.calls_so_far()
     started = time.monotonic()
     run_id = client.trigger(dag_id, window.conf)
@@ -154,13 +154,13 @@ def _run_on(
     calls = target.account.count_calls(since)
     facts = _facts(target, dag_id, run_id, last=last, wall_s=wall_s, calls=calls)
     if last.state != "success":
-        _print_failures(client, dag_id, run_id, last.tasks, console)
+        print_failures(client, dag_id, run_id, last.tasks, console)
     if options.html is not None:
         _write_html(client, options, run_id, window, facts)
     return build_report(facts), list(last.tasks)
 
 
-def _wait_for_dag(target: Target, dag_id: str) -> None:
+def wait_for_dag(target: Target, dag_id: str) -> None:
     deadline = time.monotonic() + _DAG_TIMEOUT_S
     while target.client.find_dag(dag_id) is None:
         target.check()
@@ -211,7 +211,7 @@ def _facts(
     )
 
 
-def _print_failures(
+def print_failures(
     client: AirflowClient, dag_id: str, run_id: str, tasks: tuple[TaskRun, ...], console: Console
 ) -> None:
     for task in tasks:
@@ -223,7 +223,7 @@ def _print_failures(
             console.print("\n".join(lines), markup=False, highlight=False, soft_wrap=True)
 
 
-def _write_report(report: Json, path: Path | None) -> None:
+def write_report(report: Json, path: Path | None) -> None:
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=2, default=str) + "\n")

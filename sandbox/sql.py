@@ -25,10 +25,16 @@ _POLL_S = 0.3
 
 
 def run_statement(
-    workspace: Workspace, console: Console, *, pipeline: str, statement: str, as_json: bool
+    workspace: Workspace,
+    console: Console,
+    *,
+    pipeline: str,
+    statement: str,
+    as_json: bool,
+    deployment: str = DEPLOYMENT,
 ) -> int:
     """Print the result of `statement`, as a table or as JSON {columns, rows}."""
-    with open_account(workspace, "sql") as account, _warehouse(account, pipeline) as dsn:
+    with open_account(workspace, "sql") as account, _warehouse(account, pipeline, deployment) as dsn:
         columns, rows = _query(dsn, statement)
     if as_json:
         console.print(
@@ -43,12 +49,12 @@ def run_statement(
     return 0
 
 
-def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
+def latest_snapshot(redshift: Any, pipeline: str, deployment: str = DEPLOYMENT) -> dict[str, Any]:
     """The newest available snapshot of the pipeline's warehouse, as AWS describes it.
 
     Raises SandboxError if there is none.
     """
-    prefix = f"mayfly-{DEPLOYMENT}-{pipeline}-"
+    prefix = f"mayfly-{deployment}-{pipeline}-"
     found = [
         snapshot
         for page in redshift.get_paginator("describe_cluster_snapshots").paginate()
@@ -64,11 +70,11 @@ def latest_snapshot(redshift: Any, pipeline: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _warehouse(account: Account, pipeline: str) -> Iterator[dict[str, Any]]:
+def _warehouse(account: Account, pipeline: str, deployment: str) -> Iterator[dict[str, Any]]:
     """Restore a temporary warehouse and yield its connection arguments; it is deleted at the end."""
     redshift = account.client("redshift")
     name = f"mayfly-sql-{secrets.token_hex(4)}"
-    snapshot = latest_snapshot(redshift, pipeline)
+    snapshot = latest_snapshot(redshift, pipeline, deployment)
     redshift.restore_from_cluster_snapshot(
         ClusterIdentifier=name,
         SnapshotIdentifier=snapshot["SnapshotIdentifier"],

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import requests
@@ -15,6 +15,7 @@ import requests
 from sandbox.errors import AirflowNotFound, SandboxError
 
 _TIMEOUT_S = 60
+_MOST_RUNS = 1000  # the sandbox's `maximum_page_limit`
 Json = dict[str, Any]
 
 
@@ -22,7 +23,8 @@ Json = dict[str, Any]
 class TaskRun:
     """One task of one DAG run, as Airflow reports it; `state` is None before it is scheduled.
 
-    `pid` is the process that runs it, or ran it last, and `host` that process's host: with Celery, its worker.
+    `pid` is the process that runs it, or ran it last, and `host` that process's host: with Celery, its worker. `queued`
+    is when Airflow last gave it to its executor.
     """
 
     task_id: str
@@ -33,10 +35,39 @@ class TaskRun:
     map_index: int = -1
     pid: int | None = None
     host: str = ""
+    queued: datetime | None = None
 
     @property
     def name(self) -> str:
         return self.task_id if self.map_index < 0 else f"{self.task_id}[{self.map_index}]"
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """What to ask Airflow for: a run for each of the schedule's intervals that begins on `first`, …, `last`.
+
+    The days are UTC's. `reprocess` says which days that have a run already are done again: `none` of them, those whose
+    run has `failed`, or all whose run is over (`completed`).
+    """
+
+    dag_id: str
+    first: date
+    last: date
+    max_active_runs: int = 1
+    backwards: bool = False
+    reprocess: str = "none"
+    conf: Json | None = None
+
+    def as_json(self) -> Json:
+        return {
+            "dag_id": self.dag_id,
+            "from_date": f"{self.first.isoformat()}T00:00:00Z",
+            "to_date": f"{self.last.isoformat()}T23:59:59Z",
+            "max_active_runs": self.max_active_runs,
+            "run_backwards": self.backwards,
+            "reprocess_behavior": self.reprocess,
+            "dag_run_conf": self.conf,
+        }
 
 
 class AirflowClient:
@@ -63,6 +94,10 @@ class AirflowClient:
         except AirflowNotFound:
             self.request("POST", "/variables", json=body)
 
+    def variable(self, name: str) -> str:
+        """The text of a Variable."""
+        return str(self.request("GET", f"/variables/{name}")["value"])
+
     def find_dag(self, dag_id: str) -> Json | None:
         """The DAG, or None if Airflow has not read it yet."""
         try:
@@ -77,10 +112,41 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: Json, run_id: str | None = None) -> str:
         """Trigger a run with `conf` as its params; returns its id, which Airflow chooses unless `run_id` is given."""
-        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        self.unpause(dag_id)
         body = {"logical_date": None, "conf": conf, **({"dag_run_id": run_id} if run_id else {})}
         run = self.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
         return str(run["dag_run_id"])
+
+    def unpause(self, dag_id: str) -> None:
+        self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+
+    def plan_backfill(self, wanted: Backfill) -> list[str]:
+        """The logical dates of the runs that `create_backfill` would make or clear, in the order of its runs."""
+        found = self.request("POST", "/backfills/dry_run", json=wanted.as_json())
+        return [str(run["logical_date"]) for run in found["backfills"]]
+
+    def create_backfill(self, wanted: Backfill) -> int:
+        """Create a backfill, unpausing its DAG; returns its id. Airflow takes one at a time of a DAG."""
+        self.unpause(wanted.dag_id)
+        return int(self.request("POST", "/backfills", json=wanted.as_json())["id"])
+
+    def backfill(self, backfill_id: int) -> Json:
+        """The backfill: `is_paused`, `completed_at`, which is None while it is under way, and what was asked for."""
+        return self.request("GET", f"/backfills/{backfill_id}")
+
+    def cancel_backfill(self, backfill_id: int) -> None:
+        """Fail the runs of the backfill that have not begun, and complete it; those that run go on."""
+        self.request("PUT", f"/backfills/{backfill_id}/cancel")
+
+    def pause_backfill(self, backfill_id: int, paused: bool = True) -> None:
+        """Let no further run of the backfill begin, or let them begin again."""
+        self.request("PUT", f"/backfills/{backfill_id}/{'pause' if paused else 'unpause'}")
+
+    def runs(self, dag_id: str, kind: str | None = None) -> list[Json]:
+        """The DAG's runs, of all types or of one (`backfill`, `manual`, `scheduled`)."""
+        params = {"limit": _MOST_RUNS, **({"run_type": kind} if kind else {})}
+        found: list[Json] = self.request("GET", f"/dags/{dag_id}/dagRuns", params=params)["dag_runs"]
+        return found
 
     def run(self, dag_id: str, run_id: str) -> Json:
         """The DAG run; its `state` is queued, running, success or failed."""
@@ -89,6 +155,15 @@ class AirflowClient:
     def fail_run(self, dag_id: str, run_id: str) -> None:
         """Mark the run failed: Airflow ends its running tasks, and still runs its teardowns."""
         self.request("PATCH", _run_path(dag_id, run_id), json={"state": "failed"})
+
+    def upstream_of(self, dag_id: str) -> dict[str, set[str]]:
+        """By task of the DAG, the tasks that it waits for."""
+        tasks = self.request("GET", f"/dags/{dag_id}/tasks")["tasks"]
+        upstream: dict[str, set[str]] = {task["task_id"]: set() for task in tasks}
+        for task in tasks:
+            for after in task["downstream_task_ids"] or ():
+                upstream[after].add(task["task_id"])
+        return upstream
 
     def tasks(self, dag_id: str, run_id: str) -> list[TaskRun]:
         """Every task of the run in the order of their start; those that have not started are last."""
@@ -104,6 +179,7 @@ class AirflowClient:
                 map_index=item["map_index"],
                 pid=item.get("pid"),
                 host=item.get("hostname") or "",
+                queued=_time(item.get("queued_when")),
             )
             for item in instances
         ]

@@ -19,6 +19,9 @@ from sandbox.airflow.celery import CeleryPlan, celery_options, celery_variables
 USER = "admin"
 DATABASE = "airflow"
 
+# The caller's variable that lets Airflow make the runs of a schedule, of DAGs that somebody unpauses.
+SCHEDULED = "SANDBOX_SCHEDULED"
+
 # Tasks defer while they wait, so few of them need a slot at the same time; each is a process of about 150 MB.
 PARALLELISM = 8
 
@@ -117,7 +120,11 @@ def airflow_environment(
     `home` is that of a process with a home of its own, such as a Celery worker; the others share `plan.home`.
     """
     home = home or plan.home
-    sections = [_options(plan, home), *([celery_options(plan.celery)] if plan.celery else [])]
+    scheduled = caller.get(SCHEDULED) == "1"
+    sections = [
+        _options(plan, home, scheduled=scheduled),
+        *([celery_options(plan.celery)] if plan.celery else []),
+    ]
     options = {
         f"AIRFLOW__{section.upper()}__{key.upper()}": value
         for part in sections
@@ -139,7 +146,7 @@ def airflow_environment(
     }
 
 
-def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
+def _options(plan: AirflowPlan, home: Path, *, scheduled: bool) -> dict[str, dict[str, str]]:
     return {
         "core": {
             "dags_folder": str(plan.dags),
@@ -150,7 +157,7 @@ def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
             # The SQL of a load is longer than Airflow's 4096 characters.
             "max_templated_field_length": "65536",
             "dagbag_import_timeout": _PATIENT_IMPORT_S,
-            "dags_are_paused_at_creation": "False",
+            "dags_are_paused_at_creation": str(scheduled),
             "fernet_key": plan.secrets.fernet,
             # The default asks the network's DNS server for this host's name.
             "hostname_callable": "socket.gethostname",
@@ -181,8 +188,8 @@ def _options(plan: AirflowPlan, home: Path) -> dict[str, dict[str, str]]:
         },
         "scheduler": {
             "scheduler_idle_sleep_time": "0.1",
-            # Nothing is scheduled: a run is triggered by REST, in the UI, or by a backfill.
-            "use_job_schedule": "False",
+            # By default nothing is scheduled: a run is triggered by REST, in the UI, or by a backfill.
+            "use_job_schedule": str(scheduled),
             **_QUICK_RECOVERY["scheduler"],
         },
         "triggerer": _QUICK_RECOVERY["triggerer"],

@@ -74,6 +74,7 @@ class LiveRuns:
         assert running.user
         assert running.password
         self.sandbox = sandbox
+        self.login = (running.user, running.password)
         self.account = Account(running.aws_url)
         self.airflow = AirflowClient(running.airflow_url, running.user, running.password)
         self.processes = LiveProcesses(running.pid)

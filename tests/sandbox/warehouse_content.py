@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox_process import SandboxProcess
 
+from sandbox.account import DEPLOYMENT
 from tests.sql.declarations import declared_pipeline
 from tests.sql.parsing import own_columns_of
 
@@ -30,9 +31,9 @@ def _digest(table: str) -> str:
     return f"SELECT '{table}', COUNT(*), SUM(hashtextextended({row}, 0)) FROM {table}"
 
 
-def read_content(sandbox: SandboxProcess) -> list[list[Any]]:
-    """The digests of the newest snapshot."""
-    answer = sandbox.run("sql", "immigration", "-c", content_query(), "--json")
+def read_content(sandbox: SandboxProcess, deployment: str = DEPLOYMENT) -> list[list[Any]]:
+    """The digests of the newest snapshot of the deployment's warehouse."""
+    answer = sandbox.run("sql", "immigration", "-c", content_query(), "--json", "--deployment", deployment)
     assert answer.returncode == 0, answer.stdout + answer.stderr
     rows: list[list[Any]] = json.loads(answer.stdout.splitlines()[-1])["rows"]
     return rows

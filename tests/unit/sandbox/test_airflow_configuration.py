@@ -101,3 +101,10 @@ def test_a_worker_has_a_home_and_local_logs_of_its_own() -> None:
     environment = airflow_environment(CELERY, {}, Path("/h/airflow/worker-w1"))
     assert environment["AIRFLOW_HOME"] == "/h/airflow/worker-w1"
     assert environment["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] == "/h/airflow/worker-w1/logs"
+
+
+def test_a_schedule_makes_runs_only_where_the_caller_asks_for_it() -> None:
+    names = ("AIRFLOW__SCHEDULER__USE_JOB_SCHEDULE", "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION")
+    usual, scheduled = (airflow_environment(PLAN, caller) for caller in ({}, {"SANDBOX_SCHEDULED": "1"}))
+    assert [usual[name] for name in names] == ["False", "False"]
+    assert [scheduled[name] for name in names] == ["True", "True"]

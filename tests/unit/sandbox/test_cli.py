@@ -15,6 +15,8 @@ from sandbox.source import choose_window
 
 WINDOW = ("--window-start", "2016-04-01", "--window-end", "2016-05-01")
 
+DAYS = ("--from", "2016-04-01", "--to", "2016-04-05")
+
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -62,6 +64,19 @@ def exit_code(arguments: list[str]) -> int | str | None:
         (("run", "trivial", *WINDOW, "--source", "{empty}/nosuch"), "nosuch is not a directory"),
         (("run", "trivial", *WINDOW, "--source", "{empty}"), "holds no files"),
         (("run", "trivial", *WINDOW), "There is no generator for trivial: give --source DIR"),
+        (("backfill", "trivial", "--from", "2016-04-01"), "--to"),
+        (
+            ("backfill", "trivial", "--from", "1.4.2016", "--to", "2016-04-02"),
+            "'1.4.2016' is not a day; write",
+        ),
+        (("backfill", "nosuch", *DAYS), "no pipeline 'nosuch'"),
+        (
+            ("backfill", "trivial", "--from", "2016-04-05", "--to", "2016-04-01"),
+            "--to (2016-04-01) is before --from (2016-04-05): swap",
+        ),
+        (("backfill", "trivial", *DAYS, "--max-active-runs", "0"), "'0' is not a number that can be used"),
+        (("backfill", "trivial", *DAYS, "--reprocess", "all"), "invalid choice: 'all'"),
+        (("backfill", "trivial", *DAYS), "There is no generator for trivial: give --source DIR"),
         (("sql", "trivial"), "-c"),
         ((), "COMMAND"),
     ],
