@@ -16,7 +16,8 @@ REPORT  ?=
 # Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
 # what starts processes, which it does not see.
 MODELS  := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
-AIRFLOW := tests/sandbox/test_add_a_pipeline.py tests/sandbox/test_cli_endings.py tests/sandbox/test_cli_up.py \
+AIRFLOW := tests/sandbox/test_add_a_pipeline.py tests/sandbox/test_backfill.py tests/sandbox/test_backfill_plan.py \
+    tests/sandbox/test_catchup.py tests/sandbox/test_cli_endings.py tests/sandbox/test_cli_up.py \
     tests/sandbox/test_immigration_runs.py tests/sandbox/test_kills.py tests/sandbox/test_people.py tests/celery
 PYTEST := -m pytest --durations=10
 
