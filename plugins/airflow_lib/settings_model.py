@@ -104,9 +104,10 @@ def _meant(model: type[SettingsModel], path: Path) -> list[Path]:
 
     Those of the same object come first, then those below it, then all others.
     """
-    *parents, key = (part for part in path if not part.isdigit())  # the objects of a list have the same keys
-    if len(key) > _MAX_KEY:
+    named = [part for part in path if not part.isdigit()]  # the objects of a list have the same keys
+    if not named or len(named[-1]) > _MAX_KEY:
         return []
+    *parents, key = named
     keys = list(_keys_of(model))
     beside = [one for one in keys if one[:-1] == tuple(parents)]
     below = [one for one in keys if one[: len(parents)] == tuple(parents)]

@@ -48,6 +48,9 @@ def celery_options(plan: CeleryPlan) -> dict[str, dict[str, str]]:
             "result_backend": f"db+postgresql+psycopg2://{plan.results_url}",
             "worker_concurrency": str(plan.slots_each),
         },
+        # A task whose message is lost (the result backend is away while it is sent, say) stays `queued`; Airflow sends
+        # it again after this time (default: 600 s).
+        "scheduler": {"task_queued_timeout": "90", "task_queued_timeout_check_interval": "15"},
         "logging": {
             "remote_logging": "True",
             "remote_base_log_folder": f"s3://{BUCKET}/{LOG_PREFIX}",

@@ -68,11 +68,14 @@ def _describe_release_label(self: ElasticMapReduceResponse) -> ActionResult:
     )
 
 
-def _install_public_access() -> None:
-    moto_get = ElasticMapReduceBackend.get_block_public_access_configuration
+# Taken once: whoever installs again must not wrap what was installed before.
+_moto_public_access = ElasticMapReduceBackend.get_block_public_access_configuration
+_moto_quota = ServiceQuotasBackend.get_service_quota
 
+
+def _install_public_access() -> None:
     def get(self: ElasticMapReduceBackend) -> dict[str, Any]:
-        return moto_get(self) or {"block_public_access_configuration": _BLOCK_PUBLIC_ACCESS}
+        return _moto_public_access(self) or {"block_public_access_configuration": _BLOCK_PUBLIC_ACCESS}
 
     ElasticMapReduceBackend.get_block_public_access_configuration = get
 
@@ -89,13 +92,11 @@ def _list_service_quotas(self: ServiceQuotasResponse) -> str:
 
 
 def _install_quotas() -> None:
-    moto_get = ServiceQuotasBackend.get_service_quota
-
     def get(self: ServiceQuotasBackend, service_code: str, quota_code: str) -> dict[str, Any]:
         for quota in _quotas(service_code):
             if quota["QuotaCode"] == quota_code:
                 return quota
-        found: dict[str, Any] = moto_get(self, service_code, quota_code)
+        found: dict[str, Any] = _moto_quota(self, service_code, quota_code)
         return found
 
     ServiceQuotasBackend.get_service_quota = get

@@ -144,6 +144,8 @@ def test_the_requirements_name_every_package_that_the_code_imports() -> None:
     own = {path.name for path in (ROOT / "plugins").iterdir()} | {"sparkjobs", "dags"}
     package_of = {
         "botocore": "boto3",
+        "markupsafe": "jinja2",
+        "openlineage": "apache-airflow-providers-openlineage",
         "pydantic_core": "pydantic",
         "annotated_types": "pydantic",
     }

@@ -50,8 +50,8 @@ class LivyServers:
     """All servers. `down` refuses every connection; `never_start` leaves every session `starting`.
 
     `lost_after_s`: for how long the servers know a session, if not until its end. `forgets` has them list no statement.
-    `speak_tls` is what they all do; `odd` answers (status and body) instead of Livy; `certificates` are those that are
-    not the host's first.
+    `kept_alive`: other clients ask for every session. `speak_tls` is what they all do; `odd` answers (status and body)
+    instead of Livy; `certificates` are those that are not the host's first.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class LivyServers:
         self._first = 0
         self.down = False
         self.never_start = False
+        self.kept_alive = False
         self.forgets = False
         self.lost_after_s: float | None = None
         self.ending_s = 0.0
@@ -137,10 +138,12 @@ class LivyServers:
         """
         allowed_s = session.body["heartbeatTimeoutInSecond"]
         silent_s = (self._timeline.now() - session.asked_for).total_seconds()
-        if silent_s >= allowed_s:
+        if silent_s >= allowed_s and not self.kept_alive:
             self.vanish(session)
         elif session in self.listed():
-            self._timeline.later(allowed_s - silent_s, partial(self._watch_heartbeat, session))
+            self._timeline.later(
+                max(allowed_s - silent_s, STATEMENT_S), partial(self._watch_heartbeat, session)
+            )
 
     def _lose(self, session: Session) -> None:
         if self.lost_after_s is not None:  # nobody healed the servers

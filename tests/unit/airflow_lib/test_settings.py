@@ -400,6 +400,11 @@ def test_json_that_is_out_of_bounds_is_refused_like_any_other_mistake(text, mess
     assert message in str(caught.value)
 
 
+def test_a_key_of_digits_is_an_unknown_key_like_any_other():
+    with pytest.raises(SettingsError, match="aws_credentials: 0: no such key; remove it"):
+        parse(mayfly(), aws_credentials='{"0": null}')
+
+
 @pytest.mark.parametrize(
     "key", ["s3__source", "network__subnet_id", "emr__core_type", "notify__sns_topic_arn"]
 )

@@ -180,6 +180,7 @@ def _body(world: World, key: str) -> bytes:
 
 def test_who_lost_a_session_may_wait_for_room_longer_than_a_session_may_take_to_start(chained: World) -> None:
     first, second = (replace(a_run(chained, number), force=True) for number in (1, 2))
+    chained.livy.kept_alive = True  # by another run's triggerer
     waiting = begin(CLEAN, first)
     chained.livy.vanish(chained.livy.made[0])
     client(chained, second).create_session(spec(second))
@@ -204,6 +205,7 @@ def test_a_session_that_runs_its_job_never_gives_way(chained: World) -> None:
 
 def test_waiting_for_room_may_take_as_long_as_the_jobs_before_it_and_then_ends(chained: World) -> None:
     first, second = (replace(a_run(chained, number), force=True) for number in (1, 2))
+    chained.livy.kept_alive = True  # by another run's triggerer
     chained.livy.never_start = True
     client(chained, first).create_session(spec(first))
     began = chained.now()

@@ -38,7 +38,7 @@ from airflow_lib.steps.pinned_output import read_pinned
 from airflow_lib.steps.provision import TakeLease
 from airflow_lib.steps.transform import RunJob
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
-from tests.world import World
+from tests.world import World, livy_servers
 from tests.world.account import BUCKET
 from tests.world.pipeline import PIPELINE
 from tests.world.spark import Targets, parquet_of, put, write_rows
@@ -416,7 +416,7 @@ def test_what_an_earlier_try_made_of_no_use_is_computed_again(
 
 def test_a_statement_that_finished_while_nobody_looked_is_used_by_the_retry(world: World, ready: Run) -> None:
     start(world, ready)
-    world.advance(600)
+    world.advance(500)  # less than the heartbeat that ends a session for which nobody asks
     assert JOB.begin(ready).result["written"] == 30  # type: ignore[union-attr]
     assert world.jobs.ran == ["arrivals"]
 
@@ -701,13 +701,15 @@ def test_the_sessions_start_is_told_with_its_length(
     ]
 
 
-def test_the_lease_is_kept_for_as_long_as_the_job_runs(world: World, ready: Run) -> None:
+def test_the_lease_is_kept_for_as_long_as_the_job_runs(
+    world: World, ready: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(livy_servers, "STATEMENT_S", 2 * ready.settings.mayfly.lease_s + 600)
     state = start(world, ready)
     for _ in range(8):
-        world.advance(600)
+        world.advance(500)
         outcome = JOB.poll(ready, state)
-        if not isinstance(outcome, Waiting):
-            break
+        assert isinstance(outcome, Waiting)
         state = outcome.state
     document = world.register(ready.pipeline)
     (lease,) = document.emr.leases
