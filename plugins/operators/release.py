@@ -5,10 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from airflow_lib.pipeline import Window
+from airflow.sdk import timezone
+from airflow.timetables.base import DataInterval, TimeRestriction
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_lib.pipeline import Pipeline, Window
 from airflow_lib.steps import Run
 from airflow_lib.steps.leases import check_register_location
 from operators.airflow_run import nominal_window_of
@@ -16,7 +21,7 @@ from operators.step import StepOperator
 
 log = logging.getLogger(__name__)
 
-_BACKFILL = "backfill"  # of airflow.sdk's DagRunType, which is no public name
+_BACKFILL, _SCHEDULED = "backfill", "scheduled"  # of airflow.sdk's DagRunType, which is no public name
 _ACTIVE_RUNS = ["queued", "running"]
 # None is the state of a task that Airflow has not scheduled yet.
 _UNFINISHED = frozenset(
@@ -53,12 +58,14 @@ class ReleaseOperator(ClosingOperator):
     """Begins a release, whose step is told whether further runs are to come, and whether this one came through."""
 
     def open_run(self, context: Any) -> Run:
-        ti, before = context["ti"], self.get_flat_relative_ids(upstream=True)
+        ti, dag_run = context["ti"], context["dag_run"]
+        run, before = super().open_run(context), self.get_flat_relative_ids(upstream=True)
+        due_by = datetime.now(UTC) + timedelta(seconds=run.settings.mayfly.keep_alive_s)
         return replace(
-            super().open_run(context),
-            expects_more=expects_more(ti),
+            run,
+            expects_more=expects_more(ti) or next_is_due(ti, dag_run, self.pipeline, due_by),
             succeeded=has_succeeded(ti, before),
-            is_backfill=context["dag_run"].run_type == _BACKFILL,
+            is_backfill=dag_run.run_type == _BACKFILL,
         )
 
 
@@ -101,4 +108,30 @@ def expects_more(ti: Any) -> bool:
         return bool(unfinished and ti.get_dr_count(dag_id=ti.dag_id, run_ids=unfinished, states=_ACTIVE_RUNS))
     except Exception as error:  # noqa: BLE001  see the docstring
         log.warning("Airflow cannot be asked for further runs, none is assumed: %s", error)
+        return False
+
+
+def next_is_due(ti: Any, dag_run: Any, pipeline: Pipeline, due_by: datetime) -> bool:
+    """Whether the scheduled run that follows this scheduled one is due by then, and Airflow has not made it yet.
+
+    Airflow makes a run of a schedule only when it is due and `max_active_runs` has room: of days that are caught up it
+    knows the next one only once this one is over. Where Airflow cannot be asked the answer is no.
+    """
+    if dag_run.run_type != _SCHEDULED or pipeline.schedule is None or dag_run.data_interval_end is None:
+        return False
+    try:
+        interval = DataInterval(
+            timezone.coerce_datetime(dag_run.data_interval_start),
+            timezone.coerce_datetime(dag_run.data_interval_end),
+        )
+        start = timezone.coerce_datetime(pipeline.start)
+        following = CronDataIntervalTimetable(pipeline.schedule, pipeline.timezone).next_dagrun_info(
+            last_automated_data_interval=interval,
+            restriction=TimeRestriction(earliest=start, latest=None, catchup=pipeline.catchup),
+        )
+        if following is None or following.run_after > due_by:
+            return False
+        return not ti.get_dr_count(dag_id=ti.dag_id, logical_dates=[following.logical_date])
+    except Exception as error:  # noqa: BLE001  see the docstring
+        log.warning("Airflow cannot be asked for the next scheduled run, none is assumed: %s", error)
         return False

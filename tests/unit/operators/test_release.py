@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 
 from airflow_lib.errors import SettingsError
 from operators import release as module
-from operators.release import ClosingOperator, ReleaseOperator, expects_more, has_succeeded
+from operators.release import ClosingOperator, ReleaseOperator, expects_more, has_succeeded, next_is_due
 from tests.unit.operators.context import PIPELINE, STEP
 
 # Each run: its state, and the state of its release task.
@@ -124,6 +126,8 @@ def test_a_release_passes_on_whether_further_runs_are_expected(
     monkeypatch.setattr(module, "check_register_location", lambda run, location: None)
     monkeypatch.setattr(module, "expects_more", lambda ti: more)
     assert make(ReleaseOperator).open_run(context).expects_more is more
+    monkeypatch.setattr(module, "next_is_due", lambda *_: True)
+    assert make(ReleaseOperator).open_run(context).expects_more
 
 
 @pytest.mark.parametrize(
@@ -140,6 +144,71 @@ def test_a_release_is_told_whether_the_run_is_one_of_a_backfill(
     monkeypatch.setattr(module, "check_register_location", lambda run, location: None)
     context["dag_run"].run_type = kind
     assert make(ReleaseOperator).open_run(context).is_backfill is is_backfill
+
+
+DAY = timedelta(days=1)
+FIRST = datetime(2016, 4, 1, tzinfo=UTC)
+
+
+def scheduled(kind: str = "scheduled", start: datetime | None = FIRST) -> Any:
+    return SimpleNamespace(
+        run_type=kind, data_interval_start=start, data_interval_end=start + DAY if start else None
+    )
+
+
+class Calendar:
+    """A task instance, and the logical dates of the DAG's runs that Airflow has made."""
+
+    dag_id = "immigration"
+
+    def __init__(self, *made: datetime) -> None:
+        self._made = made
+
+    def get_dr_count(self, dag_id: str, logical_dates: list[datetime]) -> int:
+        assert dag_id == self.dag_id
+        return len(set(self._made) & set(logical_dates))
+
+
+@pytest.mark.parametrize(
+    ("run", "made", "due_by", "is_due"),
+    [
+        (scheduled(), (), FIRST + 2 * DAY, True),
+        (scheduled(), (), FIRST + 2 * DAY - timedelta(seconds=1), False),  # its day is not over yet
+        (
+            scheduled(),
+            (FIRST + DAY,),
+            FIRST + 9 * DAY,
+            False,
+        ),  # it was made, and is counted where it is active
+        (scheduled("manual"), (), FIRST + 9 * DAY, False),
+        (scheduled("backfill"), (), FIRST + 9 * DAY, False),
+        (scheduled(start=None), (), FIRST + 9 * DAY, False),
+    ],
+)
+def test_the_next_scheduled_run_is_due_once_its_interval_is_over_and_it_was_not_made(
+    run: Any, made: tuple[datetime, ...], due_by: datetime, is_due: bool
+) -> None:
+    caught_up = replace(PIPELINE, schedule="@daily", start=FIRST, catchup=True)
+    assert next_is_due(Calendar(*made), run, caught_up, due_by) is is_due
+
+
+def test_without_catchup_the_next_run_is_that_of_the_latest_interval() -> None:
+    """Of a run that is cleared months later none follows that Airflow has not made."""
+    daily = replace(PIPELINE, schedule="@daily", start=FIRST, catchup=False)
+    now = datetime.now(UTC)
+    latest = now.replace(hour=0, minute=0, second=0, microsecond=0) - DAY
+    assert next_is_due(Calendar(), scheduled(), daily, now)
+    assert not next_is_due(Calendar(latest), scheduled(), daily, now)
+
+
+def test_a_pipeline_without_a_schedule_expects_no_scheduled_run() -> None:
+    assert not next_is_due(Calendar(), scheduled(), replace(PIPELINE, schedule=None), FIRST + 9 * DAY)
+
+
+def test_where_airflow_cannot_be_asked_no_scheduled_run_is_expected() -> None:
+    assert not next_is_due(
+        SimpleNamespace(), scheduled(), replace(PIPELINE, schedule="@daily", catchup=True), FIRST + 9 * DAY
+    )
 
 
 @pytest.mark.parametrize("kind", [ClosingOperator, ReleaseOperator])
