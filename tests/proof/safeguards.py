@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant("a snapshot is recorded before it can be restored", f"{_LIFECYCLE}/teardown.py", "    if not view.ready:\n        raise NotReady", "    if False:\n        raise NotReady"),
     Mutant("one answer is enough to give rows up", f"{_LIFECYCLE}/teardown.py", "if view is None and absent_s < holder.settings.mayfly.warehouse.absent_after_s:", "if False:", "snapshots not shown for a while"),
     Mutant("no rows are ever unsaved", f"{_LIFECYCLE}/rules.py", "unsaved=state.slot is Slot.WAREHOUSE", "unsaved=False"),
-    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        taken = register.apply(self.slot, rules.take_over)\n        return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release", "        return release", "throttled for ever"),
+    Mutant("what a dead run left waits for the janitor", f"{_STEPS}/release.py", "        taken = register.apply(self.slot, rules.take_over, end_keep_alive=not run.expects_more)\n        return taken if taken.outcome is ReleaseOutcome.TEAR_DOWN else release", "        return release", "throttled for ever"),
     Mutant("only one cluster of a name is ended", f"{_RESOURCES}/emr_cluster.py", "view.id) for view in found)\n    if found:", "view.id) for view in found[1:])\n    if found:"),
     # Livy.
     Mutant("statements that cannot be listed are none", "plugins/airflow_lib/spark/livy.py", "        if answer.status >= 500:\n            raise NotReady(", "        if answer.status >= 500:\n            return ()\n            raise NotReady(", "Livy lists no statements for a while"),
@@ -105,6 +105,6 @@ MUTANTS = (
     # The janitor.
     Mutant("the janitor takes over no slot", f"{_LIFECYCLE}/sweeper.py", "            self._attempt(partial(self._take_over, document.slot(slot), findings, now))", "            pass", "Airflow gone for good"),
     Mutant("the janitor finds no orphans", f"{_LIFECYCLE}/sweeper.py", "        self._attempt(partial(self._plan_orphans, findings, now))\n", "", "asleep past its lease"),
-    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "        return _begin_teardown(state, caller)\n    return _tear_down_if_unheld(state, caller)", "        return _begin_teardown(state, caller)\n    state = replace(state, leases=tuple(lease for lease in state.leases if lease.run == state.owner))\n    return _tear_down_if_unheld(state, caller)", "the janitor passes by"),
+    Mutant("the janitor takes slots in use", f"{_LIFECYCLE}/rules.py", "    if end_keep_alive and state.phase is Phase.READY:\n", "    state = replace(state, leases=tuple(lease for lease in state.leases if lease.run == state.owner))\n    if end_keep_alive and state.phase is Phase.READY:\n", "the janitor passes by"),
 )
 # fmt: on
