@@ -24,9 +24,10 @@ import requests
 from bench.hops import Hop, critical_path, seconds_covered
 from bench.measuring import ROOT
 from sandbox.account import Account
-from sandbox.airflow.browser import NoBrowser, open_ui
+from sandbox.airflow.browser import open_ui
 from sandbox.airflow.client import AirflowClient, TaskRun
 from sandbox.backfill import use_of_clusters
+from sandbox.errors import NoBrowser
 from sandbox.processes import Child
 from sandbox.state import Running
 

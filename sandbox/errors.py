@@ -3,6 +3,7 @@
     SandboxError
     ├── AirflowNotFound          Airflow's REST API answered 404
     ├── JarsUnavailable          Spark, or its S3 jars, are not on this machine and could not be fetched
+    ├── NoBrowser                Airflow's UI is to be looked at, and there is no browser
     ├── PostgresError            a private PostgreSQL could not be initialised or started
     ├── WorkerFailed             the process behind a simulated cluster did not start
     ├── LivyServerError          the embedded Livy server
@@ -37,6 +38,10 @@ class SandboxError(Exception):
 
 class AirflowNotFound(SandboxError):
     """Airflow's REST API answered 404."""
+
+
+class NoBrowser(SandboxError):
+    """This machine has no browser, or playwright is not installed; the message says what to install."""
 
 
 class JarsUnavailable(SandboxError):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.errors import SandboxError
+from sandbox.errors import NoBrowser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -27,10 +27,6 @@ _ARGUMENTS = (
 )
 _TIMEOUT_MS = 120_000
 _SIZE = {"width": 1400, "height": 900}
-
-
-class NoBrowser(SandboxError):
-    """This machine has no browser, or playwright is not installed."""
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from urllib.parse import quote
 import pytest
 from live_runs import DAG, LiveRuns
 
-from sandbox.airflow.browser import NoBrowser, open_ui
+from sandbox.airflow.browser import open_ui
+from sandbox.errors import NoBrowser
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, Response
