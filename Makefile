@@ -10,22 +10,21 @@ LIVY    ?=
 REPORT  ?=
 
 # Tests that need the processor alone run in two processes side by side, one about as long as the other. After them come
-# those that start processes of the sandbox: runs in Airflow wait half of their time, so two processes make runs (AIRFLOW;
-# BACKFILLS, after those with Celery workers), and the others take what is left of the machine meanwhile, and give way
-# (nice), for the deadlines of runs are those of a machine that has time for them.
+# those that start processes of the sandbox: runs in Airflow wait half of their time, so two processes make runs (AIRFLOW,
+# and those with Celery workers), and the others take what is left of the machine meanwhile, and give way (nice), for the
+# deadlines of runs are those of a machine that has time for them.
 # Where there is no RabbitMQ, the tests of Celery say so and are left out; `make test-celery` fails there.
 # Coverage leaves out MODELS and tests/faults, which go through every moment of a run, over the same lines each time, and
 # what starts processes, which it does not see.
 MODELS  := tests/unit/airflow_lib/lifecycle/test_register_model.py tests/unit/airflow_lib/steps/test_human_actions.py
 AIRFLOW := tests/sandbox/test_add_a_pipeline.py tests/sandbox/test_cli_endings.py tests/sandbox/test_cli_up.py \
     tests/sandbox/test_immigration_runs.py tests/sandbox/test_kills.py tests/sandbox/test_people.py
-BACKFILLS := tests/sandbox/test_backfill.py tests/sandbox/test_backfill_plan.py tests/sandbox/test_catchup.py
 PYTEST := -m pytest --durations=10
 
 # Product code is imported as Airflow imports it: from plugins/ and from the root.
 export PYTHONPATH := $(CURDIR)/plugins:$(CURDIR)
 
-.PHONY: help run up down test test-library test-spark test-airflow test-backfills test-sandbox test-celery proof proof-mutants chaos lint bench contract lock clean
+.PHONY: help run up down test test-library test-spark test-airflow test-workers test-sandbox test-celery proof proof-mutants chaos lint bench contract lock clean
 
 help:            ## Show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -44,7 +43,7 @@ test: $(VENV)/.installed lint   ## Lint, types, every test, and the branches tha
 	$(MAKE) --no-print-directory --output-sync=target -j2 test-library test-spark
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
-	$(MAKE) --no-print-directory --output-sync=target -j3 test-airflow test-backfills test-sandbox
+	$(MAKE) --no-print-directory --output-sync=target -j3 test-airflow test-workers test-sandbox
 
 test-library:
 	$(BIN)/coverage run -p $(PYTEST) tests/unit $(addprefix --ignore=,$(MODELS))
@@ -56,11 +55,11 @@ test-spark:
 test-airflow:
 	$(BIN)/python $(PYTEST) $(AIRFLOW)
 
-test-backfills:
-	$(BIN)/python $(PYTEST) tests/celery $(BACKFILLS)
+test-workers:
+	$(BIN)/python $(PYTEST) tests/celery
 
 test-sandbox:
-	nice -n 10 $(BIN)/python $(PYTEST) tests/contract tests/sandbox $(addprefix --ignore=,$(AIRFLOW)) $(addprefix --ignore=,$(BACKFILLS))
+	nice -n 10 $(BIN)/python $(PYTEST) tests/contract tests/sandbox $(addprefix --ignore=,$(AIRFLOW))
 
 chaos: $(VENV)/.installed   ## Kill every process in every phase of real runs
 	$(BIN)/python -m pytest -m chaos tests/sandbox tests/celery
