@@ -17,6 +17,7 @@ import pytest
 from nets import unused_net
 from sandbox_process import ROOT
 
+from sandbox.airflow.configuration import SCHEDULED
 from tests.add_a_pipeline import write_pipeline
 from tests.unit.operators.openlineage_events import check_event, read_events
 
@@ -40,7 +41,7 @@ from airflow.sdk import DAG, Asset, task
 
 TABLES = [Asset("mayfly://weather/tables/readings"), Asset("mayfly://weather/tables/stations")]
 
-with DAG("downstream", schedule=TABLES):
+with DAG("downstream", schedule=TABLES, is_paused_upon_creation=False):
 
     @task
     def tell(triggering_asset_events):
@@ -58,14 +59,10 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def add_downstream(checkout: Path) -> None:
-    """Add a DAG that waits for the pipeline's tables; in this checkout, Airflow's scheduler starts runs of its own."""
+    """Add a DAG that waits for the pipeline's tables."""
     (checkout / "dags/downstream.py").write_text(
         DOWNSTREAM.replace("PATH", str(checkout / "downstream.json"))
     )
-    configuration = checkout / "sandbox/airflow/configuration.py"
-    text = configuration.read_text()
-    assert '"use_job_schedule": "False"' in text
-    configuration.write_text(text.replace('"use_job_schedule": "False"', '"use_job_schedule": "True"'))
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +82,7 @@ def report(checkout: Path) -> dict[str, Any]:
         "PYTHONPATH": f"{checkout / 'plugins'}:{checkout}",
         "SANDBOX_HOME": str(checkout / "home"),
         "SANDBOX_NET": str(unused_net()),
+        SCHEDULED: "1",  # so that Airflow starts the DAG that waits
         "OPENLINEAGE__TRANSPORT": json.dumps(
             {"type": "file", "log_file_path": str(checkout / "lineage.jsonl"), "append": True}
         ),
