@@ -269,6 +269,12 @@ class Deployment:
         self._wait("the task", lambda: self.psql("-c", query) in {"success", "failed"}, *self._children)
         return self.psql("-c", query)
 
+    def wait_for_answer(self, query: str, expected: list[str]) -> None:
+        """Until PostgreSQL answers so: what Airflow and Celery write follows the task's own end."""
+        self._wait(
+            f"{expected} of {query}", lambda: self.psql("-c", query).split() == expected, *self._children
+        )
+
     def _wait(self, what: str, there: Callable[[], bool], *names: str) -> None:
         deadline = time.monotonic() + _TIMEOUT_S
         while not there():

@@ -149,9 +149,9 @@ def test_a_task_waits_in_the_triggerer_and_reads_the_variables_on_a_celery_worke
     told = deployment.psql("-c", "SELECT value FROM xcom WHERE dag_id = 'probe' AND key = 'return_value'")
     assert json.loads(told) == example["mayfly"]["deployment"]
     # Once to defer, once to resume: both as messages of RabbitMQ, whose ends Celery has in PostgreSQL.
-    assert deployment.psql("-c", "SELECT status FROM celery_taskmeta").split() == ["SUCCESS", "SUCCESS"]
+    deployment.wait_for_answer("SELECT status FROM celery_taskmeta", ["SUCCESS", "SUCCESS"])
     assert deployment.psql("-c", "SELECT count(*) FROM import_error") == "0"
-    assert deployment.psql("-c", "SELECT count(*) FROM dag WHERE dag_id IN ('immigration', 'janitor')") == "2"
+    deployment.wait_for_answer("SELECT count(*) FROM dag WHERE dag_id IN ('immigration', 'janitor')", ["2"])
 
 
 @pytest.mark.sandbox
