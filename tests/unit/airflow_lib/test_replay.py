@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 
 from airflow_lib import replay
-from airflow_lib.janitor import REGION, SETTINGS_FILE
+from airflow_lib.janitor import SETTINGS_FILE
 from airflow_lib.naming import run_key
 from airflow_lib.pipeline import Window
 from airflow_lib.steps import Run
 from airflow_lib.steps.transform import RunJob, resolve_job
+from tests.unit.airflow_lib.settings_file import use_settings_file
 from tests.unit.airflow_lib.steps.emr_of_a_run import use_emr
 from tests.world import World
 from tests.world.account import BUCKET
-from tests.world.account import REGION as WORLD_REGION
 from tests.world.pipeline import PIPELINE, rows_of, tables_of
 from tests.world.spark import put, write_rows
 from tests.world.walk import drive, walk
@@ -54,17 +54,7 @@ def command(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs the command: its exit code, and the lines on stdout and stderr."""
-    settings = {
-        "deployment": "dev",
-        "s3": {
-            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
-        },
-        "network": {"client_cidr": "10.0.0.0/16"},
-    }
-    path = tmp_path / "settings.json"
-    path.write_text(json.dumps({"mayfly": settings}))
-    monkeypatch.setenv(SETTINGS_FILE, str(path))
-    monkeypatch.setenv(REGION, WORLD_REGION)
+    use_settings_file(tmp_path, monkeypatch)
     monkeypatch.setattr(replay, "open_aws", lambda _: world.aws)
 
     def run(*arguments: str) -> tuple[int, list[str], list[str]]:

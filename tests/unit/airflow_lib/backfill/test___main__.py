@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -14,12 +13,10 @@ import pytest
 from airflow_lib.backfill import __main__ as backfill
 from airflow_lib.backfill.airflow_api import PASSWORD, TOKEN, URL, USER
 from airflow_lib.errors import ResourceError, SettingsError
-from airflow_lib.janitor import REGION, SETTINGS_FILE
 from airflow_lib.pipeline import Window, WindowUnit
 from airflow_lib.steps import Run
+from tests.unit.airflow_lib.settings_file import use_settings_file
 from tests.world import World
-from tests.world.account import BUCKET
-from tests.world.account import REGION as WORLD_REGION
 from tests.world.pipeline import PIPELINE
 from tests.world.walk import walk
 
@@ -62,17 +59,7 @@ def command(
     world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> Command:
     """Runs the command: its exit code, and the lines on stdout and stderr."""
-    settings = {
-        "deployment": "dev",
-        "s3": {
-            name: f"s3://{BUCKET}/{name}" for name in ("source", "processed", "published", "state", "logs")
-        },
-        "network": {"client_cidr": "10.0.0.0/16"},
-    }
-    path = tmp_path / "settings.json"
-    path.write_text(json.dumps({"mayfly": settings}))
-    monkeypatch.setenv(SETTINGS_FILE, str(path))
-    monkeypatch.setenv(REGION, WORLD_REGION)
+    use_settings_file(tmp_path, monkeypatch)
     monkeypatch.setattr(backfill, "open_aws", lambda _: world.aws)
     monkeypatch.setattr(backfill, "read_declaration", lambda *_: PIPELINE)
 
